@@ -44,8 +44,6 @@ from bayesmix.observation.rectangles import (
 
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
-# Variances below 1e38 in the frame have a finite product of so many.
-COLUMNS_AT_ONCE = 8
 # Samples with equal errors above which their matrices are inverted once.
 TOGETHER = 16
 
@@ -54,7 +52,7 @@ TOGETHER = 16
 class Block:
     """Samples in a frame: values (D, n), which are exact, and errors (D, n) or (D, D, n).
 
-    The last axis of ``exact`` is 1 if all are, and that of ``errors`` if they are equal besides.
+    The last axis of ``exact`` is 1 if all are.
     """
 
     values: Array  # 0 where not exact
@@ -97,8 +95,7 @@ class TruncatedNormals:
 class Derivatives:
     """Log densities (K, n) of a block, gradients (D, K, n) and Hessians in the means.
 
-    D columns are B independent blocks of A, A or B being 1, and Hessians (A, A, B, K, n). The
-    last axis is 1 if all are equal.
+    D columns are B independent blocks of A, A or B being 1, and Hessians (A, A, B, K, n).
     """
 
     log_density: Array
@@ -108,12 +105,11 @@ class Derivatives:
 
     def sums(self, shares: Array) -> tuple[Array, Array]:
         """Return Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (K, n)."""
-        A, _, B, K, n = self.hessian.shape
+        A, _, B, K, _ = self.hessian.shape
         first = (self.gradient.swapaxes(0, 1) @ shares[:, :, None])[..., 0]
         of_blocks = self.gradient.reshape(A, B, K, -1).transpose(2, 1, 0, 3)
         second = (shares[:, None, None] * of_blocks) @ of_blocks.swapaxes(2, 3)
-        total = shares if n > 1 else shares.sum(axis=1, keepdims=True)
-        second += np.einsum("abxkn,kn->kxab", self.hessian, total)
+        second += np.einsum("abxkn,kn->kxab", self.hessian, shares)
         return first, np.einsum("kxab,xy->kaxby", second, np.eye(B)).reshape(K, A * B, A * B)
 
     def moments(self, components: Gaussians) -> tuple[Array, Array]:
@@ -129,40 +125,34 @@ class Derivatives:
 def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[Any, Rows, bool]]:
     """Yield indices and samples of blocks of a chunk, and whether errors are equal, values exact.
 
-    Many samples of equal errors are together. For sums, these and sequences are not divided.
+    For sums, many samples of equal errors are together; these and sequences are not divided.
     """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
-    apart = instrument.apart(mixture.components.structure)
-    kinds, numbers = len(instrument.errors), BLOCK_VALUES // mixture.n_components
-    key = instrument.groups.copy()
+    apart, undivided = instrument.apart(mixture.components.structure), rows.side.begins is not None
+    kinds, key = len(instrument.errors), np.array(instrument.groups)
     key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
-    if not (together := np.count_nonzero(key < kinds) >= TOGETHER * kinds):
-        key[key < kinds] = 0
-    undivided = sums and rows.side.begins is not None
-    divided = bool(key.any()) and not undivided
-    order = np.argsort(key, kind="stable") if divided else np.arange(n)
-    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1 if divided else []):
-        equal = bool(together and key[group].min() == key[group].max() < kinds)
-        size = max(TOGETHER, numbers // (D * (4 if apart or equal else D)))
-        size = n if undivided or (sums and equal) else size
+    if not sums or undivided or np.count_nonzero(key < kinds) < TOGETHER * kinds:
+        key = np.where(key.any(), kinds, key)
+    order = np.argsort(key, kind="stable")
+    most = BLOCK_VALUES // (mixture.n_components * D * (4 if apart else D))
+    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        equal = bool(key[group[0]] < kinds)
+        size = n if sums and (equal or undivided) else max(TOGETHER, most)
         for first in range(0, len(group), size):
             place = slice(first, first + size)  # of all samples, needs no copy
             indices = place if len(group) == n else group[place]
             yield indices, rows if size >= n == len(group) else rows.some(indices), equal
 
 
-def block_of(
-    mixture: Mixture[Any], values: Stored, instrument: Instrument, equal: bool = False
-) -> Block:
-    """Return samples in the frame of a mixture; ``equal`` if exact, with equal errors."""
+def block_of(mixture: Mixture[Any], values: Stored, instrument: Instrument) -> Block:
+    """Return samples in the frame of a mixture."""
     frame, hidden = mixture.frame, instrument.cells(instrument.apart(mixture.components.structure))
     # Sheppard's correction of rounded values that are no intervals.
     approximate = instrument.hidden & ~hidden
     more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
     values = np.where(approximate, instrument.middle, np.where(hidden, np.nan, values))
     values = frame.apply(values).T
-    chosen = slice(1 if equal and (more == more[:, :1]).all() else None)
-    errors, more = instrument.framed(frame, chosen), more[:, chosen]
+    errors = instrument.framed(frame)
     errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
     exact = ~np.isnan(values)
     exact = exact[:, :1] if exact.all() else exact
@@ -185,16 +175,10 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
     if not complete:
         away *= exact
     pivots = _sweep(swept, exact)
-    if n > 1:
-        moved = np.einsum("abxkn,bxkn->axkn", swept, away)
-    else:
-        of_blocks = swept[..., 0].transpose(2, 3, 0, 1) @ away.transpose(1, 2, 0, 3)
-        moved = of_blocks.transpose(2, 0, 1, 3)
+    moved = np.einsum("abxkn,bxkn->axkn", swept, away)
     gradient = moved if complete else moved * exact
     hessian = swept if complete else swept * (exact[:, None] & exact)
-    factors, parts = pivots.reshape(D, K, n), range(0, D, COLUMNS_AT_ONCE)
-    logs = np.log([factors[d : d + COLUMNS_AT_ONCE].prod(axis=0) for d in parts])
-    log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs.sum(axis=0)
+    log_density = np.einsum("axkn,axkn->kn", gradient, away) - np.log(pivots).sum(axis=(0, 1))
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
     truncated = None
     if len(block.hidden.columns):
@@ -294,7 +278,7 @@ class NormalView:
 
     @once
     def block(self) -> Block:
-        return block_of(self.mixture, self.rows.values, instrument_of(self.rows), self.equal)
+        return block_of(self.mixture, self.rows.values, instrument_of(self.rows))
 
     @once
     def part(self) -> Derivatives:
@@ -328,24 +312,62 @@ class NormalView:
         return joint
 
     def sums(self) -> ChunkSums:
-        beyond = self.recorded or instrument_of(self.rows).hidden.any()
-        if self.equal and not beyond and self.components.resolution is None:
-            return _sums_of_alike(self.mixture, self.rows)
+        hidden = instrument_of(self.rows).hidden.any()
+        if self.equal and not hidden and self.components.resolution is None:
+            return self._sums_of_alike()
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Moments:
-        counts = shares.sum(axis=0)
         gradient, curvature = self.part.sums(np.ascontiguousarray(shares.T))
+        return self._of_true_values(shares.sum(axis=0), gradient, curvature, shares.sum(axis=1))
+
+    def _of_true_values(
+        self, counts: Array, gradient: Array, curvature: Array, weights: Array
+    ) -> Moments:
+        """Return moments from counts (K,), Σ r g (K, D), Σ r (g gᵀ + H) and weights (n,)."""
         if self.recorded is not None:
-            (inside, log_recorded), weights = self.recorded, shares.sum(axis=1)
+            inside, log_recorded = self.recorded
             weights = weights if len(log_recorded) > 1 else weights.sum(keepdims=True)
             drawn = weights * np.exp(self.mixture.log_weights[:, None] - log_recorded)
             expected = drawn * np.exp(inside.log_density)
             slope, bend = inside.sums(expected)
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
-            counts += (drawn - expected).sum(axis=1)
-        return _moments_of_true_values(self.components, counts, gradient, curvature)
+            counts = counts + (drawn - expected).sum(axis=1)
+        structure, C = self.components.structure, self.components.covariances
+        moved = (C @ gradient[:, :, None])[..., 0]
+        steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
+        scatter = counts[:, None, None] * C + C @ curvature @ C
+        scatter -= moved[:, :, None] * steps[:, None]
+        blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
+        return Moments(structure, counts, self.components.means + steps, blocks)
+
+    def _sums_of_alike(self) -> ChunkSums:
+        """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
+
+        What was measured has covariances T = Σ_k + S, and its moments about m_k tell Σ r g =
+        T⁻¹ Σ r (x - m) and Σ r (g gᵀ + H) = T⁻¹ Σ r (x - m)(x - m)ᵀ T⁻¹ - T⁻¹ Σ r.
+        """
+        components, rows, instrument = self.components, self.rows, instrument_of(self.rows)
+        means, errors = components.means, instrument[:1].framed(self.mixture.frame)[..., 0]
+        S = errors if instrument.full else np.diag(errors)
+        structure = STRUCTURES["diag" if instrument.apart(components.structure) else "full"]
+        algebra = structure.algebra
+        measured = Gaussians(structure, means, algebra.of_dense(components.covariances + S))
+        seen = replace(self.mixture, components=measured)
+        sums = LINEAR.sums(seen, rows).finished()
+        if not LINEAR.keeps_digits(seen, sums):
+            sums = CENTRED.sums(seen, rows).finished()
+        counts, moments = sums.counts, cast("Moments", sums.statistics)
+        P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
+        gradient = (P @ (counts[:, None] * (moments.means - means))[:, :, None])[..., 0]
+        spread = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
+        curvature = P @ spread @ P - counts[:, None, None] * P
+        weights, log_normaliser = rows.weights_or_ones, sums.log_normaliser
+        if self.recorded is not None:
+            log_normaliser -= float((weights * self.recorded[1]).sum())
+        true = self._of_true_values(counts, gradient, curvature, weights)
+        return ChunkSums(log_normaliser, sums.magnitude, true, sums.allocation)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
@@ -375,44 +397,6 @@ class NormalView:
         gradient = lacking.gradient[:, labels, range(len(labels))].T
         out = out + np.einsum("nde,ne->nd", components.covariances[labels], gradient)
         return self.mixture.frame.undo(out)
-
-
-def _moments_of_true_values(
-    components: Gaussians, counts: Array, gradient: Array, curvature: Array
-) -> Moments:
-    """Return moments from counts (K,), Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D)."""
-    structure, C = components.structure, components.covariances
-    moved = (C @ gradient[:, :, None])[..., 0]
-    steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
-    scatter = counts[:, None, None] * C + C @ curvature @ C
-    scatter -= moved[:, :, None] * steps[:, None]
-    blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
-    return Moments(structure, counts, components.means + steps, blocks)
-
-
-def _sums_of_alike(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-    """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
-
-    What was measured has covariances T = Σ_k + S, and its moments about m_k tell Σ r g = T⁻¹ Σ r (x
-    - m) and Σ r (g gᵀ + H) = T⁻¹ Σ r (x - m)(x - m)ᵀ T⁻¹ - T⁻¹ Σ r.
-    """
-    components, instrument = cast("Gaussians", mixture.components), instrument_of(rows)
-    means, errors = components.means, instrument.framed(mixture.frame, slice(0, 1))[..., 0]
-    S = errors if instrument.full else np.diag(errors)
-    structure = STRUCTURES["diag" if instrument.apart(components.structure) else "full"]
-    algebra = structure.algebra
-    measured = Gaussians(structure, means, algebra.of_dense(components.covariances + S))
-    seen = replace(mixture, components=measured)
-    sums = LINEAR.sums(seen, rows).finished()
-    if not LINEAR.keeps_digits(seen, sums):
-        sums = CENTRED.sums(seen, rows).finished()
-    counts, moments = sums.counts, cast("Moments", sums.statistics)
-    P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
-    gradient = (P @ (counts[:, None] * (moments.means - means))[:, :, None])[..., 0]
-    spread = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
-    curvature = P @ spread @ P - counts[:, None, None] * P
-    true = _moments_of_true_values(components, counts, gradient, curvature)
-    return ChunkSums(sums.log_normaliser, sums.magnitude, true, sums.allocation)
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

@@ -114,11 +114,11 @@ class Instrument:
         low, high = (np.where(self.truncated, b, nothing) for b in (self.least, self.most))
         return Instrument(self.errors, groups, low, high, np.zeros(nothing.shape), low, high)
 
-    def framed(self, frame: Frame, samples: Any) -> Array:
-        """Return the errors (D, n) or (D, D, n) of samples in a frame."""
+    def framed(self, frame: Frame) -> Array:
+        """Return the errors (D, n) or (D, D, n) in a frame."""
         scale = frame.inverse_scale
         factors = np.outer(scale, scale).ravel() if self.full else scale * scale
-        errors = self.errors[self.groups[samples]].reshape(-1, len(factors)).T
+        errors = self.errors[self.groups].reshape(-1, len(factors)).T
         framed = np.multiply(errors, factors[:, None], order="C")
         return framed.reshape(*self.errors.shape[1:], -1)
 
