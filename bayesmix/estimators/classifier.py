@@ -474,10 +474,15 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)
-    from bayesmix.io.column_kinds import spelt_alike
+    import pandas as pd
 
-    if labels.dtype.kind == "U" and (alike := spelt_alike(classes.tolist())):
-        warn(f"y: {alike}", BayesmixWarning)
+    from bayesmix.io.answers_in_words import UNORDERED
+    from bayesmix.io.column_doubts import spelt_alike
+    from bayesmix.io.column_kinds import kinds_of
+
+    doubt = spelt_alike(classes.tolist()) or kinds_of(pd.DataFrame({"y": labels}), {})["y"].doubt
+    if doubt and UNORDERED not in doubt:
+        warn(f"y: {doubt}", BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -28,6 +27,14 @@ from bayesmix.families.coding import (
     is_missing,
 )
 from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
+from bayesmix.io.column_doubts import (
+    NUMERIC_CODES,
+    code_in_scale,
+    linear_functions,
+    outlying,
+    spelt_alike,
+    summary,
+)
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
     CELLS_NAMED,
@@ -51,24 +58,8 @@ KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
 TEXT_KEY = f"{KEY_LIKE}: all texts are unique"
 ROW_NUMBERS = "row numbers"
-# Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
-NUMERIC_CODES = {
-    int(sign + code)
-    for length in range(1, 7)
-    for digit in "789"
-    for code in (length * digit, (length - 1) * "9" + digit)
-    for sign in "+-"
-} - {7, 8, 9}
-# The same at an end of a scale of answers, behind a level that nobody gave.
-SCALE_CODES = {-2, -1, 7, 8, 9}
-# Doubts about columns, and what to do.
-A_TOTAL = "may sum up the others: drop that row"
-AN_ANGLE = "angles wrap around: use their cosine and sine"
-RANKS = "their sum is the same in each row, as that of ranks: classes may model only that"
-# Names of the last row of a table that sums up the others.
-SUMMARIES = (
-    r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
-)
+# Names of row numbers as R writes them.
+ROW_NAMES = re.compile(r"X(\.\d+)?|\.\.\.\d+|#")
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
@@ -81,6 +72,7 @@ NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
 PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile", "handy"}
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
+AN_ANGLE = "angles wrap around: use their cosine and sine"
 ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
@@ -183,55 +175,26 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
-            doubt = _code_in_scale(values, np.concatenate(items if together else [values]))
-            if together and len(set(map(len, items))) == 1 and not np.ptp(np.sum(items, axis=0)):
-                doubt = RANKS
+            doubt = code_in_scale(values, np.concatenate(items if together else [values]))
+            doubt = doubt or kinds[name].doubt
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)), doubt)
-    for names in _indicators(frame, kinds):
-        doubt = f"one of {brief(names)} is 1 in each row: make them one column"
-        kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
+    columns = {name: _as_counted(frame[name], kind) for name, kind in kinds.items()}
+    counted = {name: values for name, values in columns.items() if values is not None}
+    if any(kinds[name].kind != CONTINUOUS for name in counted):
+        for names, doubt in linear_functions(counted).items():
+            # Fits say that continuous columns are dependent.
+            if {kinds[name].kind for name in names} != {CONTINUOUS} and not kinds[names[0]].doubt:
+                kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
     return kinds | _ratings_in_words(kinds)
 
 
-def _indicators(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[list[str]]:
-    """Return the names of neighbouring columns of 0 and 1 that sum to one in every row."""
-    groups: list[list[str]] = []
-    window: dict[str, Any] = {}
-    total: Any = 0
-    for name, kind in kinds.items():
-        if kind.levels != (0, 1):  # as are False and True
-            window, total = {}, 0
-            continue
-        window[name] = np.asarray((frame[name] == 1).fillna(False), dtype=np.intp)
-        total = total + window[name]
-        while total.max() > 1:
-            total -= window.pop(next(iter(window)))
-        if total.min() == 1:
-            groups.append([*window])
-            window, total = {}, 0
-    return groups
-
-
-def _code_in_scale(values: Array, given: Array) -> str:
-    """Return that answers -1 or 9 on a scale from 1 to 5 may mean missing, or ""."""
-    given = np.unique(given)
-    parts = np.split(given, np.flatnonzero(np.diff(given) > 1.0) + 1)
-    *shorter, scale = sorted(parts, key=len)
-    codes = np.array([code for part in shorter for code in part])
-    if 2 * len(codes) >= len(given) or not set(codes) <= SCALE_CODES:
-        return ""
-    # Four, five, six and eight cylinders are a scale with a level that nobody gave.
-    common = np.isin(values, codes).sum() * len(given) > len(values) * len(codes)
-    if common and min(np.abs(codes - scale[0]).min(), np.abs(codes - scale[-1]).min()) <= 2.0:
-        return ""
-    return _codes_said(values, codes)
-
-
-def _codes_said(values: Array, codes: Array) -> str:
-    """Return that some values may mean missing, and their number; "" if none occurs."""
-    times = np.isin(values, codes).sum()
-    shown = ", ".join(f"{code:.0f}" for code in codes)
-    return f"{shown} in {times} rows {A_CODE}" if times else ""
+def _as_counted(column: pd.Series[Any], kind: ColumnKind) -> Array | None:
+    """Return the numbers of a column that is used as one, or None."""
+    of_text = kind.kind == LEFT_OUT or isinstance((kind.levels or (0,))[0], str)
+    if of_text or (kind.kind == CATEGORICAL and kind.levels != (0, 1)):
+        return None
+    numbers = as_numbers(column)
+    return None if numbers is None else numbers.to_numpy()
 
 
 def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
@@ -310,6 +273,8 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
         return _out("one value")
     whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
     levels, n, words = np.unique(values), len(values), _words(name)
+    if ROW_NAMES.fullmatch(name) and (np.diff(values) > 0.0).all():
+        words.add("row")
     if n >= FEWEST_OF_A_KEY and (why := _numbered(words, values, levels, whole)):
         return _out(why)
     if np.isin(levels, (0.0, 1.0)).all():
@@ -322,36 +287,11 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     # As "numbids" and "nvisits"; a name such as "N1" is that of an item.
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
     named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
-    if whole and not words & MEASURES and _are_counts(named, values, levels):
+    if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
-        return ColumnKind(COUNTS, reason, doubt=_doubt(values, levels))
+        return ColumnKind(COUNTS, reason, doubt=outlying(values, levels))
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
-    return ColumnKind(CONTINUOUS, doubt=_doubt(values, levels) or (AN_ANGLE if angles else ""))
-
-
-def _doubt(values: Array, levels: Array) -> str:
-    """Return that outlying values such as -999 may mean missing, or the last is a total, or ""."""
-    coded = np.isin(levels, [*NUMERIC_CODES])
-    others = levels[~coded]
-    for codes in (
-        levels[coded & (levels < others.min(initial=np.inf))],
-        levels[coded & (levels > others.max(initial=-np.inf))],
-    ):
-        if len(codes) and len(others) > 1:
-            times, gap = np.isin(values, codes).sum(), np.abs(codes[:, None] - others).min()
-            often = times * len(others) > (len(values) - times) * len(codes)
-            far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
-            if times > len(codes) and far:
-                return _codes_said(values, codes)
-    *_, last = values
-    total = values[:-1].sum()
-    if (
-        len(values) >= FEWEST_OF_A_KEY
-        and last == levels[-1] > levels[-2]
-        and np.isclose(last, total, 1e-6, 0.0)
-    ):
-        return f"{last:g} in the last row {A_TOTAL}"
-    return ""
+    return ColumnKind(CONTINUOUS, doubt=outlying(values, levels) or (AN_ANGLE if angles else ""))
 
 
 def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
@@ -471,11 +411,11 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
-        return _out(_except("numbers", wrong), _summary(column))
+        return _out(_except("numbers", wrong), summary(column))
     written = text.str.fullmatch(AMOUNT)
     if written.mean() > MOSTLY_NUMBERS:
         wrong = text[~written]
-        return _out(_except("numbers with signs or separators", wrong), _summary(column))
+        return _out(_except("numbers with signs or separators", wrong), summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -498,38 +438,17 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     if len(levels) < 2:
         return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_OF_A_KEY
-    summary = _summary(column)
+    doubt = summary(column)
     if many and len(levels) == n_rows:
-        return _out(TEXT_KEY, summary)
+        return _out(TEXT_KEY, doubt)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows", summary)
+        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows", doubt)
     if many and 2 * len(levels) > n_rows:
-        return _out(f"free text: {len(levels)} values in {n_rows} rows", summary)
-    doubt = summary or spelt_alike(levels)
+        return _out(f"free text: {len(levels)} values in {n_rows} rows", doubt)
     codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
-    if not summary and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
+    if not doubt and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
         doubt = f"{', '.join(codes)} in {stripped(column).isin(codes).sum()} rows {A_CODE}"
-    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
-
-
-def spelt_alike(levels: Sequence[Any]) -> str:
-    """Return that levels differ in case or outer spaces only, or ""."""
-    plain = [str(level).strip().lower() for level in levels]
-    times = Counter(plain)
-    alike = [str(level) for level, text in zip(levels, plain, strict=True) if times[text] > 1]
-    pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
-    return f"levels differ in case or outer spaces only: {pairs}" if alike else ""
-
-
-def _summary(column: pd.Series[Any]) -> str:
-    """Return that the last row may be a total of the others, or ""."""
-    last = stripped(column.dropna().iloc[-1:])
-    if (
-        not last.str.fullmatch(SUMMARIES, case=False).all()
-        or (column == column[last.index[0]]).sum() > 1
-    ):
-        return ""
-    return f"{last.iloc[0]!r} in row {last.index[0]} {A_TOTAL}"
+    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt or spelt_alike(levels))
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

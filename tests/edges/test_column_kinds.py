@@ -23,6 +23,8 @@ KINDS = {
     "Unnamed: 0": (np.arange(N) + 7, "exclude", "row numbers"),
     "Id": (np.arange(N) + 1, "exclude", "row numbers"),
     "t": (np.arange(N)[::-1], "exclude", "row numbers"),
+    "X": (np.flatnonzero(RNG.random(3 * N) < 1 / 3)[: N // 2], "exclude", "looks like"),
+    "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
@@ -175,16 +177,53 @@ def test_indicators_of_one_category_are_named():
     level = RNG.integers(0, 3, N)
     frame = pd.get_dummies(pd.Series(level).map(dict(enumerate("uvw"))))
     frame.insert(0, "other", RNG.integers(0, 2, N))
-    frame["b"], frame["not_b"] = level == 0, level > 0
+    frame["b"] = RNG.random(N) < 0.5
+    frame["not_b"] = ~frame["b"]
     doubts = coded(frame)[1].doubts
     for name, names in (("u", "u, v, w"), ("b", "b, not_b")):
         assert f"{name}: one of {names} is 1 in each row: make them one column" in doubts
     assert not coded(frame.drop(columns=["w", "b"]))[1].doubts
 
 
+def test_a_sum_or_a_mean_of_other_columns_is_named():
+    items = pd.DataFrame(RNG.integers(1, 6, (N, 5)), columns=list("abcde"))
+    items.insert(0, "x", RNG.normal(size=N))
+    assert not coded(items)[1].doubts
+    ways = {
+        "total": items[[*"abcde"]].sum(axis=1),
+        "subscale": items[[*"bcd"]].mean(axis=1),
+        "reversed": 6 - items["c"],
+    }
+    for name, values in ways.items():
+        for place in (0, 6):
+            frame = items.copy()
+            frame.insert(place, name, values)
+            frame.loc[::7, "b"] = np.nan
+            of = {"total": "a, b, c, d, e", "subscale": "b, c, d"}.get(name)
+            doubt = f"{name}: an exact sum, mean or difference of {of}: leave it out"
+            if of is None:
+                names = ", ".join(sorted(("c", name), key=[*frame].index))
+                doubt = f"{names[: names.index(',')]}: the sum of {names} is the same in each row"
+            assert coded(frame)[1].doubts.startswith(doubt)
+    counts = pd.DataFrame(RNG.negative_binomial(1, 0.1, (N, 2)), columns=["calls", "visits"])
+    doubts = coded(counts.assign(all=counts.sum(axis=1)))[1].doubts
+    assert doubts == "all: an exact sum, mean or difference of calls, visits: leave it out"
+
+
+@pytest.mark.parametrize(
+    ("classes", "code"), [((0, 1), 99), ((0, 1), -9), ((1, 2, 3), 9), (("a", "b"), "-99")]
+)
+def test_a_class_that_may_mean_missing_is_named(classes, code):
+    frame, group = groups()
+    y = np.array(classes, dtype=object)[group]
+    y[::20] = code
+    with pytest.warns(BayesmixWarning, match=f"y: {code} in 8 rows may mean missing"):
+        bm.MixtureClassifier().fit(frame, np.array(y.tolist()))
+
+
 def test_ranks_and_angles_are_named():
     ranks = pd.DataFrame([RNG.permutation(4) + 1 for _ in range(N)], columns=list("abcd"))
-    assert coded(ranks)[1].doubts.startswith("a, b, c, d: their sum is the same in each row, as")
+    assert coded(ranks)[1].doubts.startswith("a: the sum of a, b, c, d is the same in each row, as")
     assert not coded(ranks.assign(a=RNG.integers(1, 5, N)))[1].doubts
     wind = pd.DataFrame({"wind_dir": RNG.integers(0, 36, N) * 10, "speed": RNG.gamma(2.0, size=N)})
     assert coded(wind)[1].doubts.startswith("wind_dir: angles wrap around: use their cosine and")
