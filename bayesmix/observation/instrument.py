@@ -214,6 +214,11 @@ class Instrument:
             none = (high <= 0.0) & (part.name in POSITIVE)
             if part.name in COUNTS:
                 none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
+                if self.steps[:, places].any():
+                    raise InvalidInputError(
+                        f"{part!r} has whole numbers without steps: pass step=0 for its columns, "
+                        "or lower and upper for rounded counts"
+                    )
             if none.any():
                 place = row, column = tuple(np.argwhere(none)[0].tolist())
                 raise InvalidInputError(

@@ -12,7 +12,9 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.rounding import rounded_step
 from bayesmix.observation.deconvolution import drawn_errors
 from bayesmix.observation.instrument import Instrument
+from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.survey_weights import warn_of_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +51,13 @@ def Measured(
     ----------
     X : array or frame (n, D)
         Measured values; missing values need ``missing="use"``. Cells such as ``"<0.5"`` or
-        ``">100"`` are limits.
+        ``">100"`` are limits. Frames and series below may have its columns in another order.
     error : array (D,), (n, D) or (n, D, D), optional
-        Standard deviations of the errors, for all samples or for each, or their covariances. An
-        infinite standard deviation or variance is a missing value.
+        Standard deviations, for all samples or for each, or covariances; infinite: missing value.
     limits : (low, high), each a number or (D,), optional
         Limits of detection: values at or beyond them are censored there. Infinite: no limit.
     lower, upper : array (n, D), optional
-        The value lies between them; it is exact where they are equal, and X tells it where both are
+        The value lies between them, exact where they are equal, and is that of X where both are
         NaN. Infinite bounds, or one of them alone, are open ends.
     step : float, (D,) or "auto", optional
         Resolution of each column, 0 for none: the value lies within half a step of X. "auto" finds
@@ -65,15 +66,6 @@ def Measured(
         Samples with measured values (before rounding) beyond these bounds were never recorded.
         ``weights_`` are then shares among recorded samples, ``population_weights_`` those before
         truncation, which predictions for other data use.
-
-    Returns
-    -------
-    source
-
-    Raises
-    ------
-    ValueError
-        If errors, bounds or steps do not fit X; the message names row and column.
 
     Notes
     -----
@@ -105,24 +97,21 @@ def Measured(
     >>> bm.GaussianMixture(1).fit(censored).covariances_.ravel().round(1)
     array([1.])
     """
-    names = getattr(X, "columns", None)
-    columns = None if names is None else tuple(map(str, names))
+    if is_source(X):
+        raise InvalidInputError("X must be an array or a frame: pass all options of Measured once")
+    written: Any = None, None
     try:
         values = np.array(X, dtype=np.float64)
     except (TypeError, ValueError):  # text, or pandas' own missing values
         values, *written = _table_of(X)
-        lower, upper = (
-            told if given is None else np.where(np.isnan(given), told, given)
-            for given, told in zip((lower, upper), written, strict=True)
-        )
     if values.ndim != 2:
         raise InvalidInputError(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
         )
     if not values.size:
         raise InvalidInputError(f"X must have at least one row and column, got {values.shape}")
-    data = _Table(values, columns)
-    low, high = data.intervals(lower, upper)
+    data = _Table(values, X)
+    low, high = data.intervals(lower=(written[0], lower), upper=(written[1], upper))
     errors, groups, unknown = data.errors(np.zeros(values.shape[1]) if error is None else error)
     values[unknown] = low[unknown] = high[unknown] = np.nan
     if limits is not None:
@@ -145,14 +134,19 @@ def Measured(
     )
     data.spread_out(low, high, steps > 0.0)
     instrument = Instrument(errors, groups, low, high, steps, least, most)
-    return ArraySource(values, columns=columns, side=SideInformation(measurement=instrument))
+    return ArraySource(values, columns=data.columns, side=SideInformation(measurement=instrument))
 
 
 class _Table(NamedTuple):
-    """Values (n, D), which its methods complete, and names of columns."""
+    """Values (n, D), which its methods complete, and the data of the user that hold them."""
 
     values: Array
-    columns: tuple[str, ...] | None
+    data: Any
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns."""
+        return tuple(map(str, self.data.columns)) if hasattr(self.data, "columns") else None
 
     def refuse(self, wrong: Booleans, text: str, *shown: Array) -> None:
         """Raise an error for the first place (n, D) with a fault; the text shows numbers there."""
@@ -161,17 +155,35 @@ class _Table(NamedTuple):
             row, column = np.argwhere(wrong)[0].tolist()
             name = column if self.columns is None else repr(self.columns[column])
             numbers = (np.broadcast_to(part, wrong.shape)[row, column] for part in shown)
-            raise InvalidInputError(text.format(*numbers, place=f"row {row}, column {name}"))
+            place = f"row {row}, column {name}"
+            raise InvalidInputError(text.format(*numbers, place=place, row=row))
+
+    def numbers(self, name: str, given: Any, *shapes: tuple[int, ...]) -> Array:
+        """Return numbers (1, D), (n, D) or (n, D, D), in the order of the columns if named."""
+        if hasattr(given, "reindex"):
+            warn_of_order(self.data, given, name)
+            columns = getattr(self.data, "columns", ())
+            if set(given.axes[-1]) == set(columns):
+                given = given.reindex(columns, axis=given.ndim - 1)
+            given = given.astype(object).where(given.notna(), np.nan)
+        try:
+            array = np.array(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidInputError(f"{name} must hold numbers, got {given!r}") from None
+        if array.shape not in shapes:
+            allowed = " or ".join(dict.fromkeys(str(shape) for shape in shapes if shape))
+            raise InvalidInputError(
+                f"{name} must have shape {allowed} for X of shape {self.values.shape}, got "
+                f"{array.shape}"
+            )
+        if array.ndim == 1 and len(array) != self.values.shape[1]:
+            return array[:, None]
+        return array if array.ndim > 1 else np.broadcast_to(array, (1, self.values.shape[1]))
 
     def errors(self, error: Any) -> tuple[Array, Integers, Booleans]:
         """Return distinct errors, their numbers, and which values (n, D) have infinite ones."""
-        given = np.array(error, dtype=np.float64)
         n, D = self.values.shape
-        if given.shape not in ((D,), (n, D), (n, D, D)):
-            raise InvalidInputError(
-                f"error must have shape ({D},), ({n}, {D}) or ({n}, {D}, {D}) for X of shape "
-                f"{self.values.shape}, got {given.shape}"
-            )
+        given = self.numbers("error", error, (D,), (n, D), (n, D, D))
         spread = np.diagonal(given, 0, 1, 2) if given.ndim == 3 else given
         self.refuse(
             ~(spread >= 0.0),
@@ -179,26 +191,34 @@ class _Table(NamedTuple):
             "value is unknown",
             spread,
         )
-        unknown = np.broadcast_to(np.isinf(spread), (n, D))
+        unknown = np.isinf(spread)
         if given.ndim == 3:
-            given[unknown[:, :, None] | unknown[:, None, :]] = 0.0
-            _refuse_no_covariance(given)
+            given = np.where(unknown[:, :, None] | unknown[:, None, :], 0.0, given)
+            finite = np.where(np.isfinite(given), given, 0.0)
+            rounding = ROUNDING * np.abs(finite).max(axis=(1, 2))
+            even = np.abs(given - finite.swapaxes(1, 2)).max(axis=(1, 2)) <= rounding
+            self.refuse(
+                ~(even & (np.linalg.eigvalsh(finite)[:, 0] >= -rounding))[:, None],
+                "error must hold symmetric, positive semidefinite covariances, but that of row "
+                "{row} is not: check its units and signs",
+            )
             given = given if D > 1 else given[:, :, 0]
         else:
-            given = np.where(np.isinf(given), 0.0, given) ** 2
-        if given.ndim == 1:
-            return given[None], np.zeros(n, dtype=np.intp), unknown
+            given = np.where(unknown, 0.0, given) ** 2
+        unknown = np.broadcast_to(unknown, (n, D))
         distinct, numbers = np.unique(given, axis=0, return_inverse=True)
         if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
             return given, np.arange(n), unknown
-        return distinct, numbers.ravel(), unknown
+        return distinct, np.broadcast_to(numbers.ravel(), n), unknown
 
-    def intervals(self, lower: Any, upper: Any) -> tuple[Array, Array]:
-        """Return bounds (n, D); values that these tell exactly, or not at all, are set."""
+    def intervals(self, **bounds: Any) -> tuple[Array, Array]:
+        """Return bounds (n, D) from those given and written; values that these tell are set."""
         values, (low, high) = self.values, np.full((2, *self.values.shape), np.nan)
-        for name, bound, given in (("lower", low, lower), ("upper", high, upper)):
-            if given is not None:
-                bound[:] = self._as_wide(name, given, (values.shape,))
+        for bound, (name, parts) in zip((low, high), bounds.items(), strict=True):
+            for given in parts:
+                if given is not None:
+                    numbers = self.numbers(name, given, values.shape)
+                    np.copyto(bound, numbers, where=~np.isnan(numbers))
         told = ~(np.isnan(low) & np.isnan(high))
         low[told & np.isnan(low)], high[told & np.isnan(high)] = -np.inf, np.inf
         self.refuse(
@@ -215,11 +235,11 @@ class _Table(NamedTuple):
     def steps(self, step: Any, exact: Booleans) -> Array:
         """Return the resolution (1, D) of the columns, 0 for none."""
         D = self.values.shape[1]
-        if isinstance(step, str):
-            if step != "auto":
-                raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
+        if isinstance(step, str) and step == "auto":
             return np.array([[rounded_step(self.values[exact[:, d], d]) for d in range(D)]])
-        steps = self._as_wide("step", 0.0 if step is None else step, ((D,), ()))
+        if isinstance(step, str):
+            raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
+        steps = self.numbers("step", 0.0 if step is None else step, (D,), ())
         self.refuse(
             ~((steps >= 0.0) & np.isfinite(steps)),
             "step must be finite and not negative, got {:g} in {place}: pass 0 for a column that "
@@ -231,12 +251,12 @@ class _Table(NamedTuple):
     def pair(self, name: str, given: Any, each: bool = False) -> Array:
         """Return both bounds (2, 1, D), (2, n, D) if they may be those of ``each`` sample."""
         n, D = self.values.shape
-        shapes = ((D,), (), *((n, D), (n,))[: each * (1 + (D == 1))])
+        shapes: list[tuple[int, ...]] = [(D,), (), *((n, D), (n,))[: each * (1 + (D == 1))]]
         given = (None, None) if given is None else given
         if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
             raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
         ends = (
-            self._as_wide(name, open_end if end is None else end, shapes)
+            self.numbers(name, open_end if end is None else end, *shapes)
             for end, open_end in zip(given, (-np.inf, np.inf), strict=True)
         )
         least, most = bounds = np.array(np.broadcast_arrays(*ends))
@@ -246,19 +266,6 @@ class _Table(NamedTuple):
             "{place}: pass -inf and inf where there is none",
         )
         return bounds
-
-    def _as_wide(self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]) -> Array:
-        """Return bounds or steps as numbers (1, D) or (n, D)."""
-        array, D = np.array(given, dtype=np.float64), self.values.shape[1]
-        if array.shape not in shapes:
-            allowed = " or ".join(str(shape) for shape in dict.fromkeys(shapes) if shape)
-            raise InvalidInputError(
-                f"{name} must have shape {allowed} for X of shape {self.values.shape}, got "
-                f"{array.shape}"
-            )
-        if array.ndim == 1 and len(array) != D:
-            return array[:, None]
-        return array if array.ndim == 2 else np.broadcast_to(array, (1, D))
 
     def spread_out(self, low: Array, high: Array, rounded: Booleans) -> None:
         """Set values in intervals to points of them, spread evenly so that starts see no ties."""
@@ -272,32 +279,20 @@ class _Table(NamedTuple):
         # An additive sequence that fills the unit cube evenly (Roberts 2018).
         share = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, D + 1) + 0.5
         ends = np.where(inside, np.where(np.isinf(low), high, low), values)
-        size = np.fmax.reduce(np.abs(ends), axis=0, initial=0.0)
         width = np.ma.masked_invalid(ends).std(axis=0).filled(0.0)
-        width = np.where(width > 0.0, width, np.where(size > 0.0, size, 1.0))
-        # Open ends of columns without negative numbers begin at 0.
-        negative = (np.where(rounded, values, ends) < 0.0).any(axis=0) | (high < 0.0)
+        width = np.where(width > 0.0, width, np.fmax.reduce(np.abs(ends), axis=0, initial=0.0))
+        # Columns without negative numbers begin at 0.
+        positive = ~(np.where(inside, high, values) < 0.0).any(axis=0)
         low = np.where(np.isneginf(low), high - width, low)
-        low = np.where(negative, low, np.maximum(low, 0.0))
+        low = np.where(positive & (high > 0.0), np.maximum(low, 0.0), low)
         high = np.where(np.isposinf(high), low + width, high)
         points = low + share % 1.0 * (high - low)
         # In columns of whole numbers, so are points, but for rounded values.
-        whole = ((ends == np.floor(ends)) | np.isnan(ends)).all(axis=0) & ~rounded.any(axis=0)
-        points = np.where(whole, np.clip(np.rint(points), np.ceil(low), np.floor(high)), points)
+        whole = (ends == np.floor(ends)) | np.isnan(ends) | (inside & ~inside.all(axis=0))
+        first, last = np.ceil(low), np.floor(high)
+        whole = whole.all(axis=0) & ~rounded.any(axis=0) & (first <= last)
+        points = np.where(whole, np.clip(np.rint(points), first, last), points)
         values[inside] = points[inside]
-
-
-def _refuse_no_covariance(covariances: Array) -> None:
-    """Raise an error for the first matrix that is not symmetric and positive semidefinite."""
-    finite = np.where(np.isfinite(covariances), covariances, 0.0)
-    uneven = np.abs(covariances - finite.swapaxes(1, 2)).max(axis=(1, 2))
-    least = -ROUNDING * np.abs(finite).max(axis=(1, 2))
-    wrong = np.flatnonzero(~(uneven <= -least) | (np.linalg.eigvalsh(finite)[:, 0] < least))
-    if len(wrong):
-        raise InvalidInputError(
-            f"error must hold symmetric, positive semidefinite covariances, but that of row "
-            f"{wrong[0]} is not: check its units and signs"
-        )
 
 
 class WrittenValues(NamedTuple):

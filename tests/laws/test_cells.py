@@ -366,3 +366,26 @@ def test_censored_counts_and_missing_values_together_have_the_direct_maximum():
 
     best = minimize(minus, [2.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
     np.testing.assert_allclose(model.means_[0], [best.x[0], X[:, 1].mean()], rtol=1e-6)
+
+
+def test_intervals_that_reach_beyond_the_values_of_a_family_end_there():
+    rng = np.random.default_rng(23)
+    options = {"search": None, "random_state": 0, "n_jobs": 1}
+    waits = rng.gamma(2.0, size=(60, 1))
+    fits = [
+        bm.Mixture(1, family=bm.Gamma(), **options).fit(
+            bm.Measured(waits, lower=low, upper=waits + 1)
+        )
+        for low in (waits - 1.0, np.maximum(waits - 1.0, 0.0))
+    ]
+    assert fits[0].log_likelihood_ == pytest.approx(fits[1].log_likelihood_, rel=1e-9)
+    counts = rng.poisson(3.0, (60, 1))
+    fits = [
+        bm.Mixture(1, family=bm.Poisson(), **options).fit(bm.Measured(counts, limits=(low, None)))
+        for low in (1.0, 1.5)
+    ]
+    assert fits[0].log_likelihood_ == pytest.approx(fits[1].log_likelihood_, rel=1e-9)
+    with pytest.raises(
+        InvalidInputError, match=r"Poisson\(\) has whole numbers without steps: pass"
+    ):
+        bm.Mixture(1, family=bm.Poisson()).fit(bm.Measured(counts, step=1.0))

@@ -4,13 +4,14 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.observation.true_values import chunk_sums, drawn
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -278,7 +279,8 @@ def test_predictions_use_the_errors_of_new_samples():
     ("error", "message"),
     [
         (np.full((4, 2), -1.0), r"must not be negative or missing, got -1 in row 0, column 0"),
-        (np.ones((3, 2)), r"must have shape \(2,\), \(4, 2\) or \(4, 2, 2\)"),
+        (np.ones((3, 2)), r"must have shape \(2,\) or \(4, 2\) or \(4, 2, 2\)"),
+        ({"a": 1.0}, "error must hold numbers"),
         (np.stack([[[1.0, 2.0], [2.0, 1.0]]] * 4), "positive semidefinite covariances, but that"),
         (np.stack([[[1.0, 0.5], [0.0, 1.0]]] * 4), "symmetric"),
         (np.stack([[[1.0, np.nan], [np.nan, 1.0]]] * 4), "that of row 0 is not"),
@@ -400,3 +402,25 @@ def test_measured_data_without_rows_and_regressions_of_them_are_refused():
     measured = bm.Measured(np.arange(20.0)[:, None], error=[0.1])
     with pytest.raises(UnsupportedError, match="RegressionMixture does not support measured data"):
         bm.RegressionMixture(2).fit(measured, np.arange(20.0))
+
+
+def test_frames_and_series_follow_the_columns_of_x_and_rows_in_another_order_are_named():
+    rng = np.random.default_rng(21)
+    X = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
+    error = pd.DataFrame(rng.uniform(0.1, 0.5, (30, 2)), columns=["a", "b"])
+    lower = (X - 1.0).where(X > 0.5).astype("Float64")
+    options = {"error": error, "lower": lower, "upper": lower + 2.0}
+    low = lower.to_numpy(float, na_value=np.nan)
+    plain = bm.Measured(X.to_numpy(), error=error.to_numpy(), lower=low, upper=low + 2.0)
+    mixed = {name: frame[["b", "a"]] for name, frame in options.items()}
+    for given in (options, mixed):
+        source = bm.Measured(X, **given)
+        parts, expected = source.side.measurement, plain.side.measurement
+        np.testing.assert_array_equal(parts.errors[parts.groups], expected.errors[expected.groups])
+        np.testing.assert_array_equal(parts.lower, expected.lower)
+    steps = bm.Measured(X.round(1), step=pd.Series({"b": 0.1, "a": 0.0})).side.measurement.steps
+    np.testing.assert_array_equal(steps.max(axis=0), [0.0, 0.1])
+    with pytest.warns(BayesmixWarning, match=r"error has the index of X in another order"):
+        bm.Measured(X, error=error[::-1])
+    with pytest.raises(InvalidInputError, match="all options of Measured once"):
+        bm.Measured(plain, error=[0.1, 0.1])
