@@ -76,12 +76,6 @@ class LevelFeatures:
         """Powers of the score (D, P, M)."""
         return np.ascontiguousarray(self.features[:, :, : self.degree].swapaxes(1, 2))
 
-    @cached_property
-    def products(self) -> Array:
-        """Products of two features (D, M, F F)."""
-        pairs = self.features[..., None] * self.features[:, :, None]
-        return pairs.reshape(*self.there.shape, -1)
-
     def padded(self, by_level: Array, beyond: float = 0.0) -> Array:
         """Return values by level (..., F) as (..., D, M), with ``beyond`` after the last level."""
         out = np.full((*by_level.shape[:-1], *self.there.shape), beyond)
@@ -189,7 +183,7 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
     """
     scores, P = features_of(reading, degree), degree
     counts, features = scores.padded(totals).swapaxes(0, 1), scores.features
-    (D, K, _), F = counts.shape, features.shape[2]
+    (D, K, M), F = counts.shape, features.shape[2]
     known = counts.sum(axis=-1, keepdims=True)  # (D, K, 1)
     weight = known.sum(axis=(1, 2)) + np.finfo(float).tiny
     if previous is not None and previous.slopes.shape == (K, D):
@@ -202,13 +196,12 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
     value = (counts * logs).sum(axis=(1, 2))
     for _ in range(steps):
         p = np.exp(logs)
-        mean = p @ features
-        # Newton's equations [information, gradient] (D, K, F, F + 1)
-        equations = np.empty((D, K, F, F + 1))
-        equations[..., :F] = (p @ scores.products).reshape(D, K, F, F)
-        equations[..., :F] -= mean[..., None] * mean[..., None, :]
-        equations[..., :F] *= known[..., None]
-        equations[..., F] = (counts - known * p) @ features
+        centred = features[:, None] - (p @ features)[:, :, None]
+        p *= known
+        further = np.empty((D, K, M, F + 1))
+        np.multiply(centred, p[..., None], out=further[..., :F])
+        np.subtract(counts, p, out=further[..., F])
+        equations = centred.swapaxes(2, 3) @ further  # [information, gradient] (D, K, F, F + 1)
         diagonal = equations.reshape(D, K, -1)[..., :: F + 2]
         diagonal += RIDGE * weight[:, None, None]
         of_shapes = np.linalg.solve(equations[..., :P, :P], equations[..., :P, P:])
