@@ -95,7 +95,9 @@ def reference(frame: pd.DataFrame, K: int, n_starts: int, seed: int) -> float:
     for _ in range(n_starts if K > 1 else 1):
         first = of_units[rng.choice(len(of_units), K, False)].ravel()
         start = np.concatenate([first, [0.5, 0.0, 0.1, -1.0], np.zeros(K - 1)])
-        best = min(best, minimize(loss, start, jac=True, method="L-BFGS-B").fun)
+        bounds = [(None, None)] * len(start)
+        bounds[2 * K + 3] = (-15.0, 15.0)  # log variance: no singular matrices in line searches
+        best = min(best, minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).fun)
     return -float(best)
 
 

@@ -50,11 +50,12 @@ class Standardised:
         rests = np.zeros(len(design.terms))
         rests[: len(triangle)] = np.abs(np.diag(triangle)) / np.sqrt(len(values))
         for place in range(1, len(rests)):
-            if rests[place] < 1e-9:
+            # Sums of squares of smaller parts would have no digits left.
+            if rests[place] < 1e-6:
                 name = names[place - intercept]
                 raise InvalidInputError(
                     f"{argument}: column {name!r} is a linear combination of the columns before "
-                    "it: leave it out"
+                    "it: leave it out, or centre columns before you multiply them"
                 )
         return design
 

@@ -112,7 +112,9 @@ def trajectory_outcomes(
     level = checked_level(level)
     labels = getattr(model._data, "labels", ())
     if labels and hasattr(outcome, "reindex"):
-        outcome = outcome.set_axis(outcome.index.map(lambda i: i if isinstance(i, int) else str(i)))
+        outcome = outcome.set_axis(
+            outcome.index.map(lambda i: i if isinstance(i, int | float) else str(i))
+        )
         outcome = outcome.reindex(list(labels))
     if len(outcome) != len(joint):
         raise InvalidInputError(

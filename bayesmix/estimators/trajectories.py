@@ -55,7 +55,8 @@ def trajectories(
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5)
         Numbers of classes to compare.
     degree : int, default=1
-        Degree of the polynomial in time; of the splines with ``n_knots``.
+        Degree of the polynomial in time; of the splines with ``n_knots``. Powers of times far from
+        0, such as years, are of the time since the first, as their names say.
     n_knots : int, optional
         Number of knots of B-splines over time, at quantiles; linear beyond the last knots.
     random : sequence of str, default=("intercept",)
@@ -78,8 +79,8 @@ def trajectories(
     Raises
     ------
     InvalidInputError
-        For columns that are not in the frame, missing times, and units with several values of a
-        class predictor.
+        For columns that are not in the frame, missing or too few times, a response that is no
+        number, and units with several values of a class predictor.
 
     Examples
     --------
@@ -94,60 +95,94 @@ def trajectories(
     >>> search.best_params_
     {'n_components': 2}
     """
-    fixed, gate = _names(fixed), _names(class_predictors)
-    used = list(dict.fromkeys((y, time, unit, *fixed, *gate)))
-    if isinstance(frame, (str, PathLike)):
-        from bayesmix.io.readers import read_table
-
-        frame = read_table(frame, used)
-    elif hasattr(frame, "columns") and not hasattr(frame, "iloc"):
-        from bayesmix.io.table_columns import as_pandas
-
-        frame = as_pandas(frame)
-    for name in used:
-        if name not in getattr(frame, "columns", ()):
-            columns = ", ".join(map(str, getattr(frame, "columns", ())))
-            raise InvalidInputError(f"frame has no column {name!r}; its columns are {columns}")
-    if frame[unit].isna().any():
-        row = int(np.flatnonzero(frame[unit].isna())[0])
-        raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
-    if n_missing := int(frame[y].isna().sum()):
-        warn(f"{n_missing} rows without a value of {y!r} are left out", BayesmixWarning)
-        frame = frame[frame[y].notna()]
+    fixed, gate = ([each] if isinstance(each, str) else list(each)
+                   for each in (fixed, class_predictors))  # fmt: skip
+    frame = _table(frame, y, time, unit, [*fixed, *gate])
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
-    times = list(design)
     if fixed:
         others = indicated("fixed", frame[fixed])
         fixed = list(others)
         design[fixed] = others
-    if response != "normal" and _names(random or ()) == [INTERCEPT]:
+    if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
     estimator = RegressionMixture(
         response=response, limits=limits, inflation=inflation, random=random,
         random_covariance=random_covariance, fixed=fixed or None,
-        columns=dict.fromkeys(list(map(str, times)), "continuous"),
+        columns=dict.fromkeys(map(str, design), "continuous"),
     )  # fmt: skip
     search = MixtureSearch(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
     )
     given = {"gate": frame[gate]} if gate else {}
     search.fit(design, frame[y], groups=frame[unit], **given)
-    if estimator.random:
-        _warn_of_skewness(search)
+    one = next((each for each in search.estimators_ if each and each.n_components_ == 1), None)
+    if estimator.random and one is not None and search.n_components_ > 1:
+        for text in one._data.skewness_texts(one._mixture):
+            warn(f"with one class, {text}", BayesmixWarning)
     return search
 
 
-def _warn_of_skewness(search: MixtureSearch) -> None:
-    """Warn of several classes where the effects of one class are skewed."""
-    several = search.n_components_ > 1
-    for one in search.estimators_:
-        if several and one is not None and one.n_components_ == 1:
-            for text in one._data.skewness_texts(one._mixture):
-                warn(f"with one class, {text}", BayesmixWarning)
+def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.DataFrame:
+    """Return the rows of a long table that have a response, as numbers."""
+    used = list(dict.fromkeys((y, time, unit, *others)))
+    if len({y, time, unit}) < 3:
+        raise InvalidInputError(
+            f"y, time and unit must be three columns, got {y!r}, {time!r} and {unit!r}"
+        )
+    if isinstance(frame, (str, PathLike)):
+        from bayesmix.io.readers import read_table
+
+        frame = read_table(frame, used)
+    elif not hasattr(frame, "columns"):
+        raise InvalidInputError(
+            f"frame must be a DataFrame or the path of a file, got {type(frame).__name__}"
+        )
+    elif not hasattr(frame, "iloc"):
+        from bayesmix.io.table_columns import as_pandas
+
+        frame = as_pandas(frame)
+    for name in used:
+        if (number := list(frame.columns).count(name)) != 1:
+            remedy = ": use frame.reset_index()" if name in frame.index.names else ""
+            raise InvalidInputError(
+                f"frame has {number or 'no'} column{'s' if number else ''} {name!r}; its columns "
+                f"are {', '.join(map(str, frame.columns))}{remedy}"
+            )
+    if frame[unit].isna().any():
+        row = int(np.flatnonzero(frame[unit].isna())[0])
+        raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
+    units = frame[unit].unique()
+    if len(set(map(str, units))) < len(units):
+        raise InvalidInputError(
+            f"unit: column {unit!r} has the same identifiers as numbers and as text: use "
+            f"frame[{unit!r}].astype(str)"
+        )
+    if n_missing := int(frame[y].isna().sum()):
+        frame = frame[frame[y].notna()]
+        n_units = len(units) - frame[unit].nunique()
+        warn(
+            f"rows without a value of {y!r} are left out: {n_missing}"
+            + (f", among them all rows of {n_units} units" if n_units else ""),
+            BayesmixWarning,
+        )
+    if frame.empty:
+        raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
+    remedy = "code ordered levels as 0, 1, 2, ..., with response='ordinal'"
+    table: pd.DataFrame = frame.copy(deep=False)
+    table[y] = _numbers("y", frame[y], remedy)
+    return table
 
 
-def _names(columns: Any) -> list[str]:
-    return [columns] if isinstance(columns, str) else list(columns)
+def _numbers(argument: str, column: Any, remedy: str) -> Any:
+    """Return a column of a frame as numbers."""
+    if column.dtype.kind in "biuf":
+        return column
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"{argument}: column {str(column.name)!r} must be numbers, got {column.dtype}: {remedy}"
+        ) from None
 
 
 def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataFrame:
@@ -158,19 +193,26 @@ def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataF
     import pandas as pd
 
     name = str(time.name)
-    if time.dtype.kind not in "biuf":
-        raise InvalidInputError(
-            f"time: column {name!r} must be numbers, got {time.dtype}: give the time since an "
-            "origin, such as days since the first visit"
-        )
-    values = time.to_numpy(dtype=np.float64)
+    remedy = "give the time since an origin, such as days since the first visit"
+    values = _numbers("time", time, remedy).to_numpy(dtype=np.float64)
     if np.isnan(values).any():
         row = int(np.flatnonzero(np.isnan(values))[0])
         raise InvalidInputError(f"time: column {name!r} is missing in row {row}: drop such rows")
+    knots = 2 if n_knots is None else validation.integer("n_knots", n_knots, 2)
+    n_times, needed = len(np.unique(values)), degree + knots - 1
+    if n_times < needed:
+        raise InvalidInputError(
+            f"time: column {name!r} has too few different values ({n_times}) for curves with "
+            f"{needed} coefficients: lower degree or n_knots"
+        )
     if n_knots is None:
-        powers = {name: values} | {f"{name}^{p}": values**p for p in range(2, degree + 1)}
-        return pd.DataFrame(powers, index=time.index, copy=False)
-    knots = validation.integer("n_knots", n_knots, 2)
+        origin, base = 0.0, name
+        if np.ptp(values) < 0.1 * np.abs(values).max():
+            # Powers of times far from 0, such as years, are collinear in double precision.
+            origin = values.min()
+            base = f"({name} - {origin:g})"
+        powers = {f"{base}^{p}": (values - origin) ** p for p in range(2, degree + 1)}
+        return pd.DataFrame({name: values} | powers, index=time.index, copy=False)
     splines = SplineTransformer(knots, degree, knots="quantile", extrapolation="linear")
     basis = splines.fit_transform(values[:, None])
     # Splines sum to 1 and contain time: two columns follow from the intercept and time.

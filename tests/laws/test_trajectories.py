@@ -222,14 +222,23 @@ def test_time_columns_span_the_splines_and_polynomials():
         ({}, {"time": "year"}, "frame has no column 'year'"),
         ({"age": np.nan}, {}, "time: column 'age' is missing in row 0"),
         ({"id": None}, {}, "unit: column 'id' is missing in row 0"),
-        ({}, {"time": "id"}, "time: column 'id' must be numbers"),
+        (
+            {},
+            {"time": "sex", "degree": 2},
+            "'sex' has too few different values .2. for curves with 3",
+        ),
+        ({"id": 7, ("id", 1): "7"}, {}, "the same identifiers as numbers and as text"),
+        ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
+        ({}, {"y": "age"}, "y, time and unit must be three columns, got 'age', 'age' and 'id'"),
         ({"sex": 7.0}, {"class_predictors": ["sex"]}, "column 'sex' differs"),
     ],
 )
 def test_bad_input_names_the_column(change, arguments, message):
     frame = courses()
-    for name, value in change.items():
-        frame.loc[0, name] = value
+    for place, value in change.items():
+        name, row = (place, 0) if isinstance(place, str) else place
+        frame[name] = frame[name].astype(object)
+        frame.loc[row, name] = value
     with pytest.raises(InvalidInputError, match=message):
         bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
 
@@ -256,6 +265,50 @@ def test_the_command_writes_classes_of_units(tmp_path):
     assert checklist.index[checklist["answer"].isna()].tolist() == ["3a", "3b"]
 
 
+@pytest.mark.filterwarnings("ignore:rows without a value")
+def test_frames_are_refused_with_the_remedy():
+    frame = courses(n=4)
+    for given, message in (
+        (frame.to_dict("list"), "frame must be a DataFrame or the path of a file, got dict"),
+        (frame.set_index("id"), r"no column 'id'.*: use frame.reset_index\(\)"),
+        (frame[["id", "age", "age", "score"]], "frame has 2 columns 'age'"),
+        (frame.assign(score=np.nan), "frame must have rows with a value of 'score', got none"),
+        (
+            frame.assign(age=pd.Timestamp("2020-01-01")),
+            "time: column 'age' must be numbers, got date",
+        ),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            bm.trajectories(given, **ARGUMENTS, n_components=1)
+
+
+def test_years_have_the_curves_of_times_since_the_first():
+    frame = courses()
+    frame["age"] = frame["age"].round()
+    given = {"n_components": 2, "degree": 3, "random_state": 0, "n_jobs": 1}
+    model = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
+    frame["age"] = 2010 + frame["age"].astype(int)
+    of_years = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
+    assert of_years._data.design.names == ("age", "(age - 2010)^2", "(age - 2010)^3")
+    assert of_years.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-12)
+    assert np.allclose(of_years.coef_, model.coef_)
+    years = np.asarray(frame["age"], dtype=float)
+    powers = np.column_stack([years, years**2, years**3])
+    with pytest.raises(InvalidInputError, match=r"'x2' is a linear combination .* centre"):
+        bm.RegressionMixture(1).fit(powers, frame["score"], groups=frame["id"])
+
+
+def test_covariates_that_look_like_identifiers_are_used_and_identifiers_are_as_given():
+    frame = courses(n=20)
+    codes = frame["id"].factorize()[0]
+    frame["id"], frame["income"] = codes + 0.5, np.random.default_rng(0).permutation(1000)[codes]
+    frame["score"] = pd.Categorical(frame["score"].round())
+    given = {"n_components": 1, "fixed": ["income"], "n_jobs": 1}
+    model = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
+    assert model._data.design.names == ("age", "income")
+    assert model.random_effects().index.tolist() == (np.arange(20) + 0.5).tolist()
+
+
 def test_rows_of_a_unit_are_drawn_together():
     sizes, generator = np.random.default_rng(0).integers(1, 5, 50), np.random.default_rng(1)
     units = np.repeat(np.arange(50), sizes)
@@ -273,9 +326,14 @@ def test_missing_responses_are_left_out_and_text_becomes_indicators():
     frame["sex"] = np.where(frame["sex"] == 1.0, "man", "woman")
     frame.loc[[0, 7], "score"] = np.nan
     given = {"n_components": 1, "fixed": ["sex"], "n_jobs": 1}
-    with pytest.warns(bm.errors.BayesmixWarning, match="2 rows without a value of 'score'"):
+    last = frame["id"] == "u59"
+    frame.loc[last, "score"] = np.nan
+    text = (
+        f"without a value of 'score' are left out: {2 + last.sum()}, among them all rows of 1 units"
+    )
+    with pytest.warns(bm.errors.BayesmixWarning, match=text):
         model = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
-    assert model._data.n_rows == len(frame) - 2
+    assert model._data.n_rows == len(frame) - 2 - last.sum()
     assert model._data.design.names == ("age", "sex_woman")
     assert bm.plots.plot_trajectories(model).get_ylabel() == "score"
 

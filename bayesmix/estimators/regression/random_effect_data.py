@@ -71,7 +71,7 @@ class RandomEffectData(UnitData):
     response: Array  # (n,)
     offset: Array
     columns: Array  # (n, D), not standardised
-    labels: tuple[str | int, ...] = ()  # identifiers of the units
+    labels: tuple[str | float, ...] = ()  # identifiers of the units
     variational = inflation = None
     accelerated, form, starts = True, FromMoments(), slice(None)
     race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly

@@ -80,9 +80,10 @@ def look_at_response(y: Any, response: str) -> None:
     if kind.kind == LEFT_OUT and not kind.reason.startswith(("empty", "dates", "one value")):
         warn(f"the response {name!r} may be no measurement: {kind.why}", BayesmixWarning)
     elif suitable := SUITABLE.get(kind.kind):
+        suitable = "ordinal" if suitable == "binomial" and len(kind.levels or ()) > 2 else suitable
+        reason = f" ({kind.reason})" if kind.reason else ""
         warn(
-            f"the response {name!r} looks like {kind.kind} ({kind.reason}): consider "
-            f"response={suitable!r}",
+            f"the response {name!r} looks like {kind.kind}{reason}: consider response={suitable!r}",
             BayesmixWarning,
         )
     if kind.doubt:

@@ -78,7 +78,7 @@ def training_data(
         weights, covariates = (
             None if each is None else each[firsts] for each in (weights, covariates)
         )
-        labels = tuple(each if isinstance(each, int) else str(each)
+        labels = tuple(each if isinstance(each, int | float) else str(each)
                        for each in np.asarray(groups)[firsts].tolist())  # fmt: skip
         return RandomEffectData.of(
             estimator, y, offset, X, np.bincount(units), design, places, floor, weights=weights,
