@@ -18,7 +18,6 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
-    from bayesmix.observation.measured import WrittenValues
     from bayesmix.sources.memory import ArraySource
 
 LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<side>[<>])=?\s*(?P<bound>[^<>=\s]+)\s*")
@@ -44,8 +43,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     apart = {rows.weight, *errors.values(), *exclude}
     usable = [name for name, cells in read.items() if cells is not None and name not in apart]
     columns = names(rows.columns) or list(fitted) or usable
-    limited = any(cells is not None and cells.limited for cells in map(read.get, columns))
-    if not asked and not limited:
+    if not asked and not any(map(_is_limited, map(read.get, columns))):
         return None
     if columns is usable:
         columns = _measurable(frame.drop(columns=list(apart - {None})), read)
@@ -55,17 +53,14 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
                 f"{rows.data} must have a column {name!r} of numbers, or of limits such as <0.5"
             )
     _refuse_kinds(rows)
-    cells: Any = [read[name] for name in columns]
-    values, lower, upper = (np.column_stack([part[i] for part in cells]) for i in range(3))
-    error = np.zeros(values.shape)
-    for d, name in enumerate(columns):
-        if name in errors:
-            error[:, d] = read[errors[name]].values  # type: ignore[union-attr]
-    low, high = _limits(how, columns)
+    cells: Any = read
+    values, lower, upper = np.stack([cells[name] for name in columns], axis=-1)
+    none = np.zeros(len(values))
+    error = [cells[errors[name]][0] if name in errors else none for name in columns]
     source = Measured(
         pd.DataFrame(values, columns=columns),
-        error=error if errors else None,
-        limits=(low, high),
+        error=np.column_stack(error) if errors else None,
+        limits=_limits(how, columns),
         lower=lower,
         upper=upper,
     )
@@ -75,8 +70,13 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     return replace(source, weights=weights)
 
 
-def _written(column: pd.Series[Any]) -> WrittenValues | None:
-    """Return the numbers and limits of a column, None if it holds anything else."""
+def _is_limited(cells: Array | None) -> bool:
+    """Whether any cell of a column is a limit."""
+    return cells is not None and not np.isnan(cells[1:]).all()
+
+
+def _written(column: pd.Series[Any]) -> Array | None:
+    """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
     from bayesmix.io.numbers_in_text import MISSING_CODES, as_numbers
     from bayesmix.observation.measured import column_of
 
@@ -85,15 +85,16 @@ def _written(column: pd.Series[Any]) -> WrittenValues | None:
     return cells if numbers is None else column_of(numbers)
 
 
-def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -> list[str]:
+def _measurable(frame: pd.DataFrame, read: Mapping[str, Array | None]) -> list[str]:
     """Return the columns that no rule leaves out, and say which are."""
     from bayesmix.io.column_kinds import CATEGORICAL, kinds_of
 
     columns = {str(name): read[str(name)] for name in frame}
-    numbers = {name: cells.values for name, cells in columns.items() if cells and not cells.limited}
+    numbers = {name: cells[0] for name, cells in columns.items() if cells is not None}
     text = {name: "text" for name, cells in columns.items() if cells is None}
-    kinds = kinds_of(frame.assign(**numbers)[[*numbers, *text]], {})
-    dropped = {name: "categories" for name in numbers if kinds[name].kind == CATEGORICAL}
+    plain = [name for name in numbers if not _is_limited(columns[name])]
+    kinds = kinds_of(frame.assign(**numbers)[[*plain, *text]], {})
+    dropped = {name: "categories" for name in plain if kinds[name].kind == CATEGORICAL}
     why = text | dropped | {name: kind.why for name, kind in kinds.items() if kind.why}
     if why:
         texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())

@@ -25,11 +25,16 @@ from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.observation.instrument import Hidden, Instrument, instrument_of
-from bayesmix.observation.quadrature import MANY, LogDensity, Nodes, end_of, points_on
+from bayesmix.observation.quadrature import (
+    MANY,
+    NEGLIGIBLE,
+    LogDensity,
+    Nodes,
+    end_of,
+    points_on,
+)
 
 SMALLEST = float(np.finfo(float).tiny)
-# Standard deviations beyond which normal densities are far below rounding.
-FAR = 20.0
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
 # Modes are sought on grids that become finer by this factor.
@@ -191,7 +196,8 @@ def _log_density_of(column: Any) -> LogDensity:
 
 def _reals_in(column: Any, low: Array, high: Array) -> Nodes:
     """Return nodes of intervals of a Gaussian column with one component."""
-    reach, centre = FAR * float(column.deviations[0, 0]), np.clip(column.means[0, 0], low, high)
+    centre = np.clip(column.means[0, 0], low, high)
+    reach = np.sqrt(2.0 * NEGLIGIBLE) * float(column.deviations[0, 0])
     bounds = np.maximum(low, centre - reach), np.minimum(high, centre + reach)
     return _nodes_around(_log_density_of(column), centre, *bounds)
 

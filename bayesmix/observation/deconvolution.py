@@ -194,7 +194,10 @@ def _add_hidden(
     columns, samples, lower, upper, log_steps = block.hidden
     B = swept.shape[2]
     a, b = np.divmod(columns, B)
-    i, j, alone = _pairs(samples * B + b)
+    order = np.argsort(samples * B + b, kind="stable")
+    same = np.flatnonzero(np.diff((samples * B + b)[order]) == 0)
+    i, j = order[same], order[same + 1]
+    alone = np.delete(np.arange(len(order)), np.concatenate([i, j]))
     centres = means[columns].T - moved[a, b, :, samples].T
     variances = swept[a, a, b, :, samples].T
     _refuse_singular(variances)
@@ -211,27 +214,19 @@ def _add_hidden(
     there = on_interval(low[:, alone], high[:, alone])
     logs = np.zeros(centres.shape) - log_steps
     logs[:, alone] += there.log_probability
-    single, place = w[alone], (b[alone], slice(None), samples[alone])
-    gradient[:, *place] += single * there.mean.T[:, None]
-    lost = there.lost_variance.T[:, None, None]
-    hessian[:, :, *place] -= single[:, :, None] * single[:, None] * lost
+    scores, information = [(alone, there.mean)], [(alone, alone, there.lost_variance)]
     if len(i):
-        both, place = on_rectangle(truncated.rectangles), (b[i], slice(None), samples[i])
+        both = on_rectangle(truncated.rectangles)
         logs[:, i] += both.log_probability
-        pair, information = w[[i, j]], both.information[[[0, 1], [1, 2]]]
-        gradient[:, *place] += np.einsum("xpak,xkp->pak", pair, both.scores)
-        hessian[:, :, *place] -= np.einsum(
-            "xpak,xykp,ypbk->pabk", pair, information, pair, optimize=True
-        )
+        scores += zip((i, j), both.scores, strict=True)
+        entries = both.information[[0, 1, 1, 2]]
+        information += zip((i, i, j, j), (i, j, i, j), entries, strict=True)
+    for u, score in scores:
+        gradient[:, b[u], :, samples[u]] += w[u] * score.T[:, None]
+    for u, v, entry in information:
+        product = w[u][:, :, None] * w[v][:, None] * entry.T[:, None, None]
+        hessian[:, :, b[u], :, samples[u]] -= product
     return truncated, logs
-
-
-def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
-    """Return which hidden values are first and second of a sample, and which are alone."""
-    order = np.argsort(samples, kind="stable")
-    same = np.flatnonzero(samples[order[1:]] == samples[order[:-1]])
-    i, j = order[same], order[same + 1]
-    return i, j, np.setdiff1d(order, np.concatenate([i, j]))
 
 
 def _sweep(T: Array, exact: Booleans) -> Array:

@@ -14,9 +14,8 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Indices
 
 # Relative densities below e^-40 are rounding; with 28 nodes the integral down to there is exact to
-# 1e-14. So it is without a search for the mode with 10 nodes if the density on the interval changes
-# by less than about e^3, and with 28 if by less than about e^64.
-NEGLIGIBLE, LITTLE, MUCH = 40.0, 3.0, 64.0
+# 1e-14. So it is with 10 nodes if the density on the interval changes by less than about e^3.
+NEGLIGIBLE, LITTLE = 40.0, 3.0
 FEW, MANY = (np.polynomial.legendre.leggauss(number) for number in (10, 28))
 # Bisections of the logarithm of a distance between 1e-9 and 1e15, to 1.5 %.
 NEAREST, HALVINGS = 1e-9, 12

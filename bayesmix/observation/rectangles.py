@@ -21,7 +21,6 @@ from bayesmix.observation.quadrature import (
     FEW,
     LITTLE,
     MANY,
-    MUCH,
     NEGLIGIBLE,
     Nodes,
     end_of,
@@ -121,10 +120,8 @@ class _Rectangles(NamedTuple):
         middle, width = 0.5 * (low + high), high - low
         largest = self.log_density(middle)
         slope = ratio * on_interval(*self.second_bounds(middle)).mean - middle
-        change = width * (np.abs(slope) + (1.0 + ratio * ratio) * width)
-        few, wide = change < LITTLE, np.flatnonzero(~(change < MUCH))
-        whole = (FEW, np.flatnonzero(few)), (MANY, np.flatnonzero(~few & (change < MUCH)))
-        panels = [(rule, places, low[places], high[places]) for rule, places in whole]
+        few = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
+        wide = np.flatnonzero(~few)
         pairs = self.some(wide)
         mode = mode_of(pairs.log_density, low[wide], high[wide])
         largest[wide] = pairs.log_density(mode)
@@ -139,9 +136,11 @@ class _Rectangles(NamedTuple):
         breaks = np.array([*ends, mode, *edges])
         breaks = np.sort(np.clip(np.where(np.isnan(breaks), mode, breaks), *ends), axis=0)
         panel, place = np.nonzero(breaks[1:] > breaks[:-1])
-        panels.append((MANY, wide[place], breaks[panel, place], breaks[panel + 1, place]))
         parts = []
-        for rule, owner, start, stop in panels:
+        for rule, owner, start, stop in (
+            (FEW, np.flatnonzero(few), low[few], high[few]),
+            (MANY, wide[place], breaks[panel, place], breaks[panel + 1, place]),
+        ):
             z, weights = points_on(start, stop, rule)
             mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
             parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
