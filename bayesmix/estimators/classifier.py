@@ -476,12 +476,11 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     classes, inverse = np.unique(labels, return_inverse=True)
     import pandas as pd
 
-    from bayesmix.io.answers_in_words import UNORDERED
-    from bayesmix.io.column_doubts import spelt_alike
+    from bayesmix.io.column_doubts import odd_levels
     from bayesmix.io.column_kinds import kinds_of
 
-    doubt = spelt_alike(classes.tolist()) or kinds_of(pd.DataFrame({"y": labels}), {})["y"].doubt
-    if doubt and UNORDERED not in doubt:
+    doubt = odd_levels(classes.tolist()) or kinds_of(pd.DataFrame({"y": labels}), {})["y"].doubt
+    if doubt and "order" not in doubt:
         warn(f"y: {doubt}", BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse

@@ -26,8 +26,8 @@ SCALES = (
 )
 RANKS = [{word: rank for rank, word in enumerate(scale.split(", "))} for scale in SCALES]
 # Between labels of both ends of a scale, numbers may stand alone.
-LABEL = re.compile(r"(-?\d+)(?:\s*[-=:.)(]?\s*[^\W\d].*)?")
-UNORDERED = "give the order by an ordered category, or as ratings with labels like '1 = never'"
+LABEL = re.compile(r"(-?\d+)(\D.*)?")
+UNORDERED = "give it by an ordered category, or as ratings with labels like '1 = never'"
 
 
 def plain_words(level: Level) -> str:
@@ -48,7 +48,8 @@ def ranked(levels: Sequence[Level]) -> tuple[int | None, dict[int, Level]]:
     if len(numbers) < len(levels) and scale is not None:
         numbers = [RANKS[scale][word] for word in words]
     by_rank = dict(sorted(zip(numbers, levels, strict=False)))
-    return scale, by_rank if len(by_rank) == len(levels) and any(words) else {}
+    labelled = scale is not None or any(label[2] for label in labels if label)
+    return scale, by_rank if len(by_rank) == len(levels) and labelled else {}
 
 
 def except_for(levels: Sequence[Level]) -> list[str] | None:

@@ -28,6 +28,7 @@ A_TOTAL = "may sum up the others: drop that row"
 AS_RANKS = "as that of ranks: classes may model only that"
 # Norm of a residual, relative to its column, that is rounding.
 ROUNDING = 1e-8
+YES_OR_NO = {"yes", "no", "y", "n", "true", "false", "t", "f", "1", "0", "ja", "nein", "si", "oui"}
 # Names of the last row of a table that sums up the others.
 FEWEST_WITH_A_TOTAL = 10
 SUMMARIES = (
@@ -114,13 +115,20 @@ def outlying(values: Array, levels: Array) -> str:
     return ""
 
 
-def spelt_alike(levels: Sequence[Any]) -> str:
-    """Return that levels differ in case or outer spaces only, or ""."""
+def odd_levels(levels: Sequence[Any]) -> str:
+    """Return that levels have several spellings, or that cells list several answers, or ""."""
     plain = [str(level).strip().lower() for level in levels]
     times = Counter(plain)
     alike = [str(level) for level, text in zip(levels, plain, strict=True) if times[text] > 1]
-    pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
-    return f"levels differ in case or outer spaces only: {pairs}" if alike else ""
+    if alike:
+        pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
+        return f"levels differ in case or outer spaces only: {pairs}"
+    if len(levels) > 2 and {*plain} <= YES_OR_NO:
+        return "levels are several spellings of yes and no: make them two"
+    for sign in ";|,":
+        if len({part.strip() for text in plain for part in text.split(sign)}) < len(levels):
+            return "cells list several answers: make one column of 0 and 1 for each answer"
+    return ""
 
 
 def summary(column: pd.Series[Any]) -> str:

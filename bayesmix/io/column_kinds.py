@@ -31,8 +31,8 @@ from bayesmix.io.column_doubts import (
     NUMERIC_CODES,
     code_in_scale,
     linear_functions,
+    odd_levels,
     outlying,
-    spelt_alike,
     summary,
 )
 from bayesmix.io.numbers_in_text import (
@@ -62,7 +62,19 @@ ROW_NUMBERS = "row numbers"
 ROW_NAMES = re.compile(r"X(\.\d+)?|\.\.\.\d+|#")
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
-KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
+KEYS = {
+    "id",
+    "pid",
+    "subj",
+    "ids",
+    "key",
+    "uuid",
+    "guid",
+    "identifier",
+    "subject",
+    "patient",
+    "respondent",
+}
 KEYS |= {"participant", "household", "hhid", "kennung", "identifiant", "matricule", "clave"}
 # Such names are identifiers if all values differ.
 NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
@@ -74,9 +86,12 @@ PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
 AN_ANGLE = "angles wrap around: use their cosine and sine"
 ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
+WEIGHTS = {"wt", "wgt", "weights", "pw", "pweight", "perwt", "finalwt", "svywt"}
+A_WEIGHT = "if these are weights of the rows, pass them as sample_weight"
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
 YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
+A_SCALE = "read as missing, or as an ordered category"
 # Parts of dates and measurements, which are neither ratings nor counts.
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
 MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
@@ -97,7 +112,8 @@ GROUPS |= {"geschlecht", "sexe", "sexo", "gruppe", "groupe", "grupo", "klasse", 
 def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
+    return words | {"id" for word in words if word[-2:] == "id" and word[:-2] in NUMBERED}
 
 
 YEARS = (1800, 2100)
@@ -222,9 +238,9 @@ def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
         alike = [*guessed.values()].count(guessed[name]) >= ITEMS
         longest = max(len(str(level)) for level in guessed[name])
         if ranks or (alike and longest > 2):
-            decided[name] = replace(kinds[name], doubt=f"may be answers on a scale: {UNORDERED}")
+            decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
         elif beside := except_for(guessed[name]):
-            doubt = f"{brief(beside)} beside answers on a scale: read as missing, or {UNORDERED}"
+            doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
             decided[name] = replace(kinds[name], doubt=doubt)
     return decided
 
@@ -261,7 +277,7 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
         numbers = as_numbers(column)
         levels = declared_levels(name, column if numbers is None else numbers)
         ordered = numbers is not None or getattr(column.dtype, "ordered", False)
-        doubt = f"levels are in alphabetical order: {UNORDERED}"
+        doubt = f"levels are in alphabetical order; if they have another, {UNORDERED}"
         doubt = "" if ordered or ranked(levels)[1] else doubt
         return ColumnKind(RATINGS, AS_REQUESTED, levels, doubt)
     return ColumnKind(kind, AS_REQUESTED)
@@ -290,8 +306,10 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=outlying(values, levels))
+    weights = words & WEIGHTS and levels[0] > 0.0
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
-    return ColumnKind(CONTINUOUS, doubt=outlying(values, levels) or (AN_ANGLE if angles else ""))
+    odd = AN_ANGLE if angles else A_WEIGHT if weights else ""
+    return ColumnKind(CONTINUOUS, doubt=outlying(values, levels) or odd)
 
 
 def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
@@ -397,9 +415,10 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"numbers below {rows}: drop such rows of units or titles")
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         kind, other = _of_levels(name, column), wrong.unique()
-        if share <= MOSTLY_NUMBERS or len(other) != 1 or len(wrong) == 1 or kind.doubt:
+        few = 2 * len(other) < text.nunique() and len(wrong) > len(other)
+        if share <= MOSTLY_NUMBERS or not few or kind.doubt:
             return kind
-        return replace(kind, doubt=f"{other[0]} in {len(wrong)} rows {A_CODE}")
+        return replace(kind, doubt=f"{', '.join(sorted(other))} in {len(wrong)} rows {A_CODE}")
     values, how = amounts(text)
     if values is not None:
         kind = _of_numbers(name, values.to_numpy())
@@ -448,7 +467,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
     if not doubt and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
         doubt = f"{', '.join(codes)} in {stripped(column).isin(codes).sum()} rows {A_CODE}"
-    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt or spelt_alike(levels))
+    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt or odd_levels(levels))
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ GAPS = (
 # Cells that mean "missing" in columns that otherwise hold numbers.
 MISSING_CODES = (
     *GAPS, ".", "..", "?", "-", "--", "\u2013", "\u2014", "None", r"\N",
-    "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?",
+    "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", *(f".{letter}" for letter in ascii_lowercase),
 )  # fmt: skip
 
 # Numbers of reports: a sign, a currency, digits, and a currency, percent sign or unit.

@@ -53,13 +53,16 @@ def test_answers_that_may_have_an_order_remain_categories_with_a_word():
     frame = frame.assign(gene=drawn(("AA", "AB", "BB")), gender=drawn(("f", "m", "x")))
     coding = coded(frame)[1]
     assert not coding.ratings
-    remedy = "an ordered category, or as ratings with labels like '1 = never'"
     assert coding.doubts == (
-        f"q0, q1, q2: may be answers on a scale: give the order by {remedy}; dkq0: Don't know "
-        f"beside answers on a scale: read as missing, or give the order by {remedy}"
+        "q0, q1, q2: levels may have an order: give it by an ordered category, or as ratings with "
+        "labels like '1 = never'; dkq0: Don't know beside answers on a scale: read as missing, or "
+        "as an ordered category"
     )
+    brackets = coded(drawn(("5-9", "10-14", "15+")))[1]
+    assert brackets.levels == (("5-9", "10-14", "15+"),)
+    assert brackets.doubts.startswith("q0: levels may have an order")
     doubts = coded(frame, {"q0": "ratings"})[1].doubts
-    assert doubts.startswith("q0: levels are in alphabetical order: give the order by an ordered")
+    assert doubts.startswith("q0: levels are in alphabetical order; if they have another, give it")
     numbered = frame["q0"].map({"nie": "1 nie", "oft": "2 oft", "immer": "10 immer"})
     frame, coding = coded(pd.DataFrame({"q": numbered}), {"q": "ratings"})
     assert (coding.doubts, coding.levels) == ("", (("1 nie", "2 oft", "10 immer"),))
