@@ -125,14 +125,10 @@ class Instrument:
     def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
         """Return the hidden values (n, D) in a frame."""
         columns, samples = np.nonzero(hidden.T)
-        place, scale, centre = (
-            (samples, columns),
-            frame.inverse_scale[columns],
-            frame.centre[columns],
-        )
-        lower, upper = ((bound[place] - centre) * scale for bound in (self.lower, self.upper))
-        steps = self.steps[place] * scale
-        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
+        bounds = np.array([self.lower, self.upper])[:, samples, columns] - frame.centre[columns]
+        steps, scale = self.steps[samples, columns], frame.inverse_scale[columns]
+        lower, upper = bounds * scale
+        log_steps = np.log(np.where(steps > 0.0, steps * scale, 1.0))
         return Hidden(columns, samples, lower, upper, log_steps)
 
     @property
@@ -231,8 +227,7 @@ class Instrument:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
         apart = family.name != REAL or self.apart(cast("Any", family).structure)
         self._refuse(family, apart)
-        events = []
-        (n, n_features), censored = self.lower.shape, self.censored
+        (n, n_features), censored, events = self.lower.shape, self.censored, []
         names, numbers = _names(columns, n_features), censored.sum(axis=0)
         one_side = np.isneginf(self.lower).all(axis=0) | np.isposinf(self.upper).all(axis=0)
         if one_side.any():
