@@ -31,14 +31,12 @@ from bayesmix.observation.quadrature import (
     LogDensity,
     Nodes,
     end_of,
+    mode_of,
     points_on,
 )
 
-SMALLEST = float(np.finfo(float).tiny)
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
-# Modes are sought on grids that become finer by this factor.
-FINER, ROUNDS = 100, 5
 
 
 class Cells(NamedTuple):
@@ -181,7 +179,7 @@ def _kind_of(column: Any) -> tuple[Callable[[Any, Array, Array], Nodes], float]:
         return _reals_in, -np.inf
     if isinstance(column, (Poissons, OverdispersedCounts)):
         return _counts_in, 0.0
-    return _logs_in, SMALLEST
+    return _logs_in, float(np.finfo(float).tiny)
 
 
 def _log_density_of(column: Any) -> LogDensity:
@@ -211,10 +209,7 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 
     with np.errstate(divide="ignore"):
         a, b = (np.clip(np.log(np.maximum(bound, 0.0)), -LOGS, LOGS) for bound in (low, high))
-    mode, width = 0.0, LOGS
-    for _ in range(ROUNDS):
-        grid = np.clip(mode + np.linspace(-width, width, 2 * FINER + 1), -LOGS, LOGS)
-        mode, width = float(grid[np.argmax(log_density(grid))]), width / FINER
+    mode = mode_of(log_density, np.array(-LOGS), np.array(LOGS), 60)  # to a billionth
     nodes = _nodes_around(log_density, np.clip(mode, a, b), a, b)
     return nodes._replace(values=np.exp(nodes.values))
 

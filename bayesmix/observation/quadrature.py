@@ -19,8 +19,7 @@ NEGLIGIBLE, LITTLE = 40.0, 3.0
 FEW, MANY = (np.polynomial.legendre.leggauss(number) for number in (10, 28))
 # Bisections of the logarithm of a distance between 1e-9 and 1e15, to 1.5 %.
 NEAREST, HALVINGS = 1e-9, 12
-# Golden sections to the maximum, which only divides panels.
-GOLDEN, GOLDEN_SECTIONS = 0.5 * (np.sqrt(5.0) - 1.0), 20
+GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 
 LogDensity: TypeAlias = Callable[[Array], Array]
 
@@ -64,9 +63,9 @@ def points_on(low: Array, high: Array, rule: tuple[Array, Array]) -> tuple[Array
     return (low + half) + half * points, half * weights
 
 
-def mode_of(log_density: LogDensity, low: Array, high: Array) -> Array:
+def mode_of(log_density: LogDensity, low: Array, high: Array, sections: int) -> Array:
     """Return where log-concave densities are largest between bounds, by golden sections."""
-    for _ in range(GOLDEN_SECTIONS if low.size else 0):
+    for _ in range(sections if low.size else 0):
         width = GOLDEN * (high - low)
         falls = log_density(high - width) >= log_density(low + width)
         low, high = np.where(falls, low, high - width), np.where(falls, low + width, high)

@@ -123,7 +123,7 @@ class _Rectangles(NamedTuple):
         few = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
         wide = np.flatnonzero(~few)
         pairs = self.some(wide)
-        mode = mode_of(pairs.log_density, low[wide], high[wide])
+        mode = mode_of(pairs.log_density, low[wide], high[wide], 20)  # only divides panels
         largest[wide] = pairs.log_density(mode)
         limits = low[wide], high[wide]
         ends = [end_of(pairs.log_density, mode, largest[wide], limit) for limit in limits]
