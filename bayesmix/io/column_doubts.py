@@ -14,7 +14,7 @@ from bayesmix.io.numbers_in_text import CELLS_NAMED, stripped
 from bayesmix.numerics.arrays import Array
 
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
-NUMERIC_CODES = {
+NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
     for length in range(1, 7)
     for digit in "789"
@@ -71,10 +71,12 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
 def code_in_scale(values: Array, given: Array) -> str:
     """Return that answers -1 or 9 on a scale from 1 to 5 may mean missing, or ""."""
     given = np.unique(given)
+    if values.min() == -1.0 and values.max() > 2.0:  # a scale from -1 ends at 1
+        return codes_said(values, values.min(keepdims=True))
     parts = np.split(given, np.flatnonzero(np.diff(given) > 1.0) + 1)
-    *shorter, scale = sorted(parts, key=len)
-    codes = np.array([code for part in shorter for code in part])
-    if 2 * len(codes) >= len(given) or not set(codes) <= SCALE_CODES:
+    *shorter, scale = sorted(parts, key=lambda part: (len(part), -part[0]))
+    codes = np.array(sorted(code for part in shorter for code in part))
+    if 2 * len(codes) > len(given) or not set(codes) <= SCALE_CODES:
         return ""
     # Four, five, six and eight cylinders are a scale with a level that nobody gave.
     common = np.isin(values, codes).sum() * len(given) > len(values) * len(codes)

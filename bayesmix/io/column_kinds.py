@@ -191,9 +191,16 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
-            doubt = code_in_scale(values, np.concatenate(items if together else [values]))
-            doubt = doubt or kinds[name].doubt
+            doubt = code_in_scale(values, values) or kinds[name].doubt
+            if together and not doubt:
+                doubt = code_in_scale(values, np.concatenate(items))
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)), doubt)
+    groups: dict[bytes, str] = {}
+    for name, kind in kinds.items():
+        if kind.levels and kind.levels != (0, 1):  # such columns are compared below
+            first = groups.setdefault(pd.factorize(frame[name])[0].tobytes(), name)
+            doubt = "" if first == name else f"the same groups as {first}: leave one of them out"
+            kinds[name] = replace(kind, doubt=kind.doubt or doubt)
     columns = {name: _as_counted(frame[name], kind) for name, kind in kinds.items()}
     counted = {name: values for name, values in columns.items() if values is not None}
     if any(kinds[name].kind != CONTINUOUS for name in counted):

@@ -191,6 +191,28 @@ def test_indicators_of_one_category_are_named():
     assert not coded(frame.drop(columns=["w", "b"]))[1].doubts
 
 
+def test_labels_beside_their_codes_and_codes_beside_few_levels_are_named():
+    region = RNG.integers(1, 4, N)
+    frame = pd.DataFrame(
+        {"region": region, "name": np.array(["", "north", "south", "west"])[region]}
+    )
+    assert coded(frame)[1].doubts == "name: the same groups as region: leave one of them out"
+    frame.loc[0, "name"] = "north" if frame.loc[0, "name"] != "north" else "south"
+    assert not coded(frame)[1].doubts
+    codes = pd.DataFrame(
+        {
+            "smokes": with_code(with_code(RNG.integers(1, 3, N), 8), 9),
+            "kids": with_code(np.minimum(RNG.poisson(1.2, N), 4), -1),
+            "income": with_code(RNG.integers(1000, 1900, N), -1),
+            "change": RNG.integers(-1, 2, N),
+        }
+    )
+    doubts = coded(codes)[1].doubts
+    for said in ("smokes (8, 9 in", "kids (-1 in", "income (-1 in"):
+        assert said in doubts
+    assert "change" not in doubts
+
+
 def test_a_sum_or_a_mean_of_other_columns_is_named():
     items = pd.DataFrame(RNG.integers(1, 6, (N, 5)), columns=list("abcde"))
     items.insert(0, "x", RNG.normal(size=N))
