@@ -7,7 +7,6 @@ A unit is one row of cross-products, so the cost of a pass does not depend on th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -22,6 +21,7 @@ from bayesmix.families.regressions import (
     DESIGN,
     OFFSET,
     NormalResponse,
+    mapped_eigenvalues,
     scaled_solution,
     scoring_step,
 )
@@ -59,39 +59,10 @@ def cross_products(
     return out
 
 
-@dataclass(frozen=True)
-class Units:
-    """Cross-products (U, W) of units, by name."""
-
-    packed: Array
-    n_columns: int
-
-    @property
-    def squares(self) -> Array:
-        return self.packed[:, 0]
-
-    @property
-    def sizes(self) -> Array:
-        return self.packed[:, 1]
-
-    @property
-    def responses(self) -> Array:
-        """X'e (U, P)."""
-        return self.packed[:, 2 : 2 + self.n_columns]
-
-    @property
-    def triangles(self) -> Array:
-        return self.packed[:, 2 + self.n_columns :]
-
-    @cached_property
-    def designs(self) -> Array:
-        """X'X (U, P, P)."""
-        return full_matrices(self.triangles, self.n_columns)
-
-
-def full_matrices(triangles: Array, size: int) -> Array:
-    """Return symmetric matrices (..., P, P) from their lower triangles."""
-    return np.asarray(triangles[..., _places(size)])
+def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array]:
+    """Return e'e (U,), numbers of rows (U,), X'e (U, P) and X'X (U, P, P) of cross-products."""
+    squares, sizes, responses, triangles = np.split(products, [1, 2, 2 + n_columns], axis=1)
+    return squares[:, 0], sizes[:, 0], responses, triangles[:, _places(n_columns)]
 
 
 @cache
@@ -100,12 +71,6 @@ def _places(size: int) -> Integers:
     places = np.empty((size, size), dtype=int)
     places[first, second] = places[second, first] = np.arange(len(first))
     return places
-
-
-def mapped_eigenvalues(matrices: Array, function: Callable[[Array], Array]) -> Array:
-    """Return symmetric matrices (..., q, q) after a function of their eigenvalues."""
-    values, vectors = np.linalg.eigh(matrices)
-    return np.asarray((vectors * function(values)[..., None, :]) @ vectors.mT)
 
 
 def symmetric_root(matrices: Array) -> Array:
@@ -117,7 +82,8 @@ def symmetric_root(matrices: Array) -> Array:
 class UnitMoments:
     """Units in each component, with e = y - Xβ; what depends on D and σ² alone may have K = 1."""
 
-    units: Units
+    sizes: Array  # numbers of rows (U,)
+    products: Array  # X'X (U, P, P)
     residual_products: Array  # X'e (K, U, P)
     squares: Array  # e'e (K, U)
     designs: Array  # Z'Z (U, q, q)
@@ -230,20 +196,22 @@ class RandomEffectRegressions:
 
     def moments(self, values: Array) -> UnitMoments:
         """Return densities and predicted effects of units in each component."""
-        units, T = Units(values, self.coefficients.shape[1]), self.family.effects
+        T = self.family.effects
+        unit_squares, sizes, responses, XX = unpacked(values, len(T))
         distinct = slice(1 if self.family.covariance.identical else None)
         variances, D = self.dispersion[distinct, None], self.covariances[distinct, None]
         move = self.coefficients - self.family.origin
-        products = units.responses - np.einsum("upr,kr->kup", units.designs, move)
-        squares = units.squares - np.einsum("kup,kp->ku", units.responses + products, move)
-        ZZ, Ze = T.T @ units.designs @ T, products @ T
+        products = responses - np.einsum("upr,kr->kup", XX, move)
+        squares = unit_squares - np.einsum("kup,kp->ku", responses + products, move)
+        ZZ, Ze = T.T @ XX @ T, products @ T
         system = np.eye(len(T.T)) + D @ ZZ / variances[..., None, None]
         G = np.asarray(np.linalg.solve(system, np.broadcast_to(D, system.shape)), np.float64)
         effects = np.einsum("kuqr,kur->kuq", G, Ze) / variances[..., None]
-        constants = np.linalg.slogdet(system)[1] + units.sizes * np.log(2.0 * np.pi * variances)
+        constants = np.linalg.slogdet(system)[1] + sizes * np.log(2.0 * np.pi * variances)
         distances = (squares - np.einsum("kuq,kuq->ku", Ze, effects)) / variances
         return UnitMoments(
-            units=units,
+            sizes=sizes,
+            products=XX,
             residual_products=products,
             squares=squares,
             designs=ZZ,
@@ -288,10 +256,10 @@ class RandomEffectRegressions:
         """Return sums over units whose moments are given."""
         T = self.family.effects
         (U, K), (P, q) = responsibilities.shape, T.shape
-        XZ, b, shares = at.units.designs @ T, at.effects, responsibilities.T
+        XZ, b, shares = at.products @ T, at.effects, responsibilities.T
         explained = XZ @ at.effect_covariances @ XZ.mT
         explained = explained.reshape(len(explained), U, P * P)
-        XX = full_matrices(shares @ at.units.triangles, P)
+        XX = (shares @ at.products.reshape(U, P * P)).reshape(K, P, P)
         second = at.effect_covariances + b[..., :, None] * b[..., None, :]
         second = second.reshape(K, U, q * q)
         of_units, weighted, variances = shares[:, None], b * shares[..., None], self.dispersion
@@ -308,7 +276,7 @@ class RandomEffectRegressions:
             crossed=(at.residual_products @ T).mT @ weighted,
             squared=squared.reshape(K, q, q, q, q).swapaxes(2, 3).reshape(K, q * q, q * q),
             squares=(shares * at.squares).sum(axis=1),
-            sizes=shares @ at.units.sizes,
+            sizes=shares @ at.sizes,
         )
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:

@@ -8,7 +8,7 @@ step from the coefficients of the E-step (McLachlan & Peel 2000, section 5.10; N
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -480,13 +480,25 @@ def scoring_step(fixed: Integers, score: Array, information: Array) -> Array:
     return scaled_solution(whole, total)[places]
 
 
+def mapped_eigenvalues(matrices: Array, function: Callable[[Array], Array]) -> Array:
+    """Return symmetric matrices (..., q, q) after a function of their eigenvalues."""
+    values, vectors = np.linalg.eigh(matrices)
+    return np.asarray((vectors * function(values)[..., None, :]) @ vectors.mT)
+
+
 def scaled_solution(information: Array, score: Array) -> Array:
     """Return the smallest solutions of singular systems, in unknowns of unit information."""
     diagonal = np.diagonal(information, axis1=-2, axis2=-1)
     scale = np.sqrt(np.maximum(diagonal, 1e-300))
     unit = information / scale[..., None] / scale[..., None, :]
-    inverse = np.linalg.pinv(unit, rcond=1e-12, hermitian=True)
+    inverse = mapped_eigenvalues(unit, _reciprocals)
     return np.asarray((inverse @ (score / scale)[..., None])[..., 0] / scale)
+
+
+def _reciprocals(values: Array) -> Array:
+    """Return reciprocals of ascending eigenvalues, and 0 for those of singular directions."""
+    out: Array = np.zeros_like(values)
+    return np.divide(1.0, values, out=out, where=values > 1e-12 * values[..., -1:])
 
 
 def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:

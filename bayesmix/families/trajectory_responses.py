@@ -87,14 +87,11 @@ class ZeroInflatedPoissonResponse(LogLink):
         return counted * (y - rates), counted * rates
 
     def sums(self, at: Regressions, values: Array, shares: Array) -> RegressionSums:
-        y = values[:, RESPONSE, None]
-        odds, rates = (
-            self.dispersions(at, values),
-            self.mean(self.log_rates(at.coefficients, values)),
-        )
-        extra = np.where(y == 0.0, expit(odds + rates), 0.0)
-        return self._both(at, values, shares, (1.0 - extra) * (y - rates), (1.0 - extra) * rates,
-                          extra - expit(odds), expit(odds) * expit(-odds))  # fmt: skip
+        y, odds = values[:, RESPONSE, None], self.dispersions(at, values)
+        slopes, curvature = self.derivatives(y, y, at.predictors(values), odds)
+        counted = curvature / self.mean(self.log_rates(at.coefficients, values))
+        return self._both(at, values, shares, slopes, curvature, 1.0 - counted - expit(odds),
+                          expit(odds) * expit(-odds))  # fmt: skip
 
     def first_sums(self, values: Array, shares: Array) -> RegressionSums:
         """Return least squares of logs of positive counts, with half of the zeros extra."""

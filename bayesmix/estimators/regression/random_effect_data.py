@@ -26,8 +26,8 @@ from bayesmix.families.random_effects import (
     RandomEffectFamily,
     RandomEffectRegressions,
     RandomEffects,
-    Units,
     cross_products,
+    unpacked,
 )
 from bayesmix.families.regressions import scaled_solution
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -111,8 +111,8 @@ class RandomEffectData(UnitData):
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         for _ in range(2):  # the second solution refines the first
             products = cross_products(design, origin, *rows, sizes)
-            total = Units(products.sum(axis=0, keepdims=True), len(origin))
-            origin = origin + scaled_solution(total.designs[0], total.responses[0])
+            total = unpacked(products.sum(axis=0, keepdims=True), len(origin))
+            origin = origin + scaled_solution(total[3], total[2])[0]
         products = cross_products(design, origin, *rows, sizes)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
