@@ -24,6 +24,7 @@ from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.bands import checked_level
 from bayesmix.version import __version__
 
@@ -42,10 +43,8 @@ def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     if isinstance(weights, Gate):
         covariates = data.covariates[data.starts]
         shares = np.exp(weights.log_weights(covariates))
-    below = shares.cumsum(axis=1) < generator.random((len(joint), 1))
     units, values = data.units, data.values
-    labels = np.minimum(below.sum(axis=1), joint.shape[1] - 1)[units]
-    rows = np.arange(len(labels))
+    labels, rows = drawn_labels(shares, generator)[units], np.arange(len(units))
     eta = components.predictors(values)[rows, labels]
     if model.random is not None:
         return np.asarray(eta + components.deviations(values, units, labels, generator))

@@ -39,6 +39,7 @@ from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.sources.survey_weights import warn_of_order, weighted
@@ -393,7 +394,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         Uncertainty of the coefficients is not included.
         """
-        level = regression_data.probability(level)
+        level = checked_level(level)
         rows = self._new(X, gate, offset, trials)
         ends = [rows.quantile(0.5 - 0.5 * level), rows.quantile(0.5 + 0.5 * level)]
         return np.column_stack(ends)
@@ -441,7 +442,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         import pandas as pd
 
         check_is_fitted(self, "log_likelihood_")
-        level = regression_data.probability(level)
+        level = checked_level(level)
         if self._q is not None:
             names, estimates, errors, half = self._data.credible(self._q, level)
             if self._data.gate is not None:

@@ -8,7 +8,7 @@ A unit is one row of cross-products, so the cost of a pass does not depend on th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,15 +62,9 @@ def cross_products(
 def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array]:
     """Return e'e (U,), numbers of rows (U,), X'e (U, P) and X'X (U, P, P) of cross-products."""
     squares, sizes, responses, triangles = np.split(products, [1, 2, 2 + n_columns], axis=1)
-    return squares[:, 0], sizes[:, 0], responses, triangles[:, _places(n_columns)]
-
-
-@cache
-def _places(size: int) -> Integers:
-    first, second = np.tril_indices(size)
-    places = np.empty((size, size), dtype=int)
+    places, (first, second) = np.empty((n_columns, n_columns), int), np.tril_indices(n_columns)
     places[first, second] = places[second, first] = np.arange(len(first))
-    return places
+    return squares[:, 0], sizes[:, 0], responses, triangles[:, places]
 
 
 def symmetric_root(matrices: Array) -> Array:

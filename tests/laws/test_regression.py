@@ -340,7 +340,7 @@ def test_odd_input_after_the_fit():
     model = bm.RegressionMixture(2, response="poisson", n_init=2, random_state=0)
     model.fit(x, rng.poisson(rng.choice([3, 40], 60)), gate=gate)
     for call, message in (
-        (lambda: model.coefficients(95), "level must be less than 1"),
+        (lambda: model.coefficients(95), "level must be a number above 0 and below 1"),
         (lambda: model.predict(x, gate=gate.rename(columns={"age": "size"})), "gate must have"),
         (lambda: model.residuals(x, x[:, 0], gate=gate), "counts"),
     ):

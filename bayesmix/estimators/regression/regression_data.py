@@ -15,7 +15,6 @@ from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
@@ -454,14 +453,6 @@ def check_table(X: Any, y: Any = None) -> None:
         raise InvalidInputError(
             f"y must be finite, got an infinite value in row {row}: drop such rows"
         )
-
-
-def probability(level: Any) -> float:
-    """Return the probability of an interval."""
-    level = validation.number("level", level, 0.0, strict=True)
-    if level >= 1.0:
-        raise InvalidInputError(f"level must be less than 1, got {level:g}: for 90 % use 0.9")
-    return float(level)
 
 
 def ordered(units: Integers, *arrays: Array | None) -> Any:
