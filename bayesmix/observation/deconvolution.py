@@ -65,7 +65,7 @@ class Block:
 class TruncatedNormals:
     """Hidden values given the exact ones of a sample: normals (K, m) and their bounds.
 
-    Dependent ones of a sample are ``pairs`` (2, p), with their correlations (K, p).
+    Dependent ones of a sample are ``pairs`` (2, p), with bounds and correlations (5, K, p).
     """
 
     centres: Array
@@ -73,13 +73,7 @@ class TruncatedNormals:
     low: Array
     high: Array
     pairs: Indices
-    correlation: Array
-
-    @property
-    def rectangles(self) -> Array:
-        """Bounds and correlations (5, K, p) of the pairs."""
-        ends = [bound[:, place] for bound in (self.low, self.high) for place in self.pairs]
-        return np.array([*ends, self.correlation])
+    rectangles: Array
 
     def drawn(self, labels: Integers, uniform: Array) -> Array:
         """Return draws of the hidden values under components (m,)."""
@@ -205,7 +199,8 @@ def _add_hidden(
     low, high = ((bound - centres) / deviations for bound in (lower, upper))
     correlation = swept[a[i], a[j], b[i], :, samples[i]].T / (deviations[:, i] * deviations[:, j])
     _refuse_singular(1.0 - correlation * correlation)
-    truncated = TruncatedNormals(centres, deviations, low, high, np.array([i, j]), correlation)
+    rectangles = np.array([low[:, i], low[:, j], high[:, i], high[:, j], correlation])
+    truncated = TruncatedNormals(centres, deviations, low, high, np.array([i, j]), rectangles)
     # w = e - T_oo⁻¹ T_oh is the part of T⁻¹ of a hidden value given the others.
     exact = block.exact.reshape(len(swept), B, 1, -1)
     w = -swept[a, :, b, :, samples] * exact[:, b, :, samples]
@@ -214,9 +209,9 @@ def _add_hidden(
     there = on_interval(low[:, alone], high[:, alone])
     logs = np.zeros(centres.shape) - log_steps
     logs[:, alone] += there.log_probability
-    scores, information = [(alone, there.mean)], [(alone, alone, there.lost_variance)]
+    scores, information = [(alone, there.scores)], [(alone, alone, there.information)]
     if len(i):
-        both = on_rectangle(truncated.rectangles)
+        both = on_rectangle(rectangles)
         logs[:, i] += both.log_probability
         scores += zip((i, j), both.scores, strict=True)
         entries = both.information[[0, 1, 1, 2]]

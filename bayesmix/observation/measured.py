@@ -162,8 +162,8 @@ class _Table(NamedTuple):
         """Return numbers (1, D), (n, D) or (n, D, D), in the order of the columns if named."""
         if hasattr(given, "reindex"):
             warn_of_order(self.data, given, name)
-            columns = getattr(self.data, "columns", ())
-            if set(given.axes[-1]) == set(columns):
+            labels, columns = given.axes[-1], getattr(self.data, "columns", ())
+            if labels.is_unique and set(labels) == set(columns):
                 given = given.reindex(columns, axis=given.ndim - 1)
             given = given.astype(object).where(given.notna(), np.nan)
         try:
@@ -269,15 +269,12 @@ class _Table(NamedTuple):
 
     def spread_out(self, low: Array, high: Array, rounded: Booleans) -> None:
         """Set values in intervals to points of them, spread evenly so that starts see no ties."""
-        values, D = self.values, self.values.shape[1]
+        values, (n, D) = self.values, self.values.shape
         inside = ~np.isnan(low)
         if not inside.any():
             return
-        ratio = 2.0
-        for _ in range(64):
-            ratio = (1.0 + ratio) ** (1.0 / (D + 1))
-        # An additive sequence that fills the unit cube evenly (Roberts 2018).
-        share = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, D + 1) + 0.5
+        # An additive sequence that fills the unit cube evenly (Niederreiter 1972).
+        share = np.arange(1, n + 1)[:, None] * 2.0 ** (np.arange(1, D + 1) / (D + 1))
         ends = np.where(inside, np.where(np.isinf(low), high, low), values)
         width = np.ma.masked_invalid(ends).std(axis=0).filled(0.0)
         width = np.where(width > 0.0, width, np.fmax.reduce(np.abs(ends), axis=0, initial=0.0))

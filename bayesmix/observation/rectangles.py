@@ -32,15 +32,19 @@ from bayesmix.observation.quadrature import (
 EDGE = 5.0
 
 
-class OnInterval(NamedTuple):
-    """Log probability of an interval, and mean and 1 - variance of a standard normal on it."""
+class Truncated(NamedTuple):
+    """Log probability of a region, E[R⁻¹z] and R⁻¹ - cov[R⁻¹z] of z with correlations R in it.
+
+    On an interval these are the mean and 1 - variance, on a rectangle (2, ...) and the entries 11,
+    12 and 22 (3, ...).
+    """
 
     log_probability: Array
-    mean: Array
-    lost_variance: Array
+    scores: Array
+    information: Array
 
 
-def on_interval(a: Array, b: Array) -> OnInterval:
+def on_interval(a: Array, b: Array) -> Truncated:
     """Return the standard normal on intervals [a, b], a < b; bounds may be infinite."""
     flipped = a < -b
     low, high = np.where(flipped, [-b, -a], [a, b])
@@ -70,15 +74,7 @@ def on_interval(a: Array, b: Array) -> OnInterval:
     mean = density[0] - density[1]
     lost = mean * (mean - ends[0]) + (ends[1] - ends[0]) * density[1]
     out[:, wide] = np.log(mass), mean, lost
-    return OnInterval(out[0] - 0.5 * (c * c + LOG_2PI), np.where(flipped, -out[1], out[1]), out[2])
-
-
-class OnRectangle(NamedTuple):
-    """Log probabilities, E[R⁻¹z] (2, ...), and entries 11, 12, 22 of R⁻¹ - cov[R⁻¹z] (3, ...)."""
-
-    log_probability: Array
-    scores: Array
-    information: Array
+    return Truncated(out[0] - 0.5 * (c * c + LOG_2PI), np.where(flipped, -out[1], out[1]), out[2])
 
 
 class _Rectangles(NamedTuple):
@@ -119,7 +115,7 @@ class _Rectangles(NamedTuple):
         low, high = np.maximum(self.low, -far), np.minimum(self.high, far)
         middle, width = 0.5 * (low + high), high - low
         largest = self.log_density(middle)
-        slope = ratio * on_interval(*self.second_bounds(middle)).mean - middle
+        slope = ratio * on_interval(*self.second_bounds(middle)).scores - middle
         few = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
         wide = np.flatnonzero(~few)
         pairs = self.some(wide)
@@ -148,7 +144,7 @@ class _Rectangles(NamedTuple):
         return Nodes.of(owner, values, mass, largest)
 
 
-def on_rectangle(rectangles: Array) -> OnRectangle:
+def on_rectangle(rectangles: Array) -> Truncated:
     """Return the distributions for bounds and correlations (5, ...)."""
     # Values below limits of detection have the same rectangle if nothing else was measured.
     distinct, numbers = np.unique(rectangles.reshape(5, -1), axis=1, return_inverse=True)
@@ -156,10 +152,10 @@ def on_rectangle(rectangles: Array) -> OnRectangle:
     nodes, rest = pairs.nodes(), pairs.rest
     bounds = pairs.some(nodes.owner).second_bounds(nodes.values)
     ratio, second = pairs.correlation / rest, on_interval(*bounds)
-    parts = nodes.values - ratio[nodes.owner] * second.mean, second.mean / rest[nodes.owner]
+    parts = nodes.values - ratio[nodes.owner] * second.scores, second.scores / rest[nodes.owner]
     scores = np.array([nodes.mean(part) for part in parts])
     first, last = parts - scores[:, nodes.owner]
-    lost = nodes.mean(second.lost_variance)
+    lost = nodes.mean(second.information)
     information = np.array(
         [
             1.0 + ratio * ratio * lost - nodes.mean(first * first),
@@ -168,7 +164,7 @@ def on_rectangle(rectangles: Array) -> OnRectangle:
         ]
     )
     places = numbers.reshape(rectangles.shape[1:])
-    return OnRectangle(nodes.log_total[places], scores[:, places], information[:, places])
+    return Truncated(nodes.log_total[places], scores[:, places], information[:, places])
 
 
 def drawn_on_interval(a: Array, b: Array, uniform: Array) -> Array:
