@@ -21,14 +21,14 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
-from bayesmix.families.rates import Poisson, refuse_no_counts
+from bayesmix.families.rates import CountFamily, Poisson
 from bayesmix.families.without_prior import PointsByColumn, WithoutPrior
-from bayesmix.numerics.arrays import Array, Integers, Stored, without_gaps
+from bayesmix.numerics.arrays import Array, Integers, without_gaps
 
 # Largest count of a fit, for the memory of tables; beyond it a gamma differs by less than 1e-5.
 LARGEST_OF_FIT = 100_000
 # At this ratio of size to mean (or to 1) the variance exceeds that of a Poisson by 1e-8 of it.
-LARGEST_RATIO, SMALLEST_SIZE = 1e8, 1e-10
+LARGEST_RATIO = 1e8
 # From here on the first terms of Stirling's series are exact in double precision.
 LARGE = 100.0
 # Bisections of the logarithm of the size in the worst case; Newton's method needs about five steps.
@@ -117,7 +117,7 @@ def most_likely_sizes(tables: Array, means: Array, start: Array) -> Array:
     # Σ_j 2 j C_j = Σ x (x - 1), at most N μ² unless the variance exceeds the mean.
     excess = 2.0 * (above @ steps) - known * means**2
     spread = excess > 0.0
-    low, high = np.full(means.shape, np.log(SMALLEST_SIZE)), np.log(highest)
+    low, high = np.full(means.shape, -np.log(LARGEST_RATIO)), np.log(highest)
     log_sizes = np.clip(np.log(start), low, high)
     for _ in range(STEPS):
         sizes = np.exp(log_sizes)
@@ -182,7 +182,7 @@ class OverdispersedCounts(PointsByColumn):
 
 
 @dataclass(frozen=True)
-class NegativeBinomial(WithoutPrior, FamilyOf[CountTables, OverdispersedCounts]):
+class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, OverdispersedCounts]):
     """Independent columns of overdispersed counts, with variance μ + μ² / r.
 
     Maximum likelihood only, as there is no conjugate prior. Columns whose variance does not exceed
@@ -199,18 +199,13 @@ class NegativeBinomial(WithoutPrior, FamilyOf[CountTables, OverdispersedCounts])
     """
 
     name = "negative_binomial"
-    continuous = False
+    with_article = "a negative binomial"
     any_real = False
-    drawn_columns = 1
     least = 0.0
     takes_gaps = True
     no_prior = (
         "a NegativeBinomial has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
     )
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are no counts."""
-        refuse_no_counts(values, first, "a negative binomial")
 
     def frame(self, summary: Summary) -> Frame:
         """Return the identity, or raise an error for counts that are too large for tables."""
@@ -220,9 +215,6 @@ class NegativeBinomial(WithoutPrior, FamilyOf[CountTables, OverdispersedCounts])
                 f"{largest:g}: use Gamma() or LogNormal() for numbers as large as that"
             )
         return Frame.identity(summary.n_features)
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 2 * n_components * n_features
 
     def statistics(self, values: Array, responsibilities: Array) -> CountTables:
         return CountTables.of(values, responsibilities)
@@ -237,10 +229,9 @@ class NegativeBinomial(WithoutPrior, FamilyOf[CountTables, OverdispersedCounts])
         """Match the mean, and solve for the size of each column."""
         tables = statistics.tables
         known, values = tables.sum(axis=2), np.arange(tables.shape[2], dtype=np.float64)
-        same = previous is not None and previous.means.shape == known.shape
         # An empty component keeps its previous parameters, if there are any.
         means, sizes = np.ones_like(known), np.ones_like(known)
-        if previous is not None and same:
+        if previous is not None and previous.means.shape == known.shape:
             means, sizes = previous.means.copy(), previous.sizes
         np.divide(tables @ values, known, out=means, where=known > 0.0)
         found = most_likely_sizes(tables, means, sizes)

@@ -30,11 +30,10 @@ from bayesmix.families.independent.linear import NEVER, Sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
-# Newton steps from zero, of which about seven are needed; from the last update one suffices, since
-# it gains and the next update goes on.
-STEPS, FURTHER_STEPS = 50, 1
-# Gain in nats per observation that is rounding, and halvings of a step before it is given up.
-ROUNDING, HALVINGS = 1e-13, 30
+# Newton steps from zero, of which about nine are needed, and halvings of a step.
+STEPS = 50
+# Gain in nats per observation that is rounding.
+ROUNDING = 1e-13
 # Ridge of the information, in observations: keeps it invertible where an estimate is infinite.
 RIDGE = 1e-10
 # Features of a level that may belong to a component: its score, and the square of its score.
@@ -188,7 +187,7 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
     weight = known.sum(axis=(1, 2)) + np.finfo(float).tiny
     if previous is not None and previous.slopes.shape == (K, D):
         intercepts, shapes = scores.padded(previous.intercepts, NEVER), previous.shapes
-        steps = FURTHER_STEPS
+        steps = 1  # gains, and the next update goes on
     else:
         intercepts = scores.padded(np.zeros(totals.shape[1]), NEVER)
         shapes, steps = np.zeros((D, K, P)), STEPS
@@ -209,7 +208,7 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
         shared = np.linalg.solve(of_all[..., :-1], of_all[..., -1:])
         turn = (of_shapes[..., -1:] - of_shapes[..., :-1] @ shared[:, None])[..., 0]
         move, step = (features[:, :, P:] @ shared)[..., 0], np.ones((D, 1))
-        for _ in range(HALVINGS):
+        for _ in range(STEPS):
             tried = intercepts + step * move, shapes + step[..., None] * turn
             logs = scores.log_probabilities(*tried)
             moved = (counts * logs).sum(axis=(1, 2))

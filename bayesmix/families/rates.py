@@ -285,16 +285,23 @@ class GammaPrior(RatePrior):
         return GammaRates(self.shape + statistics.totals, rate)
 
 
-def refuse_no_counts(values: Stored, first: int, with_article: str) -> None:
-    """Raise an error for values that are negative, fractional or beyond double precision."""
-    broken = (values != np.floor(values)) & ~np.isnan(values)
-    wrong = (values < 0) | broken | (values > LARGEST_COUNT)
-    held = f"counts (0, 1, 2, ... up to 2**53) for {with_article}"
-    refuse_where(wrong, values, first, held, "use another family")
+class CountFamily:
+    """Attributes of families of counts."""
+
+    continuous = False
+    drawn_columns = 1
+    with_article: ClassVar[str]  # for messages
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values that are negative, fractional or beyond double precision."""
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values > LARGEST_COUNT)
+        held = f"counts (0, 1, 2, ... up to 2**53) for {self.with_article}"
+        refuse_where(wrong, values, first, held, "use another family")
 
 
 @dataclass(frozen=True)
-class Poisson(RatesFamily):
+class Poisson(CountFamily, RatesFamily):
     """Independent columns of counts.
 
     Examples
@@ -306,12 +313,8 @@ class Poisson(RatesFamily):
     """
 
     name = "poisson"
-    continuous = False
+    with_article = "a Poisson"
     drawn = PoissonDraws
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are no counts."""
-        refuse_no_counts(values, first, "a Poisson")
 
     def at_means(self, means: Array) -> Poissons:
         """Return the mean counts as rates."""

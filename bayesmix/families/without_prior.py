@@ -94,6 +94,10 @@ class WithoutPrior:
     def as_draws(self, points: Sequence[Any]) -> BootstrapDraws[Any]:
         return BootstrapDraws.of(points)
 
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Count two parameters a component and column."""
+        return 2 * n_components * n_features
+
 
 class PointsByColumn(AtAPoint, Columns):
     """Densities of independent columns that read missing values column by column."""
@@ -158,9 +162,6 @@ class PositiveFamily(WithoutPrior, ABC):
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         refuse_constant(source, mixture=f" for {self.with_article} mixture")
         return frame, ()
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 2 * n_components * n_features
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool

@@ -14,10 +14,10 @@ from scipy.special import gammaln
 
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
-from bayesmix.families.rates import refuse_no_counts
+from bayesmix.families.rates import CountFamily
 from bayesmix.families.without_prior import WithoutPrior
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 
 # Newton steps for the rate, which converges from the start below within six.
@@ -106,7 +106,7 @@ class ZeroInflatedPoissons(PointColumns):
 
 
 @dataclass(frozen=True)
-class ZeroInflatedPoisson(WithoutPrior, ColumnsFamily[ZeroInflatedPoissons]):
+class ZeroInflatedPoisson(CountFamily, WithoutPrior, ColumnsFamily[ZeroInflatedPoissons]):
     """Independent columns of counts with extra zeros.
 
     Maximum likelihood only, as there is no conjugate prior. One such component has the density of
@@ -123,18 +123,13 @@ class ZeroInflatedPoisson(WithoutPrior, ColumnsFamily[ZeroInflatedPoissons]):
     """
 
     name = "zero_inflated_poisson"
-    continuous = False
-    drawn_columns = 1
+    with_article = "a zero-inflated Poisson"
     no_prior = (
         "a ZeroInflatedPoisson has no conjugate prior: use inference=MaximumLikelihood(), or "
         "Poisson()"
     )
     reading = WITH_ZEROS
     mean_where_empty = 1.0  # of counts and zeros alike, which is read as a Poisson of rate 1
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are no counts."""
-        refuse_no_counts(values, first, "a zero-inflated Poisson")
 
     def at_means(self, means: Array) -> ZeroInflatedPoissons:
         """Return the estimates for mean counts and shares of zeros (K, 2 D)."""
@@ -155,6 +150,3 @@ class ZeroInflatedPoisson(WithoutPrior, ColumnsFamily[ZeroInflatedPoissons]):
         known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : total.shape[1]]
         positive = known - zeros
         return bool((zeros >= 0).all() and (positive >= 0).all() and (total >= positive).all())
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 2 * n_components * n_features

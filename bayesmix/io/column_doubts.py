@@ -13,6 +13,8 @@ from bayesmix.families.coding import A_CODE, brief
 from bayesmix.io.numbers_in_text import CELLS_NAMED, stripped
 from bayesmix.numerics.arrays import Array
 
+# From this many rows on, of a column or of each of its levels, little is by chance.
+FEWEST_ROWS = 10
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
 NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
@@ -30,7 +32,6 @@ AS_RANKS = "as that of ranks: classes may model only that"
 ROUNDING = 1e-8
 YES_OR_NO = {"yes", "no", "y", "n", "true", "false", "t", "f", "1", "0", "ja", "nein", "si", "oui"}
 # Names of the last row of a table that sums up the others.
-FEWEST_WITH_A_TOTAL = 10
 SUMMARIES = (
     r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
 )
@@ -109,7 +110,7 @@ def outlying(values: Array, levels: Array) -> str:
     *_, last = values
     total = values[:-1].sum()
     if (
-        len(values) >= FEWEST_WITH_A_TOTAL
+        len(values) >= FEWEST_ROWS
         and last == levels[-1] > levels[-2]
         and np.isclose(last, total, 1e-6, 0.0)
     ):

@@ -28,6 +28,7 @@ from bayesmix.families.coding import (
 )
 from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
 from bayesmix.io.column_doubts import (
+    FEWEST_ROWS,
     NUMERIC_CODES,
     code_in_scale,
     linear_functions,
@@ -48,8 +49,6 @@ from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
-# From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
-FEWEST_OF_A_KEY = 10
 MEND = "correct these cells, or treat the column as categorical"
 MEND_SOME = MEND.replace(",", ", read the file with na=['{}'] if they mean missing,")
 # Columns with more distinct values are identifiers or measurements, not categories.
@@ -122,11 +121,8 @@ EPOCHS = ((10**9, 2 * 10**9), (10**12, 2 * 10**12))
 # A scale of answers has at most 11 levels, 0 to 10, and begins near zero in units of its steps:
 # temperatures from 36 to 41 degrees are measurements.
 MOST_RATINGS = 11
-FEWEST_RATINGS = 3
-FARTHEST_RATING = 10  # also the widest step of a coding; larger steps are amounts
-# Three columns on one scale are a battery of items; a single column needs 10 rows for each level.
-ITEMS = 3
-ROWS_OF_A_LEVEL = 10
+# Fewer levels, or columns with the same levels, show no scale.
+FEWEST_OF_A_SCALE = 3
 # Counts begin near zero, fill half of the range up to their 95 % quantile, and their largest value
 # is rare, unlike the numbers of groups.
 LARGEST_START = 2
@@ -187,8 +183,8 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             scales[name] = scale, numbers.dropna().to_numpy()
     for name, (levels, values) in scales.items():
         items = [given for scale, given in scales.values() if _share(levels, scale)]
-        together = len(items) >= ITEMS
-        if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
+        together = len(items) >= FEWEST_OF_A_SCALE
+        if together or len(values) >= FEWEST_ROWS * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
             doubt = code_in_scale(values, values) or kinds[name].doubt
@@ -235,14 +231,14 @@ def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     for name, (scale, ranks) in orders.items():
         items = [b for a, b in orders.values() if a == scale and {**ranks, **b} == {**b, **ranks}]
         common = dict(sorted(pair for item in items for pair in item.items())) if ranks else {}
-        if not FEWEST_RATINGS <= len(common or guessed[name]) <= MOST_RATINGS:
+        if not FEWEST_OF_A_SCALE <= len(common or guessed[name]) <= MOST_RATINGS:
             continue
-        if common and (scale is not None or sum(map(bool, items)) >= ITEMS):
+        if common and (scale is not None or sum(map(bool, items)) >= FEWEST_OF_A_SCALE):
             first, *_, last = levels = tuple(common.values())
             reason = f"{len(levels)} labels from {first} to {last}"
             decided[name] = ColumnKind(RATINGS, reason, levels)
             continue
-        alike = [*guessed.values()].count(guessed[name]) >= ITEMS
+        alike = [*guessed.values()].count(guessed[name]) >= FEWEST_OF_A_SCALE
         longest = max(len(str(level)) for level in guessed[name])
         if ranks or (alike and longest > 2):
             decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
@@ -298,11 +294,11 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     levels, n, words = np.unique(values), len(values), _words(name)
     if ROW_NAMES.fullmatch(name) and (np.diff(values) > 0.0).all():
         words.add("row")
-    if n >= FEWEST_OF_A_KEY and (why := _numbered(words, values, levels, whole)):
+    if n >= FEWEST_ROWS and (why := _numbered(words, values, levels, whole)):
         return _out(why)
     if np.isin(levels, (0.0, 1.0)).all():
         return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
-    if n >= FEWEST_OF_A_KEY:
+    if n >= FEWEST_ROWS:
         two, coded = len(levels) == 2, whole and words & GROUPS and len(levels) <= MOST_RATINGS
         if two or coded:
             reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
@@ -361,7 +357,7 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
         return False
     tailed = levels[0] == 0 and 2 * levels[-1] > MOST_RATINGS
     tailed = tailed and np.mean(2 * values > levels[-1]) < LEAST_IN_UPPER_HALF
-    few = len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_RATINGS)
+    few = len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_OF_A_SCALE)
     if few and not tailed:
         return False
     quantile = np.quantile(values, 0.95, method="higher")
@@ -374,7 +370,7 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
 def _scale(name: str, values: Array) -> Array | None:
     """Return the equally spaced levels of values that may be answers on a scale."""
     levels = np.unique(values)
-    if not FEWEST_RATINGS <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
+    if not FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
         return None
     if _words(name) & MEASURES:
         return None
@@ -382,9 +378,9 @@ def _scale(name: str, values: Array) -> Array | None:
     half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
     places = levels / step
     whole = half or bool((levels == np.floor(levels)).all())
-    if not whole or step > FARTHEST_RATING or np.abs((places - places[0]) % 1.0).max() > 0.0:
+    if not whole or step >= MOST_RATINGS or np.abs((places - places[0]) % 1.0).max() > 0.0:
         return None
-    if abs(places[0]) > FARTHEST_RATING or places[-1] - places[0] >= MOST_RATINGS:
+    if abs(places[0]) >= MOST_RATINGS or places[-1] - places[0] >= MOST_RATINGS:
         return None
     return np.arange(places[0], places[-1] + 1.0) * step
 
@@ -420,7 +416,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     ):
         rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
         return _out(f"numbers below {rows}: drop such rows of units or titles")
-    if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
+    if text.nunique() <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
         kind, other = _of_levels(name, column), wrong.unique()
         few = 2 * len(other) < text.nunique() and len(wrong) > len(other)
         if share <= MOSTLY_NUMBERS or not few or kind.doubt:
@@ -463,7 +459,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     levels, n_rows = levels_of(column), int((stripped(column.dropna()) != "").sum())
     if len(levels) < 2:
         return _out("one value" if levels else "empty")
-    many = len(column) >= FEWEST_OF_A_KEY
+    many = len(column) >= FEWEST_ROWS
     doubt = summary(column)
     if many and len(levels) == n_rows:
         return _out(TEXT_KEY, doubt)
