@@ -29,6 +29,7 @@ LARGEST_PREDICTOR = 50.0
 FLAT = 1e-7
 # Sizes of negative binomials, and the longest step of their logarithms.
 SIZES, LONGEST_STEP = (1e-3, 1e6), 1.0
+Derivatives = tuple[Array, Array]  # of log p in η, and the expected negative second ones
 
 
 class Response(ABC):
@@ -84,9 +85,7 @@ class Response(ABC):
         """Return log p(y | η) (n, K)."""
 
     @abstractmethod
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         """Return d log p / dη (n, K) and the expected negative second derivative."""
 
     @abstractmethod
@@ -149,9 +148,7 @@ class NormalResponse(IdentityLink):
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * dispersion) + (y - eta) ** 2 / dispersion)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         return (y - eta) / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
@@ -186,9 +183,7 @@ class PoissonResponse(LogLink):
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         return y * eta - self.mean(eta) - gammaln(y + 1.0)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         means = self.mean(eta)
         return y - means, means
 
@@ -207,9 +202,7 @@ class NegativeBinomialResponse(LogLink):
         constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0) + size * np.log(size)
         return constant + y * eta - (y + size) * np.log(size + means)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         size, means = 1.0 / dispersion, self.mean(eta)
         return (y - means) * size / (means + size), means * size / (means + size)
 
@@ -250,9 +243,7 @@ class GammaResponse(LogLink):
         shape, ratio = 1.0 / dispersion, y / self.mean(eta)
         return log_constant(shape) - shape * (ratio - 1.0 - np.log(ratio)) - np.log(y)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         return (y / self.mean(eta) - 1.0) / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
@@ -285,9 +276,7 @@ class BinomialResponse(Response):
         ways = gammaln(trials + 1.0) - gammaln(y + 1.0) - gammaln(trials - y + 1.0)
         return ways + y * eta - trials * np.logaddexp(0.0, eta)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         probability = expit(eta)
         return y - trials * probability, trials * probability * (1.0 - probability)
 

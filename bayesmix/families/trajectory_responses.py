@@ -19,6 +19,7 @@ from bayesmix.families.regressions import (
     OFFSET,
     RESPONSE,
     BinomialResponse,
+    Derivatives,
     GammaResponse,
     IdentityLink,
     LogLink,
@@ -78,9 +79,7 @@ class ZeroInflatedPoissonResponse(LogLink):
         counted = log_expit(-dispersion) + POISSON.log_density(y, trials, log_rates, dispersion)
         return np.where(y == 0.0, np.logaddexp(log_expit(dispersion), counted), counted)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         """Return derivatives in log λ, whose information is that of known extra zeros."""
         rates = self.mean(eta - log_expit(-dispersion))
         counted = 1.0 - np.where(y == 0.0, expit(dispersion + rates), 0.0)
@@ -163,9 +162,7 @@ class CensoredNormalResponse(IdentityLink):
         out = np.where(y <= self.lower, log_ndtr((self.lower - eta) / root), out)
         return np.where(y >= self.upper, log_ndtr((eta - self.upper) / root), out)
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         """Return derivatives, whose information is that of the values before censoring."""
         away, _ = self._moments(y, eta, dispersion)
         return away / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
@@ -256,9 +253,7 @@ class OrdinalResponse(Response):
         places = (y - self.lowest).astype(np.intp)
         return np.asarray(np.take_along_axis(dispersion, places[..., None], axis=-1)[..., 0])
 
-    def derivatives(
-        self, y: Array, trials: Array, eta: Array, dispersion: Array
-    ) -> tuple[Array, Array]:
+    def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         """Return derivatives in ξ."""
         p = np.exp(dispersion)
         mean = self._mean(p)
