@@ -75,7 +75,7 @@ def trajectory_test(
     >>> bm.trajectory_test(search, 2, n_resamples=9)
     0.1
     """
-    fits = fits_by_number(search)
+    fits, n_components = fits_by_number(search), validation.integer("n_components", n_components, 2)
     for K in (n_components - 1, n_components):
         if K not in fits:
             raise InvalidInputError(
@@ -114,10 +114,16 @@ def trajectory_outcomes(
         outcome = outcome.set_axis(
             outcome.index.map(lambda i: i if isinstance(i, int | float) else str(i))
         )
+        if outcome.index.duplicated().any() or not outcome.index.isin(labels).any():
+            raise InvalidInputError(
+                "outcome must have identifiers of the units as its index, each of them once, such "
+                f"as {labels[0]!r}, got {outcome.index.tolist()[0]!r}"
+            )
         outcome = outcome.reindex(list(labels))
-    if len(outcome) != len(joint):
+    if np.shape(outcome) != joint.shape[:1]:
         raise InvalidInputError(
-            f"outcome must have one value for each of the {len(joint)} units, got {len(outcome)}"
+            f"outcome must have one value for each of the {len(joint)} units, got shape "
+            f"{np.shape(outcome)}"
         )
     weights = model._data.unit_weights
     series = pd.Series(np.asarray(outcome))
@@ -155,7 +161,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         for k, row in classes.iterrows()
     )
     coefficients = model.coefficients().loc["coefficient"].round(3)
-    criterion, parameters = search.criterion, model.get_params()
+    criterion, parameters = getattr(search, "criterion", "none"), model.get_params()
     settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
     items = (
         ("1", "Metric of time", data.design.names[0]),

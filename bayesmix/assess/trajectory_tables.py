@@ -44,9 +44,9 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
 
 
 def fits_by_number(search: Any) -> dict[int, Any]:
-    """Return the fits of a search by their numbers of classes, in ascending order."""
-    fits = {each.n_components_: each for each in search.estimators_ if each is not None}
-    return dict(sorted(fits.items()))
+    """Return the best fits of a search, or one fit, by number of classes in ascending order."""
+    fits = reversed(getattr(search, "estimators_", [search]))
+    return dict(sorted((fit.n_components_, fit) for fit in fits if fit is not None))
 
 
 def time_of(data: Any, time: Any, argument: str = "time") -> tuple[int, Array]:

@@ -184,8 +184,26 @@ def test_outcomes_of_classes_are_those_of_certain_units(search):
         mean = outcome[units["component"] == k].mean()
         assert abs(table.loc[k, "mean"] - mean) < 0.05
         assert 0.01 < table.loc[k, "standard_error"] < 0.05
-    with pytest.raises(InvalidInputError, match="each of the 60 units, got 3"):
-        bm.trajectory_outcomes(search, [1.0, 2.0, 3.0])
+    for wrong, message in (
+        ([1.0, 2.0, 3.0], "each of the 60 units, got shape"),
+        (outcome.to_frame(), "each of the 60 units, got shape"),
+        (outcome.reset_index(drop=True), "identifiers of the units as its index, .* 'u0', got 0"),
+        (pd.concat([outcome, outcome]), "each of them once"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            bm.trajectory_outcomes(search, wrong)
+
+
+def test_tables_of_a_search_have_those_of_its_best_fit(search):
+    model = search.best_estimator_
+    pd.testing.assert_frame_equal(bm.trajectory_table(model), bm.trajectory_table(search).loc[[2]])
+    assert (
+        bm.trajectory_checklist(model).loc["13"].equals(bm.trajectory_checklist(search).loc["13"])
+    )
+    with pytest.raises(InvalidInputError, match=r"needs fits of both .* has .2.: add 1"):
+        bm.trajectory_test(model, 2)
+    with pytest.raises(InvalidInputError, match="n_components must be"):
+        bm.trajectory_test(search, "2")
 
 
 def test_a_file_is_read(tmp_path, search):
