@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,12 +87,9 @@ def classify(
         random_state=run.seed,
         n_jobs=run.jobs,
     )
-    classifier.fit(
-        X,
-        y,
-        sample_weight=None if rows.weight is None else table[rows.weight],
-        weight_type=weight_type(rows),
-    )
+    weights = None if rows.weight is None else table[rows.weight]
+    with screen.noting_warnings(screen.postpone):
+        classifier.fit(X, y, sample_weight=weights, weight_type=weight_type(rows))
     columns = tuple(map(str, X.columns))
     source = ArraySource(classifier._values(X), columns=columns)
     work = Work.on("classify", screen, rows, source, out)
@@ -106,9 +104,12 @@ def classify(
     labelled = y.notna().to_numpy()
     if folds > 1 and y[labelled].value_counts().min() >= folds:
         splits = StratifiedKFold(folds, shuffle=True, random_state=run.seed)
-        scores = work.noting(
-            lambda: cross_val_score(classifier, X[labelled], y[labelled], cv=splits, n_jobs=1)
-        )
+
+        def fold_scores() -> Any:
+            with warnings.catch_warnings(action="ignore", category=BayesmixWarning):  # told before
+                return cross_val_score(classifier, X[labelled], y[labelled], cv=splits, n_jobs=1)
+
+        scores = work.noting(fold_scores)
         error = 1.0 - scores.mean()
         spread = scores.std(ddof=1) / folds**0.5
         screen.answer(f"Cross-validated error: {error:.3f} ± {spread:.3f} ({folds} folds).")

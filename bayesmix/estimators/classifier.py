@@ -481,7 +481,7 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
 
     doubt = odd_levels(classes.tolist()) or kinds_of(pd.DataFrame({"y": labels}), {})["y"].doubt
     if doubt and "order" not in doubt:
-        warn(f"y: {doubt}", BayesmixWarning)
+        warn(Coding((), (), decisions=(("y", "", "", doubt),)).doubts, BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes

@@ -245,7 +245,7 @@ def test_a_class_that_may_mean_missing_is_named(classes, code):
     frame, group = groups()
     y = np.array(classes, dtype=object)[group]
     y[::20] = code
-    with pytest.warns(BayesmixWarning, match=f"y: {code} in 8 rows may mean missing"):
+    with pytest.warns(BayesmixWarning, match=rf"y \({code} in 8 rows may mean missing\): read"):
         bm.MixtureClassifier().fit(frame, np.array(y.tolist()))
 
 
