@@ -31,6 +31,7 @@ from bayesmix.families.random_effects import (
 )
 from bayesmix.families.regressions import scaled_solution
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot
 
@@ -262,10 +263,9 @@ class RandomEffectData(UnitData):
             return []
         components = cast("RandomEffectRegressions", mixture.components)
         joint, (effects, left) = self.posterior(mixture)[0], self.predicted_effects(mixture)
-        draws = np.empty((self.n_units, 1))
-        draws[self.eligible, 0] = stream(self.n_units, Purpose.SAMPLE).random(self.n_units)
-        drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), joint.shape[1] - 1)
-        every = np.arange(self.n_units)
+        drawn, every = np.empty(self.n_units, dtype=np.intp), np.arange(self.n_units)
+        generator = stream(self.n_units, Purpose.SAMPLE)
+        drawn[self.eligible] = drawn_labels(joint[self.eligible], generator)
         total = np.diagonal(components.covariances, axis1=1, axis2=2)[drawn]
         variances, found = total - left[every, drawn], list[str]()
         for place, name in enumerate(self.random.names):

@@ -100,11 +100,9 @@ def check_random(estimator: Any, of_bayes: bool, of_units: bool) -> None:
     """Raise an error for settings that do not go with random effects."""
     validation.one_of("random_covariance", estimator.random_covariance, tuple(COVARIANCES))
     validation.one_of("residual_variance", estimator.residual_variance, ("shared", "free"))
-    for name, used in (
-        (f"response={estimator.response!r}", estimator.response != "normal"),
-        ("VariationalBayes()", of_bayes),
-    ):
-        if used:
-            raise UnsupportedError(f"random effects do not support {name}: leave out random")
+    plain = estimator.response == "normal"
+    if of_bayes or not plain:
+        name = "VariationalBayes()" if plain else f"response={estimator.response!r}"
+        raise UnsupportedError(f"random effects do not support {name}: leave out random")
     if not of_units:
         raise InvalidInputError("random effects need units: give groups= with the unit of each row")
