@@ -238,7 +238,8 @@ def class_predictions(classifier: Any, X: pd.DataFrame) -> pd.DataFrame:
 
     names = [f"p_{name}" for name in classifier._all_classes]
     answers = pd.DataFrame(classifier.predict_proba(X), columns=names)
-    answers.insert(0, "class", classifier.predict(X))
+    # Integers remain integers beside rows without a class.
+    answers.insert(0, "class", pd.Series(classifier.predict(X), dtype=object))
     return answers.assign(log_density=classifier.score_samples(X))
 
 

@@ -59,6 +59,20 @@ def test_classify_refuses_wrong_columns_and_uses_missing_values(run):
     ]
 
 
+def test_classes_that_are_integers_stay_integers_beside_empty_rows(run):
+    frame = pd.DataFrame(
+        {"x": np.r_[np.arange(20), 40 + np.arange(20)] / 8.0, "y": 1 + np.arange(40) // 20}
+    )
+    frame.to_csv("train.csv", index=False)
+    new = pd.DataFrame({"x": frame["x"].where(frame.index != 3), "z": 1})
+    new.to_csv("new.csv", index=False)
+    run("classify", "train.csv", "--target", "y", "--folds", "0", "--out", "o")
+    table = run("predict", "o/model.bayesmix", "new.csv").stdout
+    assert [line.split(",")[0] for line in table.splitlines()[1:]] == [
+        "" if row == 3 else str(label) for row, label in enumerate(frame["y"])
+    ]
+
+
 def test_saved_classifiers_and_regressions_predict_and_name_what_else_to_use(run):
     rng = np.random.default_rng(2)
     frame = pd.DataFrame({"x": rng.uniform(0, 9, 60), "code": [f"r{i}" for i in range(60)]})
