@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -109,10 +109,10 @@ class Instrument:
         if not self.truncated.any():
             return None
         alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
-        groups = self.groups[: 1 if alike else None]
-        nothing = np.full((len(groups), len(self.truncated)), np.nan)
-        low, high = (np.where(self.truncated, b, nothing) for b in (self.least, self.most))
-        return Instrument(self.errors, groups, low, high, np.zeros(nothing.shape), low, high)
+        samples = self[:1] if alike else self
+        steps = np.zeros_like(samples.steps)
+        low, high = (np.where(self.truncated, b, np.nan) + steps for b in (self.least, self.most))
+        return replace(samples, lower=low, upper=high, steps=steps)
 
     def framed(self, frame: Frame) -> Array:
         """Return the errors (D, n) or (D, D, n) in a frame."""
@@ -147,10 +147,9 @@ class Instrument:
         Where columns depend on each other and more than two values of a sample are known to one,
         the rounded ones are values with an error instead.
         """
-        hidden, rounded = self.hidden, self.steps > 0.0
-        if apart or not rounded.any():
-            return hidden
-        return hidden & ~(rounded & (hidden.sum(axis=1) > 2)[:, None])
+        hidden = self.hidden
+        many = hidden.sum(axis=1) > (np.inf if apart else 2)
+        return hidden & ~(many[:, None] & (self.steps > 0.0))
 
     @property
     def middle(self) -> Array:

@@ -30,6 +30,10 @@ INFINITY = np.inf
         (-30.0, 0.01),
         (1.0, 7.0),
         (-INFINITY, INFINITY),
+        (8.9, INFINITY),
+        (-INFINITY, -9.0),
+        (-9.5, 0.4),
+        (5.0, 5.6),
     ],
 )
 def test_moments_of_truncated_normals_hold_in_tails_and_narrow_intervals(a, b):
