@@ -77,6 +77,6 @@ class EffectCovariance:
         first, second = np.tril_indices(covariances.shape[1])
         roots = np.linalg.solve(np.linalg.cholesky(covariances), slopes.mT).mT
         roots = roots * np.sqrt(self.factors(covariances))[:, None, None]
-        blocks = roots.reshape(self.n_matrices(len(roots)), -1, *roots.shape[1:]).sum(axis=1)
+        blocks = roots if self.own else roots.sum(axis=0, keepdims=True)
         logs = 0.5 * np.trace(slopes, axis1=1, axis2=2)[1 : None if self.ratios else 1]
         return np.append(blocks[:, first, second].ravel(), logs)

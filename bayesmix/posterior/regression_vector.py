@@ -107,11 +107,10 @@ class ParameterVector:
     def information(self) -> Array:
         """Observed information in units of ``scale``, by differences of the exact score."""
         size, scale = len(self.theta), self.scale
-        steps = np.eye(size) * DIFFERENCE * (1.0 + np.abs(self.theta) / scale)
         hessian = np.empty((size, size))
-        for place, step in enumerate(steps):
-            rise = self.score(self.theta + step * scale) - self.score(self.theta - step * scale)
-            hessian[place] = rise * scale / (2.0 * step[place])
+        for place, step in enumerate(np.diag(DIFFERENCE * scale)):
+            rise = self.score(self.theta + step) - self.score(self.theta - step)
+            hessian[place] = rise * scale / (2.0 * DIFFERENCE)
         information = -0.5 * (hessian + hessian.T)
         gate, K = slice(self.gate.size), self.mixture.n_components
         information[gate, gate] += penalty_matrix(K, self.precisions)

@@ -319,3 +319,24 @@ def test_saved_fits_are_read_again(tmp_path):
     assert again.log_likelihood_ == model.log_likelihood_
     assert again.coefficients().equals(model.coefficients())
     assert again.random_effects().equals(model.random_effects())
+
+
+def test_standard_errors_do_not_depend_on_the_origin_of_the_response():
+    frame = visits(9, 30)
+    for random in ((), ("intercept",)):
+        tables = [
+            bm.RegressionMixture(2, random=random, n_init=2, random_state=0)
+            .fit(frame[["time"]], frame["y"] + origin, groups=frame["unit"])
+            .coefficients()["standard_error"]
+            for origin in (0.0, 1e6)
+        ]
+        assert tables[0].notna().all()
+        assert np.allclose(*tables, rtol=1e-3)
+    # Without random effects, one class has the errors of least squares.
+    model = bm.RegressionMixture(1, random=()).fit(
+        frame[["time"]], frame["y"], groups=frame["unit"]
+    )
+    X = np.column_stack([np.ones(len(frame)), frame["time"]])
+    expected = model.scale_[0] * np.sqrt(np.diag(np.linalg.inv(X.T @ X)))
+    errors = model.coefficients().loc["coefficient", "standard_error"]
+    assert np.allclose(errors, expected, rtol=1e-6)
