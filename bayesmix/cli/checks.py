@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +13,7 @@ from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from bayesmix.numerics.arrays import Booleans
-
-
-def spread(values: Any, present: Booleans) -> list[Any]:
-    """Return a value per row (n,), None for rows without one."""
-    remaining = iter(values)
-    return [next(remaining) if is_present else None for is_present in present.tolist()]
+    pass
 
 
 def predict(
@@ -56,18 +47,22 @@ def predict(
     cluster, -1 if outlying. Without --sequence, a hidden Markov model treats all rows as one
     sequence.
     """
+    import pandas as pd
+
     from bayesmix.cli.data import (
+        answers_by_row,
         copied_columns,
         covariates_of,
         model_and_rows,
         rows_in_time,
         saved_model,
         say_left_out,
+        written,
     )
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.procedures import takes_sequences
     from bayesmix.em.prediction import most_probable
-    from bayesmix.sources.writing import file_to_write, try_to_write, write
+    from bayesmix.sources.writing import file_to_write, try_to_write
 
     screen = Screen(shown)
     place = None if out is None else file_to_write(out, "--out")
@@ -98,25 +93,14 @@ def predict(
     probabilities = fit.predict_proba(source, **beside)[in_file]
     labels = most_probable(probabilities, K)
     densities = fit.score_samples(source, **beside)[in_file]
-    copied = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     predicted = {"component": labels}
     if saved is not best:
         predicted["cluster"] = saved.clusters_by(probabilities)
     predicted |= {"probability": probabilities.max(axis=1), "log_density": densities}
     predicted |= dict(zip(columns_of_p, probabilities.T, strict=True))
-    heads = [*copied, *predicted]
-    columns_of_rows = (
-        *copied.values(),
-        *(spread(column.tolist(), present) for column in predicted.values()),
-    )
-    lines = list(zip(*columns_of_rows, strict=True))
-    if place is not None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([heads, *lines])
-        write(place, text.getvalue().encode("utf-8"))
-    elif not screen.machine:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *lines])
+    answers = answers_by_row(asked, keep, pd.DataFrame(predicted), present)
+    if not written(screen, answers, place):
         return
     counts = [int((labels == k).sum()) for k in range(K)]
     n_noise = len(labels) - sum(counts)
@@ -125,7 +109,7 @@ def predict(
         values["rows_of_noise"] = n_noise
     values |= {"mean_log_density": densities.mean(), "files": [] if out is None else [out]}
     if rows:
-        values["rows"] = [dict(zip(heads, line, strict=True)) for line in lines]
+        values["rows"] = answers.where(answers.notna(), None).to_dict("records")
     screen.answer(
         f"{len(labels):,} rows to {K} components: "
         + ", ".join(f"{count:,}" for count in counts)
@@ -211,8 +195,10 @@ def merge(
 
     The density stays the same. --out DIR saves result.json, tree.csv, labels.csv and a figure.
     """
+    import pandas as pd
+
     from bayesmix.assess.merging import merge_components
-    from bayesmix.cli.data import model_and_rows, saved_model
+    from bayesmix.cli.data import answers_by_row, model_and_rows, saved_model
     from bayesmix.cli.result_files import Figure
 
     screen = Screen(shown)
@@ -226,8 +212,7 @@ def merge(
     if clusters is not None:
         named = " | ".join(" ".join(map(str, group)) for group in groups)
         screen.answer(f"{clusters} clusters, as requested: {named}")
-    labels = spread(merging.predict(source, clusters), present)
-    lines = ["cluster", *("" if label is None else str(label) for label in labels)]
+    labels = pd.DataFrame({"cluster": merging.predict(source, clusters)})
     values = {
         "model": model,
         "n_clusters": len(groups),
@@ -238,7 +223,7 @@ def merge(
     }
     contents = {
         "tree.csv": merging.tree.to_csv(index=False),
-        "labels.csv": "\n".join([*lines, ""]),
+        "labels.csv": answers_by_row(rows, None, labels, present).to_csv(index=False),
         "merge.png": Figure(lambda ax: merging.plot(ax=ax)),
     }
     work.end(values, contents)

@@ -409,6 +409,26 @@ def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     return {name: ["" if value != value else value for value in table[name]] for name in wanted}
 
 
+def answers_by_row(
+    rows: Numbers, keep: str | None, answers: pd.DataFrame, present: Booleans
+) -> pd.DataFrame:
+    """Return the answers of the rows that are present (n,), beside columns of DATA to copy."""
+    import pandas as pd
+
+    # As objects, integers remain integers beside rows without an answer.
+    answers = answers.astype(object).set_axis(np.flatnonzero(present)).reindex(range(len(present)))
+    return pd.concat([pd.DataFrame(copied_columns(rows, keep)), answers], axis=1)
+
+
+def written(screen: Screen, answers: pd.DataFrame, path: Path | None) -> bool:
+    """Write answers as CSV to a file or to standard output; whether more is to be said."""
+    if path is not None:
+        write(path, answers.to_csv(index=False).encode("utf-8"))
+    elif not screen.machine:
+        answers.to_csv(sys.stdout, index=False)
+    return path is not None or screen.machine
+
+
 def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
     """Return the columns of DATA from which the covariates of a fit were made, in their order."""
     if rows.data == STANDARD_INPUT:

@@ -238,8 +238,7 @@ def class_predictions(classifier: Any, X: pd.DataFrame) -> pd.DataFrame:
 
     names = [f"p_{name}" for name in classifier._all_classes]
     answers = pd.DataFrame(classifier.predict_proba(X), columns=names)
-    # Integers remain integers beside rows without a class.
-    answers.insert(0, "class", pd.Series(classifier.predict(X), dtype=object))
+    answers.insert(0, "class", classifier.predict(X))
     return answers.assign(log_density=classifier.score_samples(X))
 
 
@@ -267,9 +266,8 @@ def predict_table(
     """Predict with a saved classifier or regression, as CSV."""
     import numpy as np
 
-    from bayesmix.cli.data import copied_columns, say_left_out, whole_table
+    from bayesmix.cli.data import answers_by_row, say_left_out, whole_table, written
     from bayesmix.sources.memory import ArraySource
-    from bayesmix.sources.writing import write
 
     coding = getattr(model, "_coding", None)
     fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
@@ -280,15 +278,9 @@ def predict_table(
         X = X.set_axis(list(fitted), axis=1)
     present = X.notna().any(axis=1).to_numpy()
     say_left_out(screen.note, present, "without any value")
-    answers = PREDICTIONS[type(model).__name__](model, X[present])
-    answers = answers.set_axis(np.flatnonzero(present)).reindex(range(len(X)))
-    for place, (name, copied) in enumerate(copied_columns(rows, keep).items()):
-        answers.insert(place, name, copied)
-    text = answers.to_csv(index=False)
-    if out is not None:
-        write(out, text.encode("utf-8"))
-    elif not screen.machine:
-        print(text, end="")
+    predicted = PREDICTIONS[type(model).__name__](model, X[present])
+    answers = answers_by_row(rows, keep, predicted, present)
+    if not written(screen, answers, out):
         return
     values: dict[str, Any] = {"model": path, "files": [] if out is None else [str(out)]}
     if "class" in answers:

@@ -455,8 +455,9 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     assert "observations without missing values" in reported(shell, *saved)
     done = shell("merge", *saved, "--out", "merged")
     assert "2 components form 2 clusters" in done.stdout
-    labels = Path("merged/labels.csv").read_text("utf-8").splitlines()[1:]
-    assert [row for row, label in enumerate(labels) if not label] == [3, 7]
+    labels = pd.read_csv("merged/labels.csv", dtype=str)["cluster"]
+    assert labels.index[labels.isna()].tolist() == [3, 7]
+    assert {*labels.dropna()} == {"0", "1"}
     done = shell("predict", *saved, "--keep", "id")
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     table = pd.read_csv(io.StringIO(done.stdout))
