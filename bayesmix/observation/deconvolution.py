@@ -127,7 +127,8 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
     key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
     if not sums or undivided or np.count_nonzero(key < kinds) < TOGETHER * kinds:
         key = np.where(key.any(), kinds, key)
-    order = np.argsort(key, kind="stable")
+    alike = (key == key[:1]).all()
+    order = np.arange(n) if alike else np.argsort(key, kind="stable")
     most = BLOCK_VALUES // (mixture.n_components * D * (4 if apart else D))
     for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
         equal = bool(key[group[0]] < kinds)
@@ -172,7 +173,10 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
     moved = np.einsum("abxkn,bxkn->axkn", swept, away)
     gradient = moved if complete else moved * exact
     hessian = swept if complete else swept * (exact[:, None] & exact)
-    log_density = np.einsum("axkn,axkn->kn", gradient, away) - np.log(pivots).sum(axis=(0, 1))
+    # Few logarithms: products of eight variances below 1e38 are finite.
+    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // 8)
+    logs = np.log([part.prod(axis=0) for part in parts]).sum(axis=0)
+    log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
     truncated = None
     if len(block.hidden.columns):

@@ -148,8 +148,9 @@ class Instrument:
         the rounded ones are values with an error instead.
         """
         hidden = self.hidden
-        many = hidden.sum(axis=1) > (np.inf if apart else 2)
-        return hidden & ~(many[:, None] & (self.steps > 0.0))
+        if apart:
+            return hidden
+        return hidden & ~((self.steps > 0.0) & (hidden.sum(axis=1) > 2)[:, None])
 
     @property
     def middle(self) -> Array:
