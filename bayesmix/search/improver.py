@@ -38,16 +38,13 @@ from bayesmix.search.moves import (
 from bayesmix.search.optimum import Attempts
 
 MOST_ROUNDS = 60
-# Predicted loss (nats per observation) from which no trial recovers.
-HOPELESS = 0.05
+# Loss (nats per observation), predicted or of a followed trial, from which none recovers.
+HOPELESS, BEHIND = 0.05, 0.01
 MOST_DIVISIONS = 12
-# Predicted merges in multiples of K, and the loss in nats per observation of the pair above which
-# it is too well separated to be divided.
-MOST_MERGES, SEPARATED = 2, 0.25
+MOST_MERGES = 2  # predicted, in multiples of K
 # Gain (nats per observation) of an accepted move, above what the stopping rule leaves.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-# Passes in each stage of a trial, and the loss (nats per observation) at which it is abandoned.
-STAGES = ((2, 9e-3), (2, 6e-3), (4, 1e-2))
+TRIAL_PASSES = 8
 # Trials that are followed if none is better yet. A trial continues while PATIENCE times its latest
 # gain would exceed the goal.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
@@ -60,7 +57,7 @@ class Improver:
     attempts: Attempts
     model: Model
     view: Problem
-    thorough: bool  # for small data: all trials run their first passes and are followed
+    thorough: bool  # for small data: all trials are followed
     accident: float = 0.0  # gain of a superfluous component on the view, in nats
     latest: tuple[State, Assignment, list[Merge]] | None = None
 
@@ -127,11 +124,9 @@ class Improver:
                 yield move
 
     def _divisions(self, state: State) -> list[Move]:
-        """Return divisions of poorly separated pairs, by predicted gain."""
+        """Return divisions of overlapping pairs, by predicted gain."""
         assignment, merges = self._prepared(state)
-        counts = state.expectation.counts
-        pairs = [(i, j) for loss, i, j in merges if loss < SEPARATED * (counts[i] + counts[j])]
-        splits = best_divisions(self.view, state, assignment, pairs)
+        splits = best_divisions(self.view, state, assignment, [(i, j) for _, i, j in merges])
         moves = [Move(split, None, split.gain) for split in splits]
         return sorted(moves, key=lambda move: -move.predicted)[:MOST_DIVISIONS]
 
@@ -165,15 +160,9 @@ class Improver:
     ) -> State | None:
         """Run the first passes of a trial; return None for a singular covariance."""
         try:
-            trial: State | None = move.begun(problem, state)
+            return attempts.run(problem, move.begun(problem, state), TRIAL_PASSES)
         except DegenerateFitError:
             return None
-        for passes, loss in STAGES:
-            trial = trial and attempts.run(problem, trial, passes)
-            least = state.objective - loss * problem.source.total_weight
-            if trial is None or (trial.objective < least and not self.thorough):
-                break
-        return trial
 
     def _followed(
         self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
@@ -181,7 +170,7 @@ class Improver:
         """Run a trial to its end; return None if it is not better or falls behind."""
         move, trial = entry
         goal = self._goal(problem, trial, state)
-        least = state.objective - STAGES[-1][1] * problem.source.total_weight
+        least = state.objective - BEHIND * problem.source.total_weight
         counts = state.expectation.counts
         for _ in range(MOST_STRETCHES):
             if trial.status != "max_iter" or attempts.monitor.stopped is not None:

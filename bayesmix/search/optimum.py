@@ -2,8 +2,6 @@
 
 Large data are searched on a subsample; only moves with a predicted gain are tried on all of them.
 
-The race of moves: trials get a few passes, and losing ones are abandoned early.
-
 Moves are swaps; for variational bounds also splits and merges, and divisions of pairs at the end.
 """
 
