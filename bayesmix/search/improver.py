@@ -38,13 +38,13 @@ from bayesmix.search.moves import (
 from bayesmix.search.optimum import Attempts
 
 MOST_ROUNDS = 60
-# Loss (nats per observation), predicted or of a followed trial, from which none recovers.
+# Loss (nats per observation), predicted or of a trial, from which none recovers.
 HOPELESS, BEHIND = 0.05, 0.01
 MOST_DIVISIONS = 12
 MOST_MERGES = 2  # predicted, in multiples of K
 # Gain (nats per observation) of an accepted move, above what the stopping rule leaves.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-TRIAL_PASSES = 8
+STAGES = (2, 6)  # passes of a trial
 # Trials that are followed if none is better yet. A trial continues while PATIENCE times its latest
 # gain would exceed the goal.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
@@ -57,7 +57,7 @@ class Improver:
     attempts: Attempts
     model: Model
     view: Problem
-    thorough: bool  # for small data: all trials are followed
+    thorough: bool  # for small data: all trials run their first passes and are followed
     accident: float = 0.0  # gain of a superfluous component on the view, in nats
     latest: tuple[State, Assignment, list[Merge]] | None = None
 
@@ -127,7 +127,7 @@ class Improver:
         """Return divisions of overlapping pairs, by predicted gain."""
         assignment, merges = self._prepared(state)
         splits = best_divisions(self.view, state, assignment, [(i, j) for _, i, j in merges])
-        moves = [Move(split, None, split.gain) for split in splits]
+        moves = [Move(split, None, split.gain - self.accident) for split in splits]
         return sorted(moves, key=lambda move: -move.predicted)[:MOST_DIVISIONS]
 
     def _first_better(self, problem: Problem, moves: Iterable[Move], state: State) -> State | None:
@@ -160,9 +160,15 @@ class Improver:
     ) -> State | None:
         """Run the first passes of a trial; return None for a singular covariance."""
         try:
-            return attempts.run(problem, move.begun(problem, state), TRIAL_PASSES)
+            trial: State | None = move.begun(problem, state)
         except DegenerateFitError:
             return None
+        least = state.objective - BEHIND * problem.source.total_weight
+        for passes in STAGES:
+            trial = trial and attempts.run(problem, trial, passes)
+            if trial is None or (trial.objective < least and not self.thorough):
+                break
+        return trial
 
     def _followed(
         self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
