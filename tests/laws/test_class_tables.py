@@ -208,7 +208,7 @@ def test_descriptives_are_those_of_pandas():
     )
     frame.loc[:9, "b"] = np.nan
     frame["smoker"] = generator.random(90) < 0.3
-    frame["freq"] = np.array(["never", "often", "rarely"])[np.arange(90) % 3]
+    frame["colour"] = np.array(["red", "green", "blue"])[np.arange(90) % 3]
     m = bm.Mixture(1, covariance_type="diag", missing="use", random_state=0).fit(frame)
     profiles = bm.class_profiles(m, frame)
     found = profiles.descriptives.droplevel("level")
@@ -218,7 +218,7 @@ def test_descriptives_are_those_of_pandas():
     assert found.loc[["a", "b"], "missing"].tolist() == [0.0, 10.0]
     np.testing.assert_allclose(profiles.correlations, numbers.corr())
     assert found.loc["smoker", "share"] == pytest.approx(frame["smoker"].mean())
-    np.testing.assert_allclose(found.loc["freq", "share"], 1.0 / 3.0)
+    np.testing.assert_allclose(found.loc["colour", "share"], 1.0 / 3.0)
     rows = profiles.to_apa("descriptives").rows
     assert [row[0] for row in rows[:3]] == ["1. a", "2. b", "smoker: True"]
     assert rows[1][-1] == bounded(numbers.corr().loc["a", "b"])
