@@ -28,7 +28,6 @@ from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.inputs.parameters import store_parameters
 from bayesmix.estimators.searching import search_checks
-from bayesmix.estimators.searching.fit_columns import refuse_no_table
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import search_tables
@@ -314,7 +313,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
     def _read(self, X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
         """Return the data and weights as they are searched, after a check of some parameters."""
-        refuse_no_table(X)
+        if not isinstance(X, np.ndarray):
+            from bayesmix.estimators.inputs.numeric_tables import refuse_no_table
+
+            refuse_no_table(X)
         X = table_of(X)
         if sample_weight is not None or weight_type is not None or hasattr(X, "weights"):
             from bayesmix.sources.survey_weights import weighted

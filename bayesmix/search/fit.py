@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from bayesmix.em.model import (
     too_many_to_search,
 )
 from bayesmix.em.result import (
-    FEW_POINTS,
-    TOO_FEW_ROWS,
     DensitySums,
     FitResult,
     SearchRecord,
@@ -35,12 +33,6 @@ from bayesmix.em.result import (
     units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
-from bayesmix.errors import (
-    BayesmixWarning,
-    DegenerateComponentWarning,
-    FlatDirectionWarning,
-    warn,
-)
 from bayesmix.search import starts
 from bayesmix.search.optimum import search
 from bayesmix.version import versions
@@ -109,7 +101,10 @@ def fit(
             # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
         result = _result(attempt, best, time.perf_counter() - began)
-    _warn(result)
+    if result.events:
+        from bayesmix.search.events import warn_of
+
+        warn_of(result.events)
     return result
 
 
@@ -204,7 +199,11 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     measurement = side_of(problem.source).measurement
-    events = separation(state, problem.source)
+    events: tuple[Event, ...] = ()
+    if side_of(problem.source).design is not None:
+        from bayesmix.search.events import separation
+
+        events = separation(state, problem.source)
     if measurement is not None:
         events += measurement.undetermined(mixture, problem.source)
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
@@ -257,37 +256,3 @@ def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
     return tuple(
         replace(event, rows=tuple(source.numbers[list(event.rows)].tolist())) for event in events
     )
-
-
-def separation(state: State, source: Source) -> tuple[Event, ...]:
-    """Return an event if covariates separate components, so that coefficients diverge."""
-    sums: Any = state.expectation.allocation
-    design = side_of(source).design
-    if design is None or not sums.separated:
-        return ()
-    gate: Any = state.current_mixture().weights
-    largest = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
-    component, term = largest[-2:]
-    text = (
-        f"covariates separate {{which}} from component 0 completely (most: {design.terms[term]}), "
-        "so the coefficients of the gate have no finite estimate: use a prior "
-        "(MaximumAPosteriori()), fewer covariates or fewer components"
-    )
-    return (Event("separated", text, components=(int(component),)),)
-
-
-def _warn(result: FitResult) -> None:
-    """Warn about problems of the final fit that the user can act on."""
-    for event in result.events:
-        if event.kind in ("separated", "undetermined"):
-            warn(event.text, BayesmixWarning)
-        if event.kind == "flat":
-            warn(event.text, FlatDirectionWarning)
-    few = [event for event in result.events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
-    if few:
-        warn(few[0].text, DegenerateComponentWarning)
-        return
-    held = [event for event in result.events if event.kind == "held" and event.components]
-    if held:
-        more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
-        warn(held[0].text + more, DegenerateComponentWarning)

@@ -105,14 +105,14 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
 
         X, options = nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
-    fit_columns.refuse_no_table(X)
     try:
-        if isinstance(X, (list, tuple)):
-            X = np.asarray(X)
-        fit_columns.refuse_text(X)
+        if getattr(getattr(X, "dtype", None), "kind", "O") not in "fiub":
+            from bayesmix.estimators.inputs.numeric_tables import numeric_table
+
+            X = numeric_table(X)
         with np.errstate(invalid="ignore"):  # it adds infinities of both signs
             return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
-    except InvalidInputError:
+    except (InvalidInputError, InvalidTypeError):
         raise
     except OverflowError as problem:
         raise InvalidInputError(f"X must be numbers in the range of a double: {problem}") from None

@@ -1,0 +1,55 @@
+"""Events of a finished fit that the user can act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.rows import Event
+from bayesmix.em.model import side_of
+from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
+from bayesmix.em.run import State
+from bayesmix.errors import (
+    BayesmixWarning,
+    DegenerateComponentWarning,
+    FlatDirectionWarning,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+def separation(state: State, source: Source) -> tuple[Event, ...]:
+    """Return an event if covariates separate components, so that coefficients diverge."""
+    sums: Any = state.expectation.allocation
+    gate: Any = state.current_mixture().weights
+    if not sums.separated:
+        return ()
+    largest = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
+    component, place = largest[-2:]
+    design: Any = side_of(source).design
+    text = (
+        f"covariates separate {{which}} from component 0 completely (most: {design.terms[place]}), "
+        "so the coefficients of the gate have no finite estimate: use a prior "
+        "(MaximumAPosteriori()), fewer covariates or fewer components"
+    )
+    return (Event("separated", text, components=(int(component),)),)
+
+
+def warn_of(events: tuple[Event, ...]) -> None:
+    """Warn about problems of the final fit."""
+    for event in events:
+        if event.kind in ("separated", "undetermined"):
+            warn(event.text, BayesmixWarning)
+        if event.kind == "flat":
+            warn(event.text, FlatDirectionWarning)
+    few = [event for event in events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
+    if few:
+        warn(few[0].text, DegenerateComponentWarning)
+        return
+    held = [event for event in events if event.kind == "held" and event.components]
+    if held:
+        more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
+        warn(held[0].text + more, DegenerateComponentWarning)
