@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from bayesmix.cli import options
 from bayesmix.cli.fits import Work, command_line, estimator_for, for_survey, unfitted_search
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    pass
 
 
 def predict(

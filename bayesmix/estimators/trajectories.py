@@ -95,8 +95,7 @@ def trajectories(
     >>> search.best_params_
     {'n_components': 2}
     """
-    fixed, gate = ([each] if isinstance(each, str) else list(each)
-                   for each in (fixed, class_predictors))  # fmt: skip
+    fixed, gate = _names(fixed), _names(class_predictors)
     frame = _table(frame, y, time, unit, [*fixed, *gate])
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
     if fixed:
@@ -120,6 +119,10 @@ def trajectories(
         for text in one._data.skewness_texts(one._mixture):
             warn(f"with one class, {text}", BayesmixWarning)
     return search
+
+
+def _names(columns: Any) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns)
 
 
 def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.DataFrame:
