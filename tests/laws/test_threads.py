@@ -85,7 +85,7 @@ def test_threads_change_no_bit_of_any_start(init):
 def test_threads_change_no_bit_of_a_whole_search(inference):
     """Short starts, moves, acceleration and all."""
     rows = rows_of(CASES[0], 40_000)
-    options = {"search": "auto", "tol": "auto", "max_passes": 120, "max_iter": 40}
+    options = {"search": "auto", "tol": "auto", "max_passes": 60, "max_iter": 40}
     one, two = (fitted(CASES[0], rows, inference, n_jobs=n_jobs, **options) for n_jobs in (1, 2))
     assert_same_bits(one, two, rows)
     assert one.result_.passes == two.result_.passes
