@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 import bayesmix as bm
 from bayesmix.em.expectation import LINEAR
@@ -97,7 +96,6 @@ def bits(quick: bool) -> Table:
             ("two threads, Parquet", lambda: model.fit(bm.read(tables))),
             *((f"workers: {n}", lambda n=n: _on(n, model, arrays)) for n in (1, 2, 3)),
             ("workers: 2, one killed", lambda: _on(2, model, tables, killed=True)),
-            ("resumed from a checkpoint", lambda: _resumed(model, tables)),
             ("in memory", lambda: model.fit(np.vstack([rows_of(p, n_rows) for p in range(8)]))),
         ]
         for case, fitted in cases:
@@ -117,13 +115,6 @@ def _on(n_workers: int, model: Any, folder: str, killed: bool = False) -> Any:
             victim = next(iter(client.run(os.getpid).values()))
             threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
         return model.fit(source)
-
-
-def _resumed(model: Any, folder: str) -> Any:
-    """A fit whose first seven passes another has made."""
-    with tempfile.TemporaryDirectory() as kept:
-        clone(model).set_params(max_iter=7, checkpoint=kept).fit(bm.read(folder))
-        return clone(model).set_params(checkpoint=kept).fit(bm.read(folder))
 
 
 # 2. What a pass costs
