@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import timeit
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -133,14 +134,8 @@ def per_pass(fit: Callable[[int], Any], few: int, many: int) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # The better of two: where the machine stumbles in the short fit, passes would cost nothing.
-        short = min(_seconds(fit, few), _seconds(fit, few))
-        return max(_seconds(fit, many) - short, 1e-9) / (many - few)
-
-
-def _seconds(fit: Callable[[int], Any], iterations: int) -> float:
-    began = time.perf_counter()
-    fit(iterations)
-    return time.perf_counter() - began
+        short = min(timeit.repeat(partial(fit, few), number=1, repeat=2))
+        return max(timeit.timeit(partial(fit, many), number=1) - short, 1e-9) / (many - few)
 
 
 def side_by_side(
@@ -202,10 +197,8 @@ def _first(rows: Any, K: int, n_pairs: int) -> dict[str, Any]:
 
 
 def _of_process(module: str, path: str, K: int) -> float:
-    began = time.perf_counter()
-    fit = FIT.format(module=module, path=path, K=K)
-    subprocess.run([sys.executable, "-c", fit], check=True)
-    return time.perf_counter() - began
+    command = [sys.executable, "-c", FIT.format(module=module, path=path, K=K)]
+    return timeit.timeit(partial(subprocess.run, command, check=True), number=1)
 
 
 class Peak:

@@ -11,7 +11,7 @@ import resource
 import signal
 import tempfile
 import threading
-import time
+import timeit
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,14 +155,8 @@ def passes(quick: bool) -> Table:
 
 def best(work: Callable[[], Any], repeats: int) -> float:
     """The fewest seconds, with one thread of BLAS, as in fits."""
-    seconds = []
     with single_threaded_blas():
-        work()
-        for _ in range(repeats):
-            began = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - began)
-    return min(seconds)
+        return min(timeit.repeat(work, number=1, repeat=repeats + 1)[1:])
 
 
 # 3. Memory
