@@ -10,12 +10,16 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Rows
+from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
-from bayesmix.numerics.arrays import Array, has_gaps, without_gaps
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.numerics.arrays import Array, align, has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior
 
 
 # Times that a component is held; under a prior its variance may stay below the floor anyway.
@@ -25,6 +29,51 @@ HELD_IN_VAIN = 16
 def held_before(events: tuple[Event, ...]) -> Counter[int]:
     """Count how often each component was held."""
     return Counter(k for event in events if event.kind == "held" for k in event.components)
+
+
+def widened(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    directions: list[Array],
+) -> Mixture[Gaussians]:
+    """Return a mixture with the resolution added to its covariances."""
+    held = extended(guard, resolution, mixture.n_components, directions)
+    components = at_resolution(mixture.components, guard.structure, held)
+    return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
+
+
+def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
+    """Return the floor along directions in columns of unit floor, unpooled."""
+    scaled = np.sqrt(guard.floor)[:, None] * axes
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix: Array = scaled @ scaled.T
+    if not np.isfinite(matrix).all():
+        raise DegenerateFitError(
+            "columns differ by so many orders of magnitude that a repair would overflow: "
+            "rescale them"
+        )
+    return guard.structure.algebra.of_dense(matrix)
+
+
+def extended(
+    guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
+) -> Array:
+    """Return the resolution of each component, with further directions held."""
+    held = np.stack([resolution_along(guard, axes) for axes in directions])
+    if resolution is not None:
+        held = held + np.broadcast_to(resolution, held.shape)
+    return held
+
+
+def at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
+    """Return point components with the resolution added to their covariances."""
+    plain = components.plug_in()
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)
 
 
 ROWS_NAMED = 20
@@ -173,11 +222,7 @@ def judged(
     shared = guard.structure.shared
     n_worst = mixture.n_components if guard.repair and not shared else 0
     # A widened component would take observations of its neighbours.
-    looked_at = mixture
-    if not sound:
-        from bayesmix.families.gaussian.repair import widened
-
-        looked_at = widened(guard, mixture, resolution, directions)
+    looked_at = mixture if sound else widened(guard, mixture, resolution, directions)
     holdings = guard.source.reduce(
         HoldingStep(looked_at, directions, guard.floor, guard.needed, n_worst, guard.whole),
         mixture.n_components,
@@ -218,7 +263,7 @@ def judged(
         degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
     moved = {k for event in events if event.kind == "relocated" for k in event.components}
     free = [k for k, _ in degenerate if k not in moved]
-    from bayesmix.families.gaussian.repair import hold, relocate, widened
+    from bayesmix.families.gaussian.repair import hold, relocate
 
     if guard.repair and free and not shared and mixture.n_components > 1:
         shown = widened(guard, mixture, resolution, directions)

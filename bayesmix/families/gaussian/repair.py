@@ -12,61 +12,13 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event
-from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
-from bayesmix.families.gaussian.holdings import Holding, Holdings
-from bayesmix.numerics.arrays import Array, align
+from bayesmix.families.gaussian.holdings import Holding, Holdings, extended
+from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import WeightsAtAPoint
-    from bayesmix.families.gaussian.covariance.models import Structure
     from bayesmix.families.gaussian.point import Gaussians
-    from bayesmix.families.gaussian.prior import GaussianPosterior
-
-
-def widened(
-    guard: GaussianGuard,
-    mixture: GaussianMixtures,
-    resolution: Array | None,
-    directions: list[Array],
-) -> Mixture[Gaussians]:
-    """Return a mixture with the resolution added to its covariances."""
-    held = extended(guard, resolution, mixture.n_components, directions)
-    components = at_resolution(mixture.components, guard.structure, held)
-    return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
-
-
-def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
-    """Return the floor along directions in columns of unit floor, unpooled."""
-    scaled = np.sqrt(guard.floor)[:, None] * axes
-    with np.errstate(over="ignore", invalid="ignore"):
-        matrix: Array = scaled @ scaled.T
-    if not np.isfinite(matrix).all():
-        raise DegenerateFitError(
-            "columns differ by so many orders of magnitude that a repair would overflow: "
-            "rescale them"
-        )
-    return guard.structure.algebra.of_dense(matrix)
-
-
-def extended(
-    guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
-) -> Array:
-    """Return the resolution of each component, with further directions held."""
-    held = np.stack([resolution_along(guard, axes) for axes in directions])
-    if resolution is not None:
-        held = held + np.broadcast_to(resolution, held.shape)
-    return held
-
-
-def at_resolution(
-    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
-) -> Gaussians:
-    """Return point components with the resolution added to their covariances."""
-    plain = components.plug_in()
-    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
-    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
-    return replace(plain, blocks=plain.blocks + pooled, resolution=None)
 
 
 def of_common_shape(
