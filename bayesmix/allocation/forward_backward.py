@@ -139,9 +139,9 @@ def _partly_in_logs(
         transitions += chained.transitions
     for start, length in zip(starts[lost], lengths[lost], strict=True):
         rows = slice(start, start + length)
-        own = _in_logs(log_density[rows], logs(initial), logs(transition), smooth)
-        log_predictive[rows], shares[rows] = own[:2]
-        transitions += own[2]
+        in_logs = _in_logs(log_density[rows], logs(initial), logs(transition), smooth)
+        log_predictive[rows], shares[rows] = in_logs[:2]
+        transitions += in_logs[2]
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions)
 
 

@@ -139,12 +139,12 @@ def _moments(model: Any) -> tuple[Array, Array, Array]:
     if all(one is models[0] for one in models) and models[0].n_components_ == len(models):
         _, means, covariances = _of_components(models[0])
         return model.priors_, means, covariances
-    each = [_of_components(one) for one in models]
-    means = np.array([w @ m for w, m, _ in each])
+    of_classes = [_of_components(one) for one in models]
+    means = np.array([w @ m for w, m, _ in of_classes])
     covariances = np.array(
         [
             np.einsum("k,kij->ij", w, c) + (w[:, None] * (m - mean)).T @ (m - mean)
-            for (w, m, c), mean in zip(each, means, strict=True)
+            for (w, m, c), mean in zip(of_classes, means, strict=True)
         ]
     )
     return model.priors_, means, covariances

@@ -64,8 +64,8 @@ class GroupedMixture:
         for (weights, components), source in zip(mixtures, sources, strict=True):
             frame = Frame.identity(result.n_features)
             mixture: Any = Mixture(PointWeights(weights), components, frame)
-            own = replace(result, mixture=mixture, side=NO_SIDE_INFORMATION)
-            groups.append(ParameterScores(own, source))
+            of_group = replace(result, mixture=mixture, side=NO_SIDE_INFORMATION)
+            groups.append(ParameterScores(of_group, source))
         return cls(tuple(groups), shared)
 
     @property
@@ -98,9 +98,9 @@ class GroupedMixture:
             places = np.where(
                 common, common.cumsum() - 1, n_common + g * (n - n_common) + (~common).cumsum() - 1
             )
-            own = np.zeros((n, n_common + G * (n - n_common)))
-            own[np.arange(n), places] = 1.0 / units
-            maps.append(own)
+            to_group = np.zeros((n, n_common + G * (n - n_common)))
+            to_group[np.arange(n), places] = 1.0 / units
+            maps.append(to_group)
         return maps
 
     @property
@@ -307,12 +307,12 @@ def group_similarity(
             mixtures = models[name].mixtures
         for g, at in enumerate(rows):
             alone = _fitted(fitter.on(at), candidate, ())
-            known = GroupedMixture((models["configural"].groups[g],), frozenset()).log_likelihood
-            if alone.log_likelihood > known + BETTER:
+            configural = GroupedMixture((models["configural"].groups[g],), frozenset())
+            if alone.log_likelihood > configural.log_likelihood + BETTER:
                 mixtures[g] = _aligned(alone, models["structural"].groups[g])
         models["configural"] = GroupedMixture.of(mixtures, whole_fit, sources, MODELS["configural"])
         models = {name: models[name] for name in MODELS if name in models}
-        scalings = {name: own.scaling(rows, survey) for name, own in models.items()}
+        scalings = {name: model.scaling(rows, survey) for name, model in models.items()}
     sizes, estimates = {}, {}
     for name, own in models.items():
         for label, scores in zip(names, own.groups, strict=True):

@@ -477,10 +477,12 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     import pandas as pd
 
     from bayesmix.io.column_doubts import odd_levels
-    from bayesmix.io.column_kinds import kinds_of
+    from bayesmix.io.column_kinds import kind_of, kinds_of
 
-    doubt = odd_levels(classes.tolist()) or kinds_of(pd.DataFrame({"y": labels}), {})["y"].doubt
-    if doubt and "order" not in doubt:
+    # Classes in words need no order, which the look at whole tables asks for.
+    column = pd.DataFrame({"y": labels})
+    kind = kind_of("y", column["y"]) if labels.dtype.kind == "U" else kinds_of(column, {})["y"]
+    if doubt := odd_levels(classes.tolist()) or kind.doubt:
         warn(Coding((), (), decisions=(("y", "", "", doubt),)).doubts, BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse

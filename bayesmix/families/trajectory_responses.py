@@ -89,8 +89,15 @@ class ZeroInflatedPoissonResponse(LogLink):
         y, odds = values[:, RESPONSE, None], self.dispersions(at, values)
         slopes, curvature = self.derivatives(y, y, at.predictors(values), odds)
         counted = curvature / self.mean(self.log_rates(at.coefficients, values))
-        return self._both(at, values, shares, slopes, curvature, 1.0 - counted - expit(odds),
-                          expit(odds) * expit(-odds))  # fmt: skip
+        return self._both(
+            at,
+            values,
+            shares,
+            slopes,
+            curvature,
+            1.0 - counted - expit(odds),
+            expit(odds) * expit(-odds),
+        )
 
     def first_sums(self, values: Array, shares: Array) -> RegressionSums:
         """Return least squares of logs of positive counts, with half of the zeros extra."""

@@ -15,6 +15,7 @@ from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.
 FEWEST_ROWS = 10
+SOME_ROWS = 1000  # on which dependent columns are looked for first
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
 NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
@@ -39,15 +40,20 @@ SUMMARIES = (
 
 def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]:
     """Return sets of columns of which one is a sum of others, with the doubt about their first."""
-    values = np.column_stack([*columns.values()])
-    values = values[np.isfinite(values).all(axis=1)]
-    n, D = values.shape
-    if n <= D + 1:
+    table = np.column_stack([*columns.values()])
+    for rows in (slice(SOME_ROWS), slice(None)):  # a few show that columns are independent
+        values = table[rows]
+        values = values[np.isfinite(values).all(axis=1)]
+        if len(values) <= len(columns) + 1:
+            continue
+        centred = values - values.mean(axis=0)
+        scale = np.linalg.norm(centred, axis=0) + np.finfo(float).tiny
+        triangle: Any = np.linalg.qr(centred / scale, mode="r")
+        free = np.abs(np.diag(triangle)) > ROUNDING
+        if free.all():
+            return {}
+    if len(values) <= len(columns) + 1:
         return {}
-    centred = values - values.mean(axis=0)
-    scale = np.linalg.norm(centred, axis=0) + np.finfo(float).tiny
-    triangle: Any = np.linalg.qr(centred / scale, mode="r")
-    free = np.abs(np.diag(triangle)) > ROUNDING
     doubts = {}
     for d in np.flatnonzero(~free):
         before = np.flatnonzero(free[:d])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,10 +30,8 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     generator = stream(settings.seed, Purpose.START, index)
     rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
     centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
-    shares = starts.NearestCentre(centres, source.summary)(sample.rows)
-    if sample.weights is not None:
-        shares *= sample.weights[:, None]
-    statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)
+    nearest = starts.NearestCentre(centres, source.summary)
+    statistics = starts.begun(replace(problem, source=sample), nearest, K).expectation.statistics
     objective = problem.objective
     if objective.name == "maximum_likelihood":
         # without a prior for the family, start from the likelihood

@@ -285,6 +285,9 @@ def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
     y[:] = np.where(group, "yes", " ")
     y[::9] = "no"
     assert bm.MixtureClassifier().fit(frame, y).classes_.tolist() == ["no", "yes"]  # " " is missing
+    bm.MixtureClassifier().fit(frame, np.where(group, "seldom", "extraordinary"))
+    with pytest.warns(BayesmixWarning, match="case or outer spaces only: 'Border', 'border'"):
+        bm.MixtureClassifier().fit(frame, np.where(group, "border", "Border"))
     with pytest.warns(BayesmixWarning, match="the response 'y': -999 in .* rows may mean missing"):
         bm.RegressionMixture(1).fit(frame[["x"]], frame["y"].where(frame.index > 9, -999.0))
 
