@@ -109,15 +109,16 @@ def trajectory_outcomes(
 
     model, joint = fitted_units(model)
     level = checked_level(level)
-    labels = getattr(model._data, "labels", ())
+    labels = model._data.labels
     if labels and hasattr(outcome, "reindex"):
         outcome = outcome.set_axis(
             outcome.index.map(lambda i: i if isinstance(i, int | float) else str(i))
         )
-        if outcome.index.duplicated().any() or not outcome.index.isin(labels).any():
+        of_rows = len(outcome) == model._data.n_rows > len(joint)
+        if of_rows or outcome.index.duplicated().any() or not outcome.index.isin(labels).any():
             raise InvalidInputError(
                 "outcome must have identifiers of the units as its index, each of them once, such "
-                f"as {labels[0]!r}, got {outcome.index.tolist()[0]!r}"
+                f"as {labels[0]!r}, got {outcome.index.tolist()[0]!r} in {len(outcome)} values"
             )
         outcome = outcome.reindex(list(labels))
     if np.shape(outcome) != joint.shape[:1]:

@@ -76,19 +76,17 @@ def rows_along(values: Array, column: Array) -> tuple[Array, Array]:
     return places[shown], rows
 
 
-def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
+def unit_table(model: Any) -> pd.DataFrame:
     """Return the most probable component, probabilities and predicted effects of each unit.
 
     Effects are deviations from the mean curve, averaged over components (best linear unbiased
-    predictions), in units of the data. ``labels`` (U,) are identifiers of the units in order of
-    appearance, if the fit has no random effects.
+    predictions), in units of the data. The index has the identifiers of the units.
     """
     import pandas as pd
 
     model, joint = fitted_units(model)
     data = model._data
-    labels = range(len(joint)) if labels is None else labels
-    index = pd.Index(labels if model.random is None else data.labels)
+    index = pd.Index(data.labels or range(len(joint)))
     table = pd.DataFrame({"component": joint.argmax(axis=1)}, index=index)
     for k, column in enumerate(joint.T):
         table[f"p_{k}"] = column

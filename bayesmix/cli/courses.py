@@ -125,7 +125,7 @@ def trajectories(
     contents = {
         "model.bayesmix": model,
         "table.csv": coefficients.to_csv(index=False),
-        "units.csv": unit_table(model, frame[unit].unique()).to_csv(index_label=unit),
+        "units.csv": unit_table(model).to_csv(index_label=unit),
         "report.html": trajectory_page(search, "Trajectories"),
         "checklist.csv": trajectory_checklist(search).to_csv(),
         "trajectories.png": Figure(lambda ax: plot_trajectories(model, ax=ax)),

@@ -218,13 +218,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             if number > data.n_units:
                 raise InvalidInputError(
                     f"n_components={number} must not be larger than the number of "
-                    f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
+                    f"{'units' if groups is not None else 'samples'}, got {data.n_units}"
                 )
             seed = root_seed(self.random_state)
             best = regression_data.best_run(data, number, self.n_init, self.max_iter, seed)
             self._adopt(data, best, seed)
             self._sampling = weight_type == "sampling"
-        self._warn(data)
+        self._warn()
         return self
 
     def _model(self) -> Model:
@@ -322,7 +322,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                 raise ValueError(f"{name} is not an attribute of a fit")
             setattr(self, name, value)
 
-    def _warn(self, data: Data) -> None:
+    def _warn(self) -> None:
         if not self.converged_:
             warn(
                 f"the fit did not converge within max_iter={self.max_iter} iterations: increase "

@@ -113,7 +113,12 @@ def trajectories(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
     )
     given = {"gate": frame[gate]} if gate else {}
+    if gate:
+        given["gate"].attrs["argument"] = "class_predictors"  # the name in messages
     search.fit(design, frame[y], groups=frame[unit], **given)
+    if not search.refit:
+        return search
+    search.best_estimator_._warn()
     one = next((each for each in search.estimators_ if each and each.n_components_ == 1), None)
     if estimator.random and one is not None and search.n_components_ > 1:
         for text in one._data.skewness_texts(one._mixture):

@@ -114,6 +114,9 @@ class ParameterVector:
         information = -0.5 * (hessian + hessian.T)
         gate, K = slice(self.gate.size), self.mixture.n_components
         information[gate, gate] += penalty_matrix(K, self.precisions)
+        # Variances and dispersions at their boundary are not at a maximum, and are fixed there.
+        bounded = self.n_located + np.flatnonzero(information.diagonal()[self.n_located :] <= 0.0)
+        information[bounded] = information[:, bounded] = 0.0
         return information
 
     def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any]:

@@ -294,7 +294,7 @@ def test_standard_errors_of_one_class_are_those_of_generalised_least_squares():
         ({"random": ("time", "time")}, "name each effect once"),
         ({"columns": ("time", "z"), "random": ("z",)}, "'z' is constant within all units"),
         ({"random_covariance": "diag"}, "random_covariance must be"),
-        ({"n_components": 41}, "number of groups"),
+        ({"n_components": 41}, "number of units"),
     ],
 )
 def test_bad_input_is_named(change, message):

@@ -458,6 +458,18 @@ def test_one_regression_is_a_generalised_linear_model_to_rounding(response):
     )
 
 
+def test_counts_without_extra_variance_have_the_standard_errors_of_poisson_regression():
+    rng = generator(5)
+    X, y = rng.normal(size=(300, 1)), rng.binomial(6, 0.4, 300)
+    model = bm.RegressionMixture(1, response="negative_binomial").fit(X, y)
+    design = np.column_stack([np.ones(300), X])
+    means = np.exp(model.intercept_ + X[:, 0] * model.coef_[0])
+    inverse = np.linalg.inv((design * means[:, None]).T @ design)
+    errors = model.coefficients()["standard_error"]
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(inverse)), rtol=1e-4)
+    assert model.parameter_table()["standard_error"].iloc[-1:].isna().all()
+
+
 def test_a_response_of_another_length_is_named():
     with pytest.raises(InvalidInputError, match="each of the 20 rows of X, got 5"):
         bm.RegressionMixture(1).fit(np.arange(40.0).reshape(20, 2), np.arange(5.0))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.assess.trajectory_checks import simulated_response
 from bayesmix.cli.app import app
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
 from bayesmix.estimators.trajectories import time_columns
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.selection.cluster_numbers import _weights
@@ -215,6 +215,7 @@ def test_a_file_is_read(tmp_path, search):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:predicted effects")  # those of the selected fit
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
     frame = courses(1, 200, skewed=True)
@@ -248,7 +249,7 @@ def test_time_columns_span_the_splines_and_polynomials():
         ({"id": 7, ("id", 1): "7"}, {}, "the same identifiers as numbers and as text"),
         ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
         ({}, {"y": "age"}, "y, time and unit must be three columns, got 'age', 'age' and 'id'"),
-        ({"sex": 7.0}, {"class_predictors": ["sex"]}, "column 'sex' differs"),
+        ({"sex": 7.0}, {"class_predictors": ["sex"]}, "class_predictors must be equal within"),
     ],
 )
 def test_bad_input_names_the_column(change, arguments, message):
@@ -259,6 +260,40 @@ def test_bad_input_names_the_column(change, arguments, message):
         frame.loc[row, name] = value
     with pytest.raises(InvalidInputError, match=message):
         bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
+
+
+def test_units_without_random_effects_keep_their_identifiers():
+    frame, arguments = courses(), {"n_components": 2, "random": None, "random_state": 0}
+    model = bm.trajectories(frame, **ARGUMENTS, **arguments).best_estimator_
+    units = model.random_effects()
+    assert units.index.tolist() == frame["id"].unique().tolist()
+    outcome = units["component"] + np.random.default_rng(0).normal(size=len(units))
+    table = bm.trajectory_outcomes(model, outcome[::-1])
+    pd.testing.assert_frame_equal(table, bm.trajectory_outcomes(model, outcome.to_numpy()))
+    with pytest.raises(InvalidInputError, match="each of them once"):
+        bm.trajectory_outcomes(model, frame.set_index("id")["score"])
+    numbers = frame.assign(id=frame["id"].str[1:].astype(int))
+    model = bm.trajectories(numbers, **ARGUMENTS, **arguments).best_estimator_
+    with pytest.raises(InvalidInputError, match="identifiers of the units"):
+        bm.trajectory_outcomes(model, frame["score"])
+
+
+def test_warnings_of_the_best_fit_are_given():
+    frame = courses()
+    frame["first"] = frame["id"].str[1:].astype(float) < 20
+    with pytest.warns(BayesmixWarning, match="covariates of the weights separate .*most: first"):
+        bm.trajectories(
+            frame, **ARGUMENTS, class_predictors=["first"], n_components=2, random_state=0
+        )
+
+
+def test_more_classes_than_units_are_said_and_left_out():
+    frame = courses()
+    few = frame[frame["id"].isin(["u0", "u1", "u30"])]
+    arguments = ARGUMENTS | {"n_components": (1, 4, 7), "random": None, "random_state": 0}
+    with pytest.warns(SelectionWarning, match="more classes than units, 3, are not fitted: 4, 7"):
+        search = bm.trajectories(few, **arguments)
+    assert search.n_components_ == 1
 
 
 @pytest.mark.slow

@@ -188,6 +188,7 @@ class Data(UnitData):
     gate: Standardised | None
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
+    labels: tuple[str | float, ...] = ()  # identifiers of the units
     accelerated, form = False, CENTRED
     # Passes of the starts, how many of the best are run to convergence, and the difference in nats
     # per sample below which two are alike.
@@ -371,8 +372,9 @@ def gate_warning(data: Any, state: State) -> list[str]:
     coefficients = expectation.allocation.gate.coefficients
     term = np.abs(coefficients).max(axis=0)[1:].argmax()
     return [
-        f"the gate's covariates separate components completely (most: {data.gate.names[term]}), so "
-        "its coefficients have no finite estimate: use fewer covariates or fewer components"
+        "covariates of the weights separate components completely (most: "
+        f"{data.gate.names[term]}), so their coefficients have no finite estimate: use fewer "
+        "covariates or fewer components"
     ]
 
 

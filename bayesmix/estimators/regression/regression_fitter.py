@@ -12,12 +12,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.core.sources import Chosen
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes
 from bayesmix.estimators.regression.regression_columns import explanatory
 from bayesmix.estimators.regression.regression_data import check_table, formula_matrices
 from bayesmix.estimators.searching.fitters import Unfitted
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.candidates import asked
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.memory import ArraySource
 
@@ -57,18 +58,22 @@ class RegressionFitter(Unfitted):
         return None if groups is None else group_codes(groups, n, n)
 
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
-        """Raise the error of the first candidate if the data suit none."""
+        """Raise the error of the first candidate if the data suit none; warn of too large K."""
         names = ("gate", "groups", "offset", "trials", "sample_weight")
         given = [self.beside.get(name) for name in names]
-        errors = []
+        errors, numbers = [], {asked(parameters) for chain in chains for parameters in chain}
+        n_units = max(numbers)
         for parameters, *_ in chains:
             candidate: Any = self.candidate(parameters)
             try:
-                candidate._training(self.table, self.response, *given)
+                n_units = candidate._training(self.table, self.response, *given).n_units
             except InvalidInputError as problem:
                 errors.append(problem)
         if len(errors) == len(chains):
             raise errors[0]
+        if min(numbers) <= n_units < max(numbers):
+            large = ", ".join(str(K) for K in sorted(numbers) if n_units < K)
+            warn(f"more classes than units, {n_units}, are not fitted: {large}", SelectionWarning)
 
     def on(self, rows: Chosen) -> RegressionFitter:
         """Return the fitter of some rows."""

@@ -57,29 +57,30 @@ def training_data(
     units: Any = None if groups is None else group_codes(groups, n, n)
     firsts = np.arange(n) if units is None else regression_data.first_rows(units)
     covariates: Any = None
-    gate_design = None
+    gate_design, labels = None, tuple[str | float, ...]()
     if gate is not None:
-        table, gate_names = columns_of("gate", gate, n)
-        gate_design = Standardised.of("gate", table, gate_names, True)
+        argument = getattr(gate, "attrs", {}).get("argument", "gate")
+        table, gate_names = columns_of(argument, gate, n)
+        gate_design = Standardised.of(argument, table, gate_names, True)
         covariates = gate_design.apply(table)
     if units is not None:
         if weights is not None and (weights != weights[firsts][units]).any():
-            raise InvalidInputError("sample_weight must be constant within a group")
+            raise InvalidInputError("sample_weight must be constant within a unit")
         if gate_design is not None and (
             found := unequal(gate_design.terms, covariates, firsts[units])
         ):
             raise InvalidInputError(
-                f"gate must be equal within a group, but column {found[0]!r} differs in row "
-                f"{found[1]}: use one value for each group, such as its mean"
+                f"{argument} must be equal within a unit, but column {found[0]!r} differs in row "
+                f"{found[1]}: use one value for each unit, such as its mean"
             )
         y, offset, trials, X = regression_data.ordered(units, y, offset, trials, X)
+        labels = tuple(each if isinstance(each, int | float) else str(each)
+                       for each in np.asarray(groups)[firsts].tolist())  # fmt: skip
     if estimator.random is not None:
         check_random(estimator, of_bayes, units is not None)
         weights, covariates = (
             None if each is None else each[firsts] for each in (weights, covariates)
         )
-        labels = tuple(each if isinstance(each, int | float) else str(each)
-                       for each in np.asarray(groups)[firsts].tolist())  # fmt: skip
         return RandomEffectData.of(
             estimator, y, offset, X, np.bincount(units), design, places, floor, weights=weights,
             covariates=covariates, gate=gate_design, labels=labels,
@@ -93,7 +94,9 @@ def training_data(
         bayes = regression_data.variational_inference(
             estimator.inference, family, gate, intercept, values, weights
         )
-    return Data(values, weights, units, covariates, family, design, gate_design, bayes, inflation)
+    return Data(
+        values, weights, units, covariates, family, design, gate_design, bayes, inflation, labels
+    )
 
 
 def check_random(estimator: Any, of_bayes: bool, of_units: bool) -> None:
