@@ -85,7 +85,7 @@ def candidate_table(search: Any) -> Table:
 
 def _line_per_structure(search: Any) -> Table:
     """Return distances to the best: structures as lines, from simple to rich, K as columns."""
-    from bayesmix.families.gaussian.covariance.nesting import label
+    from bayesmix.selection.structures import label
 
     matrix = search.matrix()
     best = matrix.attrs["best"]

@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from bayesmix.core.rows import Event
 from bayesmix.em.model import Model
-from bayesmix.em.result import TOO_FEW_ROWS
+from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
 
 
 def too_few_rows(
@@ -33,3 +33,15 @@ def too_few_rows(
         f"{n_distinct} (in {n_rows} rows). Use {use}"
     )
     return Event(TOO_FEW_ROWS, text)
+
+
+def few_points(n_components: int, n_rows: int, n_distinct: int) -> Event:
+    """Return the event that each component may consist of identical observations."""
+    if n_distinct == 1:
+        text = f"all {n_rows} observations of X are equal, so there are no clusters to find"
+    else:
+        text = (
+            f"X has only {n_distinct} distinct observations in {n_rows}, so "
+            f"n_components={n_components} gives each its own component: use fewer components"
+        )
+    return Event(FEW_POINTS, text)

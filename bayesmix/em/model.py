@@ -15,7 +15,6 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInfo
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
 from bayesmix.em.objectives import MaximumLikelihood
-from bayesmix.em.result import FEW_POINTS
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -253,7 +252,12 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     """Return an event if there are too few observations for the likelihood to have a maximum."""
     K, (n_rows, n_features) = model.n_components, source.shape
     if not isinstance(model.inference, MaximumLikelihood):
-        return _few_points(model, source)
+        n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
+        if n_distinct > K or n_distinct == n_rows:
+            return ()
+        from bayesmix.em.identifiability import few_points
+
+        return (few_points(K, n_rows, n_distinct),)
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
@@ -261,21 +265,6 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     from bayesmix.em.identifiability import too_few_rows
 
     return (too_few_rows(model, n_rows, n_features, n_distinct, largest),)
-
-
-def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
-    """Return an event if each component may consist of identical observations."""
-    K, n_rows = model.n_components, source.shape[0]
-    n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
-    if n_distinct > K or n_distinct == n_rows:
-        return ()
-    text = (
-        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
-        "each its own component: use fewer components"
-    )
-    if n_distinct == 1:
-        text = f"all {n_rows} observations of X are equal, so there are no clusters to find"
-    return (Event(FEW_POINTS, text),)
 
 
 def count_distinct(source: Source, needed: int) -> int:

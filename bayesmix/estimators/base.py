@@ -9,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 
 from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
@@ -18,7 +17,6 @@ from bayesmix.em.model import Model, Near, Settings
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
-from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.inputs import incoming
 from bayesmix.numerics.arrays import Array, Integers
@@ -381,18 +379,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         self._describe(result)
 
     def _warn(self, result: FitResult) -> None:
-        if result.status == "interrupted":
-            warn("interrupted: this is the best fit so far", BayesmixWarning)
-        elif result.status == "max_iter" and self.max_iter > 0:
-            warn(
-                f"the fit did not converge within max_iter={self.max_iter} iterations: raise "
-                "max_iter, or use a larger tol",
-                ConvergenceWarning,
-            )
-        elif result.status in ("max_passes", "max_seconds"):
-            limit = getattr(self, result.status)
-            warn(
-                f"stopped by {result.status}={limit} before it converged: this is the best fit so "
-                "far",
-                ConvergenceWarning,
-            )
+        if result.status != "converged":
+            from bayesmix.search.events import warn_of_stop
+
+            warn_of_stop(result.status, self)

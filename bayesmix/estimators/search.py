@@ -31,7 +31,6 @@ from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import search_tables
-from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
@@ -46,7 +45,7 @@ from bayesmix.selection.probability import (
 )
 from bayesmix.selection.ranking import answerable, chosen, disowned, why_none
 from bayesmix.selection.scores import Fold, table_of, weights_of
-from bayesmix.selection.summary_text import DataChecks
+from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
 from bayesmix.sources.border import coding_of, is_collection, is_source, processes
@@ -426,7 +425,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         with FitProgress(sweep.total, self.progress) as bar:
             try:
                 for row in sweep.every(processes(sweep.task.fitter.table, self.n_jobs)):
-                    bar.advance(words.label(row))
+                    bar.advance(label(row))
                 self.interrupted_ = False
             except KeyboardInterrupt:
                 if not sweep.n_found:
@@ -504,7 +503,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._clusters = np.arange(result.n_components)
         self.cautions_ = checks.notes(rows, self._clusters)
         posterior = self._posterior(rows)
-        about = "" if independent else words.order(rows[0], unordered, criterion)
+        about = ""
         if self._selected is not None:
             about = self._selected.sentence(self._feature_names(), result.n_components)
         numbers = self._cluster_probabilities
@@ -512,10 +511,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if compared_on is not None:
             n_fits = sum(row.result is not None for row in rows)
             part = f" on {compared_on:,} observations, of which {n_fits} were fitted to all"
-        answer = words.Answer(
-            rows, criterion, n, posterior, self.cautions_, self._clusters, numbers, about, part
-        )
-        self._summary, self._details = answer.summary(), answer.verbose()
+        asked = (criterion, n, posterior, self.cautions_, self._clusters, numbers)
+        self._words = [rows, *asked, about, part, unordered]
+        if not self.refit:  # fits are not kept
+            self.summary()
 
     def _numbers_of_clusters(
         self,

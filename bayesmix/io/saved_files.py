@@ -27,8 +27,7 @@ from bayesmix.version import __version__
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
-    *("_summary", "_details", "_prior_over_k", "_clusters", "_coding"),
-    *("_cluster_probabilities", "_hierarchy", "_names"),
+    *("_prior_over_k", "_clusters", "_coding", "_cluster_probabilities", "_hierarchy", "_names"),
 )
 
 
@@ -40,6 +39,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "a search of pipelines cannot be saved: save the mixture that it chose, with "
             "best_estimator_[-1].save(path), and its table with results_.to_csv(path)"
         )
+    texts = {"_summary": search.summary(), "_details": search.summary(verbose=True)}
     return {
         "class": "MixtureSearch",
         "parameters": _parameters(search, writer),
@@ -49,7 +49,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "class": mixture_records.class_name(search.estimator),
             "parameters": mixture_records.parameters(search.estimator, writer, None),
         },
-        "kept": writer.value({name: getattr(search, name) for name in KEPT}),
+        "kept": writer.value(texts | {name: getattr(search, name) for name in KEPT}),
         "folds": writer.value(search.folds_.to_dict("split")["data"]),
         "candidates": [
             {
@@ -126,7 +126,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     kept.setdefault("_names", None)
     if kept.get("criterion_") == RULE_BEFORE:
         kept["criterion_"] = RULE
-    if set(kept) != set(KEPT):
+    if set(kept) != {*KEPT, "_summary", "_details"}:
         raise DamagedFileError("is damaged: it contains no search")
     search._restore(rows, kept, reader.value(described["folds"]))
     if features := described.get("features"):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.nesting import label
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
 from bayesmix.selection.result_tables import comparing
+from bayesmix.selection.structures import label
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.

@@ -14,13 +14,13 @@ import numpy as np
 
 from bayesmix import plots
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.nesting import label
 from bayesmix.plots import style
 from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import record
+from bayesmix.selection.structures import label
 from bayesmix.selection.summary_text import counted
 
 WIDE = (6.6, 4.3)

@@ -19,8 +19,9 @@ from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
 from bayesmix.report.trajectory_page import trajectory_page
+from bayesmix.selection.answer import SUREST
 from bayesmix.selection.criteria import record
-from bayesmix.selection.summary_text import SUREST, counted
+from bayesmix.selection.summary_text import counted
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100

@@ -53,3 +53,23 @@ def warn_of(events: tuple[Event, ...]) -> None:
     if held:
         more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
         warn(held[0].text + more, DegenerateComponentWarning)
+
+
+def warn_of_stop(status: str, limits: Any) -> None:
+    """Warn of a fit that ended before it converged; ``limits`` has the limits under their names."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    if status == "interrupted":
+        warn("interrupted: this is the best fit so far", BayesmixWarning)
+    elif status == "max_iter" and limits.max_iter > 0:
+        warn(
+            f"the fit did not converge within max_iter={limits.max_iter} iterations: raise "
+            "max_iter, or use a larger tol",
+            ConvergenceWarning,
+        )
+    elif status in ("max_passes", "max_seconds"):
+        warn(
+            f"stopped by {status}={getattr(limits, status)} before it converged: this is the best "
+            "fit so far",
+            ConvergenceWarning,
+        )

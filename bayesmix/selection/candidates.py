@@ -14,9 +14,9 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.nesting import contained
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import HeldOut, Score
+from bayesmix.selection.structures import contained
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, Procedure

@@ -17,8 +17,8 @@ from bayesmix.families.gaussian.covariance.models import (
     OF_ONE_COLUMN,
     SCIKIT_LEARNS,
     STRUCTURES,
+    Structure,
 )
-from bayesmix.families.gaussian.covariance.nesting import contained
 
 ALL = "all"
 ONE = "n_components"
@@ -160,3 +160,30 @@ def _alone(structure: str) -> str:
     """Return a key that is equal for structures that are the same model for K = 1."""
     letters = NAMED[structure].letters
     return "XII" if letters[1] == "I" else "XXI" if letters[2] == "I" else "XXX"
+
+
+# In order of generality: I is a special case of E, and E of V.
+RICHER = "IEV"
+
+
+def label(structure: object) -> str:
+    """Return a structure's letters; other values are unchanged."""
+    named = NAMED.get(structure) if isinstance(structure, str) else None
+    return str(structure) if named is None else named.letters
+
+
+def contained(name: str) -> list[str]:
+    """Return the structures that are special cases of one, in any units of columns."""
+    structure = NAMED.get(name)
+    return [] if structure is None else [other for other in NAMED if contains(structure, other)]
+
+
+def contains(structure: Structure, other: str) -> bool:
+    """Whether the named structure is a special case, in any units of columns."""
+    other_structure = NAMED.get(other)
+    if other_structure is None or other_structure.name == structure.name:
+        return False
+    if other_structure.common_scale and not structure.common_scale:
+        return False
+    pairs = zip(structure.letters, other_structure.letters, strict=True)
+    return all(RICHER.index(letter) >= RICHER.index(other_letter) for letter, other_letter in pairs)

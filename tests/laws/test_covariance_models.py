@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
-from bayesmix.families.gaussian.covariance.nesting import RICHER
 from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.selection.structures import RICHER
 from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
 
 NAMES = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}

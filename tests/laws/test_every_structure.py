@@ -7,9 +7,8 @@ from gold.data import read_csv, read_json
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
-from bayesmix.families.gaussian.covariance.nesting import contains
 from bayesmix.selection.candidates import candidate_chains
-from bayesmix.selection.structures import each_once, structures_asked
+from bayesmix.selection.structures import contains, each_once, structures_asked
 
 SIX = ["EII", "spherical", "EEI", "tied", "diag", "full"]
 

@@ -26,7 +26,6 @@ from bayesmix.estimators.searching.search_checks import with_room
 from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import probability, search_tables
-from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
@@ -34,6 +33,7 @@ from bayesmix.selection.criteria import RULE, record
 from bayesmix.selection.probability import Probabilities, with_log_posteriors
 from bayesmix.selection.result_tables import comparing, leading, over_structures
 from bayesmix.selection.scores import HeldOut
+from bayesmix.selection.summary_text import label
 from bayesmix.selection.tasks import Task
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class SearchResults:
     prior_over_k: Any
     progress: bool | None
     results_: Any
-    _summary: str
-    _details: str
+    _words: list[Any] | tuple[str, str]  # fields of the ``Answer``, then its two summaries
     _posterior: Callable[[list[Candidate]], Probabilities | None]
     _show: Callable[[list[Candidate], str], None]
     predict_proba: Callable[..., Any]
@@ -345,6 +344,7 @@ class SearchResults:
         return self.averaged_.density_interval(X, level, **options)
 
     def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
+        self._words = attributes.pop("_summary"), attributes.pop("_details")
         for name, value in attributes.items():
             setattr(self, name, value)
         self.folds_ = search_tables.of_folds(folds)
@@ -356,13 +356,18 @@ class SearchResults:
         ``verbose=True`` adds all notes, the next candidates and the prior over K.
         """
         check_is_fitted(self, "results_")
-        return self._details if verbose else self._summary
+        if isinstance(self._words, list):
+            from bayesmix.selection.answer import Answer
+
+            answer = Answer(*self._words)
+            self._words = answer.summary(), answer.verbose()
+        return self._words[verbose]
 
     def _answer_html(self) -> str:
         from bayesmix.em.display import summary_html
 
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        return summary_html(self._summary, *table, len(self.results_))
+        return summary_html(self.summary(), *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
         """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
@@ -403,7 +408,7 @@ class SearchResults:
         with FitProgress(None, self.progress) as bar:
             try:
                 for row in islice(fits, 1) if self.interrupted_ else fits:
-                    bar.advance(words.label(row))
+                    bar.advance(label(row))
             except KeyboardInterrupt:
                 if not finalists.fits:
                     raise
@@ -413,6 +418,7 @@ class SearchResults:
 
     def _add(self, sentence: str) -> None:
         """Add a second line to the summary."""
-        for name in ("_summary", "_details"):
-            first, *rest = getattr(self, name).split("\n")
-            setattr(self, name, "\n".join([first, sentence, *rest]))
+        texts = [self.summary(), self.summary(verbose=True)]
+        parts = [text.split("\n", 1) for text in texts]
+        short, full = ("\n".join([first, sentence, *rest]) for first, *rest in parts)
+        self._words = short, full

@@ -14,7 +14,6 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, align, has_gaps, without_gaps
-from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
@@ -78,9 +77,6 @@ def at_resolution(
 
 ROWS_NAMED = 20
 
-# Observations examined first, in multiples of the required distinct values.
-MOSTLY_ENOUGH = 4
-
 # Smaller coefficients of a direction count as zero.
 NO_PART = 1e-9
 
@@ -102,28 +98,11 @@ NOTHING = Holding(0, (), ())
 
 
 @dataclass(frozen=True)
-class Lowest:
-    """Observations with the lowest log density so far."""
-
-    log_density: Array
-    values: Array
-    n: int
-
-    def __add__(self, other: Lowest) -> Lowest:
-        log_density = np.concatenate([self.log_density, other.log_density])
-        order = np.argsort(log_density, kind="stable")[: self.n]
-        return Lowest(
-            log_density[order], np.concatenate([self.values, other.values])[order], self.n
-        )
-
-
-@dataclass(frozen=True)
 class Holdings:
-    """Observations of each component, and those of lowest density; additive over chunks."""
+    """Observations of each component; additive over chunks."""
 
     by_component: tuple[Holding, ...]
     needed: int
-    worst: Lowest
 
     def __add__(self, other: Holdings) -> Holdings:
         return Holdings(
@@ -139,7 +118,6 @@ class Holdings:
                 for a, b in zip(self.by_component, other.by_component, strict=True)
             ),
             self.needed,
-            self.worst + other.worst,
         )
 
 
@@ -147,26 +125,21 @@ class Holdings:
 class HoldingStep:
     """Observations of each component (by largest responsibility) along given directions.
 
-    Components without directions are skipped. Includes the ``n_worst`` observations of lowest
-    density.
+    Components without directions are skipped.
     """
 
     mixture: Mixture
     directions: list[Array]
     floor: Array
     needed: int
-    n_worst: int
     whole: Whole | None = None
 
     def __call__(self, rows: Rows) -> Holdings:
-        labels, log_density = self._described(rows)
+        labels = joint_of(self.mixture, self.whole, rows).argmax(axis=1)
         if self.whole is not None:
             rows = replace(rows, values=rows.values[:, self.whole.columns])
         if rows.weights is not None:
-            absent = rows.weights == 0
-            labels, log_density = labels.copy(), log_density.copy()
-            labels[absent], log_density[absent] = -1, np.inf
-        worst = np.argsort(log_density, kind="stable")[: self.n_worst]
+            labels = np.where(rows.weights == 0, -1, labels)
         return Holdings(
             tuple(
                 self._holding(k, axes, rows, np.flatnonzero(labels == k))
@@ -175,11 +148,6 @@ class HoldingStep:
                 for k, axes in enumerate(self.directions)
             ),
             self.needed,
-            Lowest(
-                log_density[worst],
-                without_gaps(self.mixture.frame.apply(rows.values[worst])),
-                self.n_worst,
-            ),
         )
 
     def _holding(self, k: int, axes: Array, rows: Rows, members: Any) -> Holding:
@@ -195,19 +163,14 @@ class HoldingStep:
         if has_gaps(away):
             observed = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
             away = without_gaps(away[observed])
-        first = away[: MOSTLY_ENOUGH * self.needed]
-        distinct = np.unique(np.round(first @ axis, 9))
-        if len(distinct) < self.needed and len(first) < len(away):
-            distinct = np.unique(np.round(away @ axis, 9))
-        return distinct[: self.needed]
+        return np.unique(np.round(away @ axis, 9))[: self.needed]
 
-    def _described(self, rows: Rows) -> tuple[Any, Array]:
-        """Return the most responsible component and the framed log density of each observation."""
-        if self.whole is not None:
-            joint = self.whole.log_joint(rows.values, self.mixture.components)
-        else:
-            joint = self.mixture.log_joint(rows)
-        return joint.argmax(axis=1), normalise(joint)
+
+def joint_of(mixture: Mixture[Any], whole: Whole | None, rows: Rows) -> Array:
+    """Return the log joint (n, K) of a chunk under a mixture, or under the whole it is part of."""
+    if whole is None:
+        return mixture.log_joint(rows)
+    return whole.log_joint(rows.values, mixture.components)
 
 
 def judged(
@@ -220,11 +183,10 @@ def judged(
 ) -> Repair | None:
     """Decide which narrow components have too few distinct values, and repair them."""
     shared = guard.structure.shared
-    n_worst = mixture.n_components if guard.repair and not shared else 0
     # A widened component would take observations of its neighbours.
     looked_at = mixture if sound else widened(guard, mixture, resolution, directions)
     holdings = guard.source.reduce(
-        HoldingStep(looked_at, directions, guard.floor, guard.needed, n_worst, guard.whole),
+        HoldingStep(looked_at, directions, guard.floor, guard.needed, guard.whole),
         mixture.n_components,
     )
     if shared:
@@ -267,5 +229,5 @@ def judged(
 
     if guard.repair and free and not shared and mixture.n_components > 1:
         shown = widened(guard, mixture, resolution, directions)
-        return relocate(guard, shown, free, holdings, resolution)
+        return relocate(guard, looked_at, shown, free, holdings, resolution)
     return hold(guard, mixture, resolution, dict(degenerate), holdings, shared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
-from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, align
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 from bayesmix.numerics.memo import once, record
 
 # Smaller counts are treated as 0, as their means would be ratios of underflow.
@@ -106,49 +106,24 @@ def maximum_likelihood(
     """
     means = statistics.means
     n_components = len(means)
-    moments = statistics if resolution is None else with_resolution(statistics, resolution)
+    moments = statistics
+    if resolution is not None:
+        from bayesmix.families.gaussian.point_parts import with_resolution
+
+        moments = with_resolution(statistics, resolution)
     if np.minimum.reduce(statistics.known, axis=None) <= NO_ROWS:
         empty = statistics.known <= NO_ROWS
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty, before, means)
-        moments = _with_average(statistics, resolution, empty)
+        from bayesmix.families.gaussian.point_parts import with_average
+
+        moments = with_average(statistics, resolution, empty)
     earlier = None if previous is None else previous.blocks
     blocks = structure.estimate(moments.scatter, moments.block_counts, earlier)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)
-
-
-def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
-    """Give empty components the average scatter and negligible counts."""
-    by_column = statistics.column_counts
-    positive = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
-    counts = statistics.counts.sum()
-    if by_column is not None:
-        positive = replace(positive, column_counts=np.maximum(by_column, NO_ROWS))
-        if statistics.structure.blocks.isotropic:
-            empty = empty.all(axis=1, keepdims=True)
-        else:
-            counts = by_column.sum(axis=0)
-    moments = with_resolution(positive, resolution)
-    if moments.shared:
-        return moments
-    average = moments.scatter.sum(axis=0) / np.maximum(counts, 1.0)
-    return replace(
-        moments, scatter=moments.scatter + NO_ROWS * align(empty, moments.scatter) * average
-    )
-
-
-def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
-    """Add the resolution to the scatter."""
-    if resolution is None:
-        return statistics
-    counts = align(statistics.counts, resolution)
-    if statistics.column_counts is not None:
-        counts = statistics.column_counts
-    between = statistics.structure.blocks.pool(counts * resolution)
-    return replace(statistics, scatter=statistics.scatter + between)
 
 
 def kept(resolution: Array | None, keep: Integers) -> Array | None:

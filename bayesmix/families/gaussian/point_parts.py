@@ -1,4 +1,4 @@
-"""Gaussian densities of some columns, and draws from them."""
+"""Gaussian densities of some columns, draws, and moments of empty or held components."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.point import NO_ROWS, Gaussians
+from bayesmix.numerics.arrays import Array, Integers, align
 
 
 class PartsOfGaussians:
@@ -59,3 +60,34 @@ class PartsOfGaussians:
 
         slopes, _ = regress(self.structure.algebra, self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
+
+
+def with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
+    """Give empty components the average scatter and negligible counts."""
+    by_column = statistics.column_counts
+    positive = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
+    counts = statistics.counts.sum()
+    if by_column is not None:
+        positive = replace(positive, column_counts=np.maximum(by_column, NO_ROWS))
+        if statistics.structure.blocks.isotropic:
+            empty = empty.all(axis=1, keepdims=True)
+        else:
+            counts = by_column.sum(axis=0)
+    moments = with_resolution(positive, resolution)
+    if moments.shared:
+        return moments
+    average = moments.scatter.sum(axis=0) / np.maximum(counts, 1.0)
+    return replace(
+        moments, scatter=moments.scatter + NO_ROWS * align(empty, moments.scatter) * average
+    )
+
+
+def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
+    """Add the resolution to the scatter."""
+    if resolution is None:
+        return statistics
+    counts = align(statistics.counts, resolution)
+    if statistics.column_counts is not None:
+        counts = statistics.column_counts
+    between = statistics.structure.blocks.pool(counts * resolution)
+    return replace(statistics, scatter=statistics.scatter + between)

@@ -16,7 +16,7 @@ from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
+from bayesmix.families.gaussian.point import Gaussians, kept
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.wishart_scale import (
@@ -102,6 +102,8 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
         shrunk = mean_precision / beta * away
         means = statistics.means - shrunk
         if resolution is not None:
+            from bayesmix.families.gaussian.point_parts import with_resolution
+
             statistics = with_resolution(statistics, resolution)
         between = blocks.pool(blocks.algebra.outer(counts * shrunk, away))
         scale_inverse = scale.mean + (statistics.scatter + between)

@@ -5,20 +5,56 @@ Holding adds the floor to the covariance, which keeps the objective a lower boun
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from bayesmix.core.mixture import Mixture, Repair
-from bayesmix.core.rows import Event
+from bayesmix.core.rows import Event, Rows
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
-from bayesmix.families.gaussian.holdings import Holding, Holdings, extended
-from bayesmix.numerics.arrays import Array
+from bayesmix.families.gaussian.holdings import Holding, Holdings, extended, joint_of
+from bayesmix.numerics.arrays import Array, without_gaps
+from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
+    from bayesmix.core.engines import Whole
     from bayesmix.core.priors import WeightsAtAPoint
     from bayesmix.families.gaussian.point import Gaussians
+
+
+@dataclass(frozen=True)
+class Lowest:
+    """Observations with the lowest log density so far."""
+
+    log_density: Array
+    values: Array
+    n: int
+
+    def __add__(self, other: Lowest) -> Lowest:
+        log_density = np.concatenate([self.log_density, other.log_density])
+        order = np.argsort(log_density, kind="stable")[: self.n]
+        return Lowest(
+            log_density[order], np.concatenate([self.values, other.values])[order], self.n
+        )
+
+
+@dataclass(frozen=True)
+class LowestStep:
+    """The ``n`` observations with the lowest density under a mixture."""
+
+    mixture: GaussianMixtures
+    whole: Whole | None
+    n: int
+
+    def __call__(self, rows: Rows) -> Lowest:
+        log_density = normalise(joint_of(self.mixture, self.whole, rows))
+        if rows.weights is not None:
+            log_density = np.where(rows.weights == 0, np.inf, log_density)
+        worst = np.argsort(log_density, kind="stable")[: self.n]
+        values = rows.values if self.whole is None else rows.values[:, self.whole.columns]
+        framed = self.mixture.frame.apply(values[worst])
+        return Lowest(log_density[worst], without_gaps(framed), self.n)
 
 
 def of_common_shape(
@@ -99,6 +135,7 @@ def reason(guard: GaussianGuard, holding: Holding, n_directions: int) -> str:
 
 def relocate(
     guard: GaussianGuard,
+    looked_at: GaussianMixtures,
     shown: Mixture[Gaussians],
     collapsed: list[int],
     holdings: Holdings,
@@ -117,8 +154,10 @@ def relocate(
     else:
         block = guard.structure.blocks.block_of(np.diag(guard.unit * guard.unit))[0]
     probabilities = shown.weights.mean().copy()
+    step = LowestStep(looked_at, guard.whole, len(collapsed))
+    lowest = guard.source.reduce(step, shown.n_components)
     events = []
-    for k, place in zip(collapsed, holdings.worst.values, strict=False):
+    for k, place in zip(collapsed, lowest.values, strict=False):
         components = components.moved(k, place, block)
         probabilities[k] = 1.0 / shown.n_components
         events.append(
