@@ -27,6 +27,7 @@ WORDS = (
     (r"\bn_samples = (\d+)", r"\1 rows"),
     (r"\brandom_state\b", "--seed"),
     (r"\bn_jobs\b", "--jobs"),
+    (r"\bclass_predictors\b", "--gate"),
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
     (r"\bset weight_type=", "give weight_type="),
@@ -55,8 +56,8 @@ WORDS = (
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (
-        r"^(columns|weight|exclude|categorical|continuous|counts|ratings|keep|sep|decimal|encoding|na)"
-        r" must",
+        r"^(columns|weight|exclude|categorical|continuous|counts|ratings|keep|sep|decimal|encoding|na"
+        r"|fixed|random|limits|inflation) must",
         r"--\1 must",
     ),
     (r"\b[Vv]alue error, ", ""),

@@ -132,11 +132,11 @@ def _names(columns: Any) -> list[str]:
 
 def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.DataFrame:
     """Return the rows of a long table that have a response, as numbers."""
-    used = list(dict.fromkeys((y, time, unit, *others)))
-    if len({y, time, unit}) < 3:
+    if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
-            f"y, time and unit must be three columns, got {y!r}, {time!r} and {unit!r}"
+            f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}"
         )
+    used = list(dict.fromkeys((y, time, unit, *others)))
     if isinstance(frame, (str, PathLike)):
         from bayesmix.io.readers import read_table
 

@@ -236,6 +236,18 @@ def test_the_order_of_units_changes_no_start():
     assert np.isclose(models[0].log_likelihood_, models[1].log_likelihood_, rtol=1e-12)
 
 
+def test_as_many_random_effects_as_visits_are_named():
+    rng = np.random.default_rng(0)
+    unit, time = np.repeat(np.arange(40), 2), np.tile([0.0, 1.0], 40)
+    y = time + rng.normal(size=40)[unit] * (1.0 + time) + rng.normal(0.0, 0.5, 80)
+    model = bm.RegressionMixture(1, random=("intercept", 0), random_state=0)
+    with pytest.warns(BayesmixWarning, match="no unit has more rows than random effects"):
+        model.fit(time[:, None], y, groups=unit)
+    errors = model.coefficients()["standard_error"]
+    assert errors.loc["coefficient"].notna().all()
+    assert not (errors.loc["variance"] < 10.0).any()
+
+
 def test_a_zero_variance_is_named():
     frame = visits(6, 30)
     frame["y"] -= frame.groupby("unit")["y"].transform("mean")
@@ -300,6 +312,13 @@ def test_standard_errors_of_one_class_are_those_of_generalised_least_squares():
 def test_bad_input_is_named(change, message):
     with pytest.raises(InvalidInputError, match=message):
         fit(visits(1), **change)
+
+
+@pytest.mark.parametrize("groups", [np.zeros(8), np.arange(8)])
+def test_one_unit_and_units_of_one_row_have_no_random_effects(groups):
+    model, y = bm.RegressionMixture(1, random=("intercept",)), np.arange(8.0) ** 2
+    with pytest.raises(InvalidInputError, match=r"need several units, .* got 8 rows of [18] units"):
+        model.fit(np.arange(8.0)[:, None], y, groups=groups)
 
 
 def test_random_effects_of_other_responses_are_refused():

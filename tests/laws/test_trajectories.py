@@ -248,7 +248,8 @@ def test_time_columns_span_the_splines_and_polynomials():
         ),
         ({"id": 7, ("id", 1): "7"}, {}, "the same identifiers as numbers and as text"),
         ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
-        ({}, {"y": "age"}, "y, time and unit must be three columns, got 'age', 'age' and 'id'"),
+        ({}, {"y": "age"}, "y, time and unit must name 3 columns, got 'age', 'age' and 'id'"),
+        ({}, {"y": ["score"]}, "must name 3 columns, got .'score'., 'age' and"),
         ({"sex": 7.0}, {"class_predictors": ["sex"]}, "class_predictors must be equal within"),
     ],
 )

@@ -103,12 +103,11 @@ class RandomEffectData(UnitData):
                     f"random: column {name!r} is constant within all units, so its effect cannot "
                     "vary between units: use random=('intercept',)"
                 )
-        if sizes.max() == 1 and effects.names:
+        if effects.names and 1 in (len(sizes), sizes.max()):
             raise InvalidInputError(
-                "random effects need units with several rows, but each unit has one row: leave out "
-                "random"
+                f"random effects need several units, some with several rows, got {len(response)} "
+                f"rows of {len(sizes)} units: leave out random"
             )
-
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         for _ in range(2):  # the second solution refines the first
             products = cross_products(design, origin, *rows, sizes)
@@ -242,6 +241,11 @@ class RandomEffectData(UnitData):
                     f"{which}: random effects are perfectly correlated (boundary), so their "
                     "covariance has no standard errors: use fewer random effects"
                 )
+        if not found and self.sizes.max() <= len(self.random.names):
+            found.append(
+                "no unit has more rows than random effects, so variances may have no standard "
+                "errors: use fewer random effects"
+            )
         return found + self.skewness_texts(mixture)
 
     def boundaries(self, components: Any, k: int) -> tuple[Booleans, bool]:
