@@ -117,6 +117,8 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
         return values
     columns: dict[str, Any] = {}
     for name, column in values.items():
+        if column.dtype.kind in "mM":
+            raise InvalidInputError(f"{argument}: column {name!r} has dates: count days from one")
         try:
             columns[str(name)] = column.astype(np.float64)
             continue
@@ -129,6 +131,8 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
                 ) from None
         text = column.astype(str)
         levels = sorted(text.unique())
+        if not expected and len(levels) == 1:
+            raise InvalidInputError(f"{argument}: column {name!r} is constant: leave it out")
         if not expected and 2 * len(levels) > len(text):
             raise InvalidInputError(
                 f"{argument} must be numbers or categories, but column {name!r} has {len(levels)} "

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
+from bayesmix.cli.supervised import weight_type
 
 Response = StrEnum(
     "Response",
@@ -77,7 +78,7 @@ def trajectories(
 
     screen = Screen(run)
     others = [*(options.names(fixed) or []), *(options.names(gate) or [])]
-    used = [target, time, unit, *others]
+    used = [target, time, unit, *others, *filter(None, [rows.weight])]
     frame = complete(screen, whole_table(rows, used), used, target, missing)
     source = as_source(np.empty((len(frame), 1)), columns=(time,))
     work = Work.on("trajectories", screen, rows, source, out)
@@ -95,6 +96,8 @@ def trajectories(
             fixed=options.names(fixed) or (),
             class_predictors=options.names(gate) or (),
             response=response.value,
+            sample_weight=rows.weight,
+            weight_type=weight_type(rows),
             random_state=run.seed,
             n_jobs=run.jobs,
             progress=screen.progress,

@@ -35,6 +35,10 @@ def trajectories(
     limits: Any = None,
     inflation: Any = None,
     random_covariance: str = "shared",
+    offset: str | None = None,
+    trials: str | None = None,
+    sample_weight: str | None = None,
+    weight_type: str | None = None,
     criterion: Any = "bic",
     random_state: Any = None,
     **options: Any,
@@ -68,6 +72,8 @@ def trajectories(
         Columns that predict class membership, constant within a unit.
     response, limits, inflation, random_covariance
         As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
+    offset, trials, sample_weight, weight_type
+        As in ``RegressionMixture.fit``, with the names of columns.
     criterion, random_state, **options
         As in ``MixtureSearch``.
 
@@ -96,7 +102,9 @@ def trajectories(
     {'n_components': 2}
     """
     fixed, gate = _names(fixed), _names(class_predictors)
-    frame = _table(frame, y, time, unit, [*fixed, *gate])
+    named = (("offset", offset), ("trials", trials), ("sample_weight", sample_weight))
+    given = {argument: column for argument, column in named if column is not None}
+    frame = _table(frame, y, time, unit, [*fixed, *gate, *given.values()])
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
     if fixed:
         others = indicated("fixed", frame[fixed])
@@ -112,10 +120,11 @@ def trajectories(
     search = MixtureSearch(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
     )
-    given = {"gate": frame[gate]} if gate else {}
+    beside: dict[str, Any] = {name: frame[column] for name, column in given.items()}
     if gate:
-        given["gate"].attrs["argument"] = "class_predictors"  # the name in messages
-    search.fit(design, frame[y], groups=frame[unit], **given)
+        beside["gate"] = frame[gate]
+        beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
+    search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
     if not search.refit:
         return search
     search.best_estimator_._warn()

@@ -250,17 +250,46 @@ def test_time_columns_span_the_splines_and_polynomials():
         ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
         ({}, {"y": "age"}, "y, time and unit must name 3 columns, got 'age', 'age' and 'id'"),
         ({}, {"y": ["score"]}, "must name 3 columns, got .'score'., 'age' and"),
+        ({}, {"class_predictors": "day"}, "class_predictors: column 'day' has dates"),
+        ({}, {"fixed": "word"}, "fixed: column 'word' is constant"),
         ({"sex": 7.0}, {"class_predictors": ["sex"]}, "class_predictors must be equal within"),
     ],
 )
 def test_bad_input_names_the_column(change, arguments, message):
-    frame = courses()
+    frame = courses().assign(day=pd.Timestamp("2020-01-01"), word="yes")
     for place, value in change.items():
         name, row = (place, 0) if isinstance(place, str) else place
         frame[name] = frame[name].astype(object)
         frame.loc[row, name] = value
     with pytest.raises(InvalidInputError, match=message):
         bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
+
+
+def test_weights_count_units_and_offsets_are_known_parts(tmp_path):
+    frame = courses()
+    frame["weight"] = 1.0 + (frame["sex"] > 0.5)
+    twice = frame[frame["weight"] == 2.0]
+    repeated = pd.concat([frame, twice.assign(id=twice["id"] + "b")])
+    arguments = ARGUMENTS | {"n_components": 2, "random_state": 0}
+    weighted = bm.trajectories(frame, **arguments, sample_weight="weight").best_estimator_
+    expected = bm.trajectories(repeated, **arguments).best_estimator_
+    assert abs(weighted.log_likelihood_ - expected.log_likelihood_) < 1e-8
+    shifted = frame.assign(score=frame["score"] + 2.0 * frame["sex"], known=2.0 * frame["sex"])
+    offset = bm.trajectories(shifted, **arguments, offset="known").best_estimator_
+    plain = bm.trajectories(frame, **arguments).best_estimator_
+    assert abs(offset.log_likelihood_ - plain.log_likelihood_) < 1e-8
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    command = f"trajectories {tmp_path}/data.csv --unit id --time age --target score"
+    run = CliRunner().invoke(app, f"{command} --components 2 --weight weight --json".split())
+    assert abs(json.loads(run.stdout)["log_likelihood"] - weighted.log_likelihood_) < 1e-6
+
+
+def test_one_number_of_classes_in_a_search_has_its_best_fit():
+    frame, grid = courses(), {"residual_variance": ["free", "shared"]}
+    model = bm.RegressionMixture(random=("intercept",), random_state=0)
+    search = bm.MixtureSearch(model, 2, criterion="bic", param_grid=grid)
+    search.fit(frame[["age"]], frame["score"], groups=frame["id"])
+    assert bm.trajectory_table(search)["bic"].tolist() == [search.best_estimator_.bic()]
 
 
 def test_units_without_random_effects_keep_their_identifiers():
