@@ -123,6 +123,8 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
     """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
     apart, undivided = instrument.apart(mixture.components.structure), rows.side.begins is not None
+    if not apart:  # extrapolation may leave negative variances, of which errors make positive sums
+        _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
     kinds, key = len(instrument.errors), np.array(instrument.groups)
     key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
     if not sums or undivided or np.count_nonzero(key < kinds) < TOGETHER * kinds:

@@ -284,9 +284,9 @@ class _Table(NamedTuple):
         low = np.where(positive & (high > 0.0), np.maximum(low, 0.0), low)
         high = np.where(np.isposinf(high), low + width, high)
         points = low + share % 1.0 * (high - low)
-        # In columns of whole numbers, so are points, but for rounded values.
+        # In columns of whole numbers, so are points, but for rounded values; durations exceed 0.
         whole = (ends == np.floor(ends)) | np.isnan(ends) | (inside & ~inside.all(axis=0))
-        first, last = np.ceil(low), np.floor(high)
+        first, last = np.ceil(low) + (low == 0.0), np.floor(high)
         whole = whole.all(axis=0) & ~rounded.any(axis=0) & (first <= last)
         points = np.where(whole, np.clip(np.rint(points), first, last), points)
         values[inside] = points[inside]

@@ -402,6 +402,14 @@ def test_intervals_that_reach_beyond_the_values_of_a_family_end_there():
         for low in (waits - 1.0, np.maximum(waits - 1.0, 0.0))
     ]
     assert fits[0].log_likelihood_ == pytest.approx(fits[1].log_likelihood_, rel=1e-9)
+    # Durations between inspections at whole numbers, the first at 0.
+    low = np.floor(waits)
+    model = bm.Mixture(1, family=bm.Exponential(), **options).fit(
+        bm.Measured(waits, lower=low, upper=low + 1.0)
+    )
+    rate = np.log1p(1.0 / low.mean())
+    expected = np.log(-np.expm1(-rate)) - rate * low.mean()
+    assert model.log_likelihood_ == pytest.approx(60 * expected, rel=1e-9)
     counts = rng.poisson(3.0, (60, 1))
     fits = [
         bm.Mixture(1, family=bm.Poisson(), **options).fit(bm.Measured(counts, limits=(low, None)))

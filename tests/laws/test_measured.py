@@ -11,7 +11,12 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixWarning,
+    DegenerateFitError,
+    InvalidInputError,
+    UnsupportedError,
+)
 from bayesmix.observation.true_values import chunk_sums, drawn
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -337,6 +342,17 @@ def test_where_a_variance_of_true_values_is_zero_the_derivative_is_not_positive(
     assert variances[0] < 0.02
     assert slope(0, 0.0) < 0.0
     assert abs(slope(1, variances[1])) < 1e-2
+
+
+def test_covariances_that_only_errors_make_positive_are_refused():
+    """Extrapolation proposes them where errors explain all variation."""
+    _, X, _ = problem(17, full=False)
+    data = bm.Measured(X, error=[1.0, 1.0])
+    mixture = bm.GaussianMixture(1, **EXACT).fit(X).result_.mixture
+    blocks = np.array([[[1.0, 0.1], [0.1, 0.01 - 1e-6]]])
+    indefinite = replace(mixture, components=replace(mixture.components, blocks=blocks))
+    with pytest.raises(DegenerateFitError, match="is singular"):
+        data.reduce(partial(chunk_sums, indefinite), 1)
 
 
 def test_draws_with_errors_have_the_sum_of_both_covariances():
