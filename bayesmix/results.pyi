@@ -1,6 +1,5 @@
 from bayesmix.assess.apa import ApaTable as ApaTable
 from bayesmix.assess.averaging import AveragedDensity as AveragedDensity
-from bayesmix.assess.class_profiles import ClassProfiles as ClassProfiles
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
 from bayesmix.assess.enumeration import Enumeration as Enumeration
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
@@ -10,6 +9,7 @@ from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest as LikelihoodRa
 from bayesmix.assess.merging import Merging as Merging
 from bayesmix.assess.nested import NestedResult as NestedResult
 from bayesmix.assess.prior_sensitivity import PriorSensitivity as PriorSensitivity
+from bayesmix.assess.profile_tables import ClassProfiles as ClassProfiles
 from bayesmix.assess.stability import Stability as Stability
 from bayesmix.checking.crosscheck import CrossCheck as CrossCheck
 from bayesmix.em.result import FitResult as FitResult

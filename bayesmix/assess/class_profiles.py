@@ -6,7 +6,6 @@ Outcomes: three-step estimates with Wald tests that all classes, and pairs of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -15,352 +14,19 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.allocation.designs import variable_of
-from bayesmix.assess.apa import (
-    MISSING,
-    ApaTable,
-    bounded,
-    p_equals,
-    p_text,
-    plain,
-    whole,
-    with_errors,
-)
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
 from bayesmix.assess.distal import distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
+from bayesmix.assess.latent_classes import bivariate_residuals
+from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.categorical import Categorical
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import weighted
-
-# Parameters that describe what a class answers; variances are in ``parameter_table``.
-PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
-# Odds ratios below this print as 0.00.
-LEAST_RATIO = 0.005
-# Numeric indicators whose correlations fit a page.
-MOST_CORRELATIONS = 10
-KINDS = {
-    "information": "observed information",
-    "sandwich": "robust sandwich estimator",
-    "bootstrap": "bootstrap",
-}
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class ClassProfiles:
-    """Profiles of the classes of a fit; see ``class_profiles``.
-
-    Attributes
-    ----------
-    sizes : DataFrame
-        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share).
-    profiles : DataFrame
-        By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
-        ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
-        deviations from the mean of all samples.
-    descriptives : DataFrame
-        By column and level: ``n`` with a value, ``missing``, and ``mean`` and ``sd`` of numbers, or
-        the ``share`` of a level.
-    correlations : DataFrame
-        Of the numeric columns, over samples with both values.
-    classification : DataFrame
-        Mean posterior probabilities of the columns among samples assigned to a row.
-    entropy : float
-        Relative entropy; NaN for one class.
-    contrasts : DataFrame or None
-        Effects of covariates by class, reference class and term, for all pairs of classes:
-        ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
-    covariate_tests : DataFrame or None
-        Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``, ``p``.
-    outcomes : dict of DataFrame
-        Three-step estimates of each outcome by class (and level).
-    tests : DataFrame
-        Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
-        and for numbers Cohen's ``d`` by the standard deviation within classes.
-    standard_errors : str
-        Kind of the standard errors of ``profiles``.
-    """
-
-    sizes: pd.DataFrame
-    profiles: pd.DataFrame
-    descriptives: pd.DataFrame
-    correlations: pd.DataFrame
-    classification: pd.DataFrame
-    entropy: float
-    contrasts: pd.DataFrame | None
-    covariate_tests: pd.DataFrame | None
-    outcomes: dict[str, pd.DataFrame]
-    tests: pd.DataFrame
-    standard_errors: str
-    n_samples: float
-    reference: int
-
-    @property
-    def n_classes(self) -> int:
-        return len(self.sizes)
-
-    @property
-    def covariates(self) -> pd.DataFrame | None:
-        """Effects of covariates by class and term, against the reference class."""
-        if self.contrasts is None:
-            return None
-        table: Any = self.contrasts.xs(self.reference, level="reference")
-        return table
-
-    @property
-    def overall(self) -> pd.DataFrame:
-        """Tests that all classes have equal outcomes, by outcome."""
-        every = self.tests.index.get_level_values("test") == "all"
-        return self.tests[every].droplevel("test")
-
-    @property
-    def effect_sizes(self) -> pd.DataFrame:
-        """Differences of pairs of classes: Cohen's d of means, Cohen's h of probabilities.
-
-        d divides by the root of the mean of both variances; h is 2 asin √p - 2 asin √q (Cohen 1988,
-        ch. 2 and 6).
-        """
-        wide: Any = self.profiles[["estimate", "sd"]].unstack("class")
-        index: Any = self.profiles.index
-        wide = wide.reindex(index.droplevel("class").unique())
-        m, variances = wide["estimate"].to_numpy(), wide["sd"].to_numpy() ** 2
-        kinds, sizes = wide.index.get_level_values("parameter").to_numpy(dtype=object), {}
-        angles = 2.0 * np.arcsin(np.sqrt(np.where(kinds[:, None] == "probability", m, np.nan)))
-        for i, j in combinations(range(self.n_classes), 2):
-            d = (m[:, i] - m[:, j]) / np.sqrt(0.5 * (variances[:, i] + variances[:, j]))
-            sizes[f"{i + 1} vs {j + 1}"] = np.where(kinds == "mean", d, angles[:, i] - angles[:, j])
-        return pd.DataFrame(sizes, index=wide.index)
-
-    def to_apa(self, part: str = "profiles") -> ApaTable:
-        """Return a table in APA style.
-
-        ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
-        "outcomes" or "pairs" (of classes, by outcome).
-        """
-        tables = {
-            "descriptives": self._descriptives,
-            "profiles": self._profiles,
-            "effect_sizes": self._effect_sizes,
-            "covariates": self._covariates,
-            "outcomes": self._outcomes,
-            "pairs": self._pairs,
-            "classification": self._classification,
-        }
-        return tables[validation.one_of("part", part, tuple(tables))]()
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Plot the profiles with their standard errors; see ``plot_class_profiles``."""
-        from bayesmix.plots.profiles import plot_class_profiles
-
-        return plot_class_profiles(self, ax=ax, **options)
-
-    def _profiles(self) -> ApaTable:
-        heads = [f"Class {k} ({share:.1%})" for k, share in self.sizes["share"].items()]
-        rows = []
-        for name, kind, estimates in self._indicators():
-            if name is None:
-                continue
-            text = bounded if kind == "probability" else plain
-            rows.append(
-                (name, *with_errors(estimates["estimate"], estimates["standard_error"], text))
-            )
-            if kind == "mean":
-                rows.append((f"{name}: SD", *map(plain, estimates["sd"])))
-        shown = self.profiles.index.unique("parameter")
-        kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
-        note = (
-            f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
-            f"({KINDS[self.standard_errors]}). Percentages are estimated class sizes."
-        )
-        note += " SD = standard deviation within the class." if "mean" in shown else ""
-        if self.profiles["standard_error"].isna().any():
-            note += " A dash: at a boundary or not identified."
-        title = f"Profiles of the {self.n_classes}-Class Model"
-        return ApaTable(title, ("Indicator", *heads), tuple(rows), note)
-
-    def _indicators(self) -> list[tuple[str | None, Any, pd.DataFrame]]:
-        """Return name, kind of parameter and values by class of every row of the profiles.
-
-        The first answer of items with two has no name: tables show the second alone.
-        """
-        groups = self.profiles.groupby(level=["parameter", "column", "level"], sort=False)
-        levels = groups.first().groupby(level=["parameter", "column"], sort=False)
-        firsts = {estimates.index[0] for _, estimates in levels if len(estimates) == 2}
-        names = {key: f"{key[1]}: {key[2]}" if key[2] != "" else str(key[1]) for key, _ in groups}
-        return [
-            (None if key in firsts else names[key], key[0], estimates) for key, estimates in groups
-        ]
-
-    def _descriptives(self) -> ApaTable:
-        table, numbers = self.descriptives.reset_index(), list(self.correlations.columns)
-        firsts = [key[1:3] for name, _, rows in self._indicators() if name is None
-                  for key in rows.index[:1]]  # fmt: skip
-        table = table[~self.descriptives.index.isin(firsts)].copy()
-        order = {name: f"{place}. {name}" for place, name in enumerate(numbers, start=1)}
-        pairs = zip(table["column"], table["level"], strict=True)
-        table["name"] = [order.get(c, f"{c}: {v}" if v != "" else c) for c, v in pairs]
-        columns: Any = {
-            "name": ("Indicator", str),
-            "n": ("n", whole),
-            "missing": ("Missing", whole),
-        }
-        if numbers:
-            columns |= {"mean": ("M", plain), "sd": ("SD", plain)}
-        if table["share"].notna().any():
-            columns["share"] = ("Share", bounded)
-        note = "Share: of those with an answer." if "share" in columns else ""
-        if 1 < len(numbers) <= MOST_CORRELATIONS:
-            note += " Numbered columns are correlations."
-            for place, name in enumerate(numbers[:-1], start=1):
-                rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
-                table[f"r{place}"] = table["column"].map(rows)
-                columns[f"r{place}"] = (str(place), correlation)
-        return ApaTable.of(table, columns, "Descriptive Statistics of the Indicators", note.strip())
-
-    def _effect_sizes(self) -> ApaTable:
-        names: list[Any] = [name for name, _, _ in self._indicators()]
-        sizes = self.effect_sizes.assign(name=names)
-        columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
-        shown, notes = self.profiles.index.unique("parameter"), []
-        if "mean" in shown:
-            notes.append("Cohen's d of means, by the pooled standard deviation within classes")
-        if "probability" in shown:
-            notes.append("Cohen's h of probabilities, 2 asin √p − 2 asin √q")
-        note = f"{'; '.join(notes)}. First class minus second."
-        title = "Standardized Differences Between the Classes"
-        return ApaTable.of(sizes.dropna(), {"name": ("Indicator", str)} | columns, title, note)
-
-    def _covariates(self) -> ApaTable:
-        if self.contrasts is None or self.covariate_tests is None:
-            raise InvalidInputError("covariates were not part of the fit: fit(X, covariates=)")
-        level = self.contrasts.attrs["level"]
-        table = self.contrasts.reset_index()
-        table["name"] = [f"Class {k} vs. {j}: {term}" for k, j, term in self.contrasts.index]
-        limits = zip(table["lower"], table["upper"], strict=True)
-        intervals = [f"[{ratio(low)}, {ratio(high)}]" for low, high in limits]
-        table["interval"] = np.where(table["standard_error"].notna(), intervals, MISSING)
-        odds = table["term"] == "intercept"  # not a ratio
-        table.loc[odds, "odds_ratio"], table.loc[odds, "interval"] = np.nan, MISSING
-        columns: Any = {
-            "name": ("Classes and predictor", str),
-            "estimate": ("b", plain),
-            "standard_error": ("SE", plain),
-            "odds_ratio": ("OR", ratio),
-            "interval": (f"{level:.0%} CI of OR", str),
-            "p": ("p", p_text),
-        }
-        tests = "; ".join(
-            f"{term} {wald_text(test)}" for term, test in rows_by_key(self.covariate_tests)
-        )
-        note = (
-            "Multinomial logistic regression of class membership: log odds (b) and odds ratio (OR) "
-            f"of the first class against the second; CI = confidence interval. Overall: {tests}."
-        )
-        if table["standard_error"].isna().any():
-            note += " A predictor with a dash separates the classes, so that no estimate is finite."
-        return ApaTable.of(table, columns, "Predictors of Class Membership", note)
-
-    def _outcomes(self) -> ApaTable:
-        if not self.outcomes:
-            raise InvalidInputError("no outcomes were given: class_profiles(m, X, outcomes=)")
-        heads = ("Outcome", *(f"Class {k}" for k in self.sizes.index), "χ²", "df", "p", "Pairs")
-        rows: list[tuple[str, ...]] = []
-        for name, table in self.outcomes.items():
-            tests: Any = self.tests.loc[name]
-            pairs = [
-                pair.replace("vs", "≠")
-                for pair, row in rows_by_key(tests.drop(index="all"))
-                if row["p"] < 1.0 - table.attrs["level"]
-            ]
-            overall: Any = tests.loc["all"]
-            tested = [plain(overall["chi_squared"]), whole(overall["df"]), p_text(overall["p"])]
-            tested.append(", ".join(pairs) or "none")
-            levels = table.index.unique("level") if "level" in table.index.names else [None]
-            for level in levels:
-                outcome: Any = table if level is None else table.xs(level, level="level")
-                cells = with_errors(
-                    outcome.iloc[:, 0],
-                    outcome["standard_error"],
-                    plain if level is None else bounded,
-                )
-                rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
-                tested = [""] * len(tested)
-        attributes = [outcome.attrs for outcome in self.outcomes.values()]
-        counts = zip(self.outcomes, attributes, strict=True)
-        sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
-        note = (
-            f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
-            "errors in parentheses; Wald tests that all classes are equal. Pairs: classes that "
-            f"differ at the {1.0 - attributes[0]['level']:.0%} level, not adjusted for their "
-            f"number. Numbers of observations: {sizes}."
-        )
-        return ApaTable("Outcomes by Class", heads, tuple(rows), note)
-
-    def _pairs(self) -> ApaTable:
-        table = self.tests.drop(index="all", level="test").reset_index()
-        table["name"] = [
-            f"{outcome}: {pair.replace('vs', 'vs.')}"
-            for outcome, pair in zip(table["outcome"], table["test"], strict=True)
-        ]
-        columns: Any = {
-            "name": ("Outcome and classes", str),
-            "chi_squared": ("χ²", plain),
-            "df": ("df", whole),
-            "p": ("p", p_text),
-        }
-        note = "Wald tests that two classes are equal; p is not adjusted for their number."
-        if table["d"].notna().any():
-            columns["d"] = ("d", plain)
-            note += (
-                " d = Cohen's d, first class minus second, by the standard deviation within "
-                "classes."
-            )
-        return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
-
-    def _classification(self) -> ApaTable:
-        table = self.classification.assign(n=self.sizes["n_assigned"].to_numpy())
-        columns: dict[Any, Any] = {"assigned class": ("Assigned class", "Class {}".format)}
-        columns |= {"n": ("n", whole)}
-        columns |= {k: (f"Class {k}", bounded) for k in self.sizes.index}
-        note = f"Mean posterior probabilities. Relative entropy = {bounded(self.entropy)}."
-        return ApaTable.of(table, columns, "Classification of the Sample", note)
-
-    def summary(self) -> str:
-        """Return the sizes of the classes, entropy, and the tests of covariates and outcomes."""
-        shares = ", ".join(f"{share:.1%}" for share in self.sizes["share"])
-        lines = [f"{self.n_classes} classes: {shares}."]
-        if self.n_classes > 1:
-            lines.append(f"Relative entropy {self.entropy:.2f}.")
-        for tests in (self.covariate_tests, self.overall):
-            if tests is not None:
-                lines += [f"{name}: {wald_text(test)}." for name, test in rows_by_key(tests)]
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return str(self.to_apa())
-
-    def _repr_html_(self) -> str:
-        return self.to_apa().to_html()
-
-
-def correlation(value: float) -> str:
-    """Return a correlation; nothing where there is none."""
-    return "" if value != value else bounded(value)
-
-
-def ratio(value: float) -> str:
-    """Return an odds ratio, which is not 0."""
-    return "< 0.01" if value < LEAST_RATIO else plain(value)
-
-
-def wald_text(test: Any) -> str:
-    """Return a chi-squared test in words."""
-    statistic = f"χ²({test['df']:.0f}) = {plain(test['chi_squared'])}"
-    return f"{statistic}, p {p_equals(test['p'])}"
 
 
 def class_profiles(
@@ -468,6 +134,10 @@ def class_profiles(
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     kind = "information" if standard_errors == "bootstrap" else standard_errors
     contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
+    residuals = None
+    if isinstance(result.family, Categorical):
+        stacked: Any = bivariate_residuals(scores).stack()
+        residuals = stacked.dropna().sort_values(ascending=False)
     return ClassProfiles(
         sizes,
         _described(parameters, scores),
@@ -481,13 +151,8 @@ def class_profiles(
         standard_errors,
         n,
         reference,
+        residuals,
     )
-
-
-def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:
-    """Return the rows of a frame with their keys."""
-    keys: list[Any] = table.index.tolist()
-    return list(zip(keys, table.to_dict("records"), strict=True))
 
 
 def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:

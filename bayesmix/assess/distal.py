@@ -39,7 +39,7 @@ from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.sources.survey_weights import are_sampling, weighted
 
 CORRECTIONS = ("ML", "BCH", None)
 MOST_PASSES = 1000
@@ -173,7 +173,8 @@ def distal(
         Sample weights of the fit.
     weight_type : {None, "sampling", "frequency"}, default=None
         "sampling": inverse probabilities of a survey, of which only ratios count; without a design
-        each sample is a cluster. Otherwise weights are numbers of repetitions.
+        each sample is a cluster. "frequency": numbers of repetitions. None: "frequency" for whole
+        numbers, else "sampling", with weights as they are.
     clusters, strata : array (n,), optional
         Design of a survey: refits weight whole clusters within strata (Rao & Wu 1988), and
         intervals use t with clusters minus strata degrees of freedom.
@@ -219,7 +220,7 @@ def distal(
     if sample_weight is not None or weight_type is not None:
         sample_weight = weighted(X, sample_weight, weight_type)[1]
         weights = finite_array("sample_weight", sample_weight, (len(shares),))
-        if weight_type == "sampling" and clusters is None:
+        if are_sampling(weights, weight_type) and clusters is None:
             clusters = np.arange(len(shares))
     given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
     if given.shape != (len(shares),):

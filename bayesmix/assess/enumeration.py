@@ -23,9 +23,11 @@ from bayesmix.em.run import Aitken
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.named_starts import named_start
-from bayesmix.selection.summary_text import counted, phrase
+from bayesmix.selection.summary_text import counted, phrase, plural
 from bayesmix.selection.tasks import Fitter
 
+# Name of the model of categories, counts and mixed columns.
+LOCAL_INDEPENDENCE = "local independence"
 # Head in tables of papers, text of values, and words for the note, of every column.
 CRITERIA = {
     "aic": "Akaike information criterion",
@@ -159,9 +161,10 @@ class SuggestedClasses:
     model: ModelName
     n_classes: int
     reasons: tuple[str, ...]
+    noun: str = "class"
 
     def __str__(self) -> str:
-        head = f"Suggested: model {self.model} with {counted(self.n_classes, 'class')}."
+        head = f"Suggested: model {self.model} with {counted(self.n_classes, self.noun)}."
         return "\n".join([head, *self.reasons])
 
     __repr__ = __str__
@@ -225,6 +228,11 @@ class Enumeration:
         return next(named, model), validation.integer("n_classes", n_classes, 1)
 
     @property
+    def noun(self) -> str:
+        """What papers call a class: "profile" where all columns are continuous."""
+        return "class" if LOCAL_INDEPENDENCE in self.models else "profile"
+
+    @property
     def sizes(self) -> pd.DataFrame:
         """Shares of the samples assigned to every class, by model and number of classes."""
         fits = {key: fit.result_ for key, fit in self.fits.items() if fit is not None}
@@ -244,8 +252,9 @@ class Enumeration:
         reasons = [f"BIC: {best['bic']:.1f}, the smallest"]
         if overall.name != best.name:
             reasons[0] += (
-                f" of fits whose classes all hold {SMALL_CLASS:.0%} of the sample; without that, "
-                f"model {overall['model']} with {overall['n_classes']} ({overall['bic']:.1f})"
+                f" of fits whose {plural(self.noun)} all hold {SMALL_CLASS:.0%} of the sample; "
+                f"without that, model {overall['model']} with {overall['n_classes']} "
+                f"({overall['bic']:.1f})"
             )
         fits = table[table["model"] == model].set_index("n_classes").sort_index()
         chosen = {name: best_number(fits[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
@@ -255,16 +264,18 @@ class Enumeration:
         bend = fits["bic"].diff().diff().shift(-1)
         if bend.notna().any():
             reasons[-1] += f"; BIC bends most at {best_number(-bend)}"
-        reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap))
+        reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap, self.noun))
         if K > 1:
-            clear = "clear" if best["entropy"] >= CLEAR_ENTROPY else "below 0.8: classes overlap"
+            clear = (
+                "clear"
+                if best["entropy"] >= CLEAR_ENTROPY
+                else f"below 0.8: {plural(self.noun)} overlap"
+            )
             reasons.append(f"Relative entropy: {best['entropy']:.2f} ({clear})")
-        reasons.append(f"Smallest class: {best['smallest']:.1%} of the sample")
+        reasons.append(f"Smallest {self.noun}: {best['smallest']:.1%} of the sample")
         reasons.append(f"Best likelihood in {best['replicated']} of {STARTS} random starts")
-        reasons.append(
-            "The number of classes also needs theory: compare the profiles of its rivals"
-        )
-        return SuggestedClasses(model, K, tuple(f"{reason}." for reason in reasons))
+        reasons.append(f"The number of {plural(self.noun)} also needs theory: compare its rivals")
+        return SuggestedClasses(model, K, tuple(f"{r}." for r in reasons), self.noun)
 
     def plot(self, axes: Any = None, **options: Any) -> Any:
         """Plot the criteria against the number of classes; see ``plot_enumeration``."""
@@ -285,7 +296,7 @@ class Enumeration:
         tested = {"vlmr_p": ("VLMR p", p_text), "blrt_p": ("BLRT p", p_text)}
         columns: dict[str, Any] = {
             **({"model": ("Model", str)} if several else {}),
-            "n_classes": ("Classes", whole),
+            "n_classes": (plural(self.noun).title(), whole),
             "log_likelihood": ("LL", plain),
             "n_parameters": ("Parameters", whole),
             **{name: (name.upper(), plain) for name in criteria},
@@ -293,29 +304,30 @@ class Enumeration:
             "min_probability": ("Lowest mean posterior", bounded),
             **{name: test for name, test in tested.items() if table[name].notna().any()},
             "replicated": ("Replications", whole),
-            "sizes": ("Class sizes (%)", str),
+            "sizes": (f"{self.noun.title()} sizes (%)", str),
         }
         words = "; ".join(f"{c.upper()} = {CRITERIA[c]}" for c in criteria if c in CRITERIA)
         note = [
             f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is relative; lowest "
-            "mean posterior: of the probabilities of the assigned class; class sizes are shares "
-            "by most likely class, in the order of the classes."
+            f"mean posterior: of the probabilities of the assigned {self.noun}; {self.noun} sizes "
+            f"are shares by most likely {self.noun}, in the order of the {plural(self.noun)}."
         ]
         if self.n_dropped:
             note.append(f"{self.n_dropped:,} observations with missing values were left out.")
         if self.covariates:
-            note.append(f"All models regress class membership on {phrase(self.covariates)}.")
+            note.append(f"All models regress {self.noun} membership on {phrase(self.covariates)}.")
         note.append(f"{'Models' if several else 'Model'}: {self.models_in_words}.")
         if self.n_bootstrap:
             note.append(
-                f"BLRT = bootstrap likelihood ratio test of one class less ({self.n_bootstrap} "
-                f"samples, so that p is at least {bounded(1.0 / (1 + self.n_bootstrap), 3)})."
+                f"BLRT = bootstrap likelihood ratio test of one {self.noun} less "
+                f"({self.n_bootstrap} samples, so that p is at least "
+                f"{bounded(1.0 / (1 + self.n_bootstrap), 3)})."
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
         note.append(f"Replications: of {STARTS} random starts, those with the best likelihood.")
         note += [f"{remark}." for remark in self.remarks]
-        title = title or "Fit of Models With Different Numbers of Classes"
+        title = title or f"Fit of Models With Different Numbers of {plural(self.noun).title()}"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])
         return ApaTable.of(table, columns, title, " ".join(note))
 
@@ -380,7 +392,7 @@ def best_number(values: pd.Series[float]) -> int:
     return int(values.index.tolist()[int(np.nanargmin(values.to_numpy(dtype=np.float64)))])
 
 
-def _of_tests(p: pd.Series[float], n_classes: int, n_bootstrap: int) -> str:
+def _of_tests(p: pd.Series[float], n_classes: int, n_bootstrap: int, noun: str) -> str:
     """Return what the bootstrap tests say of a model, in words."""
     if not len(p):
         return "No bootstrap likelihood ratio test"
@@ -392,7 +404,7 @@ def _of_tests(p: pd.Series[float], n_classes: int, n_bootstrap: int) -> str:
     first = int(accepted.index[0]) - 1
     agrees = "agreeing" if first == n_classes else "disagreeing"
     return (
-        f"Bootstrap likelihood ratio tests stop at {counted(first, 'class')} (p "
+        f"Bootstrap likelihood ratio tests stop at {counted(first, noun)} (p "
         f"{p_equals(accepted.iloc[0])} against one more), {agrees}"
     )
 

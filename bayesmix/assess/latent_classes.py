@@ -22,8 +22,9 @@ from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.parameter_errors import ParameterScores, scores_of
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.posterior.parameter_errors import ParameterScores
+from bayesmix.posterior.subject import rows_of_fit
+from bayesmix.sources.survey_weights import are_sampling, weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
 SPARSE = 1.0
@@ -122,7 +123,8 @@ def latent_classes(
     level : float, default=0.95
         Level of the intervals.
     weight_type : {None, "frequency", "sampling"}, optional
-        As in the fit. With "sampling", standard errors of likelihood fits use the sandwich.
+        As in the fit. With "sampling", standard errors of likelihood fits use the sandwich. None:
+        weights that are not whole numbers are those of a survey.
     covariates : array or frame (n, P), optional
         Covariates of the fit. Class sizes are then averages over the observations, and standard
         errors use the observed information of all parameters.
@@ -159,19 +161,17 @@ def latent_classes(
         raise InvalidInputError("covariates must be left out: the fit had none")
     level = checked_level(level)
     X, sample_weight = weighted(X, sample_weight, weight_type)
-    source = estimator._seen(X, sample_weight).present().in_memory()
+    source: Any = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True).in_memory()
     values, weights = np.asarray(source.rows.values, dtype=float), source.rows.weights_or_ones
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
-    survey = weight_type == "sampling"
+    survey = are_sampling(weights, weight_type)
     with single_threaded_blas():
-        scores = ParameterScores(result, source, outer_products=not survey)
-        if gated:
-            scores = scores_of(estimator, X, sample_weight)
+        scores = ParameterScores(result, source, outer_products=not (survey or gated))
         every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
         of_shares, errors = every[0], every[1:].T
-    names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
+    names = result.columns or range(values.shape[1])
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
         [(name, answer) for name, answers in labels for answer in answers],
@@ -220,7 +220,7 @@ def latent_classes(
         x_squared,
         df,
         float(stats.chi2.sf(g_squared, df)) if df > 0 else np.nan,
-        _bivariate(point, shares, values, weights, names),
+        bivariate_residuals(scores),
         tuple(notes),
     )
 
@@ -271,13 +271,15 @@ def _rank(sizes: Any, K: int, cells: int) -> int:
     return int(np.linalg.matrix_rank(np.array(columns)))
 
 
-def _bivariate(
-    point: Categoricals, shares: Array, values: Array, weights: Array, names: list[Any]
-) -> pd.DataFrame:
+def bivariate_residuals(scores: ParameterScores) -> pd.DataFrame:
     """Return Pearson's statistic over its degrees of freedom for every pair of columns."""
+    plug_in: Any = scores.result.plug_in
+    point, shares = plug_in.components, plug_in.weights.mean()
+    values = np.asarray(scores.source.rows.values, dtype=np.float64)
+    names = scores.result.columns or range(values.shape[1])
     answered, given = _answers(point, values)
-    observed = (given.T * weights) @ given
-    both = (answered.T * weights) @ answered
+    observed = (given.T * scores.weights) @ given
+    both = (answered.T * scores.weights) @ answered
     expected = both * ((point.probabilities.T * shares) @ point.probabilities)
     residuals = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):

@@ -24,6 +24,7 @@ from bayesmix.plots.style import (
     panels,
     whole_numbers,
 )
+from bayesmix.selection.summary_text import plural
 
 # Inches of a panel, and of a figure of one journal column and a half.
 PANEL, WIDTH, HEIGHT = 2.6, 5.2, 3.4
@@ -85,7 +86,7 @@ def plot_class_profiles(
     ax = axes_or_new(ax, max(WIDTH, (0.8 if means else 0.28 * K) * len(rows)), HEIGHT)
     key: dict[str, Any] = {}
     for k, share in enumerate(profiles.sizes["share"]):
-        middle, label = k - 0.5 * (K - 1), f"Class {k + 1} ({share:.0%})"
+        middle, label = k - 0.5 * (K - 1), f"{profiles.heads[k]} ({share:.0%})"
         if means:
             style = {"marker": marker(k), "linestyle": line(k), "markersize": 5, "linewidth": 1.4}
             key[label] = ax.errorbar(
@@ -150,7 +151,7 @@ def plot_enumeration(
     best_numbers = table.loc[[table[name].idxmin() for name in criteria], "n_classes"]
     if several["n_classes"].nunique() > 2 and best_numbers.min() > 1:
         table = several
-    n = len(criteria)
+    n, heads = len(criteria), plural(enumeration.noun).title()
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
     for ax, name in zip(axes, criteria, strict=True):
         key: dict[str, Any] = {}
@@ -163,7 +164,7 @@ def plot_enumeration(
         ax.plot(best["n_classes"], best[name], "o", ms=11, mfc="none", mec=INK, mew=1.0)
         whole_numbers(ax, sorted(table["n_classes"].unique()))
         shown = key if len(key) > 1 and ax is axes[-1] else None
-        finished(ax, shown, xlabel="Classes", ylabel=LABELS.get(name, name))
+        finished(ax, shown, xlabel=heads, ylabel=LABELS.get(name, name))
     return axes
 
 
@@ -186,7 +187,7 @@ def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_iris()
     >>> profiles = bm.class_profiles(bm.GaussianMixture(2, random_state=0).fit(X), X)
     >>> bm.plots.plot_classification(profiles, ax=Figure().subplots()).get_xlabel()
-    'Class'
+    'Profile'
     """
     expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     matrix = profiles.classification.to_numpy()
@@ -201,5 +202,5 @@ def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(K), [f"{k} (n = {size:,.0f})" for k, size in sizes.items()])
     ax.spines[:].set(visible=True, color=INK, linewidth=0.6)
     ax.tick_params(length=0)
-    ax.set(xlabel="Class", ylabel="Assigned class")
+    ax.set(xlabel=profiles.noun.title(), ylabel=f"Assigned {profiles.noun}")
     return ax

@@ -17,8 +17,15 @@ from typing import Any
 
 from bayesmix import plots
 from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
-from bayesmix.assess.class_profiles import KINDS, ClassProfiles, ratio, rows_by_key, wald_text
 from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration, best_number
+from bayesmix.assess.profile_tables import (
+    KINDS,
+    LARGE_RESIDUAL,
+    ClassProfiles,
+    ratio,
+    rows_by_key,
+    wald_text,
+)
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.profiles import HEIGHT, WIDTH
 from bayesmix.plots.style import Axes
@@ -177,6 +184,7 @@ def class_report(
         title = "Fit of Models Without Covariates"
         tables["unconditional"] = unconditional.to_apa(title=title)
     parts = ["profiles", *["effect_sizes"] * (n_classes > 1), "classification"]
+    parts += ["residuals"] * (profiles.residuals is not None and len(profiles.residuals) > 0)
     parts += ["covariates"] * (profiles.contrasts is not None)
     parts += ["outcomes", "pairs"] if profiles.outcomes else []
     tables |= {part: profiles.to_apa(part) for part in parts}
@@ -210,6 +218,8 @@ def class_report(
         models=enumeration.models_in_words,
         indicators=list(map(str, profiles.profiles.index.unique("column"))),
         phrase=phrase,
+        noun=profiles.noun,
+        large=LARGE_RESIDUAL,
         vlmr=everything["vlmr_p"].notna().any(),
         starts=STARTS,
         level=LEVEL,
@@ -251,11 +261,12 @@ def _figures(enumeration: Enumeration, profiles: ClassProfiles) -> dict[str, Apa
     n_rows = len(profiles.profiles) / profiles.n_classes
     wide = max(WIDTH, (0.8 if units else 0.28 * profiles.n_classes) * n_rows)
     numbered: tuple[tuple[Any, ...], ...] = (
-        ("Criteria by Number of Classes", "A circle marks the smallest value.",
+        (f"Criteria by Number of {profiles.plural.title()}", "A circle marks the smallest value.",
          lambda axes: plots.plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
-        (f"Profiles of the {profiles.n_classes}-Class Model", f"{units}{errors}",
+        (f"Estimates of the {profiles.n_classes}-{profiles.noun.title()} Model", f"{units}{errors}",
          lambda ax: plots.plot_class_profiles(profiles, ax=ax), (wide, HEIGHT)),
-        ("Mean Posterior Probabilities by Assigned Class", "Rows are the assigned classes.",
+        (f"Mean Posterior Probabilities by Assigned {profiles.noun.title()}",
+         f"Rows are the assigned {profiles.plural}.",
          lambda ax: plots.plot_classification(profiles, ax=ax), (3.4, 3.0)),
     )  # fmt: skip
     names = ("criteria", "figure of profiles", "figure of classification")

@@ -11,7 +11,7 @@ from typing import Any
 
 from bayesmix.report.subject import capital, listed
 from bayesmix.report.tables import number, typeset
-from bayesmix.selection.summary_text import counted
+from bayesmix.selection.summary_text import counted, plural
 from bayesmix.version import __version__
 
 
@@ -30,6 +30,7 @@ def filled(template: str, **values: Any) -> str:
     environment.filters |= {
         "capital": capital,
         "counted": counted,
+        "plural": plural,
         "digest": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
         # JSON for a script cannot end its element.
         "for_script": lambda value: Markup(

@@ -68,6 +68,11 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
     return X, sample_weight
 
 
+def are_sampling(weights: Array, weight_type: str | None) -> bool:
+    """Return whether weights are those of a survey; fractions of no stated type are."""
+    return weight_type == "sampling" or (weight_type is None and bool((weights % 1.0).any()))
+
+
 def _numbers(given: Any, X: Any) -> tuple[Array | None, float]:
     """Return weights (n,) of data as an array on the host, None if invalid, and their sum."""
     try:

@@ -26,9 +26,9 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     shown = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper")
     assert "left out: 1 row without a value of age" in shown.stderr
     output = shown.stdout
-    assert "Class 2 vs. 1: place (city vs. a village)" in output
-    assert "Suggested: model 1 with 2 classes" in output
-    assert "Predictors of Class Membership" in output
+    assert "Profile 2 vs. 1: place (city vs. a village)" in output
+    assert "Suggested: model 1 with 2 profiles" in output
+    assert "Predictors of Profile Membership" in output
     assert "Fit of Models Without Covariates" in output
     assert Path("paper/rival_1.md").exists()
     found = json.loads(Path("paper/result.json").read_text("utf-8"))

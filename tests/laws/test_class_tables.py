@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from scipy import stats
 
 import bayesmix as bm
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
@@ -140,7 +141,7 @@ def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_the
     )
     statistic = profiles.covariate_tests.loc["covariates0", "chi_squared"]
     assert statistic == pytest.approx(other.covariate_tests.loc["covariates0", "chi_squared"])
-    assert "Class 3 vs. 2" in str(profiles.to_apa("covariates"))
+    assert "Profile 3 vs. 2" in str(profiles.to_apa("covariates"))
     # d by the standard deviation within classes, which the model has in common
     effects = profiles.effect_sizes["1 vs 3"].to_numpy()
     deviations = np.sqrt(m.covariances_)
@@ -234,7 +235,7 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "*N* = 300 observations" in text
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
-    assert "AIC was smallest with 2 classes and SABIC with 2 classes" in text
+    assert "AIC was smallest with 2 profiles and SABIC with 2 profiles" in text
     assert f"replicated in {found.table['replicated'][1]} of 20 random starts" in text
     page = report.save(tmp_path / "report.html").read_text("utf-8")
     assert (page.count("<table"), page.count("<img")) == (5, 3)
@@ -286,3 +287,33 @@ def test_bars_of_items():
     heights = [bar.get_height() for bar in ax.patches]
     assert len(heights) == 6
     assert profiles.to_apa().rows[0][0] == "0: 1"
+
+
+def test_residuals_of_one_class_are_tests_of_independence_in_report_and_table():
+    generator = np.random.default_rng(21)
+    first = generator.integers(0, 2, 300)
+    agrees = np.where(generator.random(300) < 0.7, first, 1 - first)
+    rows = np.column_stack([first, agrees, generator.integers(0, 3, 300)])
+    items = pd.DataFrame(rows, columns=["a", "b", "c"]).astype("category")
+    classes = bm.enumerate_classes(items, (1, 2), n_bootstrap=0, random_state=0)
+    residuals = bm.class_profiles(classes.fit(None, 1), items).residuals
+    for (one, other), value in residuals.items():
+        test = stats.chi2_contingency(pd.crosstab(items[one], items[other]), correction=False)
+        assert value == pytest.approx(test.statistic / test.dof, rel=1e-6)
+    assert residuals.index[0] == ("a", "b")
+    report = bm.class_report(classes, bm.class_profiles(classes.fit(None, 1), items), None, 1)
+    largest = plain(residuals.iloc[0])
+    assert report.tables["residuals"].rows[0] == ("a and b", largest)
+    assert f"The largest bivariate residual was {largest} (a and b;" in report.to_markdown()
+    assert "doubtful for these items" in report.to_markdown()
+
+
+def test_continuous_columns_have_profiles_and_categories_have_classes(analysis):
+    _, rows, profiles, _ = analysis
+    assert profiles.noun == "profile"
+    assert profiles.to_apa("classification").columns[-2:] == ("Profile 1", "Profile 2")
+    assert "class" not in str(profiles.to_apa()).lower()
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0)
+    assert "class" not in str(found.to_apa()).lower() + str(found.suggested).lower()
+    with pytest.raises(ValueError, match="residuals are those of categories"):
+        profiles.to_apa("residuals")

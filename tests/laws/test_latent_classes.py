@@ -18,8 +18,9 @@ def answers(rng, n=600, share=0.4):
     return (rng.random((n, 4)) < ANSWERS[own]).astype(int)
 
 
-def fitted(rows, n_components=2, **options):
-    return bm.Mixture(n_components, family=bm.Categorical(), **(PLAIN | options)).fit(rows)
+def fitted(rows, n_components=2, sample_weight=None, **options):
+    model = bm.Mixture(n_components, family=bm.Categorical(), **(PLAIN | options))
+    return model.fit(rows, sample_weight=sample_weight)
 
 
 def test_standard_errors_of_one_class_are_those_of_shares():
@@ -80,9 +81,25 @@ def test_weights_are_repetitions():
     rows = answers(generator(8), 150)
     model = fitted(np.repeat(rows, 2, axis=0))
     twice = bm.latent_classes(model, np.repeat(rows, 2, axis=0))
-    weighted = bm.latent_classes(model, rows, np.full(150, 2.0))
+    weights = np.full(150, 2.0)
+    weighted = bm.latent_classes(fitted(rows, sample_weight=weights), rows, weights)
     np.testing.assert_allclose(weighted.standard_errors, twice.standard_errors, rtol=1e-8)
     assert weighted.g_squared == pytest.approx(twice.g_squared, rel=1e-9)
+
+
+def test_fractions_without_a_type_have_the_errors_of_sampling_weights():
+    rows = answers(generator(8), 150)
+    weights = generator(9).exponential(size=150)
+    weights /= weights.mean()
+    model = fitted(rows, sample_weight=weights)
+    errors = [
+        bm.latent_classes(model, rows, weights, weight_type=kind).standard_errors
+        for kind in (None, "sampling", "frequency")
+    ]
+    np.testing.assert_allclose(errors[0], errors[1], rtol=1e-9)
+    assert not np.allclose(errors[0], errors[2], rtol=0.01)
+    with pytest.raises(ValueError, match="total weight"):
+        bm.latent_classes(model, rows, 1000.0 * weights, weight_type="frequency")
 
 
 def log_likelihood(rows, shares, probabilities):

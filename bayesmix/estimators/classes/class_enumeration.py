@@ -12,7 +12,14 @@ from typing import Any, cast
 import numpy as np
 
 from bayesmix.assess.class_criteria import ENTROPIES
-from bayesmix.assess.enumeration import Enumeration, FitTask, PairTask, TableEntry, table_of
+from bayesmix.assess.enumeration import (
+    LOCAL_INDEPENDENCE,
+    Enumeration,
+    FitTask,
+    PairTask,
+    TableEntry,
+    table_of,
+)
 from bayesmix.assess.stability import collected, each_of
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
@@ -230,7 +237,6 @@ def _estimators(
     X: Any, models: Any, continuous: bool | Sequence[str] | None, columns: Any
 ) -> tuple[Any, dict[Any, str], dict[Any, Any]]:
     """Return the usable columns, words for each model, and its unfitted estimator."""
-    alone = "local independence"
     if isinstance(continuous, Sequence):
         names = list(map(str, getattr(X, "columns", ())))
         if absent := [name for name in continuous if name not in names]:
@@ -252,14 +258,15 @@ def _estimators(
                 warn(f"columns: {guesses}", BayesmixWarning)
             X = X[list(coding.names)]
         words = "categories, independent within classes"
-        return X, {alone: words}, {alone: Mixture(family=Categorical())}
+        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: Mixture(family=Categorical())}
     if mixed and coding is not None:
         kinds: dict[str, list[str]] = {}
         for name, kind, *_ in coding.decisions:
             kinds.setdefault(kind, []).append(name)
         listed = (f"{kind}: {phrase(names)}" for kind, names in kinds.items() if kind != "exclude")
         words = f"independent within classes ({'; '.join(listed)})"
-        return X, {alone: words}, {alone: Mixture(columns=columns, covariance_type="diag")}
+        mixture = Mixture(columns=columns, covariance_type="diag")
+        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: mixture}
     asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
         asked = (1, 2) if np.shape(X)[1:] == (1,) else tuple(STRUCTURES)

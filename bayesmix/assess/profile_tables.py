@@ -1,0 +1,405 @@
+"""Profiles of classes, and their tables as papers print them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.assess.apa import (
+    MISSING,
+    ApaTable,
+    bounded,
+    p_equals,
+    p_text,
+    plain,
+    whole,
+    with_errors,
+)
+from bayesmix.core import validation
+from bayesmix.errors import InvalidInputError
+from bayesmix.selection.summary_text import counted, phrase, plural
+
+# Parameters that describe what a class answers; variances are in ``parameter_table``.
+PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
+# Odds ratios below this print as 0.00.
+LEAST_RATIO = 0.005
+# Numeric indicators whose correlations fit a page, and pairs of items.
+MOST_SHOWN = 10
+# Upper 5 % point of chi-squared with one degree of freedom.
+LARGE_RESIDUAL = 3.84
+KINDS = {
+    "information": "observed information",
+    "sandwich": "robust sandwich estimator",
+    "bootstrap": "bootstrap",
+}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ClassProfiles:
+    """Profiles of the classes of a fit; see ``class_profiles``.
+
+    Attributes
+    ----------
+    sizes : DataFrame
+        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share).
+    profiles : DataFrame
+        By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
+        ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
+        deviations from the mean of all samples.
+    descriptives : DataFrame
+        By column and level: ``n`` with a value, ``missing``, and ``mean`` and ``sd`` of numbers, or
+        the ``share`` of a level.
+    correlations : DataFrame
+        Of the numeric columns, over samples with both values.
+    classification : DataFrame
+        Mean posterior probabilities of the columns among samples assigned to a row.
+    entropy : float
+        Relative entropy; NaN for one class.
+    contrasts : DataFrame or None
+        Effects of covariates by class, reference class and term, for all pairs of classes:
+        ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
+    covariate_tests : DataFrame or None
+        Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``, ``p``.
+    outcomes : dict of DataFrame
+        Three-step estimates of each outcome by class (and level).
+    tests : DataFrame
+        Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
+        and for numbers Cohen's ``d`` by the standard deviation within classes.
+    standard_errors : str
+        Kind of the standard errors of ``profiles``.
+    residuals : Series or None
+        Bivariate residuals of all pairs of items, the largest first, as in ``latent_classes``:
+        large values contradict independence within classes. None for other families.
+    """
+
+    sizes: pd.DataFrame
+    profiles: pd.DataFrame
+    descriptives: pd.DataFrame
+    correlations: pd.DataFrame
+    classification: pd.DataFrame
+    entropy: float
+    contrasts: pd.DataFrame | None
+    covariate_tests: pd.DataFrame | None
+    outcomes: dict[str, pd.DataFrame]
+    tests: pd.DataFrame
+    standard_errors: str
+    n_samples: float
+    reference: int
+    residuals: pd.Series | None
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def noun(self) -> str:
+        """What papers call a class: "profile" where all indicators are continuous."""
+        kinds = self.profiles.index.unique("parameter")
+        return "profile" if tuple(kinds) == ("mean",) else "class"
+
+    @property
+    def plural(self) -> str:
+        """The plural of ``noun``."""
+        return plural(self.noun)
+
+    @property
+    def heads(self) -> list[str]:
+        """Names of the classes in tables."""
+        return [f"{self.noun.title()} {k}" for k in self.sizes.index]
+
+    @property
+    def covariates(self) -> pd.DataFrame | None:
+        """Effects of covariates by class and term, against the reference class."""
+        if self.contrasts is None:
+            return None
+        table: Any = self.contrasts.xs(self.reference, level="reference")
+        return table
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """Tests that all classes have equal outcomes, by outcome."""
+        every = self.tests.index.get_level_values("test") == "all"
+        return self.tests[every].droplevel("test")
+
+    @property
+    def effect_sizes(self) -> pd.DataFrame:
+        """Differences of pairs of classes: Cohen's d of means, Cohen's h of probabilities.
+
+        d divides by the root of the mean of both variances; h is 2 asin √p - 2 asin √q (Cohen 1988,
+        ch. 2 and 6).
+        """
+        wide: Any = self.profiles[["estimate", "sd"]].unstack("class")
+        index: Any = self.profiles.index
+        wide = wide.reindex(index.droplevel("class").unique())
+        m, variances = wide["estimate"].to_numpy(), wide["sd"].to_numpy() ** 2
+        kinds, sizes = wide.index.get_level_values("parameter").to_numpy(dtype=object), {}
+        angles = 2.0 * np.arcsin(np.sqrt(np.where(kinds[:, None] == "probability", m, np.nan)))
+        for i, j in combinations(range(self.n_classes), 2):
+            d = (m[:, i] - m[:, j]) / np.sqrt(0.5 * (variances[:, i] + variances[:, j]))
+            sizes[f"{i + 1} vs {j + 1}"] = np.where(kinds == "mean", d, angles[:, i] - angles[:, j])
+        return pd.DataFrame(sizes, index=wide.index)
+
+    def to_apa(self, part: str = "profiles") -> ApaTable:
+        """Return a table in APA style.
+
+        ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
+        "residuals" (of pairs of items), "outcomes" or "pairs" (of classes, by outcome).
+        """
+        tables = {
+            "descriptives": self._descriptives,
+            "profiles": self._profiles,
+            "effect_sizes": self._effect_sizes,
+            "covariates": self._covariates,
+            "outcomes": self._outcomes,
+            "pairs": self._pairs,
+            "classification": self._classification,
+            "residuals": self._residuals,
+        }
+        return tables[validation.one_of("part", part, tuple(tables))]()
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Plot the profiles with their standard errors; see ``plot_class_profiles``."""
+        from bayesmix.plots.profiles import plot_class_profiles
+
+        return plot_class_profiles(self, ax=ax, **options)
+
+    def _profiles(self) -> ApaTable:
+        shares = zip(self.heads, self.sizes["share"], strict=True)
+        heads = [f"{head} ({share:.1%})" for head, share in shares]
+        rows = []
+        for name, kind, estimates in self._indicators():
+            if name is None:
+                continue
+            text = bounded if kind == "probability" else plain
+            rows.append(
+                (name, *with_errors(estimates["estimate"], estimates["standard_error"], text))
+            )
+            if kind == "mean":
+                rows.append((f"{name}: SD", *map(plain, estimates["sd"])))
+        shown = self.profiles.index.unique("parameter")
+        kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
+        note = (
+            f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
+            f"({KINDS[self.standard_errors]}). Percentages are estimated {self.noun} sizes."
+        )
+        note += f" SD = standard deviation within the {self.noun}." if "mean" in shown else ""
+        if self.profiles["standard_error"].isna().any():
+            note += " A dash: at a boundary or not identified."
+        title = f"Estimates of the {self.n_classes}-{self.noun.title()} Model"
+        return ApaTable(title, ("Indicator", *heads), tuple(rows), note)
+
+    def _indicators(self) -> list[tuple[str | None, Any, pd.DataFrame]]:
+        """Return name, kind of parameter and values by class of every row of the profiles.
+
+        The first answer of items with two has no name: tables show the second alone.
+        """
+        groups = self.profiles.groupby(level=["parameter", "column", "level"], sort=False)
+        levels = groups.first().groupby(level=["parameter", "column"], sort=False)
+        firsts = {estimates.index[0] for _, estimates in levels if len(estimates) == 2}
+        names = {key: f"{key[1]}: {key[2]}" if key[2] != "" else str(key[1]) for key, _ in groups}
+        return [
+            (None if key in firsts else names[key], key[0], estimates) for key, estimates in groups
+        ]
+
+    def _descriptives(self) -> ApaTable:
+        table, numbers = self.descriptives.reset_index(), list(self.correlations.columns)
+        firsts = [key[1:3] for name, _, rows in self._indicators() if name is None
+                  for key in rows.index[:1]]  # fmt: skip
+        table = table[~self.descriptives.index.isin(firsts)].copy()
+        order = {name: f"{place}. {name}" for place, name in enumerate(numbers, start=1)}
+        pairs = zip(table["column"], table["level"], strict=True)
+        table["name"] = [order.get(c, f"{c}: {v}" if v != "" else c) for c, v in pairs]
+        columns: Any = {
+            "name": ("Indicator", str),
+            "n": ("n", whole),
+            "missing": ("Missing", whole),
+        }
+        if numbers:
+            columns |= {"mean": ("M", plain), "sd": ("SD", plain)}
+        if table["share"].notna().any():
+            columns["share"] = ("Share", bounded)
+        note = "Share: of those with an answer." if "share" in columns else ""
+        if 1 < len(numbers) <= MOST_SHOWN:
+            note += " Numbered columns are correlations."
+            for place, name in enumerate(numbers[:-1], start=1):
+                rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
+                table[f"r{place}"] = table["column"].map(rows)
+                columns[f"r{place}"] = (str(place), correlation)
+        return ApaTable.of(table, columns, "Descriptive Statistics of the Indicators", note.strip())
+
+    def _effect_sizes(self) -> ApaTable:
+        names: list[Any] = [name for name, _, _ in self._indicators()]
+        sizes = self.effect_sizes.assign(name=names)
+        columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
+        shown, notes = self.profiles.index.unique("parameter"), []
+        if "mean" in shown:
+            notes.append(
+                f"Cohen's d of means, by the pooled standard deviation within {self.plural}"
+            )
+        if "probability" in shown:
+            notes.append("Cohen's h of probabilities, 2 asin √p − 2 asin √q")
+        note = f"{'; '.join(notes)}. First {self.noun} minus second."
+        title = f"Standardized Differences Between the {self.plural.title()}"
+        return ApaTable.of(sizes.dropna(), {"name": ("Indicator", str)} | columns, title, note)
+
+    def _covariates(self) -> ApaTable:
+        if self.contrasts is None or self.covariate_tests is None:
+            raise InvalidInputError("covariates were not part of the fit: fit(X, covariates=)")
+        level = self.contrasts.attrs["level"]
+        table = self.contrasts.reset_index()
+        table["name"] = [
+            f"{self.heads[k - 1]} vs. {j}: {term}" for k, j, term in self.contrasts.index
+        ]
+        limits = zip(table["lower"], table["upper"], strict=True)
+        intervals = [f"[{ratio(low)}, {ratio(high)}]" for low, high in limits]
+        table["interval"] = np.where(table["standard_error"].notna(), intervals, MISSING)
+        odds = table["term"] == "intercept"  # not a ratio
+        table.loc[odds, "odds_ratio"], table.loc[odds, "interval"] = np.nan, MISSING
+        columns: Any = {
+            "name": (f"{self.plural.title()} and predictor", str),
+            "estimate": ("b", plain),
+            "standard_error": ("SE", plain),
+            "odds_ratio": ("OR", ratio),
+            "interval": (f"{level:.0%} CI of OR", str),
+            "p": ("p", p_text),
+        }
+        tests = "; ".join(
+            f"{term} {wald_text(test)}" for term, test in rows_by_key(self.covariate_tests)
+        )
+        note = (
+            f"Multinomial logistic regression of {self.noun} membership: log odds (b) and odds "
+            f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval. "
+            f"Overall: {tests}."
+        )
+        if table["standard_error"].isna().any():
+            note += (
+                f" A predictor with a dash separates the {self.plural}, so that no estimate is "
+                "finite."
+            )
+        title = f"Predictors of {self.noun.title()} Membership"
+        return ApaTable.of(table, columns, title, note)
+
+    def _outcomes(self) -> ApaTable:
+        if not self.outcomes:
+            raise InvalidInputError("no outcomes were given: class_profiles(m, X, outcomes=)")
+        heads = ("Outcome", *self.heads, "χ²", "df", "p", "Pairs")
+        rows: list[tuple[str, ...]] = []
+        for name, table in self.outcomes.items():
+            tests: Any = self.tests.loc[name]
+            pairs = [
+                pair.replace("vs", "≠")
+                for pair, row in rows_by_key(tests.drop(index="all"))
+                if row["p"] < 1.0 - table.attrs["level"]
+            ]
+            overall: Any = tests.loc["all"]
+            tested = [plain(overall["chi_squared"]), whole(overall["df"]), p_text(overall["p"])]
+            tested.append(", ".join(pairs) or "none")
+            levels = table.index.unique("level") if "level" in table.index.names else [None]
+            for level in levels:
+                outcome: Any = table if level is None else table.xs(level, level="level")
+                cells = with_errors(
+                    outcome.iloc[:, 0],
+                    outcome["standard_error"],
+                    plain if level is None else bounded,
+                )
+                rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
+                tested = [""] * len(tested)
+        attributes = [outcome.attrs for outcome in self.outcomes.values()]
+        counts = zip(self.outcomes, attributes, strict=True)
+        sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
+        note = (
+            f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
+            f"errors in parentheses; Wald tests that all {self.plural} are equal. Pairs: "
+            f"{self.plural} that differ at the {1.0 - attributes[0]['level']:.0%} level, "
+            f"not adjusted for their number. Numbers of observations: {sizes}."
+        )
+        return ApaTable(f"Outcomes by {self.noun.title()}", heads, tuple(rows), note)
+
+    def _pairs(self) -> ApaTable:
+        table = self.tests.drop(index="all", level="test").reset_index()
+        table["name"] = [
+            f"{outcome}: {pair.replace('vs', 'vs.')}"
+            for outcome, pair in zip(table["outcome"], table["test"], strict=True)
+        ]
+        columns: Any = {
+            "name": (f"Outcome and {self.plural}", str),
+            "chi_squared": ("χ²", plain),
+            "df": ("df", whole),
+            "p": ("p", p_text),
+        }
+        note = f"Wald tests that two {self.plural} are equal; p is not adjusted for their number."
+        if table["d"].notna().any():
+            columns["d"] = ("d", plain)
+            note += (
+                f" d = Cohen's d, first {self.noun} minus second, by the standard deviation within "
+                f"{self.plural}."
+            )
+        return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
+
+    def _classification(self) -> ApaTable:
+        table = self.classification.assign(n=self.sizes["n_assigned"].to_numpy())
+        name = self.noun.title()
+        columns: dict[Any, Any] = {
+            "assigned class": (f"Assigned {self.noun}", (name + " {}").format),
+            "n": ("n", whole),
+        }
+        heads = zip(self.sizes.index, self.heads, strict=True)
+        columns |= {k: (head, bounded) for k, head in heads}
+        note = f"Mean posterior probabilities. Relative entropy = {bounded(self.entropy)}."
+        return ApaTable.of(table, columns, "Classification of the Sample", note)
+
+    def _residuals(self) -> ApaTable:
+        if self.residuals is None:
+            raise InvalidInputError("residuals are those of categories: give a latent class model")
+        largest: Any = self.residuals.head(MOST_SHOWN)
+        rows = tuple((f"{first} and {second}", plain(value)) for (first, second), value in
+                     largest.items())  # fmt: skip
+        note = (
+            "Pearson's chi-squared of the table of two items divided by its degrees of freedom "
+            f"(Vermunt & Magidson, 2016): the {len(rows)} largest of {len(self.residuals)}. Values "
+            f"above {LARGE_RESIDUAL} suggest that items depend on one another within classes."
+        )
+        return ApaTable("Bivariate Residuals", ("Items", "Residual"), rows, note)
+
+    def summary(self) -> str:
+        """Return the sizes of the classes, entropy, and the tests of covariates and outcomes."""
+        shares = ", ".join(f"{share:.1%}" for share in self.sizes["share"])
+        lines = [f"{counted(self.n_classes, self.noun)}: {shares}."]
+        if self.n_classes > 1:
+            lines.append(f"Relative entropy {self.entropy:.2f}.")
+        for tests in (self.covariate_tests, self.overall):
+            if tests is not None:
+                lines += [f"{name}: {wald_text(test)}." for name, test in rows_by_key(tests)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self.to_apa())
+
+    def _repr_html_(self) -> str:
+        return self.to_apa().to_html()
+
+
+def correlation(value: float) -> str:
+    """Return a correlation; nothing where there is none."""
+    return "" if value != value else bounded(value)
+
+
+def ratio(value: float) -> str:
+    """Return an odds ratio, which is not 0."""
+    return "< 0.01" if value < LEAST_RATIO else plain(value)
+
+
+def wald_text(test: Any) -> str:
+    """Return a chi-squared test in words."""
+    statistic = f"χ²({test['df']:.0f}) = {plain(test['chi_squared'])}"
+    return f"{statistic}, p {p_equals(test['p'])}"
+
+
+def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:
+    """Return the rows of a frame with their keys."""
+    keys: list[Any] = table.index.tolist()
+    return list(zip(keys, table.to_dict("records"), strict=True))
