@@ -86,7 +86,7 @@ def class_profiles(
     >>> X = bm.datasets.load_iris()
     >>> m = bm.GaussianMixture(2, random_state=0).fit(X)
     >>> print(bm.class_profiles(m, X).to_apa("classification").to_markdown().splitlines()[6])
-    | Class 1 | 100 | 1.00 | .00 |
+    | Profile 1 | 100 | 1.00 | .00 |
     """
     estimator, X = fitted_mixture(model, X)
     level = checked_level(level)
