@@ -217,7 +217,7 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 def _nodes_around(log_density: LogDensity, centre: Array, a: Array, b: Array) -> Nodes:
     """Return nodes on both sides of where densities on intervals are largest."""
     largest = log_density(centre)
-    ends = [end_of(log_density, centre, largest, limit) for limit in (a, b)]
+    ends = end_of(log_density, centre, largest, np.array([a, b]))
     values, weights = points_on(np.array([ends[0], centre]), np.array([centre, ends[1]]), MANY)
     mass = weights * np.exp(log_density(values) - largest)
     owner = np.broadcast_to(np.arange(len(a)), mass.shape)

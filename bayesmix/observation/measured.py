@@ -100,14 +100,12 @@ def Measured(
     if is_source(X):
         raise InvalidInputError("X must be an array or a frame: pass all options of Measured once")
     written: Any = None, None
+    if np.ndim(X) != 2:
+        raise InvalidInputError(f"X must have two dimensions, got {X!r:.60}")
     try:
-        values = np.array(X, dtype=np.float64)
+        values = _doubles(X)
     except (TypeError, ValueError):  # text, or pandas' own missing values
         values, *written = _table_of(X)
-    if values.ndim != 2:
-        raise InvalidInputError(
-            f"X must have two dimensions, rows and columns, got shape {values.shape}"
-        )
     if not values.size:
         raise InvalidInputError(f"X must have at least one row and column, got {values.shape}")
     data = _Table(values, X)
@@ -116,7 +114,8 @@ def Measured(
     values[unknown] = low[unknown] = high[unknown] = np.nan
     if limits is not None:
         least, most = data.pair("limits", limits)
-        below, above = (np.isnan(low) & beyond for beyond in (values <= least, values >= most))
+        beyond = (values <= least) & (least > -np.inf), (values >= most) & (most < np.inf)
+        below, above = (np.isnan(low) & side for side in beyond)
         low = np.where(below, -np.inf, np.where(above, most, low))
         high = np.where(below, least, np.where(above, np.inf, high))
     exact = np.isnan(low) & ~np.isnan(values)
@@ -135,6 +134,11 @@ def Measured(
     data.spread_out(low, high, steps > 0.0)
     instrument = Instrument(errors, groups, low, high, steps, least, most)
     return ArraySource(values, columns=data.columns, side=SideInformation(measurement=instrument))
+
+
+def _doubles(given: Any) -> Array:
+    """Return numbers, NaN where they are masked."""
+    return np.ma.filled(np.ma.array(given, np.float64, copy=True), np.nan)
 
 
 class _Table(NamedTuple):
@@ -167,7 +171,7 @@ class _Table(NamedTuple):
                 given = given.reindex(columns, axis=given.ndim - 1)
             given = given.astype(object).where(given.notna(), np.nan)
         try:
-            array = np.array(given, dtype=np.float64)
+            array = _doubles(given)
         except (TypeError, ValueError):
             raise InvalidInputError(f"{name} must hold numbers, got {given!r}") from None
         if array.shape not in shapes:

@@ -67,7 +67,8 @@ def mode_of(log_density: LogDensity, low: Array, high: Array, sections: int) -> 
     """Return where log-concave densities are largest between bounds, by golden sections."""
     for _ in range(sections if low.size else 0):
         width = GOLDEN * (high - low)
-        falls = log_density(high - width) >= log_density(low + width)
+        before, after = log_density(np.array([high - width, low + width]))
+        falls = before >= after
         low, high = np.where(falls, low, high - width), np.where(falls, low + width, high)
     return 0.5 * (low + high)
 

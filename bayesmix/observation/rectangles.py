@@ -121,8 +121,7 @@ class _Rectangles(NamedTuple):
         pairs = self.some(wide)
         mode = mode_of(pairs.log_density, low[wide], high[wide], 20)  # only divides panels
         largest[wide] = pairs.log_density(mode)
-        limits = low[wide], high[wide]
-        ends = [end_of(pairs.log_density, mode, largest[wide], limit) for limit in limits]
+        ends = end_of(pairs.log_density, mode, largest[wide], np.array([low[wide], high[wide]]))
         with np.errstate(divide="ignore", invalid="ignore"):
             edges = [
                 (bound + side * pairs.rest) / pairs.correlation

@@ -28,6 +28,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Level, codes_of
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
@@ -327,6 +328,8 @@ def checked_values(
             f"{name} must have the columns {', '.join(wanted)}, in this order, got "
             f"{', '.join(map(str, found))}"
         )
+    if is_source(X):
+        refuse_measured(X, "the density of columns and of regions")
     raw = X.in_memory().values if is_source(X) else X
     raw = raw.to_numpy() if hasattr(raw, "to_numpy") else raw
     if any(levels) and not is_source(X):

@@ -509,6 +509,8 @@ def test_analyses_of_values_refuse_measured_data():
         lambda: bm.GaussianMixture(2).partial_fit(data),
         lambda: bm.MixtureClassifier().fit(data, (X[:, 0] > 2.0).astype(int)),
         lambda: model.impute(data),
+        lambda: model.tail_probability(data),
+        lambda: model.marginal([0]).score_samples(data),
         lambda: bm.goodness_of_fit(model, data),
         lambda: bm.likelihood_ratio_test(model, data),
         lambda: bm.conformal_region(model, data),

@@ -420,6 +420,20 @@ def test_measured_data_without_rows_and_regressions_of_them_are_refused():
         bm.RegressionMixture(2).fit(measured, np.arange(20.0))
 
 
+def test_masked_values_are_missing_and_infinite_ones_need_a_limit():
+    masked = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]])
+    np.testing.assert_array_equal(bm.Measured(masked).values, [[1.0, np.nan], [3.0, 4.0]])
+    with pytest.raises(InvalidInputError, match="negative or missing, got nan in row 0, column 1"):
+        bm.Measured(masked.data, error=masked)
+    saturated = [[1.0], [np.inf], [2.0], [3.0]]
+    with pytest.raises(InvalidInputError, match="X must be finite, but it contains infinity"):
+        bm.GaussianMixture(1).fit(bm.Measured(saturated, limits=(0.0, np.inf)))
+    lower = bm.Measured(saturated, limits=(0.0, 5.0)).side.measurement.lower
+    np.testing.assert_array_equal(lower, [[np.nan], [5.0], [np.nan], [np.nan]])
+    with pytest.raises(InvalidInputError, match=r"two dimensions, got 'table\.csv'"):
+        bm.Measured("table.csv")
+
+
 def test_frames_and_series_follow_the_columns_of_x_and_rows_in_another_order_are_named():
     rng = np.random.default_rng(21)
     X = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
