@@ -25,7 +25,7 @@ from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.observation.instrument import Hidden, Instrument, instrument_of
-from bayesmix.observation.quadrature import (
+from bayesmix.observation.rectangles import (
     MANY,
     NEGLIGIBLE,
     LogDensity,

@@ -106,15 +106,6 @@ class Derivatives:
         second += np.einsum("abxkn,kn->kxab", self.hessian, shares)
         return first, np.einsum("kxab,xy->kaxby", second, np.eye(B)).reshape(K, A * B, A * B)
 
-    def moments(self, components: Gaussians) -> tuple[Array, Array]:
-        """Return means and variances (D, K, n) of true values."""
-        C, (A, _, B, *rest) = components.covariances, self.hessian.shape
-        means = components.means.T[..., None] + np.einsum("kab,bkn->akn", C, self.gradient)
-        hessian = np.einsum("abxkn,xy->axbykn", self.hessian, np.eye(B))
-        hessian = hessian.reshape(A * B, A * B, *rest)
-        change = np.einsum("kda,kdb,abkn->dkn", C, C, hessian, optimize=True)
-        return means, np.diagonal(C, axis1=1, axis2=2).T[..., None] + change
-
 
 def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[Any, Rows, bool]]:
     """Yield indices and samples of blocks of a chunk, and whether errors are equal, values exact.
@@ -367,7 +358,13 @@ class NormalView:
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        means, variances = self.part.moments(self.components)
+        C, part, D = self.components.covariances, self.part, self.rows.values.shape[1]
+        means = self.components.means.T[..., None] + np.einsum("kab,bkn->akn", C, part.gradient)
+        hessian = np.einsum("abxkn,xy->axbykn", part.hessian, np.eye(part.hessian.shape[2]))
+        hessian = hessian.reshape(D, D, *means.shape[1:])
+        variances = np.diagonal(C, axis1=1, axis2=2).T[..., None] + np.einsum(
+            "kda,kdb,abkn->dkn", C, C, hessian, optimize=True
+        )
         first = np.einsum("nk,dkn->nd", shares, means)
         return first, np.einsum("nk,dkn->nd", shares, means * means + variances)
 
