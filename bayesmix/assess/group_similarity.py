@@ -70,13 +70,13 @@ class GroupedMixture:
 
     @property
     def mixtures(self) -> list[tuple[Array, Any]]:
-        return [(own.result.mixture.weights.mean(), own.components) for own in self.groups]
+        return [(group.result.mixture.weights.mean(), group.components) for group in self.groups]
 
     @cached_property
     def log_likelihood(self) -> float:
         """Log likelihood in data units; -inf where a covariance is not positive definite."""
         try:
-            total = sum(own.weights @ logsumexp(own.joint, axis=1) for own in self.groups)
+            total = sum(group.weights @ logsumexp(group.joint, axis=1) for group in self.groups)
         except (ValueError, np.linalg.LinAlgError):
             return -np.inf
         return float(total) if np.isfinite(total) else -np.inf
@@ -87,14 +87,15 @@ class GroupedMixture:
         G, first = len(self.groups), self.groups[0]
         K = first.result.n_components
         kinds = ["share"] * (K - 1)
-        for each in first.coordinates:
-            kinds += ["spread" if each.spread else "location"] * (1 if each.shared else K)
+        for coordinate in first.coordinates:
+            kind = "spread" if coordinate.spread else "location"
+            kinds += [kind] * (1 if coordinate.shared else K)
         common = np.isin(kinds, list(self.shared))
         n, n_common, maps = len(kinds), int(common.sum()), []
         for g, scores in enumerate(self.groups):
             units = np.ones(n)
-            for place, each in zip(scores.places[1], scores.coordinates, strict=True):
-                units[place] = each.units
+            for place, coordinate in zip(scores.places[1], scores.coordinates, strict=True):
+                units[place] = coordinate.units
             places = np.where(
                 common, common.cumsum() - 1, n_common + g * (n - n_common) + (~common).cumsum() - 1
             )
@@ -111,17 +112,17 @@ class GroupedMixture:
     def scores(self) -> list[Array]:
         """Weighted scores (n_g, p) of each group."""
         groups = zip(self.groups, self.maps, strict=True)
-        return [own.weights[:, None] * (own.scores @ at) for own, at in groups]
+        return [group.weights[:, None] * (group.scores @ mapping) for group, mapping in groups]
 
     @cached_property
     def information(self) -> Array:
         pairs = zip(self.groups, self.maps, strict=True)
-        return np.sum([at.T @ own.information @ at for own, at in pairs], axis=0)
+        return np.sum([mapping.T @ group.information @ mapping for group, mapping in pairs], axis=0)
 
     @property
     def newton(self) -> tuple[Array, float]:
         """Ascent step (p,), and the gain of log likelihood that it promises."""
-        gradient = sum(own.sum(axis=0) for own in self.scores)
+        gradient = sum(of_group.sum(axis=0) for of_group in self.scores)
         scale = np.sqrt(np.maximum(np.abs(self.information.diagonal()), FLAT))
         values, vectors = np.linalg.eigh(self.information / np.outer(scale, scale))
         along, sizes = vectors.T @ (gradient / scale), np.abs(values)
@@ -131,14 +132,14 @@ class GroupedMixture:
     def moved(self, step: Array) -> GroupedMixture:
         """Add a step (p,) to the free parameters."""
         mixtures = []
-        for own, at in zip(self.groups, self.maps, strict=True):
-            steps, components = at @ step, own.components
-            logs = np.log(own.result.mixture.weights.mean())
+        for group, mapping in zip(self.groups, self.maps, strict=True):
+            steps, components = mapping @ step, group.components
+            logs = np.log(group.result.mixture.weights.mean())
             logs[1:] += steps[: len(logs) - 1]
-            for place, each in zip(own.places[1], own.coordinates, strict=True):
-                components = each.moved(components, steps[place] * each.units)
+            for place, coordinate in zip(group.places[1], group.coordinates, strict=True):
+                components = coordinate.moved(components, steps[place] * coordinate.units)
             mixtures.append((softmax(logs), components))
-        sources = [own.source for own in self.groups]
+        sources = [group.source for group in self.groups]
         return GroupedMixture.of(mixtures, self.groups[0].result, sources, self.shared)
 
     def maximised(self) -> GroupedMixture:
@@ -343,18 +344,18 @@ def _fitted(fitter: Any, candidate: Any, near: Any) -> FitResult:
 
 def _aligned(alone: FitResult, structural: ParameterScores) -> tuple[Array, Any]:
     """Return the fit of a group with its classes in the order of those that groups share."""
-    known: Any = alone.mixture
-    shares, _ = known.responsibilities(structural.source.rows)
+    fitted: Any = alone.mixture
+    shares, _ = fitted.responsibilities(structural.source.rows)
     _, order = linear_sum_assignment(-structural.responsibilities.T @ shares)
     components: Any = alone.unframed
-    return known.weights.mean()[order], components.subset(order)
+    return fitted.weights.mean()[order], components.subset(order)
 
 
 def _table(models: dict[str, GroupedMixture], scalings: dict[str, float], n: float) -> pd.DataFrame:
     """Return log likelihoods, criteria and scaled tests of nested models."""
     rows = []
-    for name, own in models.items():
-        p, likelihood = own.n_parameters, own.log_likelihood
+    for name, model in models.items():
+        p, likelihood = model.n_parameters, model.log_likelihood
         criteria = information_criteria(likelihood, p, n, 0.0, 0.0)
         row = {"model": name, "log_likelihood": likelihood, "n_parameters": p}
         rows.append(row | {key: criteria[key] for key in ("aic", "bic", "sabic")})

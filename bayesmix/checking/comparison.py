@@ -78,53 +78,53 @@ class Quantity:
 
 
 def of_parameters(
-    result: FitResult, own: Draws, draws: Draws, alignment: Alignment, n_chains: int
+    result: FitResult, fit_draws: Draws, draws: Draws, alignment: Alignment, n_chains: int
 ) -> list[Quantity]:
     """Weights and parameters of the fit's components in data units; of matrices one triangle."""
-    mine, theirs = named_draws(result, own), named_draws(result, draws)
-    found = []
-    for kind, (axes, values) in theirs.items():
-        fitted = mine[kind][1]
+    of_fit, of_sampler = named_draws(result, fit_draws), named_draws(result, draws)
+    quantities = []
+    for kind, (axes, values) in of_sampler.items():
+        fitted = of_fit[kind][1]
         arranged = in_order(values, axes, alignment.order[:, : result.n_components])
         columns = fitted.reshape(len(fitted), -1).T
-        theirs_by_column = arranged.reshape(len(arranged), -1).T
+        sampled_columns = arranged.reshape(len(arranged), -1).T
         for number, name in labels_of(kind, axes, fitted.shape[1:], result.columns):
-            sampled = theirs_by_column[number].reshape(n_chains, -1)
-            found.append(Quantity(name, columns[number], sampled))
-    return _that_vary(found)
+            sampled = sampled_columns[number].reshape(n_chains, -1)
+            quantities.append(Quantity(name, columns[number], sampled))
+    return _that_vary(quantities)
 
 
 def of_all_draws(
-    result: FitResult, source: Source, own: FitDraws, found: Any, alignment: Alignment
+    result: FitResult, source: Source, fit_draws: FitDraws, sampler: Any, alignment: Alignment
 ) -> list[Quantity]:
     """Return label-invariant quantities such as densities, sorted weights and entropy."""
-    draws, n_chains = found.draws, found.n_chains
-    mine, theirs = _by_size(own.draws), _by_size(draws)
-    same_size = mine.shape[1] == theirs.shape[1]
+    draws, n_chains = sampler.draws, sampler.n_chains
+    fit_weights, sampled_weights = _by_size(fit_draws.draws), _by_size(draws)
+    same_size = fit_weights.shape[1] == sampled_weights.shape[1]
     pairs: dict[str, tuple[Array, Array]] = {
         # Densities for different numbers of components are not comparable.
         "log joint density": (
-            own.log_joint if same_size else np.full(len(own.log_joint), np.nan),
-            found.log_joint.ravel(),
+            fit_draws.log_joint if same_size else np.full(len(fit_draws.log_joint), np.nan),
+            sampler.log_joint.ravel(),
         ),
-        "log likelihood": (own.log_likelihood, found.log_likelihood.ravel()),
+        "log likelihood": (fit_draws.log_likelihood, sampler.log_likelihood.ravel()),
     }
     # Samples from the tail to the middle of a component.
     density = result.log_density(source.in_memory(alignment.rows).values)
     places = (np.array(PLACES) * (len(density) - 1)).round().astype(np.intp)
     rows = np.unique(alignment.rows[np.argsort(density, kind="stable")][places])
-    some = as_source(source.in_memory(rows).values)  # without the order of sequences
-    densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
+    placed = as_source(source.in_memory(rows).values)  # without the order of sequences
+    densities = (log_densities_at(result, which, placed) for which in (fit_draws.draws, draws))
     for row, fitted, sampled in zip(rows, *densities, strict=True):
         pairs[f"log density of sample {row}"] = fitted, sampled
-    for place in range(mine.shape[1]):
-        pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
-    pairs["entropy of the weights"] = (entropies(own.draws), entropies(draws))
+    for place in range(fit_weights.shape[1]):
+        pairs[f"weight {place + 1} by size"] = (fit_weights[:, place], sampled_weights[:, place])
+    pairs["entropy of the weights"] = (entropies(fit_draws.draws), entropies(draws))
     if not result.side.ordered:  # states of a sequence are dependent
         with single_threaded_blas():
             rows = alignment.rows
             pairs[OCCUPIED] = (
-                occupied(result, source, own.draws, rows),
+                occupied(result, source, fit_draws.draws, rows),
                 occupied(result, source, draws, rows),
             )
     both = pairs.items()
@@ -142,14 +142,14 @@ def entropies(draws: Draws) -> Array:
 
 def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:
     """Return E[number of occupied components | π, θ, X] (S,), extrapolated from some samples."""
-    some = source.in_memory(rows).rows
-    framed = result.mixture.frame.apply(some.values)
-    counted = some.weights_or_ones
+    samples = source.in_memory(rows).rows
+    framed = result.mixture.frame.apply(samples.values)
+    counted = samples.weights_or_ones
     counted = counted * (source.total_weight / counted.sum())
     size = max(1, BATCH_VALUES // (draws.n_components * len(rows)))
     numbers = []
     for part in draws.in_parts(size):
-        shares = shares_of(part, framed, some)
+        shares = shares_of(part, framed, samples)
         without = np.log(np.maximum(1.0 - shares, CERTAIN))
         numbers.append(-np.expm1(np.tensordot(counted, without, axes=1)).sum(axis=1))
     return np.concatenate(numbers)
@@ -239,10 +239,10 @@ class Distance:
     standard_error: float
 
 
-def spaced(n_draws: int, n_chains: int, each: int) -> Integers:
+def spaced(n_draws: int, n_chains: int, n_chosen: int) -> Integers:
     """Return evenly spaced indices of draws, ``each`` of every chain."""
     numbers = np.arange(n_draws).reshape(n_chains, -1)
-    places = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
+    places = np.linspace(0, numbers.shape[1] - 1, n_chosen).round().astype(np.intp)
     return numbers[:, places].ravel()
 
 
@@ -253,19 +253,20 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
     to the number of draws is half the distance between two halves of them.
     """
     generator = stream(seed, Purpose.DRAW, OF_ROWS)
-    each = min(draws.n_draws, MOST_DRAWS) // n_chains
-    some = draws.some(spaced(draws.n_draws, n_chains, each))
+    n_chosen = min(draws.n_draws, MOST_DRAWS) // n_chains
+    chosen = draws.some(spaced(draws.n_draws, n_chains, n_chosen))
     half = N_ROWS // 2
     rows = np.concatenate(
-        [result.draw(half, generator)[0], _rows_of_draws(result, some, half, generator)]
+        [result.draw(half, generator)[0], _rows_of_draws(result, chosen, half, generator)]
     )
-    logs = log_densities_at(result, some, as_source(rows))
-    later = np.tile(np.arange(each) >= each // 2, n_chains)
-    own = result.log_density(rows)
-    first, second, whole = (log_mean(part, 1) for part in (logs[:, ~later], logs[:, later], logs))
-    both = np.logaddexp(own, whole)
-    apart = np.abs(np.exp(own - both) - np.exp(whole - both))
-    halves_apart = np.abs(np.exp(first - both) - np.exp(second - both))
+    logs = log_densities_at(result, chosen, as_source(rows))
+    later = np.tile(np.arange(n_chosen) >= n_chosen // 2, n_chains)
+    of_fit = result.log_density(rows)
+    halves = logs[:, ~later], logs[:, later]
+    first, second, of_draws = (log_mean(part, 1) for part in (*halves, logs))
+    total = np.logaddexp(of_fit, of_draws)
+    apart = np.abs(np.exp(of_fit - total) - np.exp(of_draws - total))
+    halves_apart = np.abs(np.exp(first - total) - np.exp(second - total))
     error = float(apart.std()) / math.sqrt(len(rows))
     return Distance(float(apart.mean()), math.hypot(error, 0.5 * float(halves_apart.mean())))
 
@@ -328,17 +329,17 @@ def modes_of(
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     n_components = draws.n_components
     work = source.shape[0] * source.shape[1] * n_components * n_chains
-    each = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
+    n_starts = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
     # Restarts use the last draws of a chain, because its first depend on the fit.
-    chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
+    chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), n_starts)])
     whole = source.in_memory().rows
     counted = whole.weights_or_ones[rows]
     counted = counted / counted.sum()
     with single_threaded_blas():
-        own = np.zeros((len(rows), n_components))
-        own[:, : result.n_components] = result.mixture.responsibilities(whole)[0][rows]
+        of_fit = np.zeros((len(rows), n_components))
+        of_fit[:, : result.n_components] = result.mixture.responsibilities(whole)[0][rows]
         fits = _fits(result, source, draws, numbers[:, chosen].ravel(), seed)
-    leaders, optima = [own], [(result.mixture, result.objective)]
+    leaders, optima = [of_fit], [(result.mixture, result.objective)]
     which = []
     for mixture, elbo in fits:
         responsibilities = mixture.responsibilities(whole)[0][rows]
@@ -349,18 +350,18 @@ def modes_of(
             distances.append(0.0)
         which.append(int(np.argmin(distances)))
     by_chain = np.array(which).reshape(n_chains, -1)
-    found = [
+    modes = [
         Mode(
             share=float((by_chain == mode).mean()),
             by_chain=tuple(float(share) for share in (by_chain == mode).mean(axis=1)),
             elbo=elbo,
-            away=apart(leaders[mode], own, counted),
+            away=apart(leaders[mode], of_fit, counted),
             weights=tuple((-np.sort(-mixture.weights.mean())).tolist()),
             responsibilities=frozen(mixture.responsibilities(whole)[0]),
         )
         for mode, (mixture, elbo) in enumerate(optima)
     ]
-    return (found[0], *sorted(found[1:], key=lambda mode: -mode.share))
+    return (modes[0], *sorted(modes[1:], key=lambda mode: -mode.share))
 
 
 def _fits(
@@ -370,15 +371,15 @@ def _fits(
     sampler = blocked_gibbs(result, source, each_repetition)
     model = Model(draws.n_components, result.family, result.inference)
     problem = posed(model, source, Settings(Aitken()), result.mixture.frame, result.inference)
-    found = []
+    fits = []
     for number in chosen:
         draw = draws.some(np.array([number]))
         start = sampler.assigned(draw, (seed, OF_RESTARTS, int(number)))
         state = run(problem, begin(problem, start, result.mixture), Monitor(), MOST_PASSES)
-        found.append(
+        fits.append(
             (state.current_mixture(), state.objective - source.total_weight * result.log_volume)
         )
-    return found
+    return fits
 
 
 def apart(first: Array, second: Array, counted: Array) -> float:
@@ -387,9 +388,7 @@ def apart(first: Array, second: Array, counted: Array) -> float:
     Labels are matched; the share is the mean total variation distance with weights (n,) that sum to
     one.
     """
-    overlap = np.array(
-        [[counted @ np.minimum(mine, theirs) for theirs in second.T] for mine in first.T]
-    )
+    overlap = np.array([[counted @ np.minimum(a, b) for b in second.T] for a in first.T])
     matched = linear_sum_assignment(overlap, maximize=True)
     return max(0.0, 1.0 - float(overlap[matched].sum()))
 
@@ -422,8 +421,8 @@ def moved_by_gibbs(
     """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
     work = source.shape[0] * source.shape[1] * draws.n_components
     wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS))
-    each = max(1, min(wanted, draws.n_draws) // n_chains)
-    chosen = spaced(draws.n_draws, n_chains, each)
+    n_chosen = max(1, min(wanted, draws.n_draws) // n_chains)
+    chosen = spaced(draws.n_draws, n_chains, n_chosen)
     generator = stream(seed, Purpose.DRAW, OF_STEPS)
     with single_threaded_blas():
         sampler = blocked_gibbs(result, source, each_repetition)
@@ -434,8 +433,8 @@ def moved_by_gibbs(
             after.append(sampler.drawn(conditional, generator))
     here, there = draws.some(chosen), joined(after)
     functions = {
-        "log prior density": lambda some: log_prior(result.bayesian, some),
-        "log likelihood": lambda some: log_likelihoods(result, some, source),
+        "log prior density": lambda which: log_prior(result.bayesian, which),
+        "log likelihood": lambda which: log_likelihoods(result, which, source),
         "entropy of the weights": entropies,
     }
     return tuple(

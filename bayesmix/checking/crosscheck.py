@@ -336,11 +336,11 @@ def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str
         raise MissingExtraError(f"{problem}; sampler='gibbs' does not need it") from problem
 
 
-def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
+def _evidence(result: FitResult, sampler: Any, k: float, seed: int) -> Evidence:
     """Return the bridge-sampling estimate between the ELBO and an upper bound."""
-    bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
+    bridge = bridge_evidence(result, sampler.source, sampler.draws, sampler.n_chains, seed)
     upper, error = math.nan, math.nan
     if not without_evidence(result):
-        upper, error = upper_bound(result, found.draws, found.log_joint)
-    estimate, n_draws = (bridge.estimate, bridge.standard_error), found.draws.n_draws
+        upper, error = upper_bound(result, sampler.draws, sampler.log_joint)
+    estimate, n_draws = (bridge.estimate, bridge.standard_error), sampler.draws.n_draws
     return Evidence(*estimate, k, result.objective, n_draws, bridge.note, upper, error)

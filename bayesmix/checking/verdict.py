@@ -65,28 +65,28 @@ def findings(
 
     ``ordered``: whether the fit is a hidden Markov model, which has no ``init_params``.
     """
-    found = [_posterior(moved)]
+    possible = [_posterior(moved)]
     unsure = not_converged(parameters, invariants)
     several = _modes(modes(), elbo, ordered) if unsure else None
     stuck = several is not None and several.kind == "stuck"
     if unsure:
-        found += [several, _convergence(parameters, invariants, stuck)]
+        possible += [several, _convergence(parameters, invariants, stuck)]
     # Errors use the effective sample size if all chains are in the same region.
     if not stuck and max(parameters["rhat"].max(), invariants["rhat"].max()) < FAR_FROM_ONE:
         compared = [_shift(parameters), _spread(parameters), _distance(distance)]
         if any(compared) and not unsure:
-            found.append(_modes(modes(), elbo, ordered))
-        found += compared
-    found.append(_divergences(divergent))
-    return tuple(each for each in found if each is not None)
+            possible.append(_modes(modes(), elbo, ordered))
+        possible += compared
+    possible.append(_divergences(divergent))
+    return tuple(finding for finding in possible if finding is not None)
 
 
 def differences(parameters: pd.DataFrame, divergent: float) -> tuple[Finding, ...]:
     """Return the differences of parameters alone."""
     unsure = not_converged(parameters)
-    found = [_convergence(parameters, parameters.iloc[:0], False) if unsure else None]
-    found += [_shift(parameters), _spread(parameters), _divergences(divergent)]
-    return tuple(each for each in found if each is not None)
+    possible = [_convergence(parameters, parameters.iloc[:0], False) if unsure else None]
+    possible += [_shift(parameters), _spread(parameters), _divergences(divergent)]
+    return tuple(finding for finding in possible if finding is not None)
 
 
 def not_converged(*tables: pd.DataFrame) -> bool:
@@ -348,25 +348,25 @@ def _occupied(check: Any) -> list[str]:
 
 
 def _evidence(check: Any) -> list[str]:
-    found = check.evidence
-    reliable = "reliable" if found.pareto_k <= TRUSTED_UP_TO else "unreliable"
-    lines = [f"Pareto k = {found.pareto_k:.2f}: importance sampling is {reliable}."]
-    if not math.isfinite(found.estimate):
-        return [*lines, f"Log evidence: {found.note}."]
-    parts = [f"{found.estimate:,.2f} by bridge sampling (± {found.standard_error:.2f})"]
-    if math.isfinite(found.upper):
-        parts.insert(0, f"ELBO {found.lower:,.2f}")
-    if found.upper_error <= MOST_ERROR:
-        parts.append(f"upper bound {found.upper:,.2f} (± {found.upper_error:.2f})")
+    evidence = check.evidence
+    reliable = "reliable" if evidence.pareto_k <= TRUSTED_UP_TO else "unreliable"
+    lines = [f"Pareto k = {evidence.pareto_k:.2f}: importance sampling is {reliable}."]
+    if not math.isfinite(evidence.estimate):
+        return [*lines, f"Log evidence: {evidence.note}."]
+    parts = [f"{evidence.estimate:,.2f} by bridge sampling (± {evidence.standard_error:.2f})"]
+    if math.isfinite(evidence.upper):
+        parts.insert(0, f"ELBO {evidence.lower:,.2f}")
+    if evidence.upper_error <= MOST_ERROR:
+        parts.append(f"upper bound {evidence.upper:,.2f} (± {evidence.upper_error:.2f})")
     return [*lines, f"Log evidence: {', '.join(parts)} nats."]
 
 
 def _seconds(check: Any) -> str:
-    found = check.found
-    compiled = getattr(found, "compile_seconds", 0.0)
+    sampler = check.found
+    compiled = getattr(sampler, "compile_seconds", 0.0)
     beside = f" and {compiled:.1f} s of compilation" if compiled else ""
-    rest = max(0.0, check.seconds - found.seconds - compiled)
-    return f"Took {found.seconds:.1f} s of sampling{beside}, {rest:.1f} s of comparison."
+    rest = max(0.0, check.seconds - sampler.seconds - compiled)
+    return f"Took {sampler.seconds:.1f} s of sampling{beside}, {rest:.1f} s of comparison."
 
 
 def as_text(check: Any) -> str:

@@ -40,8 +40,8 @@ def log_rising(sizes: Array, values: Array) -> Array:
     """Return log Γ(r + x) - log Γ(r) - x log r, also where r is large."""
     large = np.maximum(sizes, LARGE)
     stirling = [
-        1.0 / (12.0 * at) - 1.0 / (360.0 * at**3) + 1.0 / (1260.0 * at**5)
-        for at in (large + values, large)
+        1.0 / (12.0 * argument) - 1.0 / (360.0 * argument**3) + 1.0 / (1260.0 * argument**5)
+        for argument in (large + values, large)
     ]
     series = (large + values - 0.5) * np.log1p(values / large) - values + stirling[0] - stirling[1]
     plain = gammaln(sizes + values) - gammaln(sizes) - values * np.log(sizes)
@@ -234,8 +234,8 @@ class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, Overdisp
         if previous is not None and previous.means.shape == known.shape:
             means, sizes = previous.means.copy(), previous.sizes
         np.divide(tables @ values, known, out=means, where=known > 0.0)
-        found = most_likely_sizes(tables, means, sizes)
-        return OverdispersedCounts(means, np.where(known > 0.0, found, sizes))
+        most_likely = most_likely_sizes(tables, means, sizes)
+        return OverdispersedCounts(means, np.where(known > 0.0, most_likely, sizes))
 
     def feasible(self, statistics: CountTables) -> bool:
         return bool((statistics.tables >= 0.0).all() and (statistics.counts >= 0.0).all())

@@ -51,16 +51,16 @@ class PowerSums(Rearranged):
     shared = False
 
     @classmethod
-    def of(cls, values: Array, responsibilities: Array, at: Weibulls) -> PowerSums:
+    def of(cls, values: Array, responsibilities: Array, before: Weibulls) -> PowerSums:
         """Return the sums of values (n, D), of which missing ones are left out."""
         present = ~np.isnan(values)
         logs = np.log(np.where(present, values, 1.0))
-        shape = at.shapes.shape
+        shape = before.shapes.shape
         known, sums, powers = np.empty(shape), np.empty(shape), np.empty((*shape, 3))
         for k in range(shape[0]):
             shares = responsibilities[:, [k]] * present
-            z = logs - np.log(at.scales[k])
-            weighted = shares * np.exp(np.minimum(at.shapes[k] * z, LARGEST_POWER))
+            z = logs - np.log(before.scales[k])
+            weighted = shares * np.exp(np.minimum(before.shapes[k] * z, LARGEST_POWER))
             known[k], sums[k] = shares.sum(axis=0), (shares * z).sum(axis=0)
             for order in range(3):
                 powers[k, :, order] = weighted.sum(axis=0)
@@ -68,7 +68,7 @@ class PowerSums(Rearranged):
         lowest = np.where(present, logs, np.inf).min(axis=0, initial=np.inf)
         highest = np.where(present, logs, -np.inf).max(axis=0, initial=-np.inf)
         counts = responsibilities.sum(axis=0)
-        return cls(counts, known, sums, powers, at.shapes, at.scales, lowest, highest)
+        return cls(counts, known, sums, powers, before.shapes, before.scales, lowest, highest)
 
     def _each(self, change: Callable[..., Array], *others: PowerSums) -> PowerSums:
         """Return the record with every sum changed, together with those of other records."""
@@ -178,8 +178,8 @@ class Weibulls(PositivePoints):
         logs = np.log(np.maximum(values, SMALLEST))
         for k, (shape, scale) in enumerate(zip(self.shapes, self.scales, strict=True)):
             power = shape * (logs - np.log(scale))
-            own = power - np.exp(np.minimum(power, LARGEST_POWER))
-            out[:, k] = own.sum(axis=1) + np.log(shape).sum()
+            terms = power - np.exp(np.minimum(power, LARGEST_POWER))
+            out[:, k] = terms.sum(axis=1) + np.log(shape).sum()
         out -= logs.sum(axis=1)[:, None]
         out[(values <= 0.0).any(axis=1)] = -np.inf
         return out

@@ -219,20 +219,20 @@ def read_parts(
 def _places(path: str) -> list[str]:
     """Return the files sorted by name, with numbers in names compared as numbers."""
     if is_url(path):
-        found = _of_url(path)
+        places = _of_url(path)
     elif os.path.isdir(path):
-        found = [entry.path for entry in os.scandir(path) if entry.is_file()]
+        places = [entry.path for entry in os.scandir(path) if entry.is_file()]
     else:
-        found = [path] if os.path.isfile(path) else glob.glob(path)
-    found = [place for place in found if not os.path.basename(place).startswith((".", "_"))]
-    found = [place for place in found if place.lower().endswith(ENDINGS)]
-    if not found:
+        places = [path] if os.path.isfile(path) else glob.glob(path)
+    places = [place for place in places if not os.path.basename(place).startswith((".", "_"))]
+    places = [place for place in places if place.lower().endswith(ENDINGS)]
+    if not places:
         where = f"folder {path} has" if os.path.isdir(path) else f"{path} is"
         raise InvalidInputError(
             f"path must name a data file, but {where} no file that ends in "
             f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         )
-    return sorted(found, key=_in_order)
+    return sorted(places, key=_in_order)
 
 
 def _in_order(place: str) -> list[tuple[int, str]]:
@@ -248,14 +248,14 @@ def _of_url(url: str) -> list[str]:
     try:
         files, inside = url_to_fs(url)
         if any(mark in inside for mark in MARKS):
-            found = files.glob(inside)
+            paths = files.glob(inside)
         elif files.isdir(inside):
-            found = [entry["name"] for entry in files.ls(inside) if entry["type"] == "file"]
+            paths = [entry["name"] for entry in files.ls(inside) if entry["type"] == "file"]
         else:
-            found = [inside] if files.exists(inside) else []
+            paths = [inside] if files.exists(inside) else []
     except (ImportError, *UNREADABLE) as problem:
         raise InvalidInputError(f"{url} cannot be listed: {problem!r:.200}") from None
-    return [files.unstrip_protocol(place) for place in found]
+    return [files.unstrip_protocol(place) for place in paths]
 
 
 def _parts(
@@ -363,16 +363,16 @@ def positions(
     places = list(range(n_columns))
     if columns is not None:
         places = [_position(path, "columns", column, n_columns) for column in columns]
-    kept = None if weight is None else _position(path, "weight", weight, n_columns)
-    if kept is not None:
-        if columns is not None and kept in places:
+    of_weight = None if weight is None else _position(path, "weight", weight, n_columns)
+    if of_weight is not None:
+        if columns is not None and of_weight in places:
             raise InvalidInputError(
                 f"weight must not be one of the columns to fit, but {weight!r} is"
             )
-        places = [place for place in places if place != kept]
+        places = [place for place in places if place != of_weight]
         if not places:
             raise InvalidInputError(f"{path} must have a column other than the weight")
-    return tuple(places), kept
+    return tuple(places), of_weight
 
 
 def _position(path: str, argument: str, column: Any, n_columns: int) -> int:

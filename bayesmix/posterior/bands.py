@@ -80,9 +80,9 @@ def _variational(
 def _gibbs(estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int) -> DrawnMixtures:
     from bayesmix.posterior.gibbs import gibbs
 
-    each, n_jobs = -(-n_draws // CHAINS), estimator.n_jobs
-    found = gibbs(estimator, data, each, CHAINS, None, sample_weight, seed, n_jobs)
-    return _given(estimator._fitted(), found).at_most(n_draws)
+    n_per_chain, n_jobs = -(-n_draws // CHAINS), estimator.n_jobs
+    draws = gibbs(estimator, data, n_per_chain, CHAINS, None, sample_weight, seed, n_jobs)
+    return _given(estimator._fitted(), draws).at_most(n_draws)
 
 
 def _bootstrap(
@@ -91,8 +91,8 @@ def _bootstrap(
     from bayesmix.posterior.bootstrap import weighted_bootstrap
 
     given = {"sample_weight": sample_weight, "random_state": seed, "n_jobs": estimator.n_jobs}
-    found = weighted_bootstrap(estimator, data, n_draws=n_draws, **given)
-    return _given(estimator._fitted(), found)
+    draws = weighted_bootstrap(estimator, data, n_draws=n_draws, **given)
+    return _given(estimator._fitted(), draws)
 
 
 METHODS: Mapping[str, Callable[[Any, Any, Any, int, int], DrawnMixtures]] = {
@@ -102,18 +102,18 @@ METHODS: Mapping[str, Callable[[Any, Any, Any, int, int], DrawnMixtures]] = {
 }
 
 
-def _given(result: FitResult, found: Any) -> DrawnMixtures:
+def _given(result: FitResult, draws: Any) -> DrawnMixtures:
     """Return the draws of a sampler or bootstrap of this fit."""
-    if found.result.objective != result.objective:
+    if draws.result.objective != result.objective:
         raise InvalidInputError(
-            f"method must be draws of this fit, got {type(found).__name__} of another fit: sample "
+            f"method must be draws of this fit, got {type(draws).__name__} of another fit: sample "
             "this model, as in bm.gibbs(model, X)"
         )
     # When K is sampled too, draws are grouped by K.
-    groups = getattr(found, "groups", None) or (found,)
+    groups = getattr(draws, "groups", None) or (draws,)
     # Samplers switch labels and keep the data needed to align them; bootstraps keep labels.
     parts = tuple(group.draws for group in groups)
-    return DrawnMixtures(result, parts, getattr(found, "source", None))
+    return DrawnMixtures(result, parts, getattr(draws, "source", None))
 
 
 def named_draws(result: FitResult, draws: Draws) -> Named:
@@ -149,10 +149,10 @@ def conditional(
     """Return the mixture over ``columns`` conditional on ``given`` = values (G,), in data units."""
     mixture = _by_columns(mixture)
     frame, places = frame_of_columns(mixture.frame, columns)
-    known_frame, known = frame_of_columns(mixture.frame, given)
+    known_frame, given_places = frame_of_columns(mixture.frame, given)
     framed = known_frame.apply(values[None])
-    shares = _shares(mixture, known, framed)
-    components = mixture.components.conditional(places, known, framed[0])
+    shares = _shares(mixture, given_places, framed)
+    components = mixture.components.conditional(places, given_places, framed[0])
     return Mixture(PointWeights(shares[0]), components, frame)
 
 
@@ -162,19 +162,19 @@ def conditional_means(
     """Return E[x_columns | x_given] (n, C) for given values (n, G), in data units."""
     mixture = _by_columns(mixture)
     frame, places = frame_of_columns(mixture.frame, columns)
-    known_frame, known = frame_of_columns(mixture.frame, given)
+    known_frame, given_places = frame_of_columns(mixture.frame, given)
     framed = known_frame.apply(values)
-    shares = _shares(mixture, known, framed)
-    each = mixture.components.conditional_means(places, known, framed)
-    return frame.undo(np.einsum("nk,nkc->nc", shares, each))
+    shares = _shares(mixture, given_places, framed)
+    means = mixture.components.conditional_means(places, given_places, framed)
+    return frame.undo(np.einsum("nk,nkc->nc", shares, means))
 
 
-def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Array:
+def _shares(mixture: Mixture[Predictive], given_places: Integers, framed: Array) -> Array:
     """Return component probabilities (n, K) given values of the known features."""
     log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
-    if len(known):
+    if len(given_places):
         with np.errstate(over="ignore", invalid="ignore"):
-            log_joint += mixture.components.marginal(known).expected_log_density(framed)
+            log_joint += mixture.components.marginal(given_places).expected_log_density(framed)
         # Squared distances overflow: such a sample is impossible under every component.
         log_joint[np.isnan(log_joint)] = -np.inf
     impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
@@ -231,11 +231,11 @@ def hull(bands: Sequence[Array]) -> Array:
 
 def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level: float) -> Array:
     """Return pointwise limits (n, 2) of a marginal density at values (n, C)."""
-    mixtures = [marginal(each, columns) for each in drawn.mixtures()]
+    mixtures = [marginal(mixture, columns) for mixture in drawn.mixtures()]
     family = drawn.result.family
 
     def log_densities(rows: slice) -> Array:
-        return np.column_stack([log_density(each, values[rows], family) for each in mixtures])
+        return np.column_stack([log_density(mixture, values[rows], family) for mixture in mixtures])
 
     return _band(log_densities, len(values), len(mixtures), level, False)
 
@@ -250,7 +250,7 @@ def conditional_band(
     size = max(1, BLOCK_VALUES // (drawn.n_draws * len(columns)))
     for start in range(0, len(values), size):
         rows = slice(start, start + size)
-        means = [conditional_means(each, columns, given, values[rows]) for each in mixtures]
+        means = [conditional_means(mixture, columns, given, values[rows]) for mixture in mixtures]
         band[rows] = np.moveaxis(np.quantile(means, tails(level), axis=0), 0, -1)
     return band
 
@@ -290,7 +290,7 @@ def _band(
         return np.exp(_simultaneous(log_densities, blocks, n_rows, n_draws, level))
     # Log densities of -inf are floored so that quantiles can be interpolated.
     logs = (np.maximum(log_densities(rows), np.finfo(float).min) for rows in blocks)
-    quantiles = [np.quantile(each, tails(level), axis=1).T for each in logs]
+    quantiles = [np.quantile(of_draws, tails(level), axis=1).T for of_draws in logs]
     return np.exp(np.concatenate(quantiles))
 
 
@@ -322,11 +322,11 @@ def checked_values(
     written_out(name, X)
     wanted = [str(label) for label in labels]
     named = any(isinstance(label, str) for label in labels)
-    found = getattr(X, "columns", None)
-    if found is not None and named and list(map(str, found)) != wanted:
+    columns = getattr(X, "columns", None)
+    if columns is not None and named and list(map(str, columns)) != wanted:
         raise InvalidInputError(
             f"{name} must have the columns {', '.join(wanted)}, in this order, got "
-            f"{', '.join(map(str, found))}"
+            f"{', '.join(map(str, columns))}"
         )
     if is_source(X):
         refuse_measured(X, "the density of columns and of regions")
@@ -357,7 +357,7 @@ def _coded(
     table = np.array(raw, dtype=object)
     if table.ndim != 2 or table.shape[1] != len(levels):
         return raw
-    for column, (label, own) in enumerate(zip(labels, levels, strict=True)):
-        if own is not None:
-            table[:, column] = codes_of(label, table[:, column], own)
+    for column, (label, codes) in enumerate(zip(labels, levels, strict=True)):
+        if codes is not None:
+            table[:, column] = codes_of(label, table[:, column], codes)
     return table

@@ -127,29 +127,29 @@ class MixtureDensity:
             raise InvalidInputError(
                 f"given must be a dict of features and their values, got {given!r:.60}"
             )
-        known, free = self._split("given", list(given))
-        pairs = zip(known, given.items(), strict=True)
-        values = np.array([[self._number(place, *each) for place, each in pairs]])
-        self.family.marginal(known).check(values)
-        mixture = partition.conditional(self.mixture, free, known, values[0])
-        labels = [self._labels[place] for place in known]
+        given_places, free = self._split("given", list(given))
+        pairs = zip(given_places, given.items(), strict=True)
+        values = np.array([[self._number(place, *pair) for place, pair in pairs]])
+        self.family.marginal(given_places).check(values)
+        mixture = partition.conditional(self.mixture, free, given_places, values[0])
+        labels = [self._labels[place] for place in given_places]
         return self._over(free, mixture, dict(zip(labels, given.values(), strict=True)))
 
     def conditional_mean(self, X_given: Any, columns: Any) -> Array:
         """Return E[other features | X_given] (n, rest); ``columns`` names those in X_given."""
-        free, known, values = self.given_rows(X_given, columns)
+        free, given_places, values = self.given_rows(X_given, columns)
         source = as_source(values, n_jobs=None)
 
         def means(rows: Rows) -> Array:
-            return partition.conditional_means(self.mixture, free, known, rows.values)
+            return partition.conditional_means(self.mixture, free, given_places, rows.values)
 
         return source.map(means, self.n_components_ * len(self.columns))
 
     def given_rows(self, X_given: Any, columns: Any) -> tuple[Integers, Integers, Array]:
         """Return indices of target and conditioning features, and the checked values."""
-        known, free = self._split("columns", columns)
-        values = self._rows("X_given", X_given, known)
-        return free, known, values
+        given_places, free = self._split("columns", columns)
+        values = self._rows("X_given", X_given, given_places)
+        return free, given_places, values
 
     def density_region(
         self,
@@ -314,14 +314,14 @@ class MixtureDensity:
 
     def _split(self, name: str, columns: Any) -> tuple[Integers, Integers]:
         """Return the indices of the conditioning features and of the others."""
-        known = self._places(name, columns)
-        free = np.setdiff1d(np.arange(len(self.columns)), known)
+        given_places = self._places(name, columns)
+        free = np.setdiff1d(np.arange(len(self.columns)), given_places)
         if not len(free):
             raise InvalidInputError(
                 f"{name} must leave at least one other feature, got all: {columns!r}"
             )
         self._check_varying(free)
-        return known, free
+        return given_places, free
 
     def _check_varying(self, places: Integers) -> None:
         basis = self.mixture.frame.basis

@@ -291,14 +291,14 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
 
     names: Any = result.columns or range(result.n_features)
     rows: list[tuple[Any, ...]] = []
-    for own in parameters:
-        column = "" if own.column < 0 else names[own.column]
-        text: Any = "" if own.level is None else own.level
+    for parameter in parameters:
+        column = "" if parameter.column < 0 else names[parameter.column]
+        text: Any = "" if parameter.level is None else parameter.level
         if isinstance(text, int):
-            text = level_name(result.family, own.column, text)
-        alone = own.parameter == "noise"
+            text = level_name(result.family, parameter.column, text)
+        alone = parameter.parameter == "noise"
         classes = ["all"] if alone else range(1, result.n_components + 1)
-        rows += [(own.parameter, column, text, k) for k in classes]
+        rows += [(parameter.parameter, column, text, k) for k in classes]
     return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
 
 

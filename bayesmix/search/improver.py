@@ -29,11 +29,11 @@ from bayesmix.search.moves import (
     Merge,
     Move,
     Split,
-    _oriented,
-    _two_component_fits,
-    _whitened,
     best_splits,
     of_statistics,
+    oriented,
+    two_component_fits,
+    whitened,
 )
 from bayesmix.search.optimum import Attempts
 
@@ -221,7 +221,7 @@ def best_divisions(
 ) -> list[Split]:
     """The best divisions of each pair that differ from the present one."""
     passes = (FIRST_PASSES, FURTHER_PASSES)
-    divisions = _two_component_fits(
+    divisions = two_component_fits(
         problem, state, assignment, pairs, _pair_sides, DIVISIONS_OF_A_PAIR, passes
     )
     return [
@@ -231,7 +231,7 @@ def best_divisions(
 
 def _pair_sides(values: Array, weights: Array) -> list[Array]:
     """Quarters along the longest axis, core and rim, and sides along an axis of two heaps."""
-    white: Any = _whitened(values, weights)
+    white: Any = whitened(values, weights)
     if not white.shape[1]:  # identical observations
         return []
     distance = np.einsum("nd,nd->n", white, white)
@@ -241,7 +241,7 @@ def _pair_sides(values: Array, weights: Array) -> list[Array]:
     if white.shape[1] > 1:
         # Kurtosis is least across two heaps; where some values lie far out it is largest.
         _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
-        sides += list((_oriented(white @ axes[:, [0, -1]], weights) > 0.0).T)
+        sides += list((oriented(white @ axes[:, [0, -1]], weights) > 0.0).T)
     return sides
 
 

@@ -151,7 +151,7 @@ def best_splits(
 ) -> list[Split]:
     """The best split of each component, largest gain first."""
     groups = [(k,) for k in range(state.current_mixture().n_components)]
-    splits = _two_component_fits(problem, state, assignment, groups, _axis_sides, 1, (first, more))
+    splits = two_component_fits(problem, state, assignment, groups, _axis_sides, 1, (first, more))
     return sorted((split for split, _ in splits), key=lambda split: -split.gain)
 
 
@@ -165,7 +165,7 @@ class _LocalFit:
     value: float = -np.inf
 
 
-def _two_component_fits(
+def two_component_fits(
     problem: Problem,
     state: State,
     assignment: Assignment,
@@ -209,10 +209,10 @@ def _two_component_fits(
 
 def _axis_sides(values: Array, weights: Array) -> list[Array]:
     """The two sides of the mean along each of the longest axes."""
-    return list((_whitened(values, weights)[:, -AXES:] > 0.0).T)
+    return list((whitened(values, weights)[:, -AXES:] > 0.0).T)
 
 
-def _whitened(values: Array, weights: Array) -> Array:
+def whitened(values: Array, weights: Array) -> Array:
     """Return centred values (n, m) along principal axes of unit variance, longest last.
 
     Principal axes are those of standardised columns; axes without extent are left out.
@@ -225,10 +225,10 @@ def _whitened(values: Array, weights: Array) -> Array:
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
     variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
     wide = variances > NO_EXTENT * variances[-1]
-    return _oriented(away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide])), weights)
+    return oriented(away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide])), weights)
 
 
-def _oriented(along: Array, weights: Array) -> Array:
+def oriented(along: Array, weights: Array) -> Array:
     """Return values (n, m) along axes that point where their distribution is skewed.
 
     The sign of an eigenvector depends on the order of the columns.

@@ -144,7 +144,7 @@ def beside(
     if covariates is not None and variational:
         refuse_loose_bound("covariates")
     what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
-    _refuse(search, wanted, what, remedy)
+    refuse_all(search, wanted, what, remedy)
     if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
         raise UnsupportedError(
             "variable_selection supports labels (n,), but no labels (n, K) and no covariates, got "
@@ -201,7 +201,8 @@ def share_workers(search: Any, estimator: Any, source: Source, side_by_side: int
         mixture.set_params(n_jobs=search.n_jobs if alone else 1)
 
 
-def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+def refuse_all(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    """Refuse pipelines, and criteria that need independent samples."""
     if hasattr(search.estimator, "steps"):
         raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
     if refused := sorted(wanted & {"evidence", "loo"}):

@@ -13,7 +13,7 @@ from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
-from bayesmix.estimators.searching.search_checks import _refuse
+from bayesmix.estimators.searching.search_checks import refuse_all
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
@@ -32,7 +32,7 @@ DEPENDENT = {"state": "sequences", "regression": "regressions"}
 def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
     """Raise an error for options of independent samples, in a search over another model."""
     what = DEPENDENT[noun_of(search)]
-    _refuse(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
+    refuse_all(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
     for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
         if value is not None:
             raise UnsupportedError(f"{name} does not support {what}: leave it out")

@@ -102,7 +102,7 @@ class Product:
         Raises ``InvalidInputError`` unless each column belongs to one part.
         """
         numbers = [tuple(_number(one, names, n_columns) for one in p.columns) for p in self.parts]
-        used = [number for own in numbers for number in own]
+        used = [number for of_part in numbers for number in of_part]
         called = [str(number) for number in range(n_columns)] if names is None else list(names)
         if twice := sorted({number for number in used if used.count(number) > 1}):
             raise InvalidInputError(
@@ -114,8 +114,8 @@ class Product:
                 f"{'is' if len(left) == 1 else 'are'} in no part: add them to a part, or drop them"
             )
         parts = tuple(
-            replace(part, columns=own if names is None else tuple(called[one] for one in own))
-            for part, own in zip(self.parts, numbers, strict=True)
+            replace(part, columns=of_part if names is None else tuple(called[d] for d in of_part))
+            for part, of_part in zip(self.parts, numbers, strict=True)
         )
         return Product(parts, None if names is None else tuple(called), coding)
 
@@ -160,8 +160,8 @@ class Product:
 
     def made(self, components: Any) -> bool:
         """Whether components have the same parts and covariance structures."""
-        mine = self.layout.columns == components.layout.columns
-        return mine and all(
+        same_columns = self.layout.columns == components.layout.columns
+        return same_columns and all(
             family.made(part) for family, part in zip(self.families, components.parts, strict=True)
         )
 
@@ -243,8 +243,8 @@ class Product:
         layout, n_parts = statistics.layout, len(self.parts)
         frames = (None,) * n_parts if frame is None else layout.frames(frame)
         before = (None,) * n_parts if previous is None else previous.parts
-        known = of_parts(resolution, n_parts)
-        given = statistics.parts, before, known, frames
+        resolutions = of_parts(resolution, n_parts)
+        given = statistics.parts, before, resolutions, frames
         return Products(layout, each(self.families, "maximum_likelihood", *given))
 
     def feasible(self, statistics: ProductStatistics) -> bool:
@@ -297,7 +297,7 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
     """Return checked parts from the user's dict."""
     if not parts:
         raise InvalidInputError("Product must have at least one part, {column: family}, got none")
-    made = []
+    listed = []
     for key, family in parts.items():
         columns = tuple(key) if isinstance(key, tuple | list) else (key,)
         fine = all(isinstance(one, str | Integral) and not isinstance(one, bool) for one in columns)
@@ -314,8 +314,8 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
         if isinstance(family, Product):
             raise UnsupportedError(f"a part of Product must not be a Product, but {key!r} is")
         named = tuple(one if isinstance(one, str) else int(one) for one in columns)
-        made.append(Part(named, family))
-    return tuple(made)
+        listed.append(Part(named, family))
+    return tuple(listed)
 
 
 def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> int:
@@ -338,8 +338,8 @@ class Resolutions:
         return max(len(part) for part in self.parts if part is not None)
 
     def __getitem__(self, keep: Any) -> Resolutions:
-        some = (part if part is None or len(part) == 1 else part[keep] for part in self.parts)
-        return Resolutions(tuple(some))
+        chosen = (part if part is None or len(part) == 1 else part[keep] for part in self.parts)
+        return Resolutions(tuple(chosen))
 
 
 def of_parts(resolution: Any, n_parts: int) -> tuple[Array | None, ...]:
@@ -355,10 +355,10 @@ def together(parts: Sequence[Array | None]) -> Array | None:
     return cast("Array", Resolutions(tuple(parts)))
 
 
-def with_part(components: Any, part: int, own: Any) -> Any:
+def with_part(components: Any, part: int, replacement: Any) -> Any:
     """Replace the components of a part."""
     parts = components.parts
-    return replace(components, parts=(*parts[:part], own, *parts[part + 1 :]))
+    return replace(components, parts=(*parts[:part], replacement, *parts[part + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -391,20 +391,20 @@ class ProductGuard(PerPart):
         """Return the repair of the first part with collapsed components."""
         components: Any = mixture.components
         frames = self.layout.frames(mixture.frame)
-        known = of_parts(resolution, len(self.parts))
+        resolutions = of_parts(resolution, len(self.parts))
         for part, guard in enumerate(self.parts):
-            own = Mixture(mixture.weights, components.parts[part], frames[part])
+            of_part = Mixture(mixture.weights, components.parts[part], frames[part])
             whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
-            repair = guard.among(whole).examine(own, known[part], events, thorough)
+            repair = guard.among(whole).examine(of_part, resolutions[part], events, thorough)
             if repair is not None:
-                return self._whole(repair, mixture, known, part)
+                return self._whole(repair, mixture, resolutions, part)
         return None
 
     def _whole(
-        self, repair: Repair, mixture: Mixture, known: tuple[Array | None, ...], part: int
+        self, repair: Repair, mixture: Mixture, resolutions: tuple[Array | None, ...], part: int
     ) -> Repair:
         """Extend the repair of a part to the whole mixture."""
-        resolved = [*known[:part], repair.resolution, *known[part + 1 :]]
+        resolved = [*resolutions[:part], repair.resolution, *resolutions[part + 1 :]]
         moved = repair.mixture
         if moved is not None:
             changed = with_part(mixture.components, part, moved.components)
