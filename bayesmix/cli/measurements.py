@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bayesmix.sources.memory import ArraySource
 
 LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<side>[<>])=?\s*(?P<bound>[^<>=\s]+)\s*")
-CELL = re.compile(rb"(?:^|[,;\t \"])[<>]=?[ \t]*[-+.\d]", re.MULTILINE)
+# The bytes are those of ≤ and ≥ in UTF-8.
+CELL = re.compile(rb"(?:^|[,;\t \"])([<>]|\xe2\x89[\xa4\xa5])=?[ \t]*[-+.\d]", re.MULTILINE)
 BINARY = (".npy", ".parquet", ".pq", ".xlsx", ".feather")
 
 
@@ -103,14 +104,15 @@ def _measurable(frame: pd.DataFrame, read: Mapping[str, Array | None]) -> list[s
 
 
 def _may_hold_limits(path: str) -> bool:
-    """Whether a text file has cells that begin with ``<`` or ``>`` and a number."""
+    """Whether a text file has cells that begin with ``<``, ``>``, ``≤`` or ``≥`` and a number."""
     if path == STANDARD_INPUT or path.lower().endswith(BINARY) or not Path(path).is_file():
         return False
     if not Path(path).stat().st_size:
         return False
     with open(path, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as text:
-        # Most files have neither character, which is seen far sooner.
-        return max(text.find(b"<"), text.find(b">")) >= 0 and CELL.search(text) is not None
+        # Most files have none of these, which is seen far sooner.
+        signs = map(text.find, (b"<", b">", b"\xe2\x89"))
+        return max(signs) >= 0 and CELL.search(text) is not None
 
 
 def _errors(rows: Numbers, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:

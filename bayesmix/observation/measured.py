@@ -304,7 +304,8 @@ def column_of(column: pd.Series[Any]) -> Array | None:
         none = np.full((2, len(column)), np.nan)
         return np.vstack([column.to_numpy(np.float64, na_value=np.nan), none])
     text = column.astype("string").fillna("").str.strip()
-    parts = text.str.extract(r"^([<>])?=?\s*(.*)$")
+    signs = text.str.translate(str.maketrans("≤≥", "<>"))
+    parts = signs.str.extract(r"^([<>])?=?\s*(.*)$")
     read = pd.to_numeric(parts[1].replace("", None), errors="coerce")
     numbers = read.to_numpy(np.float64, na_value=np.nan)
     if (np.isnan(numbers) & ~text.isin(["", "nan"]).to_numpy(bool)).any():

@@ -1,5 +1,7 @@
 """Errors, limits and cells such as ``<0.5`` on the command line."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +55,16 @@ def test_percent_signs_and_missing_codes_beside_limits_are_read(run, lead):
     assert list(saved.feature_names_in_) == ["lead", "hours", "lead_sd", "share"]
     assert saved.means_[0, 3] == pytest.approx(np.mean(list(map(float, shares))), rel=1e-6)
     assert "left out: site (one value), kind (one value)" in output.stderr
+
+
+def test_signs_of_at_most_and_at_least_are_limits(run, lead):
+    text = Path("lead.csv").read_text(encoding="utf-8")
+    how = ("--columns", "lead,hours", "--covariance", "diag", "--components", 1)
+    run("fit", "lead.csv", *how, "--out", "less")
+    Path("lead.csv").write_text(text.replace("<", "≤").replace(">", "≥"), encoding="utf-8")
+    run("fit", "lead.csv", *how, "--out", "at most")
+    fits = [bm.load(f"{name}/model.bayesmix").log_likelihood_ for name in ("less", "at most")]
+    assert fits[0] == fits[1]
 
 
 @pytest.mark.slow

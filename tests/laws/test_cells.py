@@ -347,7 +347,7 @@ def test_units_do_not_matter_and_weights_repeat_samples():
 
 
 def test_limits_that_are_written_in_cells_of_a_frame_are_read():
-    frame = pd.DataFrame({"lead": ["<0.5", "1.25", " >9", ""], "zinc": [1.0, 2.0, 3.0, np.nan]})
+    frame = pd.DataFrame({"lead": ["≤0.5", "1.25", " >9", ""], "zinc": [1.0, 2.0, 3.0, np.nan]})
     intervals = bm.Measured(frame).side.measurement
     np.testing.assert_array_equal(intervals.lower[:, 0], [-np.inf, np.nan, 9.0, np.nan])
     np.testing.assert_array_equal(intervals.upper[:, 0], [0.5, np.nan, np.inf, np.nan])
