@@ -161,10 +161,10 @@ def plot_residuals(residuals: Any, ax: Axes | None = None) -> Axes:
     band = ax.fill_between(middle, low, high, color=style.FILL, linewidth=0)
     key: style.Key = {}
     ax.plot(middle, middle, color=style.FAINT, lw=1.0)
-    for k, (label, mine) in enumerate((("inside", ~outside), ("outside", outside))):
-        if mine.any():
-            (key[f"{label}: {mine.sum()} residuals"],) = ax.plot(
-                middle[mine], values[mine], ls="none", marker=style.marker(k), ms=4,
+    for k, (label, mask) in enumerate((("inside", ~outside), ("outside", outside))):
+        if mask.any():
+            (key[f"{label}: {mask.sum()} residuals"],) = ax.plot(
+                middle[mask], values[mask], ls="none", marker=style.marker(k), ms=4,
                 color=style.colour(k),
             )  # fmt: skip
     key["95 % pointwise band"] = band
@@ -200,17 +200,19 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     width = WIDTH / len(values)
     key: style.Key = {}
     for index, value in enumerate(values):
-        mine = found.probabilities[found.table[by] == value].to_numpy(float)
+        probabilities = found.probabilities[found.table[by] == value].to_numpy(float)
         middles = numbers + width * (index - (len(values) - 1) / 2)
         most = 0.4 * width
-        aside = [style.side_by_side(each, NEAR, STEP, most) for each in mine.T]
+        aside = [style.side_by_side(column, NEAR, STEP, most) for column in probabilities.T]
         colour = style.colour(index)
         fixed = "scale learned" if value == "learned" else f"scale fixed at {value}"
         (key[f"mass {value:g}" if by == "mass" else fixed],) = ax.plot(
-            (middles + np.transpose(aside)).ravel(), mine.ravel(), ls="none", color=colour,
+            (middles + np.transpose(aside)).ravel(), probabilities.ravel(), ls="none", color=colour,
             marker=style.marker(index), ms=5, mec="white", mew=0.5, zorder=3,
         )  # fmt: skip
-        ax.hlines(np.median(mine, axis=0), middles - most, middles + most, color=colour, lw=1.5)
+        ax.hlines(
+            np.median(probabilities, axis=0), middles - most, middles + most, color=colour, lw=1.5
+        )
     ax.vlines(numbers[:-1] + 0.5, 0.0, 1.0, color=style.FILL, lw=1.0, zorder=1)
     chosen = found.table["chosen"]
     times = [int((chosen == number).sum()) for number in numbers]

@@ -129,7 +129,7 @@ def plot_em_steps(
             f"bayesmix.from_sklearn(start)), got {type(start).__name__}"
         )
     refuse_sequences(start, "plot_em_steps")
-    wanted = [int(each) for each in iterations]
+    wanted = [int(iteration) for iteration in iterations]
     if not wanted or min(wanted) < 0:
         raise InvalidInputError(
             f"iterations must be one or more integers of at least 0, got {iterations!r}"
@@ -139,14 +139,18 @@ def plot_em_steps(
         sample_weight = weights if sample_weight is None else sample_weight
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
-    models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
+    models = {
+        iteration: run.after(iteration, rows, sample_weight)
+        for iteration in {*wanted, 1}
+        if iteration > 0
+    }
     # The last model determines the columns of all panels.
     columns = subject.view_of(models[max(models)], columns, rows).columns.tolist()
     steps = [
-        _step(models[each], each, rows, columns, sample_weight)
-        if each
+        _step(models[iteration], iteration, rows, columns, sample_weight)
+        if iteration
         else _opening_step(run, models[1], rows, columns, sample_weight)
-        for each in wanted
+        for iteration in wanted
     ]
     axes = _axes(len(wanted)) if ax is None else np.ravel(np.asarray(ax, dtype=object))
     if len(axes) != len(wanted):

@@ -89,9 +89,11 @@ def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None
         ax.bar(codes, counts / counts.sum(), drawing.WIDTH, color=style.FILL, zorder=1)
     parts = view.terms(codes[:, None].astype(np.float64))
     reached = np.zeros(len(codes))
-    for k, own in enumerate(parts.T):
-        ax.bar(codes, own, 0.6 * drawing.WIDTH, reached, color=style.colour(k), ec="white", lw=0.5)
-        reached += own
+    for k, heights in enumerate(parts.T):
+        ax.bar(
+            codes, heights, 0.6 * drawing.WIDTH, reached, color=style.colour(k), ec="white", lw=0.5
+        )
+        reached += heights
     ax.set_xlim(-0.5, len(codes) - 0.5)
     _name_levels(ax, kind, "x")
     style.finished(ax)
@@ -129,7 +131,7 @@ def _shade(
 ) -> None:
     """Shade cells, or strips of cells, by regions that contain the shares ``HELD``."""
     x, y = (kind.places(*limit) for kind, limit in zip(kinds, limits, strict=True))
-    points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+    points = np.column_stack([grid.ravel() for grid in np.meshgrid(x, y)])
     density = view.terms(points).sum(axis=1)
     # Relative to the visible part, so that shares are correct if large counts are left out.
     levels = drawing.holding(density / density.sum(), 1.0, drawing.HELD) * density.sum()
@@ -318,9 +320,9 @@ def _unsure(ax: Axes, sample: Sample) -> None:
     unsure = unsure[:: -(-len(unsure) // MOST_UNSURE) or 1]
     labels = sample.labels[unsure]
     for k in np.unique(labels):
-        mine, colour = sample.values[unsure[labels == k]], style.colour(k)
+        points, colour = sample.values[unsure[labels == k]], style.colour(k)
         ax.scatter(
-            mine[:, 0], mine[:, 1], s=12, marker=style.marker(k), linewidths=0.9, zorder=2,
+            points[:, 0], points[:, 1], s=12, marker=style.marker(k), linewidths=0.9, zorder=2,
             facecolors="none" if k >= 0 else colour, edgecolors=colour if k >= 0 else None,
         )  # fmt: skip
 

@@ -106,15 +106,15 @@ def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
 
 
 def _chains(ax: Axes, check: Any) -> None:
-    chains, own = check.slowest.sampled, check.slowest.fitted
-    own = own[np.isfinite(own)]
-    low, high = np.quantile(np.concatenate([chains.ravel(), own]), MIDDLE)
+    chains, fitted = check.slowest.sampled, check.slowest.fitted
+    fitted = fitted[np.isfinite(fitted)]
+    low, high = np.quantile(np.concatenate([chains.ravel(), fitted]), MIDDLE)
     bins = np.linspace(low, high, N_BINS + 1)
 
     def shares(values: Array) -> Array:
         return np.histogram(values, bins)[0] / max(1, values.size)
 
-    key: style.Key = {"fit": ax.stairs(shares(own), bins, fill=True, color=style.FILL, zorder=1)}
+    key: style.Key = {"fit": ax.stairs(shares(fitted), bins, fill=True, color=style.FILL, zorder=1)}
     # Lines of more chains would hide one another.
     shown = chains if len(chains) <= MOST_CHAINS else chains.reshape(1, -1)
     for number, values in enumerate(shown):

@@ -71,15 +71,15 @@ def plot_class_profiles(
     means, rates = bool((kinds == "mean").any()), bool((kinds == "rate").all())
     shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
     rows: dict[str, Any] = {}
-    for (_, column), own in shown.groupby(level=["parameter", "column"], sort=False):
-        levels = list(own.index.unique("level"))
+    for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
+        levels = list(profile.index.unique("level"))
         for level in levels[len(levels) > 1 :]:  # the first of several levels is the rest
             name = str(column) if level == "" else f"{column}: {level}"
-            rows[name] = own.xs(level, level="level")
+            rows[name] = profile.xs(level, level="level")
     z = means and units == "z"
     K, places = profiles.n_classes, np.arange(len(rows))
     values, errors = (
-        np.array([own[column].to_numpy() for own in rows.values()])
+        np.array([profile[column].to_numpy() for profile in rows.values()])
         for column in (("z", "z_error") if z else ("estimate", "standard_error"))
     )
     errors = errors if standard_errors else np.full_like(errors, np.nan)  # NaN draws nothing
@@ -155,10 +155,10 @@ def plot_enumeration(
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
     for ax, name in zip(axes, criteria, strict=True):
         key: dict[str, Any] = {}
-        for k, (model, own) in enumerate(table.groupby("model", sort=False)):
+        for k, (model, rows) in enumerate(table.groupby("model", sort=False)):
             style = {"color": colour(k), "marker": marker(k), "linestyle": line(k)}
             (key[f"Model {model}"],) = ax.plot(
-                own["n_classes"], own[name], markersize=4.5, linewidth=1.2, **style
+                rows["n_classes"], rows[name], markersize=4.5, linewidth=1.2, **style
             )
         best = table.loc[table[name].idxmin()]
         ax.plot(best["n_classes"], best[name], "o", ms=11, mfc="none", mec=INK, mew=1.0)

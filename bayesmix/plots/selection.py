@@ -154,12 +154,12 @@ def _title(criterion: str) -> str:
 def _groups(table: Any) -> Iterator[tuple[str, Any]]:
     """Return candidates that differ only in K, by their other parameters."""
     parameters = list(table.columns[: list(table.columns).index("found_components")])
-    several = [each for each in parameters if table[each].astype(str).nunique() > 1]
-    others = [each for each in several if each != "n_components"]
-    if not others:
+    several = [name for name in parameters if table[name].astype(str).nunique() > 1]
+    besides_k = [name for name in several if name != "n_components"]
+    if not besides_k:
         yield "", table
         return
-    keys = table[others].astype(str).agg(", ".join, axis=1)
+    keys = table[besides_k].astype(str).agg(", ".join, axis=1)
     for key in dict.fromkeys(keys):
         yield key, table[keys == key]
 

@@ -97,17 +97,17 @@ def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array
 def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
     """Return the prior's hyperparameters in data units; learned ones as value or mean under q."""
     prior: Any = result.prior
-    found = {f"prior_{field.name}": getattr(prior, field.name) for field in fields(prior)}
-    found["prior_weight_concentration"] = getattr(
+    arrays = {f"prior_{field.name}": getattr(prior, field.name) for field in fields(prior)}
+    arrays["prior_weight_concentration"] = getattr(
         result.inference.weights_prior, "concentration", None
     )
     q: Any = result.unframed
     if hasattr(prior, "scale"):
-        found["prior_mean_precision"] = float(q.prior_mean_precision)
-        found["prior_scale"] = q.scale.mean[0]
+        arrays["prior_mean_precision"] = float(q.prior_mean_precision)
+        arrays["prior_scale"] = q.scale.mean[0]
     return {
         name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
-        for name, value in found.items()
+        for name, value in arrays.items()
         if isinstance(value, float | np.ndarray)
     }
 

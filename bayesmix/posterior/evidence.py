@@ -65,7 +65,7 @@ def conditional_posteriors(
     For Dirichlet weights. Repetitions of a sample share one assignment, which is good enough for a
     proposal.
     """
-    found = []
+    posteriors = []
     with single_threaded_blas():
         sampler = blocked_gibbs(result, source, together)
         for chain in range(n_chains):
@@ -81,8 +81,8 @@ def conditional_posteriors(
                 except DegenerateFitError:
                     # The sweep ran into duplicates; the state before it is as good a proposal.
                     break
-            found.append(conditional)
-    return found
+            posteriors.append(conditional)
+    return posteriors
 
 
 # With fewer draws the proposal is q alone.
@@ -128,9 +128,9 @@ class Evidence:
 
     def summary(self) -> str:
         """Return the estimate with standard error and Pareto k, the two bounds, and the note."""
-        known = not math.isnan(self.estimate)
+        finite = not math.isnan(self.estimate)
         lines = []
-        if known:
+        if finite:
             k = "" if math.isnan(self.pareto_k) else f" (Pareto k = {self.pareto_k:.2f})"
             lines = [f"Log evidence: {self.estimate:.2f} ± {self.standard_error:.2g} nats{k}."]
         if not math.isnan(self.lower):
@@ -145,9 +145,9 @@ class Evidence:
 
     def __repr__(self) -> str:
         estimate = f"{self.estimate:.2f} ± {self.standard_error:.2g} nats"
-        known = estimate if math.isfinite(self.estimate) else "no estimate"
+        value = estimate if math.isfinite(self.estimate) else "no estimate"
         upper = "" if math.isnan(self.upper) else f", upper bound {self.upper:.2f}"
-        return f"<Evidence: {known}, lower bound {self.lower:.2f}{upper}>"
+        return f"<Evidence: {value}, lower bound {self.lower:.2f}{upper}>"
 
 
 def importance_evidence(
@@ -246,10 +246,10 @@ def weighted_draws(
     if symmetric and K > 1 and n_draws >= FEWEST_DRAWS:
         affordable = max(1, MOST_TERMS // (n_draws * K * 2**K))
         n_chains = max(1, min(effort.chains, n_draws // effort.draws_of_chain, affordable))
-        each = int(SHARE_OF_CONDITIONALS * n_draws) // n_chains
-        parts = [(mixture, n_draws - n_chains * each)]
+        n_each = int(SHARE_OF_CONDITIONALS * n_draws) // n_chains
+        parts = [(mixture, n_draws - n_chains * n_each)]
         parts += [
-            (one, each)
+            (one, n_each)
             for one in conditional_posteriors(result, source, n_chains, effort.sweeps, seed)
         ]
     generator = stream(seed, Purpose.DRAW, 0)
@@ -337,8 +337,8 @@ def bridge_evidence(
             for one in makers
         ]
     # Equal numbers per conditional, in total at least as many as posterior draws.
-    each = -(-here.n_draws // len(conditionals))
-    parts = [(one, each) for one in conditionals]
+    n_each = -(-here.n_draws // len(conditionals))
+    parts = [(one, n_each) for one in conditionals]
     generator = stream(seed, Purpose.DRAW, OF_PROPOSAL)
     there = joined([draws_of(one, n, generator) for one, n in parts])
     of_posterior = log_ratios(result, source, here, parts, log_q_symmetrised)
@@ -442,12 +442,12 @@ def evidence_from_above(
     plan = Plan(1, int(WARMUP * n_sweeps), n_sweeps, seed)
     with FitProgress(None, False) as silent:
         try:
-            found = sampled(result, source, plan, silent, result.n_components)
+            gibbs = sampled(result, source, plan, silent, result.n_components)
         except InvalidInputError:
             return math.nan, math.nan
-    if found.status == "interrupted":
+    if gibbs.status == "interrupted":
         raise KeyboardInterrupt
-    return upper_bound(result, found.draws, found.log_joint)
+    return upper_bound(result, gibbs.draws, gibbs.log_joint)
 
 
 def upper_bound(result: FitResult, draws: Draws, log_joint: Array) -> tuple[float, float]:

@@ -136,16 +136,16 @@ def gibbs(
         sequences={"lengths": lengths, "groups": groups},
     )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
-    found: Gibbs | GibbsOverK
+    draws: Gibbs | GibbsOverK
     with FitProgress(n_warm + n_draws, progress, "sweeps") as bar:
         if K is None:
-            found = sampled_over_k(result, source, plan, bar, prior_over_k, concentration)
+            draws = sampled_over_k(result, source, plan, bar, prior_over_k, concentration)
         else:
-            found = sampled(result, source, plan, bar, K)
-    if found.status == "interrupted":
-        kept = f"{found.n_draws} of {n_draws} draws of every chain"
+            draws = sampled(result, source, plan, bar, K)
+    if draws.status == "interrupted":
+        kept = f"{draws.n_draws} of {n_draws} draws of every chain"
         warn(f"interrupted: these are the first {kept}", BayesmixWarning)
-    return found
+    return draws
 
 
 def _sweep(

@@ -79,16 +79,16 @@ def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
     rows = np.arange(0, source.shape[0], -(-source.shape[0] // most))
     if result.side.ordered:  # neighbours count
         rows = np.arange(min(source.shape[0], most))
-    some = source.in_memory(rows).rows
-    framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
+    samples = source.in_memory(rows).rows
+    framed, weights = result.mixture.frame.apply(samples.values), samples.weights_or_ones
     with single_threaded_blas():
-        own, _ = result.mixture.responsibilities(some)
+        of_fit, _ = result.mixture.responsibilities(samples)
         pivot = np.zeros((len(rows), n_components))
-        pivot[:, : result.n_components] = own
+        pivot[:, : result.n_components] = of_fit
         size = max(1, BATCH_VALUES // (n_components * len(rows)))
         every = np.empty((n_draws, n_components, len(rows)))
         for start, part in zip(range(0, n_draws, size), draws.in_parts(size), strict=True):
-            every[start : start + size] = shares_of(part, framed, some).transpose(1, 2, 0)
+            every[start : start + size] = shares_of(part, framed, samples).transpose(1, 2, 0)
         order, average, n_sweeps = relabelling(every, pivot, weights)
     return Alignment(order, average, rows, n_sweeps)
 
@@ -112,8 +112,8 @@ def relabelling(
             break
         order, n_sweeps = best, n_sweeps + 1
         average = np.zeros_like(pivot)
-        for one, mine in zip(responsibilities, order, strict=True):
-            average += one[mine].T
+        for one, permutation in zip(responsibilities, order, strict=True):
+            average += one[permutation].T
         average /= len(order)
     return order, average, n_sweeps
 
@@ -132,9 +132,9 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
     size = max(1, BLOCK_VALUES // (n_draws * every))
     for start in range(0, source.shape[0], size):
         rows = slice(start, start + size)
-        some = source.in_memory(rows).rows
-        framed = drawn.result.mixture.frame.apply(some.values)
-        shares = np.take_along_axis(shares_of(draws, framed, some), order[None], axis=2)
+        samples = source.in_memory(rows).rows
+        framed = drawn.result.mixture.frame.apply(samples.values)
+        shares = np.take_along_axis(shares_of(draws, framed, samples), order[None], axis=2)
         band[rows] = np.moveaxis(np.quantile(shares, tails(level), axis=1), 0, -1)
     return band
 

@@ -178,8 +178,8 @@ def _arrays(record: Any) -> Iterator[Array]:
         if isinstance(value, np.ndarray):
             yield value
         elif isinstance(value, tuple):
-            for each in filter(is_dataclass, value):
-                yield from _arrays(each)
+            for inner in filter(is_dataclass, value):
+                yield from _arrays(inner)
         elif is_dataclass(value):
             yield from _arrays(value)
 
@@ -214,8 +214,8 @@ def log_prior(inference: Bayesian, draws: Draws) -> Array:
 def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
     """Return log q(π, θ) (S,)."""
     shared, pairs = mixture.components.log_factors(draws.components)
-    own = np.trace(pairs, axis1=1, axis2=2)
-    return mixture.weights.log_density_of(draws.weights) + shared + own
+    traces = np.trace(pairs, axis1=1, axis2=2)
+    return mixture.weights.log_density_of(draws.weights) + shared + traces
 
 
 def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
@@ -476,8 +476,8 @@ class DrawnMixtures:
         return sum(part.n_draws for part in self.parts)
 
     def log_densities(self, source: Source) -> Array:
-        each = [log_densities_at(self.result, part, source) for part in self.parts]
-        return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
+        of_parts = [log_densities_at(self.result, part, source) for part in self.parts]
+        return of_parts[0] if len(of_parts) == 1 else np.concatenate(of_parts, axis=1)
 
     def mixtures(self) -> Iterator[Mixture[PointComponents]]:
         return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
@@ -486,10 +486,10 @@ class DrawnMixtures:
         if self.n_draws <= n_draws:
             return self
         numbers = np.linspace(0, self.n_draws - 1, n_draws).astype(np.int64)
-        kept, first = [], 0
+        parts, first = [], 0
         for part in self.parts:
-            mine = numbers[(numbers >= first) & (numbers < first + part.n_draws)] - first
+            of_part = numbers[(numbers >= first) & (numbers < first + part.n_draws)] - first
             first += part.n_draws
-            if len(mine):
-                kept.append(part.some(mine))
-        return replace(self, parts=tuple(kept))
+            if len(of_part):
+                parts.append(part.some(of_part))
+        return replace(self, parts=tuple(parts))

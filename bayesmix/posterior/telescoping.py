@@ -187,10 +187,10 @@ class GibbsOverK(ToArviz):
     @cached_property
     def parameters(self) -> dict[str, Array]:
         """Parameters θ by name as in ``Gibbs``, (C, S, ...), NaN beyond the K of a draw."""
-        found = [(group, parameters_of(self.result, group.draws)) for group in self.groups]
+        pairs = [(group, parameters_of(self.result, group.draws)) for group in self.groups]
         return {
-            name: self._padded((group, *named[name]) for group, named in found)
-            for name in found[0][1]
+            name: self._padded((group, *named[name]) for group, named in pairs)
+            for name in pairs[0][1]
         }
 
     @cached_property
@@ -265,8 +265,8 @@ class GibbsOverK(ToArviz):
             if whole is None:
                 whole = np.full((self.n_components.size, *shape), np.nan)
             # Component axes come first, so a slice covers the components present.
-            own = whole[:, : values.shape[1]] if "component" in axes else whole
-            own[group.places] = values
+            reached = whole[:, : values.shape[1]] if "component" in axes else whole
+            reached[group.places] = values
         assert whole is not None
         return chains.in_chains(whole, self.n_chains)
 

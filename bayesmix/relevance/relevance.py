@@ -86,11 +86,11 @@ class FeatureTable:
         labels = self.side.labels
         if labels is None:
             return responsibilities
-        n_components, known = responsibilities.shape[1], labels >= 0
-        shares = np.eye(n_components)[labels[known]]
-        _, order = linear_sum_assignment(-(shares.T @ responsibilities[known]))
+        n_components, labelled = responsibilities.shape[1], labels >= 0
+        shares = np.eye(n_components)[labels[labelled]]
+        _, order = linear_sum_assignment(-(shares.T @ responsibilities[labelled]))
         matched = responsibilities[:, order]
-        matched[known] = shares
+        matched[labelled] = shares
         return matched
 
     @once

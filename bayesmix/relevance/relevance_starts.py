@@ -38,8 +38,8 @@ def standardised(family: Any, values: Array) -> tuple[Array, Integers]:
     if isinstance(family, Categorical):
         levels[:] = True
     elif isinstance(family, Product):
-        for own, columns in zip(family.families, family.layout.columns, strict=True):
-            levels[list(columns)] = isinstance(own, Categorical)
+        for of_part, columns in zip(family.families, family.layout.columns, strict=True):
+            levels[list(columns)] = isinstance(of_part, Categorical)
     parts, owner = [], []
     for d in range(values.shape[1]):
         column = values[:, d]
@@ -92,13 +92,13 @@ def closest(scores: Array, owner: Integers) -> tuple[Integers, Array]:
     nearest = np.empty((n_scores, size), dtype=np.int64)
     strengths = np.empty(n_scores)
     for first in range(0, n_scores, BLOCK):
-        own = np.arange(first, min(first + BLOCK, n_scores))
-        squares = (scores[:, own].T @ scores / n) ** 2
-        squares[owner[own, None] == owner] = 0.0
-        squares[np.arange(len(own)), own] = np.inf
-        nearest[own] = np.argpartition(-squares, size - 1, axis=1)[:, :size]
-        closeness = np.sort(np.take_along_axis(squares, nearest[own], axis=1), axis=1)
-        strengths[own] = closeness[:, -3:-1].sum(axis=1)
+        block = np.arange(first, min(first + BLOCK, n_scores))
+        squares = (scores[:, block].T @ scores / n) ** 2
+        squares[owner[block, None] == owner] = 0.0
+        squares[np.arange(len(block)), block] = np.inf
+        nearest[block] = np.argpartition(-squares, size - 1, axis=1)[:, :size]
+        closeness = np.sort(np.take_along_axis(squares, nearest[block], axis=1), axis=1)
+        strengths[block] = closeness[:, -3:-1].sum(axis=1)
     return nearest, strengths
 
 

@@ -113,8 +113,8 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
                 "rechunk it"
             )
     return [
-        make(block, own, number)
-        for number, (block, own) in enumerate(zip(rows, weights, strict=True))
+        make(block, block_weights, number)
+        for number, (block, block_weights) in enumerate(zip(rows, weights, strict=True))
     ]
 
 
@@ -199,14 +199,14 @@ class DaskEngine:
         nodes = self._nodes(parts)
         sums = []
         for node in nodes:
-            own = slice(node.start, node.stop)
-            arguments = sent, list(parts[own]), blocks[own]
+            span = slice(node.start, node.stop)
+            arguments = sent, list(parts[span]), blocks[span]
             sums.append(self.client.submit(_refusing, _sum_of_parts, *arguments, pure=False))
         while len(nodes) > 2**LEVELS_AT_ONCE and self._bytes_of_a_sum * len(nodes) > MOST_AT_ONCE:
             nodes, sums = self._added(nodes, sums, len(parts))
-        found = _results(self.client, sums)
-        self._bytes_of_a_sum = len(found[0])
-        total = climbed(zip(nodes, map(unpacked, found), strict=True), len(parts))
+        results = _results(self.client, sums)
+        self._bytes_of_a_sum = len(results[0])
+        total = climbed(zip(nodes, map(unpacked, results), strict=True), len(parts))
         of_task: Any = task
         return cast("Made", _with_form(total, lambda: of_task.work.step.mixture.linear))
 
@@ -304,8 +304,8 @@ def _task_of(content: bytes) -> Any:
 
 
 def _sum_of_parts(content: bytes, parts: Any, blocks: Any) -> Any:
-    each = list(zip(parts, blocks, strict=True))
-    total = reduced(lambda one: _output_of_part(content, *one), each, 1)
+    pairs = list(zip(parts, blocks, strict=True))
+    total = reduced(lambda one: _output_of_part(content, *one), pairs, 1)
     return packed(_with_form(total, lambda: None))
 
 

@@ -86,9 +86,9 @@ class FactorModel:
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count free parameters of the covariances, at most those of K matrices."""
         D, q = n_features, self.n_factors
-        own = D * q - q * (q - 1) // 2
+        n_loadings = D * q - q * (q - 1) // 2
         noise = n_components * (1 if self.isotropic_noise else D)
-        total = own * (1 if self.shared_loadings else n_components) + noise
+        total = n_loadings * (1 if self.shared_loadings else n_components) + noise
         return min(total, n_components * D * (D + 1) // 2)
 
 
@@ -379,9 +379,9 @@ class FactorAnalysers(ByMeans, AtAPoint):
 
         The loadings change with what is known of the factors; the noise does not.
         """
-        known = self.marginal(given)
+        of_given = self.marginal(given)
         means = self.conditional_means(columns, given, values[None])[0]
-        left = np.linalg.cholesky(known.unsure)
+        left = np.linalg.cholesky(of_given.unsure)
         return replace(
             self,
             means=means,
@@ -390,10 +390,10 @@ class FactorAnalysers(ByMeans, AtAPoint):
         )
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        known = self.marginal(given)
+        of_given = self.marginal(given)
         out = np.empty((len(values), self.n_components, len(columns)))
         for k in range(self.n_components):
-            factors = (values - known.means[k]) @ known.directions[k]
+            factors = (values - of_given.means[k]) @ of_given.directions[k]
             out[:, k] = self.means[k, columns] + factors @ self.loadings[k, columns].T
         return out
 
