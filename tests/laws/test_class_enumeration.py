@@ -9,7 +9,7 @@ import bayesmix as bm
 from bayesmix.assess.class_criteria import entropy_of, information_criteria, mean_posteriors
 from bayesmix.assess.class_tests import BootstrapTest, weighted_chi_squared
 from bayesmix.assess.distal import wald_tests
-from bayesmix.errors import DegenerateFitError
+from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
@@ -256,3 +256,19 @@ def test_a_covariance_next_to_a_singular_one_does_not_end_the_enumeration(separa
     found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
     assert found.table["log_likelihood"].notna().all()
     assert found.table["vlmr_p"].isna().all()
+
+
+def test_frames_of_continuous_columns_are_read_as_select_reads_them():
+    generator = np.random.default_rng(31)
+    values = generator.normal(size=(120, 2)) + 5.0 * (np.arange(120) % 2)[:, None]
+    texts = [f"{value:.2f} kg".replace(".", ",") for value in values[:, 1]]
+    frame = pd.DataFrame({"Id": range(1, 121), "a": values[:, 0], "b": texts})
+    with pytest.warns(BayesmixWarning, match=r"left out: Id \(row numbers\)"):
+        found = bm.enumerate_classes(frame, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    values[:, 1] = values[:, 1].round(2)
+    plain = bm.enumerate_classes(values, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    np.testing.assert_allclose(found.table["bic"], plain.table["bic"], rtol=1e-12)
+    assert bm.class_profiles(found.fit(), frame).profiles.index.unique("column").tolist() == [
+        "a",
+        "b",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -167,7 +168,9 @@ def enumerate_classes(
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
         estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
-        fitter: Any = estimator._fitter(X, sample_weight)
+        # All models read the same columns, so the first says what they are.
+        with warnings.catch_warnings(action="ignore" if fitters else None):
+            fitter: Any = estimator._fitter(X, sample_weight)
         source = constraints.constrained(fitter.source, None, None, covariates)
         fitters[name] = replace(fitter, source=source)
 
@@ -269,7 +272,8 @@ def _estimators(
         return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: mixture}
     asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
-        asked = (1, 2) if np.shape(X)[1:] == (1,) else tuple(STRUCTURES)
+        n_columns = np.shape(X)[1:] if coding is None else (len(coding.names),)
+        asked = (1, 2) if n_columns == (1,) else tuple(STRUCTURES)
     described, estimators = {}, {}
     for name in asked:
         structure = NAMED.get(STRUCTURES.get(name, name))
@@ -280,4 +284,6 @@ def _estimators(
         letters = structure.letters
         described[name] = WORDS.get(letters, f"covariance structure {letters}")
         estimators[name] = GaussianMixture(covariance_type=structure.name)
+        if coding is not None:  # frames may have identifiers, and numbers in text
+            estimators[name] = Mixture(columns=columns, covariance_type=structure.name)
     return X, described, estimators
