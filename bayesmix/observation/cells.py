@@ -31,12 +31,13 @@ from bayesmix.observation.rectangles import (
     LogDensity,
     Nodes,
     end_of,
-    mode_of,
     points_on,
 )
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
+# Grids, each in two steps of the one before: the last step is a billionth.
+REFINED = 7
 
 
 class Cells(NamedTuple):
@@ -209,8 +210,12 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 
     with np.errstate(divide="ignore"):
         a, b = (np.clip(np.log(np.maximum(bound, 0.0)), -LOGS, LOGS) for bound in (low, high))
-    mode = mode_of(log_density, np.array(-LOGS), np.array(LOGS), 60)  # to a billionth
-    nodes = _nodes_around(log_density, np.clip(mode, a, b), a, b)
+    first, last = -LOGS, LOGS
+    for _ in range(REFINED):
+        places = np.linspace(first, last, 129)
+        best = int(np.nanargmax(log_density(places)))
+        first, last = places[max(best - 1, 0)], places[min(best + 1, 128)]
+    nodes = _nodes_around(log_density, np.clip(0.5 * (first + last), a, b), a, b)
     return nodes._replace(values=np.exp(nodes.values))
 
 
