@@ -7,12 +7,13 @@ adjacent-category logits, as in ``Ordinal`` (Agresti 2010, section 4.1).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, log_expit, log_ndtr, log_softmax, logit, ndtr, ndtri
+from scipy.special import expit, log_expit, log_ndtr, log_softmax, logit
 
 from bayesmix.families.regressions import (
     DESIGN,
@@ -34,6 +35,14 @@ from bayesmix.families.regressions import (
 from bayesmix.numerics.arrays import Array
 
 POISSON, NORMAL = PoissonResponse(), NormalResponse()
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Distribution function and quantiles of a response."""
+
+    cdf: Callable[[Array], Array]
+    ppf: Callable[[Any], Array]
 
 
 @dataclass(frozen=True)
@@ -87,17 +96,10 @@ class ZeroInflatedPoissonResponse(LogLink):
 
     def sums(self, at: Regressions, values: Array, shares: Array) -> RegressionSums:
         y, odds = values[:, RESPONSE, None], self.dispersions(at, values)
-        slopes, curvature = self.derivatives(y, y, at.predictors(values), odds)
-        counted = curvature / self.mean(self.log_rates(at.coefficients, values))
-        return self._both(
-            at,
-            values,
-            shares,
-            slopes,
-            curvature,
-            1.0 - counted - expit(odds),
-            expit(odds) * expit(-odds),
-        )
+        of_rates = self.derivatives(y, y, at.predictors(values), odds)
+        counted = of_rates[1] / self.mean(self.log_rates(at.coefficients, values))
+        of_odds = 1.0 - counted - expit(odds), expit(odds) * expit(-odds)
+        return self._both(at, values, shares, of_rates, of_odds)
 
     def first_sums(self, values: Array, shares: Array) -> RegressionSums:
         """Return least squares of logs of positive counts, with half of the zeros extra."""
@@ -106,40 +108,31 @@ class ZeroInflatedPoissonResponse(LogLink):
         at = Regressions(self, np.zeros(size), self.first_dispersion(len(ones[0])))
         curvature = np.where(y > 0.0, y, 0.1) * ones
         slopes = curvature * (self.first_predictor(y, y) - values[:, OFFSET, None])
-        return self._both(at, values, shares, slopes, curvature, 0.5 * (y == 0.0) * ones - 0.5,
-                          0.25 * ones)  # fmt: skip
+        of_odds = 0.5 * (y == 0.0) * ones - 0.5, 0.25 * ones
+        return self._both(at, values, shares, (slopes, curvature), of_odds)
 
     def _both(
-        self, at: Regressions, values: Array, shares: Array, slopes: Array, curvature: Array,
-        odds_slopes: Array, odds_curvature: Array,
-    ) -> RegressionSums:  # fmt: skip
-        """Return sums of rates and of log odds, whose information has two blocks."""
+        self, at: Any, values: Array, shares: Array, of_rates: Derivatives, of_odds: Derivatives
+    ) -> RegressionSums:
+        """Return sums of derivatives in log rates and log odds: the information has two blocks."""
         X, W = np.split(values[:, DESIGN:], [self.n_means], axis=1)
-        rates = added(at, X, shares, slopes, curvature, ())
-        odds = added(at, W, shares, odds_slopes, odds_curvature, ())
+        rates, odds = added(at, X, shares, *of_rates, ()), added(at, W, shares, *of_odds, ())
         information = np.zeros((len(rates.counts), *2 * at.coefficients.shape[1:]))
         information[:, : self.n_means, : self.n_means] = rates.information
         information[:, self.n_means :, self.n_means :] = odds.information
         return replace(rates, score=np.hstack([rates.score, odds.score]), information=information)
 
-    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
-        return InflatedPoisson(expit(dispersion), self.mean(eta - log_expit(-dispersion)))
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Distribution:
+        extra = expit(dispersion)
+        counts = stats.poisson(self.mean(eta - log_expit(-dispersion)))
 
+        def quantiles(level: Any) -> Array:
+            rest = (level - extra) / np.maximum(1.0 - extra, 1e-300)
+            return np.maximum(counts.ppf(np.clip(rest, 0.0, 1.0)), 0.0)
 
-@dataclass(frozen=True)
-class InflatedPoisson:
-    """Distribution function and quantiles of counts with extra zeros."""
-
-    extra: Array
-    rates: Array
-
-    def cdf(self, y: Array) -> Array:
-        counted = stats.poisson(self.rates).cdf(y)
-        return np.asarray(np.where(y < 0.0, 0.0, self.extra + (1.0 - self.extra) * counted))
-
-    def ppf(self, level: float) -> Array:
-        rest = (level - self.extra) / np.maximum(1.0 - self.extra, 1e-300)
-        return np.maximum(stats.poisson(self.rates).ppf(np.clip(rest, 0.0, 1.0)), 0.0)
+        return Distribution(
+            lambda y: np.where(y < 0.0, 0.0, extra + (1.0 - extra) * counts.cdf(y)), quantiles
+        )
 
 
 @dataclass(frozen=True)
@@ -181,29 +174,17 @@ class CensoredNormalResponse(IdentityLink):
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         return (self._moments(y, eta, dispersion)[1],)
 
-    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
-        return Censored(eta, np.sqrt(dispersion), self.lower, self.upper)
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Distribution:
+        normal = stats.norm(eta, np.sqrt(dispersion))
+
+        def cdf(y: Array) -> Array:
+            return np.where(y >= self.upper, 1.0, np.where(y < self.lower, 0.0, normal.cdf(y)))
+
+        return Distribution(cdf, lambda level: np.clip(normal.ppf(level), self.lower, self.upper))
 
     def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
         outside = ~np.isfinite(y) | (y < self.lower) | (y > self.upper)
         return outside, f"numbers within limits=({self.lower:g}, {self.upper:g})"
-
-
-@dataclass(frozen=True)
-class Censored:
-    """Distribution function and quantiles of a censored normal variable."""
-
-    mean: Array
-    deviation: Array
-    lower: float
-    upper: float
-
-    def cdf(self, y: Array) -> Array:
-        inside = np.where(y < self.lower, 0.0, ndtr((y - self.mean) / self.deviation))
-        return np.asarray(np.where(y >= self.upper, 1.0, inside))
-
-    def ppf(self, level: float) -> Array:
-        return np.clip(self.mean + self.deviation * ndtri(level), self.lower, self.upper)
 
 
 @dataclass(frozen=True)
@@ -294,31 +275,25 @@ class OrdinalResponse(Response):
     def first_predictor(self, y: Array, trials: Array) -> Array:
         return y
 
-    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
-        return OfLevels(np.exp(dispersion).cumsum(axis=-1), self.lowest)
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Distribution:
+        inner = np.exp(dispersion[..., :-1]).cumsum(axis=-1)  # that of the highest level is 1
+        bounds = np.concatenate(
+            [np.zeros_like(inner[..., :1]), inner, np.ones_like(inner[..., :1])], -1
+        )
+
+        def cdf(y: Array) -> Array:
+            places = np.clip(np.floor(y - self.lowest) + 1.0, 0.0, self.n_levels).astype(np.intp)
+            return np.take_along_axis(bounds, places[..., None], axis=-1)[..., 0]
+
+        def quantiles(level: Any) -> Array:
+            return self.lowest + (inner < np.asarray(level)[..., None]).sum(axis=-1)
+
+        return Distribution(cdf, quantiles)
 
     def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
         highest = self.lowest + self.n_levels - 1
         outside = (y != np.floor(y)) | (y < self.lowest) | (y > highest)
         return outside, f"whole numbers from {self.lowest:g} to {highest:g}"
-
-
-@dataclass(frozen=True)
-class OfLevels:
-    """Distribution function and quantiles of ordered levels, from cumulated probabilities."""
-
-    cumulated: Array  # (..., L)
-    lowest: float
-
-    def cdf(self, y: Array) -> Array:
-        places = np.floor(y - self.lowest).astype(np.intp)
-        top = self.cumulated.shape[-1] - 1
-        inside = np.take_along_axis(self.cumulated, places.clip(0, top)[..., None], axis=-1)
-        return np.where(places < 0, 0.0, np.where(places >= top, 1.0, inside[..., 0]))
-
-    def ppf(self, level: Any) -> Array:
-        below = self.cumulated[..., :-1] < np.asarray(level)[..., None]
-        return np.asarray(self.lowest + below.sum(axis=-1))
 
 
 RESPONSES: dict[str, Response] = {
