@@ -67,11 +67,6 @@ def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Arra
     return squares[:, 0], sizes[:, 0], responses, triangles[:, places]
 
 
-def symmetric_root(matrices: Array) -> Array:
-    """Return symmetric roots of positive semidefinite matrices (..., q, q)."""
-    return mapped_eigenvalues(matrices, lambda values: np.sqrt(np.maximum(values, 0.0)))
-
-
 @dataclass(frozen=True)
 class UnitMoments:
     """Units in each component, with e = y - Xβ; what depends on D and σ² alone may have K = 1."""
@@ -123,9 +118,9 @@ class EffectSums(AddedByField):
         return np.append(structure.score(of_expansion, at.covariances), blocks.sum(axis=1))
 
     def pack(self) -> Array:
-        """Return counts, coefficients, symmetric roots of D and log σ² as a vector."""
+        """Return counts, coefficients, triangular roots of D and log σ² as a vector."""
         new = self.updated
-        roots, logs = symmetric_root(new.covariances), np.log(new.dispersion)
+        roots, logs = np.linalg.cholesky(new.covariances), np.log(new.dispersion)
         return np.concatenate([self.counts, new.coefficients.ravel(), roots.ravel(), logs])
 
     def units(self) -> Array:
@@ -139,13 +134,14 @@ class EffectSums(AddedByField):
         counts, coefficients, roots, logs = np.split(vector, [K, K + K * P, len(vector) - K])
         roots = roots.reshape(self.at.covariances.shape)
         covariances = roots @ roots.mT
-        # Extrapolation leaves the structure where D_k are proportional.
-        weighted = covariances * counts[:, None, None]
+        if not family.covariance.own:
+            # Extrapolation leaves the structure where D_k are proportional.
+            covariances = family.covariance.factors(covariances)[:, None, None] * covariances[0]
         dispersion = np.maximum(np.exp(np.clip(logs, -600, 600)), family.floor)
         target = replace(
             self.at,
             coefficients=coefficients.reshape(K, P),
-            covariances=family.bounded(family.covariance.pooled(weighted, counts, covariances)),
+            covariances=family.bounded(covariances),
             dispersion=dispersion,
         )
         return replace(self, counts=counts, target=target)
@@ -183,7 +179,8 @@ class RandomEffectRegressions:
     ) -> Array:
         """Return draws (n,) of Z b + ε of samples in components, whose units are given."""
         normals = generator.normal(size=(int(units.max()) + 1, self.covariances.shape[1]))
-        effects = np.einsum("nqr,nr->nq", symmetric_root(self.covariances)[labels], normals[units])
+        roots = np.linalg.cholesky(self.covariances)
+        effects = np.einsum("nqr,nr->nq", roots[labels], normals[units])
         noise = np.sqrt(self.dispersion[labels]) * generator.normal(size=len(values))
         z = values[:, DESIGN:] @ self.family.effects
         return np.asarray((z * effects).sum(axis=1) + noise)
@@ -274,13 +271,8 @@ class RandomEffectRegressions:
         )
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:
-        family, average = self.family, 0.5 * (self.covariances + other.covariances)
-        return replace(
-            other,
-            coefficients=0.5 * (self.coefficients + other.coefficients),
-            covariances=family.covariance.pooled(average, np.ones(len(average)), average),
-            dispersion=np.sqrt(self.dispersion * other.dispersion),
-        )
+        coefficients = 0.5 * (self.coefficients + other.coefficients)
+        return self.moved(coefficients, 0.5 * (self.further + other.further))
 
     def subset(self, keep: Integers) -> RandomEffectRegressions:
         return replace(
@@ -388,7 +380,7 @@ class RandomEffectFamily:
 
     def bounded(self, covariances: Array) -> Array:
         """Return covariances (K, q, q) without eigenvalues of 0, from which they could not grow."""
-        smallest = SMALLEST * self.spread
+        smallest = SMALLEST * self.spread * self.covariance.factors(covariances)[:, None]
         return mapped_eigenvalues(covariances, lambda values: np.maximum(values, smallest))
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:

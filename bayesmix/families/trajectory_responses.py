@@ -41,8 +41,8 @@ POISSON, NORMAL = PoissonResponse(), NormalResponse()
 class Distribution:
     """Distribution function and quantiles of a response."""
 
-    cdf: Callable[[Array], Array]
-    ppf: Callable[[Any], Array]
+    cdf: Callable[[Array], Array]  # of responses (n, 1) in the components (n, K)
+    ppf: Callable[[Array | float], Array]  # of levels
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class ZeroInflatedPoissonResponse(LogLink):
         extra = expit(dispersion)
         counts = stats.poisson(self.mean(eta - log_expit(-dispersion)))
 
-        def quantiles(level: Any) -> Array:
+        def quantiles(level: Array | float) -> Array:
             rest = (level - extra) / np.maximum(1.0 - extra, 1e-300)
             return np.maximum(counts.ppf(np.clip(rest, 0.0, 1.0)), 0.0)
 
@@ -285,7 +285,7 @@ class OrdinalResponse(Response):
             places = np.clip(np.floor(y - self.lowest) + 1.0, 0.0, self.n_levels).astype(np.intp)
             return np.take_along_axis(bounds, places[..., None], axis=-1)[..., 0]
 
-        def quantiles(level: Any) -> Array:
+        def quantiles(level: Array | float) -> Array:
             return self.lowest + (inner < np.asarray(level)[..., None]).sum(axis=-1)
 
         return Distribution(cdf, quantiles)
