@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -179,13 +179,16 @@ PROTOCOLS |= {"Dense": type(DENSE), "Axes": type(AXES)}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
 class Writer:
     """Converts values to JSON and collects arrays."""
 
     def __init__(self) -> None:
         self.arrays: list[Bits] = []
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any) -> Json:
         """Return JSON for a value; raise ``UnsupportedError`` for other types."""
         kind = type(value)
         if value is None or kind in (bool, int, str):
@@ -211,7 +214,7 @@ class Writer:
             return {"array": self._array(np.asarray(value))}
         raise UnsupportedError(f"{kind.__name__} cannot be saved")
 
-    def _fields(self, name: str, record: Any) -> dict[str, Any]:
+    def _fields(self, name: str, record: object) -> dict[str, Json]:
         fields = {}
         for key, hint in _hints(name).items():
             value = getattr(record, key)

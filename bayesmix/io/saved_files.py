@@ -93,8 +93,7 @@ def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
 
 def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
     """Return a candidate with its current fields, also from earlier versions."""
-    before = ("objection", "refuted", "dropped")
-    fields = {name: value for name, value in saved["fields"].items() if name not in before}
+    fields = {name: value for name, value in saved["fields"].items() if name != "dropped"}
     return {**saved, "fields": fields}
 
 
