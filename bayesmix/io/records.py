@@ -179,7 +179,7 @@ PROTOCOLS |= {"Dense": type(DENSE), "Axes": type(AXES)}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 class Writer:
