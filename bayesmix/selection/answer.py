@@ -264,10 +264,12 @@ class Answer:
         criterion = record(self.criterion)
         value = criterion.factor * self.best.value(criterion.column)
         text = f"Chosen by {criterion.label} ({number(value, 1)}{criterion.unit})"
+        result = self.best.result
         if criterion.folds and self.best.held is not None:
             judged = float(self.best.held.weights.sum())
-            text += f" on {judged:,.10g} observations" if judged < 0.99 * self.n else ""
-        if self.best.result is not None and self.best.result.mixture.noise is not None:
+            n = self.n if result is None else min(self.n, result.total_weight)  # units, if any
+            text += f" on {judged:,.10g} observations" if judged < 0.99 * n else ""
+        if result is not None and result.mixture.noise is not None:
             text += ", because noise has no log evidence" if self.criterion == "bic" else ""
         following = self._next()
         return f"{text}; next best: {following[0]}." if following else f"{text}."
