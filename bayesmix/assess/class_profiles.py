@@ -26,7 +26,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.sources.survey_weights import type_of, weighted
 
 
 def class_profiles(
@@ -39,7 +39,7 @@ def class_profiles(
     correction: str | None = "ML",
     covariates: Any = None,
     sample_weight: Any = None,
-    weight_type: str = "sampling",
+    weight_type: str | None = None,
     clusters: Any = None,
     strata: Any = None,
     level: float = 0.95,
@@ -67,7 +67,7 @@ def class_profiles(
         Covariates of the fit, if there are any and outcomes are given.
     sample_weight : array (n,), optional
         Sample weights of the fit.
-    weight_type : {"sampling", "frequency"}, default="sampling"
+    weight_type : {None, "sampling", "frequency"}, optional
         As in ``enumerate_classes``.
     clusters, strata : array (n,), optional
         Design of a survey.
@@ -99,6 +99,7 @@ def class_profiles(
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
     surveyed = not (clusters is None and strata is None)
     if sample_weight is not None:
+        weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X))
         sample_weight = weighted(X, sample_weight, weight_type)[1]
         surveyed |= weight_type == "sampling"
     if standard_errors is None:

@@ -10,6 +10,7 @@ from bayesmix.allocation.designs import indicated, indicator_name
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
+from bayesmix.cli.supervised import weight_type
 from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def classes(
     weights: dict[str, Any] = {}
     if rows.weight is not None:
         weights["sample_weight"] = table[rows.weight].to_numpy()
-        weights["weight_type"] = rows.weight_type.value if rows.weight_type else "sampling"
+        weights["weight_type"] = weight_type(rows) or ("sampling" if cluster or strata else None)
     survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
     survey["strata"] = strata and table[strata]
     coded = against_most_frequent(table[beside]) if beside else None

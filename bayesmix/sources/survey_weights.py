@@ -73,6 +73,25 @@ def are_sampling(weights: Array, weight_type: str | None) -> bool:
     return weight_type == "sampling" or (weight_type is None and bool((weights % 1.0).any()))
 
 
+def type_of(weights: Any, X: Any) -> str | None:
+    """Return the type of weights that was not stated: whole numbers repeat rows, with a warning.
+
+    It is None for invalid weights.
+    """
+    values, total = _numbers(weights, X)
+    if values is None:
+        return None
+    if are_sampling(values, None):
+        return "sampling"
+    if (values != 1.0).any():
+        warn(
+            f"sample_weight has whole numbers, so rows were repeated (n = {total:,.0f}): set "
+            "weight_type='sampling' for survey weights, or weight_type='frequency'",
+            BayesmixWarning,
+        )
+    return "frequency"
+
+
 def _numbers(given: Any, X: Any) -> tuple[Array | None, float]:
     """Return weights (n,) of data as an array on the host, None if invalid, and their sum."""
     try:

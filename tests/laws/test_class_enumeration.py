@@ -152,15 +152,17 @@ def test_samples_of_the_test_have_the_cells_and_covariates_of_the_data(separated
 def test_weights_and_floors_have_no_test_and_say_why(separated):
     rows, _ = separated
     found = bm.enumerate_classes(
-        rows, (1, 2), 1, n_bootstrap=9, sample_weight=np.full(160, 2.0), random_state=0, n_jobs=1
+        rows, (1, 2), 1, n_bootstrap=9, sample_weight=np.full(160, 2.5), random_state=0, n_jobs=1
     )
     assert found.table["blrt_p"].isna().all()
     assert "sampling weights" in found.notes["note"].iloc[0]
     assert found.n_samples == 160.0  # sampling weights are divided by their mean
-    counted = bm.enumerate_classes(
-        rows, 1, 1, sample_weight=np.full(160, 2.0), weight_type="frequency", random_state=0
-    )
+    with pytest.warns(UserWarning, match=r"whole numbers, so rows were repeated \(n = 320\)"):
+        counted = bm.enumerate_classes(rows, 1, 1, sample_weight=np.full(160, 2), random_state=0)
     assert counted.n_samples == 320.0
+    repeated = bm.enumerate_classes(np.repeat(rows, 2, axis=0), 1, 1, random_state=0)
+    criteria = ["log_likelihood", "bic", "awe"]
+    np.testing.assert_allclose(counted.table[criteria], repeated.table[criteria], rtol=1e-9)
     spiked = np.vstack([rows, np.repeat([[30.0, 30.0]], 30, axis=0)])
     found = bm.enumerate_classes(spiked, (1, 2), 6, n_bootstrap=2, random_state=0, n_jobs=1)
     assert not found.table["converged"][1] or found.table["blrt_p"].notna()[1]

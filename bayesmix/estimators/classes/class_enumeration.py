@@ -34,7 +34,7 @@ from bayesmix.estimators.searching.families_of_fits import coding_of_table
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.selection.summary_text import phrase
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.sources.survey_weights import type_of, weighted
 from bayesmix.sources.writing import write
 
 # tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
@@ -58,7 +58,7 @@ def enumerate_classes(
     continuous: bool | Sequence[str] | None = None,
     columns: Any = None,
     sample_weight: Any = None,
-    weight_type: str = "sampling",
+    weight_type: str | None = None,
     covariates: Any = None,
     missing: str = "use",
     random_state: Any = None,
@@ -96,8 +96,9 @@ def enumerate_classes(
         Kinds of columns of a frame, as in ``Mixture``.
     sample_weight : array (n,), optional
         Sample weights. There is then no bootstrap test.
-    weight_type : {"sampling", "frequency"}, default="sampling"
-        Weights of a survey, which are divided by their mean, or numbers of repetitions.
+    weight_type : {None, "sampling", "frequency"}, optional
+        Weights of a survey, which are divided by their mean, or numbers of repetitions. None:
+        fractions are weights of a survey, whole numbers are repetitions, with a warning.
     covariates : array or frame (n, P), optional
         Variables on which class membership depends by a multinomial logistic regression.
     missing : {"use", "drop", "error"}, default="use"
@@ -163,6 +164,7 @@ def enumerate_classes(
         identity = search_identity(settings, X, sample_weight, None)
         folder, seed = open_checkpoint(checkpoint, identity, seed, seeded, "enumeration")
     if sample_weight is not None:
+        weight_type = weight_type or type_of(sample_weight, X)
         sample_weight = weighted(X, sample_weight, weight_type)[1]
     X, described, estimators = _estimators(X, models, continuous, columns)
     fitters: dict[Any, Any] = {}
