@@ -306,10 +306,12 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     # As "numbids" and "nvisits"; a name such as "N1" is that of an item.
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
     named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
+    # A table of R as a frame has its counts in "Freq".
+    weights = (words & WEIGHTS and levels[0] > 0.0) or words == {"freq"}
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
-        return ColumnKind(COUNTS, reason, doubt=outlying(values, levels))
-    weights = words & WEIGHTS and levels[0] > 0.0
+        odd = outlying(values, levels) or (A_WEIGHT if weights else "")
+        return ColumnKind(COUNTS, reason, doubt=odd)
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
     odd = AN_ANGLE if angles else A_WEIGHT if weights else ""
     return ColumnKind(CONTINUOUS, doubt=outlying(values, levels) or odd)
