@@ -418,7 +418,10 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     ):
         rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
         return _out(f"numbers below {rows}: drop such rows of units or titles")
-    if text.nunique() <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
+    distinct = text.drop_duplicates()
+    if len(distinct) <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
+        if _are_dates(distinct, column.index):
+            return _out("dates")
         kind, other = _of_levels(name, column), wrong.unique()
         few = 2 * len(other) < text.nunique() and len(wrong) > len(other)
         if share <= MOSTLY_NUMBERS or not few or kind.doubt:
@@ -442,7 +445,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(_except("numbers with signs or separators", wrong), summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
-    if text.str.contains(DATE_LIKE).all() and _are_dates(text):
+    if _are_dates(distinct, column.index):
         return _out("dates")
     return _of_levels(name, column)
 
@@ -452,7 +455,12 @@ def _except(what: str, wrong: pd.Series[Any]) -> str:
     return f"{what} except {listed_cells(wrong)}: {MEND_SOME.format(wrong.iloc[0])}"
 
 
-def _are_dates(text: pd.Series[Any]) -> bool:
+def _are_dates(text: pd.Series[Any], index: pd.Index[Any]) -> bool:
+    """Whether texts are dates, below rows of titles if there are any."""
+    dated = text.str.contains(DATE_LIKE)
+    titles, text = text[~dated], text[dated]
+    if len(titles) > len(text) or not titles.index.equals(index[: len(titles)]):
+        return False
     with warnings.catch_warnings(action="ignore"):
         return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
 
