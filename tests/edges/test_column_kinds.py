@@ -98,7 +98,7 @@ KINDS = {
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
     "drinks": (RNG.choice(["Yes", "no", "TRUE", "0"], N), "categorical", "levels are several sp"),
     "uses": (RNG.choice(["a", "b", "a;b", "b;c"], N), "categorical", "cells list several answers"),
-    "wave": (["Wave", "{d}", *(f"2024-03-{1 + i % 9:02}" for i in range(N - 2))], "exclude", "dates"),
+    "wave": (["Wave", *(f"2024-03-{1 + i % 9:02}" for i in range(N - 1))], "exclude", "dates"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
     "wt": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass them"),
     "wage": (RNG.choice([".a", ".b", "1.5", "2", "3.25"], N), "continuous", ""),
