@@ -26,7 +26,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.sources.survey_weights import type_of, weighted
+from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
 
 def class_profiles(
@@ -99,9 +99,9 @@ def class_profiles(
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
     surveyed = not (clusters is None and strata is None)
     if sample_weight is not None:
-        weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X))
+        weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X, n))
         sample_weight = weighted(X, sample_weight, weight_type)[1]
-        surveyed |= weight_type == "sampling"
+        surveyed |= are_sampling(np.asarray(sample_weight), weight_type)
     if standard_errors is None:
         standard_errors = "sandwich" if surveyed else "information"
     options = {"strata": strata, "sample_weight": sample_weight, "level": level}

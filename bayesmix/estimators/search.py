@@ -511,8 +511,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if compared_on is not None:
             n_fits = sum(row.result is not None for row in rows)
             part = f" on {compared_on:,} observations, of which {n_fits} were fitted to all"
-        asked = (criterion, n, posterior, self.cautions_, self._clusters, numbers)
-        self._words = [rows, *asked, about, part, unordered]
+        answer = (criterion, n, posterior, self.cautions_, self._clusters, numbers)
+        self._words = [rows, *answer, about, part, unordered]
         if not self.refit:  # fits are not kept
             self.summary()
 

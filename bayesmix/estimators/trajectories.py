@@ -145,6 +145,11 @@ def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.Da
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}"
         )
+    if any(map(np.ndim, others)):
+        raise InvalidInputError(
+            "fixed, class_predictors, offset, trials and sample_weight must be names of columns of "
+            "the frame, got values"
+        )
     used = list(dict.fromkeys((y, time, unit, *others)))
     if isinstance(frame, (str, PathLike)):
         from bayesmix.io.readers import read_table

@@ -165,6 +165,7 @@ def check_shape(name: str, source: Source, result: FitResult) -> None:
         raise InvalidInputError(
             f"{name} must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+            + ("" if same_weight else ": pass the sample_weight and weight_type of the fit")
         )
 
 

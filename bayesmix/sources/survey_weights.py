@@ -73,13 +73,13 @@ def are_sampling(weights: Array, weight_type: str | None) -> bool:
     return weight_type == "sampling" or (weight_type is None and bool((weights % 1.0).any()))
 
 
-def type_of(weights: Any, X: Any) -> str | None:
+def type_of(weights: Any, X: Any, total_of_fit: float = np.nan) -> str | None:
     """Return the type of weights that was not stated: whole numbers repeat rows, with a warning.
 
-    It is None for invalid weights.
+    It is None for invalid weights, and for those of a fit as they are.
     """
     values, total = _numbers(weights, X)
-    if values is None:
+    if values is None or np.isclose(total, total_of_fit, rtol=1e-9):
         return None
     if are_sampling(values, None):
         return "sampling"

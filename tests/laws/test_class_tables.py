@@ -162,6 +162,10 @@ def test_sampling_weights_have_robust_errors_whatever_their_scale():
     mean = np.average(x[:, 0], weights=w)
     expected = np.sqrt((w**2 * (x[:, 0] - mean) ** 2).sum()) / w.sum()
     assert profiles.profiles["standard_error"].iloc[0] == pytest.approx(expected, rel=1e-4)
+    with pytest.warns(UserWarning, match="sample_weight sums to"):
+        m.fit(x, sample_weight=w)  # as they are
+    plain = bm.class_profiles(m, x, sample_weight=w)
+    assert plain.profiles["standard_error"].iloc[0] == pytest.approx(expected, rel=1e-4)
     expected = np.sqrt((w**2 * (y - np.average(y, weights=w)) ** 2).sum()) / w.sum()
     # 4 standard errors of a standard deviation over 400 draws
     assert profiles.outcomes["y"]["standard_error"].iloc[0] == pytest.approx(expected, rel=0.14)

@@ -249,6 +249,7 @@ def test_time_columns_span_the_splines_and_polynomials():
         ({"id": 7, ("id", 1): "7"}, {}, "the same identifiers as numbers and as text"),
         ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
         ({}, {"y": "age"}, "y, time and unit must name 3 columns, got 'age', 'age' and 'id'"),
+        ({}, {"sample_weight": np.ones(9)}, "sample_weight must be names of columns of the frame"),
         ({}, {"y": ["score"]}, "must name 3 columns, got .'score'., 'age' and"),
         ({}, {"class_predictors": "day"}, "class_predictors: column 'day' has dates"),
         ({}, {"fixed": "word"}, "fixed: column 'word' is constant"),
