@@ -100,7 +100,8 @@ def class_profiles(
     surveyed = not (clusters is None and strata is None)
     if sample_weight is not None:
         weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X, n))
-        sample_weight = weighted(X, sample_weight, weight_type)[1]
+        if weight_type is not None:
+            sample_weight = weighted(X, sample_weight, weight_type)[1]
         surveyed |= are_sampling(np.asarray(sample_weight), weight_type)
     if standard_errors is None:
         standard_errors = "sandwich" if surveyed else "information"
