@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.procedures import noun_of
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -99,6 +100,7 @@ class ClusterNumbers:
         return clustering.clusters if cut is None else cut
 
 
+@single_threaded_blas()
 def cluster_numbers(
     task: Task,
     candidates: Sequence[Candidate],
