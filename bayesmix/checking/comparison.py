@@ -114,7 +114,7 @@ def of_all_draws(
     places = (np.array(PLACES) * (len(density) - 1)).round().astype(np.intp)
     rows = np.unique(alignment.rows[np.argsort(density, kind="stable")][places])
     placed = as_source(source.in_memory(rows).values)  # without the order of sequences
-    densities = (log_densities_at(result, which, placed) for which in (fit_draws.draws, draws))
+    densities = (log_densities_at(result, drawn, placed) for drawn in (fit_draws.draws, draws))
     for row, fitted, sampled in zip(rows, *densities, strict=True):
         pairs[f"log density of sample {row}"] = fitted, sampled
     for place in range(fit_weights.shape[1]):
@@ -240,7 +240,7 @@ class Distance:
 
 
 def spaced(n_draws: int, n_chains: int, n_chosen: int) -> Integers:
-    """Return evenly spaced indices of draws, ``each`` of every chain."""
+    """Return evenly spaced indices of draws, ``n_chosen`` of each chain."""
     numbers = np.arange(n_draws).reshape(n_chains, -1)
     places = np.linspace(0, numbers.shape[1] - 1, n_chosen).round().astype(np.intp)
     return numbers[:, places].ravel()
@@ -433,8 +433,8 @@ def moved_by_gibbs(
             after.append(sampler.drawn(conditional, generator))
     here, there = draws.some(chosen), joined(after)
     functions = {
-        "log prior density": lambda which: log_prior(result.bayesian, which),
-        "log likelihood": lambda which: log_likelihoods(result, which, source),
+        "log prior density": lambda drawn: log_prior(result.bayesian, drawn),
+        "log likelihood": lambda drawn: log_likelihoods(result, drawn, source),
         "entropy of the weights": entropies,
     }
     return tuple(

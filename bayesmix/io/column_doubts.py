@@ -44,7 +44,8 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
     for rows in (slice(SOME_ROWS), slice(None)):  # a few show that columns are independent
         values = table[rows]
         values = values[np.isfinite(values).all(axis=1)]
-        if len(values) <= len(columns) + 1:
+        enough = len(values) > len(columns) + 1
+        if not enough:
             continue
         centred = values - values.mean(axis=0)
         scale = np.linalg.norm(centred, axis=0) + np.finfo(float).tiny
@@ -52,7 +53,7 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
         free = np.abs(np.diag(triangle)) > ROUNDING
         if free.all():
             return {}
-    if len(values) <= len(columns) + 1:
+    if not enough:
         return {}
     doubts = {}
     for d in np.flatnonzero(~free):

@@ -308,13 +308,12 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
     # A table of R as a frame has its counts in "Freq".
     weights = (words & WEIGHTS and levels[0] > 0.0) or words == {"freq"}
+    angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
+    doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
-        odd = outlying(values, levels) or (A_WEIGHT if weights else "")
-        return ColumnKind(COUNTS, reason, doubt=odd)
-    angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
-    odd = AN_ANGLE if angles else A_WEIGHT if weights else ""
-    return ColumnKind(CONTINUOUS, doubt=outlying(values, levels) or odd)
+        return ColumnKind(COUNTS, reason, doubt=doubt)
+    return ColumnKind(CONTINUOUS, doubt=doubt)
 
 
 def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
@@ -423,7 +422,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         if _are_dates(distinct, column.index):
             return _out("dates")
         kind, other = _of_levels(name, column), wrong.unique()
-        few = 2 * len(other) < text.nunique() and len(wrong) > len(other)
+        few = 2 * len(other) < len(distinct) and len(wrong) > len(other)
         if share <= MOSTLY_NUMBERS or not few or kind.doubt:
             return kind
         return replace(kind, doubt=f"{', '.join(sorted(other))} in {len(wrong)} rows {A_CODE}")

@@ -149,8 +149,8 @@ def conditional(
     """Return the mixture over ``columns`` conditional on ``given`` = values (G,), in data units."""
     mixture = _by_columns(mixture)
     frame, places = frame_of_columns(mixture.frame, columns)
-    known_frame, given_places = frame_of_columns(mixture.frame, given)
-    framed = known_frame.apply(values[None])
+    given_frame, given_places = frame_of_columns(mixture.frame, given)
+    framed = given_frame.apply(values[None])
     shares = _shares(mixture, given_places, framed)
     components = mixture.components.conditional(places, given_places, framed[0])
     return Mixture(PointWeights(shares[0]), components, frame)
@@ -162,15 +162,15 @@ def conditional_means(
     """Return E[x_columns | x_given] (n, C) for given values (n, G), in data units."""
     mixture = _by_columns(mixture)
     frame, places = frame_of_columns(mixture.frame, columns)
-    known_frame, given_places = frame_of_columns(mixture.frame, given)
-    framed = known_frame.apply(values)
+    given_frame, given_places = frame_of_columns(mixture.frame, given)
+    framed = given_frame.apply(values)
     shares = _shares(mixture, given_places, framed)
     means = mixture.components.conditional_means(places, given_places, framed)
     return frame.undo(np.einsum("nk,nkc->nc", shares, means))
 
 
 def _shares(mixture: Mixture[Predictive], given_places: Integers, framed: Array) -> Array:
-    """Return component probabilities (n, K) given values of the known features."""
+    """Return component probabilities (n, K) given values of some features."""
     log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
     if len(given_places):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -357,7 +357,7 @@ def _coded(
     table = np.array(raw, dtype=object)
     if table.ndim != 2 or table.shape[1] != len(levels):
         return raw
-    for column, (label, codes) in enumerate(zip(labels, levels, strict=True)):
-        if codes is not None:
-            table[:, column] = codes_of(label, table[:, column], codes)
+    for column, (label, of_column) in enumerate(zip(labels, levels, strict=True)):
+        if of_column is not None:
+            table[:, column] = codes_of(label, table[:, column], of_column)
     return table

@@ -291,14 +291,14 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
 
     names: Any = result.columns or range(result.n_features)
     rows: list[tuple[Any, ...]] = []
-    for parameter in parameters:
-        column = "" if parameter.column < 0 else names[parameter.column]
-        text: Any = "" if parameter.level is None else parameter.level
+    for entry in parameters:
+        column = "" if entry.column < 0 else names[entry.column]
+        text: Any = "" if entry.level is None else entry.level
         if isinstance(text, int):
-            text = level_name(result.family, parameter.column, text)
-        alone = parameter.parameter == "noise"
+            text = level_name(result.family, entry.column, text)
+        alone = entry.parameter == "noise"
         classes = ["all"] if alone else range(1, result.n_components + 1)
-        rows += [(parameter.parameter, column, text, k) for k in classes]
+        rows += [(entry.parameter, column, text, k) for k in classes]
     return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
 
 
