@@ -1,4 +1,4 @@
-"""Summary of a search, the same text in the shell, the report and notebooks."""
+"""Notes on the data and the best candidate of a search, and words that its texts share."""
 
 from __future__ import annotations
 
