@@ -29,7 +29,7 @@ from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_cu
 from bayesmix.assess.trajectory_tables import trajectory_table as trajectory_table
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
 from bayesmix.checking.sampling import pymc_model as pymc_model
-from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.under_a_prior import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.under_a_prior import VariationalBayes as VariationalBayes
 from bayesmix.estimators.attributes.gaussian_parameters import from_sklearn as from_sklearn

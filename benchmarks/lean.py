@@ -19,7 +19,7 @@ import bayesmix
 from bayesmix.em.expectation import BLOCK_VALUES
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Change, Monitor
-from bayesmix.search.race import raced
+from bayesmix.search.optimum import raced
 from bayesmix.search.starts import begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 from benchmarks.passes import OURS, PLAIN, side_by_side

@@ -25,7 +25,7 @@ import bayesmix as bm
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.em.expectation import LINEAR
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 
 D, K = 10, 10
 ROWS_OF_A_PART = 250_000

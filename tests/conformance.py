@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from bayesmix.core.group_counts import GroupCounts
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import MissingCells
-    from bayesmix.core.observation import Complete, Observation
     from bayesmix.core.priors import (
         AllocationSums,
         ComponentsTwin,
@@ -63,13 +62,14 @@ if TYPE_CHECKING:
         WeightsTwinOf,
     )
     from bayesmix.core.protocols import FittedMixture, Procedure
+    from bayesmix.core.rows import Complete, Observation
     from bayesmix.core.sources import Engine, InMemory, PartitionTask
     from bayesmix.em.expectation import (
         Arithmetic,
         Centred,
         Linear,
     )
-    from bayesmix.em.objectives import MaximumLikelihood
+    from bayesmix.em.model import MaximumLikelihood
     from bayesmix.em.run import Aitken, Change
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
@@ -174,12 +174,10 @@ if TYPE_CHECKING:
     from bayesmix.families.gamma import Gamma, Gammas
     from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.family import Gaussian
+    from bayesmix.families.gaussian.family import Gaussian, Gaussians
     from bayesmix.families.gaussian.given_prior import GaussianPrior
-    from bayesmix.families.gaussian.moments import Moments
-    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.moments import Moments, Quadratics
     from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
-    from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian_twin import GaussianTwin
     from bayesmix.families.independent.columns import NoGuard

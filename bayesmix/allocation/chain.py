@@ -37,8 +37,7 @@ from bayesmix.core.rows import (
     SideInformation,
 )
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, Integers, normalise
 
 if TYPE_CHECKING:
     from bayesmix.allocation.gated_chain import GatedChain, GatedSums

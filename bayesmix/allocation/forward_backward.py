@@ -15,8 +15,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Booleans, Integers
 from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.

@@ -8,8 +8,7 @@ import numpy as np
 
 from bayesmix.core.group_counts import GroupCounts
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, normalise
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import Allocation

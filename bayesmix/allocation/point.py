@@ -13,8 +13,7 @@ import numpy as np
 
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, Integers, normalise
 from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 
 from bayesmix.allocation.point import PointWeights, add_labels
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, normalise
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Named

@@ -26,8 +26,8 @@ from bayesmix.posterior.density import density_of
 from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
 from bayesmix.selection.pipelines import fit_weighted
 from bayesmix.selection.scores import n_rows_of, rows_of
-from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.memory import is_collection, is_source
 from bayesmix.sources.room import few_enough
 
 

@@ -24,8 +24,7 @@ from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
-from bayesmix.em.model import Model, Settings
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Aitken
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical

@@ -29,10 +29,10 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import block_rows
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 from bayesmix.sources.partitions_of_rows import complete
 
 # Contours at which coverage is computed.

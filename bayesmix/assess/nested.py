@@ -44,8 +44,8 @@ from bayesmix.selection.scores import (
     rows_of,
     weights_of,
 )
-from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.dask_workers import collected as partitioned
+from bayesmix.sources.memory import is_collection, processes
 
 
 @dataclass(frozen=True)

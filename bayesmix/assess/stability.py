@@ -31,8 +31,8 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.pipelines import fit_weighted, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
-from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned
+from bayesmix.sources.memory import is_collection, is_source
 
 EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
 

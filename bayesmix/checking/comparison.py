@@ -41,7 +41,7 @@ from bayesmix.posterior.posterior_draws import (
     posterior_draws,
     shares_of,
 )
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 
 # Quantiles of the samples whose log density is compared.
 PLACES = (0.05, 0.5, 0.95)

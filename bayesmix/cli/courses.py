@@ -74,7 +74,7 @@ def trajectories(
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
     from bayesmix.plots.trajectories import plot_trajectories
     from bayesmix.report.trajectory_page import trajectory_page
-    from bayesmix.sources.border import as_source
+    from bayesmix.sources.memory import as_source
 
     screen = Screen(run)
     others = [*(options.names(fixed) or []), *(options.names(gate) or [])]

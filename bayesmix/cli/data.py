@@ -25,8 +25,7 @@ from bayesmix.cli.options import (
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import AS_REQUESTED, GUESSED, Coding
-from bayesmix.sources.border import coding_of
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write
 
 if TYPE_CHECKING:

@@ -231,7 +231,7 @@ def demo(
 
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.datasets import load_faithful
-    from bayesmix.sources.border import as_source
+    from bayesmix.sources.memory import as_source
 
     screen, place = Screen(run), results_folder(out)
     frame = load_faithful()

@@ -18,8 +18,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
-from bayesmix.sources.border import coding_of
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write, written
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable
-from bayesmix.sources.border import coding_of
+from bayesmix.sources.memory import coding_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -178,7 +178,7 @@ def regress(
     from bayesmix.io.column_kinds import kind_of
     from bayesmix.io.numbers_in_text import as_numbers
     from bayesmix.io.table_columns import is_numeric
-    from bayesmix.sources.border import as_source
+    from bayesmix.sources.memory import as_source
 
     screen, gated = Screen(run), options.names(gate) or []
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from bayesmix.core.observation import Observation
+from bayesmix.core.rows import Observation
 from bayesmix.numerics.arrays import Array, Booleans, Indices
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.core.observation import COMPLETE
-from bayesmix.core.rows import MOST_KEPT, Frame, Rows
+from bayesmix.core.rows import COMPLETE, MOST_KEPT, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 from bayesmix.numerics.gaps import patterns

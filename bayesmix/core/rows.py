@@ -1,4 +1,4 @@
-"""Records of data: frames, chunks, summaries, events, and faults of values and weights."""
+"""Records of data: how samples were seen, frames, chunks, summaries, events, and faults."""
 
 from __future__ import annotations
 
@@ -6,19 +6,47 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from bayesmix.core.observation import COMPLETE, Observation
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
+    from bayesmix.core.components import Densities
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import Pattern
+    from bayesmix.core.mixture import Mixture
     from bayesmix.core.priors import AllocationSums
     from bayesmix.core.protocols import Design
+
+
+class Observation(Protocol):
+    """How the samples of a chunk were seen."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return E[log π_k] + E[log p(seen_n | θ_k)] (n, K) in the frame of the mixture."""
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return log densities in the frame minus those in data units (n,)."""
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Samples with exact values in all columns."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        joint: Array = mixture.components.expected_log_density(rows.framed(mixture.frame))
+        joint += mixture.log_weights
+        return joint
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_flat(rows.values)
+
+
+COMPLETE = Complete()
+
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6

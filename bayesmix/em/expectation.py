@@ -20,8 +20,7 @@ from scipy.special import entr
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
-from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
-from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, Array, Integers, normalise
 from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:

@@ -1,20 +1,23 @@
-"""Model and settings of a fit, and their resolution against the data into a ``Problem``."""
+"""Model, objective and settings of a fit, and their resolution into a ``Problem``.
+
+objective(θ) = Σ_n w_n log Σ_k exp(E[log π_k] + E[log p(x_n | θ_k)]) + regulariser(θ); for optimal
+q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
-from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -23,8 +26,41 @@ from bayesmix.numerics.memo import cached
 if TYPE_CHECKING:
     from bayesmix.core.engines import Guard, Objective, Stopping
     from bayesmix.core.families import Family
+    from bayesmix.core.priors import WeightsPrior
     from bayesmix.core.sources import Source
     from bayesmix.em.given_noise import GivenNoise
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """Log likelihood without a regulariser: EM (Dempster, Laird & Rubin 1977)."""
+
+    family: Family | None = None
+    weights: WeightsPrior | None = None
+    name = "maximum_likelihood"
+    variational = False
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return self.weights  # type: ignore[return-value]  # em.model fills it in
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """Return relative counts and moments (Bishop 2006, eq. 9.24 to 9.26)."""
+        family: Any = self.family
+        components = family.maximum_likelihood(
+            expectation.statistics, previous and previous.components, resolution, frame
+        )
+        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
+
+    def regulariser(self, mixture: Mixture) -> float:
+        return 0.0
+
 
 LOOSE_BOUND = (
     "With covariates the ELBO is not tight (Böhning's bound of the softmax): do not use it to "

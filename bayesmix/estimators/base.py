@@ -17,12 +17,12 @@ from bayesmix.em.model import Model, Near, Settings
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
-from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.attributes.fitted_attributes import Showing
 from bayesmix.estimators.inputs import incoming
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
-from bayesmix.sources.border import passed
+from bayesmix.sources.memory import passed
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Stopping

@@ -12,7 +12,7 @@ from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.inputs.parameters import family_of, noise_density, store_parameters
+from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.given_prior import GaussianPrior
 
 WEIGHT_TYPES = ("dirichlet_process", "dirichlet_distribution", "type2_ml")

@@ -21,10 +21,10 @@ from bayesmix.assess.class_probabilities import (
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.attributes.fitted_attributes import Showing
 from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
-from bayesmix.estimators.inputs.parameters import store_parameters
+from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.families.coding import Coding, is_missing

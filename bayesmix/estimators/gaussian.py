@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.em.model import Model, Settings
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.inputs.parameters import family_of, noise_density, store_parameters
+from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

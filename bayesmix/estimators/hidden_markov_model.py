@@ -29,7 +29,7 @@ from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_o
 from bayesmix.estimators.inputs import incoming, sequences
 from bayesmix.estimators.inputs.constraints import at_covariates, constrained
 from bayesmix.estimators.inputs.given_parameters import GivenParameters
-from bayesmix.estimators.inputs.parameters import one_number, store_parameters
+from bayesmix.estimators.inputs.incoming import one_number, store_parameters
 from bayesmix.estimators.inputs.sequences import Forecast
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import decoded

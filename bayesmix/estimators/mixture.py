@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
-from bayesmix.em.model import Model
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.inputs.parameters import noise_density, store_parameters
+from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_parameters
 from bayesmix.estimators.searching.families_of_fits import with_structure
-from bayesmix.estimators.searching.fit_columns import is_mixed
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO, family_named
-from bayesmix.sources.border import coding_of
+from bayesmix.sources.memory import coding_of
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective

@@ -16,15 +16,18 @@ from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.em.model import LOOSE_BOUND, Model
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.attributes.fitted_attributes import Showing
 from bayesmix.estimators.inputs.constraints import group_codes, standardised
-from bayesmix.estimators.inputs.incoming import unchanged_on_error, validated
-from bayesmix.estimators.inputs.parameters import one_number, store_parameters
+from bayesmix.estimators.inputs.incoming import (
+    one_number,
+    store_parameters,
+    unchanged_on_error,
+    validated,
+)
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (

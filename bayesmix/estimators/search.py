@@ -24,9 +24,9 @@ from bayesmix.errors import (
     UndefinedError,
     warn,
 )
-from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.attributes.fitted_attributes import Showing
 from bayesmix.estimators.base import Transforming
-from bayesmix.estimators.inputs.parameters import store_parameters
+from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.numerics.arrays import Booleans, Integers
@@ -48,8 +48,7 @@ from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
-from bayesmix.sources.border import coding_of, is_collection, is_source, processes
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 
 if TYPE_CHECKING:
     from bayesmix.estimators.searching.search_results import SearchResults

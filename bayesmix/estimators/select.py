@@ -22,7 +22,7 @@ from bayesmix.families.names import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.selection.tasks import MOST_SAMPLES, POLISH
-from bayesmix.sources.border import is_source
+from bayesmix.sources.memory import is_source
 
 
 def select(

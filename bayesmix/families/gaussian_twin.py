@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.covariance.models import Algebra, Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import log_normaliser

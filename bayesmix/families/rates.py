@@ -38,8 +38,7 @@ from bayesmix.families.independent.linear import (
     Reading,
     Sums,
 )
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
 
 # Largest count that double precision distinguishes from the next.

@@ -30,8 +30,7 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.independent.factors import TotalsTwin
 from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
 
 # Log probability ratio that stands for impossible, where infinities would cancel.

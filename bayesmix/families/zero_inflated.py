@@ -17,8 +17,7 @@ from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading,
 from bayesmix.families.rates import CountFamily
 from bayesmix.families.without_prior import WithoutPrior
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers
 
 # Newton steps for the rate, which converges from the start below within six.
 STEPS = 8

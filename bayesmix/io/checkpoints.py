@@ -34,7 +34,7 @@ from bayesmix.io.records import Reader, Writer, adopt
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.pipelines import steps_before
 from bayesmix.selection.tasks import WHOLE, Question
-from bayesmix.sources.border import is_source
+from bayesmix.sources.memory import is_source
 from bayesmix.sources.writing import PARTIAL, folder_to_write, write
 from bayesmix.version import __version__
 

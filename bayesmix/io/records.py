@@ -43,7 +43,7 @@ from bayesmix.core import (
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.rows import Event, Frame, SideInformation
-from bayesmix.em import objectives, under_a_prior
+from bayesmix.em import model, under_a_prior
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
@@ -54,9 +54,8 @@ from bayesmix.families.bayesian_regression import (
 )
 from bayesmix.families.coding import Coding
 from bayesmix.families.effect_covariances import EffectCovariance
-from bayesmix.families.gaussian.covariance.algebra import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import DENSE, STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
 from bayesmix.families.random_effects import (
@@ -86,7 +85,7 @@ RECORDS: dict[str, type] = {
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
-        *(objectives.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
+        *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),

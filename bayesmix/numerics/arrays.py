@@ -1,10 +1,6 @@
-"""Array types and the unit roundoff.
+"""Types and kinds of arrays, quantiles, log-sum-exp, and triangular roots of small matrices.
 
-Kinds of features in which log densities can be linear, and the cost of a pass.
-
-Weighted quantiles that are values of the data, so that weights are equivalent to repetition.
-
-Missing values, and arrays of other libraries (array API standard).
+Log-sum-exp makes responsibilities of log joints (Bishop 2006, eq. 9.23 and 10.49).
 """
 
 from __future__ import annotations
@@ -16,6 +12,10 @@ from typing import Any, TypeAlias, TypeVar
 import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.blas import dasum, dnrm2
+from scipy.linalg.lapack import dpotrf, dtrtri
+
+from bayesmix.errors import DegenerateFitError
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -104,3 +104,130 @@ def has_gaps(values: Stored) -> bool:
 def without_gaps(values: Array) -> Array:
     """Replace missing values by 0."""
     return np.where(np.isnan(values), 0.0, values)
+
+
+# Finite logarithms below this stand for minus infinity.
+IMPOSSIBLE = -1e100
+# If the largest log joint is this close to 0, no shift is needed: responsibilities that underflow
+# are below e^-200.
+NEAR_ZERO = 200.0
+# Smaller exponentials are set to 0, as subnormal numbers are a hundred times slower.
+LOWEST = -400.0
+LEFT_OUT = float(np.exp(np.full(16, LOWEST))[0])  # in the rounding of the vectorised loop
+# Odds between e^-700 and e^700 neither overflow nor underflow.
+LARGEST_ODDS = 700.0
+
+
+def normalise(log_joint: Array) -> Array:
+    """Turn log joints (n, K) into responsibilities in place; return the log normaliser (n,).
+
+    Observations with all log joints minus infinity have log normaliser minus infinity and equal
+    responsibilities.
+    """
+    lowest = np.minimum.reduce(log_joint, axis=None, initial=0.0)
+    if lowest > -NEAR_ZERO and np.maximum.reduce(log_joint, axis=None, initial=0.0) < NEAR_ZERO:
+        return _exponentiated(log_joint, some_left_out=False)
+    largest = np.maximum.reduce(log_joint, axis=1)
+    # Row by row, so that a row has the same digits among others as alone.
+    near = np.abs(largest) < NEAR_ZERO
+    if np.logical_and.reduce(near):
+        return _exponentiated(log_joint, bool(lowest < LOWEST))
+    impossible = largest == -np.inf
+    some_impossible = np.count_nonzero(impossible) > 0
+    largest[near | impossible] = 0.0
+    log_joint[impossible] = 0.0
+    log_joint -= largest[:, None]
+    some_left_out = bool(np.minimum.reduce(log_joint, axis=None) < LOWEST)
+    log_normaliser = _exponentiated(log_joint, some_left_out)
+    log_normaliser += largest
+    if some_impossible:
+        log_normaliser[impossible] = -np.inf
+    return log_normaliser
+
+
+def _exponentiated(log_joint: Array, some_left_out: bool) -> Array:
+    """Turn logarithms (n, K) into fractions of their rows in place; return log sums (n,)."""
+    if some_left_out:
+        np.maximum(log_joint, LOWEST, out=log_joint)
+    np.exp(log_joint, out=log_joint)
+    if some_left_out:
+        log_joint -= LEFT_OUT
+    total = np.add.reduce(log_joint, axis=1)
+    log_joint /= total[:, None]  # a share of all is exactly 1
+    return np.log(total)
+
+
+def normalised(xp: Any, log_joint: Any) -> tuple[Any, Any]:
+    """Return responsibilities (n, K) and log normaliser (n,) of finite log joints on a device."""
+    largest = xp.max(log_joint, axis=1, keepdims=True)
+    less = log_joint - largest
+    shares = xp.where(less < LOWEST, xp.zeros_like(less), xp.exp(less))
+    total = xp.sum(shares, axis=1, keepdims=True)
+    return shares / total, (largest + xp.log(total))[:, 0]
+
+
+# Smallest conditional variance of a column given the others, relative to its variance.
+SMALLEST_SHARE = 1e-14
+# Squares of longer roots overflow.
+LONGEST_ROOT = 1e150
+
+
+def inverse_root(matrices: Array) -> Array:
+    """Return upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for matrices (B, D, D).
+
+    Raises ``DegenerateFitError`` if a matrix is not positive definite, or if a conditional variance
+    is lost in rounding.
+    """
+    if not matrices.size:
+        return matrices.copy()
+    root = np.empty(matrices.shape)
+    for index, matrix in enumerate(matrices):
+        upper, refused = dpotrf(matrix)
+        if refused:
+            raise _singular(matrices)
+        # LAPACK leaves the other triangle of the factor at zero.
+        root[index] = dtrtri(upper)[0]
+    if not _sound(root, matrices):
+        raise _singular(matrices)
+    return root
+
+
+def _sound(root: Array, matrices: Array) -> bool:
+    """Whether all conditional variances 1 / |u|² are above rounding and finite.
+
+    The last pivot alone may exceed that of another order a thousand times.
+    """
+    most = 1.0 / SMALLEST_SHARE
+    norm = dnrm2(root.ravel())
+    if norm * norm * dasum(matrices.ravel()) <= most:  # sufficient condition for all matrices
+        return True
+    if not norm < LONGEST_ROOT:
+        return False
+    return bool((np.vecdot(root, root) * diagonals(matrices) <= most).all())
+
+
+def diagonals(matrices: Array) -> Array:
+    """Return diagonals (B, D) of a stack of matrices, as a view."""
+    return matrices.diagonal(0, 1, 2)
+
+
+def _singular(matrices: Array) -> DegenerateFitError:
+    if not np.isfinite(matrices).all():
+        return DegenerateFitError("a covariance is not finite: use a prior, or fewer components")
+    smallest = np.linalg.eigvalsh(matrices)[:, 0]
+    worst = int(smallest.argmin())
+    return DegenerateFitError(
+        f"the covariance of component {worst} is singular (smallest eigenvalue "
+        f"{smallest[worst]:.1e} in columns of unit scale): use a prior, or fewer components"
+    )
+
+
+def inverse_from_root(root: Array) -> Array:
+    """Return (U Uᵀ)⁻¹ (B, D, D) for upper triangular roots (B, D, D)."""
+    covariances = np.empty_like(root)
+    if not root.size:
+        return covariances
+    for index, factor in enumerate(root):
+        inverse = dtrtri(factor, lower=0)[0]
+        covariances[index] = inverse.T @ inverse
+    return covariances

@@ -20,7 +20,7 @@ from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import block_sums
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices

@@ -22,8 +22,8 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import (
     LOG_2PI,
     Array,

@@ -12,8 +12,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.rounding import rounded_step
 from bayesmix.observation.deconvolution import drawn_errors
 from bayesmix.observation.instrument import Instrument
-from bayesmix.sources.border import is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, is_source
 from bayesmix.sources.survey_weights import warn_of_order
 
 if TYPE_CHECKING:

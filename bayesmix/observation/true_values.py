@@ -18,7 +18,7 @@ from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Step
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.drawing import drawn_labels

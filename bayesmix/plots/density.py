@@ -18,7 +18,7 @@ from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View, fitted_and_read, sample_of, view_of
 from bayesmix.posterior import bands
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 
 WIDTH = 0.86
 MOST_NAMED = 10

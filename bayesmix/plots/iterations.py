@@ -25,7 +25,7 @@ from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
 from bayesmix.search.named_starts import named_start
 from bayesmix.selection.pipelines import refuse_sequences
-from bayesmix.sources.border import as_source, is_collection, is_source
+from bayesmix.sources.memory import as_source, is_collection, is_source
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.style import evenly
 from bayesmix.posterior.bands import marginal
 from bayesmix.posterior.subject import refuse_regressions
-from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
+from bayesmix.sources.memory import is_source
 
 # Width of the view in standard deviations around components of at least this weight, ...
 REACH = 3.2

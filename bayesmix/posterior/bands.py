@@ -26,12 +26,11 @@ from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Level, codes_of
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, Integers, normalise
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
-from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
+from bayesmix.sources.memory import is_source
 
 CHAINS = 4
 # Axes of parameters along which the columns of the fit stand.

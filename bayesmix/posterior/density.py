@@ -29,7 +29,7 @@ from bayesmix.posterior import bands as partition
 from bayesmix.posterior.bands import BLOCK_VALUES, checked_values
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws
 from bayesmix.posterior.regions import DensityRegion, Scores, region_of, repetitions
-from bayesmix.sources.border import as_source, is_source
+from bayesmix.sources.memory import as_source, is_source
 
 # Random stream of samples drawn to represent the density.
 OF_SCORES = 1

@@ -19,7 +19,7 @@ from scipy.special import expit, logit
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.categorical import Categoricals
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.ordinal import Ordinals
 from bayesmix.families.product.components import Products

@@ -18,7 +18,7 @@ from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.posterior.evidence import checked, weighted_draws
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
 from bayesmix.posterior.posterior_draws import log_densities
-from bayesmix.sources.border import all_weights
+from bayesmix.sources.memory import all_weights
 
 MOST_VALUES = 5e7
 BATCH_VALUES = 2**22

@@ -26,7 +26,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask

@@ -23,9 +23,8 @@ from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.priors import SeparablePrior
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame, SideInformation, Summary
 from bayesmix.families.product.layout import summary_of
-from bayesmix.numerics.arrays import Array, Booleans, Integers, has_gaps, without_gaps
+from bayesmix.numerics.arrays import Array, Booleans, Integers, has_gaps, normalise, without_gaps
 from bayesmix.numerics.gaps import seen
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.memo import once
 
 # Nats by which a pass must raise the bound for another one to follow.

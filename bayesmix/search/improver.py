@@ -17,8 +17,7 @@ from bayesmix.em.run import (
     State,
 )
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, quantiles
-from bayesmix.numerics.logsumexp import LARGEST_ODDS
+from bayesmix.numerics.arrays import LARGEST_ODDS, Array, quantiles
 from bayesmix.search.moves import (
     DIVISIONS_OF_A_PAIR,
     EMPTY,

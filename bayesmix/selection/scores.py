@@ -21,7 +21,7 @@ from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import all_weights, eager, in_parts, is_source
+from bayesmix.sources.memory import all_weights, eager, in_parts, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Chosen, Source

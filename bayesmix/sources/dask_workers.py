@@ -21,8 +21,8 @@ from bayesmix.core.sources import Partition, PartitionTask
 from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array, Stored
-from bayesmix.sources.border import is_collection
 from bayesmix.sources.local_workers import Local, Node, climbed, packed, runs, unpacked
+from bayesmix.sources.memory import is_collection
 from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
 
 # Bytes of blocks kept in memory without a client; the others are recomputed in each pass.

@@ -17,9 +17,8 @@ from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.em.expectation import Assessment, AssessmentStep, ExpectationStep
 from bayesmix.em.sequence_sums import MOST_HELD
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, normalised
 from bayesmix.numerics.device_arrays import as_doubles, beside, host
-from bayesmix.numerics.logsumexp import normalised
 from bayesmix.sources.portable import DeviceStep, Portable
 
 

@@ -25,10 +25,9 @@ from bayesmix.core.rows import (
 from bayesmix.core.sources import Choice, Engine, Partition, PartitionTask, Source
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.sources.border import in_parts
 from bayesmix.sources.chunks import Within
 from bayesmix.sources.column_sums import ColumnSums
-from bayesmix.sources.memory import MOST_SORTED, ArraySource, summarise
+from bayesmix.sources.memory import MOST_SORTED, ArraySource, in_parts, summarise
 
 # Finaliser of splitmix64 (Steele, Lea & Flood 2014).
 STEP = np.uint64(0x9E3779B97F4A7C15)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bayesmix.core import validation
-from bayesmix.sources.border import in_parts
+from bayesmix.sources.memory import in_parts
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -10,8 +10,7 @@ import numpy as np
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import Array, is_elsewhere
-from bayesmix.sources.border import is_collection, is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, is_collection, is_source
 
 WEIGHT_TYPES = (None, "frequency", "sampling")
 # Weights that are not integers and sum to more than this many times n are probably survey weights.

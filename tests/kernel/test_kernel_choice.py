@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayesmix.em.model import Model, Settings
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Change
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.search.fit import fit

@@ -8,8 +8,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from bayesmix.core.rows import SideInformation
-from bayesmix.em.model import Model, Settings
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Change
 from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
 from bayesmix.families.gaussian.family import Gaussian

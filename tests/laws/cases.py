@@ -23,7 +23,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.families import categorical, rates, successes
 from bayesmix.families.categorical import Levels
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.families.monotone import function_of

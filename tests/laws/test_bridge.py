@@ -14,7 +14,7 @@ from bayesmix.posterior import evidence as importance
 from bayesmix.posterior.evidence import FEWEST_BRIDGE_DRAWS as FEWEST_DRAWS
 from bayesmix.posterior.evidence import bridge_evidence, bridged, variance_of_mean
 from bayesmix.posterior.gibbs import gibbs
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 from laws.cases import CASES, GAUSSIAN_CASES, estimator, generator, identity
 
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.selection.structures import RICHER
 from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
 

@@ -7,7 +7,7 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.monotone import LOG
 from bayesmix.families.registry import BY_NAME, FAMILIES
 from bayesmix.families.transformed import TransformedComponents

@@ -14,7 +14,7 @@ from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import normalise
 from laws.cases import CASES, PLAIN, generator, identity
 
 PRIORS = {"dirichlet": DirichletPrior, "sticks": StickBreakingPrior}

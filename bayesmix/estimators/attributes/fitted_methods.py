@@ -16,7 +16,7 @@ from bayesmix.estimators.inputs.new_rows import new_rows
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior import predictions
-from bayesmix.sources.border import is_collection
+from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
 if TYPE_CHECKING:

@@ -15,15 +15,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.priors import Weights
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, Settings, resolve, working_frame
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood, Model, Settings, resolve, working_frame
 from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
-from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun
 from bayesmix.version import versions

@@ -18,7 +18,7 @@ from bayesmix.estimators.inputs.new_rows import new_rows
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior import DRAWS
-from bayesmix.sources.border import eager
+from bayesmix.sources.memory import eager
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -12,13 +12,12 @@ import numpy as np
 from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationary_distribution
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.given_arrays import finite_array
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.gaussian_parameters import covariance_type_of, point_result
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
-from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.names import family_named
 from bayesmix.families.registry import FAMILIES
 from bayesmix.numerics.arrays import DENSE, Array

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import weights_of_fit
 from bayesmix.estimators.inputs.sample_weights import refuse_weights, row_weights, unless_equal
-from bayesmix.estimators.searching import fit_columns
 from bayesmix.numerics.arrays import is_elsewhere
-from bayesmix.sources.border import coding_of, is_collection
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of, is_collection
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -66,5 +65,5 @@ def training_source(
             f"X must be numeric, but these columns are not: {named}: leave them out, or use "
             'Mixture(family="auto")'
         )
-    fit_columns.adopt_columns(estimator, X)
+    incoming.adopt_columns(estimator, X)
     return given_source(X, n_jobs, everything_once=True)

@@ -1,9 +1,10 @@
-"""Checks of incoming data and weights; each error says what was given and what to do."""
+"""Checks of incoming data, weights and parameters; an error says what was given and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from bayesmix.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
-from bayesmix.estimators.searching import fit_columns
+from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, is_elsewhere
-from bayesmix.sources.border import as_source, eager, is_collection, is_source
+from bayesmix.sources.memory import as_source, eager, is_collection, is_source
 
 if TYPE_CHECKING:
+    from bayesmix.core.families import Family
     from bayesmix.core.sources import Source
+    from bayesmix.em.given_noise import GivenNoise
+    from bayesmix.families.coding import Coding
 
 MISSING = ("error", "use", "drop")
 
@@ -40,7 +45,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
     """Return the data to fit as a source; samples of weight zero are left out."""
-    mixed, coding = fit_columns.reads_levels(estimator), None
+    mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
     X = eager(X)
     if not isinstance(X, np.ndarray) and (is_source(X) or is_collection(X) or is_elsewhere(X)):
@@ -94,7 +99,7 @@ def missing_of(estimator: Any) -> str:
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
     """Return data that were checked before, for another estimator."""
-    fit_columns.adopt_columns(estimator, source)
+    adopt_columns(estimator, source)
     return source.with_jobs(n_jobs)
 
 
@@ -121,3 +126,85 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
 
         kind = InvalidTypeError if isinstance(problem, TypeError) else InvalidInputError
         raise kind(explained(estimator, X, problem, options["reset"])) from None
+
+
+def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
+    """Store the arguments of ``__init__``, its ``locals()``, unchanged as attributes."""
+    vars(estimator).update((name, value) for name, value in given.items() if name != "self")
+
+
+def one_number(estimator: Any) -> None:
+    """Raise an error for several numbers of components, which a search compares."""
+    value = estimator.n_components
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        raise InvalidInputError(
+            f"n_components must be one number, got {value!r}: to choose among several, use "
+            f"bayesmix.MixtureSearch({type(estimator).__name__}(), n_components={[*value]})"
+        )
+
+
+def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
+    """Return the family, after a check of ``reg_covar`` and options of certain structures."""
+    ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
+    if getattr(covariance_type, "name", None) != "factor_analytic":
+        names = tuple(NAMED)
+        validation.one_of("covariance_type", covariance_type, names, "or FactorAnalytic(q)")
+        return Gaussian(covariance_type, ridge)
+    if ridge is not None:
+        raise InvalidInputError(
+            f"reg_covar must be 'auto' for factor analysers, got {reg_covar!r}: their noise "
+            "variances have a floor already"
+        )
+    if precisions_init is not None:
+        raise InvalidInputError(
+            "precisions_init must be None for factor analysers, which have no such matrices: use "
+            "means_init or init_params"
+        )
+    return covariance_type
+
+
+def noise_density(value: Any) -> GivenNoise | None:
+    """Return the noise; that of "uniform" is determined from the data of the fit."""
+    if value is None or value is False:
+        return None
+    from bayesmix.allocation.noise import given_noise
+    from bayesmix.starts.noise_starts import NoiseOfFit
+
+    uniform = value is True or (isinstance(value, str) and value == "uniform")
+    return NoiseOfFit(None if uniform else given_noise(value))
+
+
+def adopt_columns(estimator: Any, source: Source) -> None:
+    """Set on an estimator what ``validate_data`` sets, for data from a source."""
+    estimator.n_features_in_ = source.shape[1]
+    if source.columns is not None:
+        estimator.feature_names_in_ = np.array(source.columns, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def is_mixed(family: Any) -> bool:
+    """Whether a family may be fitted to tables with non-numeric columns."""
+    if family is None or isinstance(family, Gaussian):
+        return False
+    from bayesmix.families.independent.levels import LevelsFamily
+    from bayesmix.families.product.family import Product
+
+    by_name = ("auto", "categorical", "ordinal")
+    return isinstance(family, Product | LevelsFamily) or family in by_name
+
+
+def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
+    """Return the family or estimator that codes levels as numbers; None if there is none."""
+    inner = getattr(estimator, "estimator", estimator)
+    family = getattr(inner, "family", None)
+    if family is not None:
+        from bayesmix.families.names import family_named
+
+        family = family_named(family)
+    looks = family is None and hasattr(inner, "columns")
+    if not looks and not is_mixed(family):
+        return None
+    from bayesmix.estimators.regression.coded_frames import coded_for
+
+    return partial(coded_for, family, columns=getattr(inner, "columns", None))

@@ -14,7 +14,7 @@ from bayesmix.estimators.inputs.incoming import missing_of, refuse, validated
 from bayesmix.estimators.inputs.sample_weights import refuse_weights, row_weights
 from bayesmix.estimators.regression import coded_frames
 from bayesmix.numerics.arrays import is_elsewhere
-from bayesmix.sources.border import as_source, eager, is_collection, is_source
+from bayesmix.sources.memory import as_source, eager, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

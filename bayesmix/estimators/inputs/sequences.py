@@ -22,8 +22,7 @@ from bayesmix.estimators.inputs.constraints import group_codes
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.scores import Fold, make_splits
-from bayesmix.sources.border import is_collection
-from bayesmix.sources.memory import MOST_SORTED, ArraySource
+from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
 
 # Width of the gap beside a block that is held out, as a share of the block.

@@ -21,8 +21,7 @@ from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources.border import coding_of, eager, is_collection, is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of, eager, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

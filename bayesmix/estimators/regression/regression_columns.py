@@ -16,7 +16,7 @@ from bayesmix.estimators.regression.coded_frames import looked_at
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import Response
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import is_collection, is_source
+from bayesmix.sources.memory import is_collection, is_source
 
 # Levels of an ordinal response, whose probabilities are kept for each row and component.
 MOST_LEVELS = 50

@@ -20,7 +20,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED, Form
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -47,8 +47,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
-from bayesmix.sources.border import is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, is_source
 
 # Units of which starts are compared on large data.
 MOST_UNITS = 10_000

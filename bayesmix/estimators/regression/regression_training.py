@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.core import validation
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import group_codes, unequal
 from bayesmix.estimators.inputs.sample_weights import row_weights

@@ -14,7 +14,7 @@ from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.names import AUTO
 from bayesmix.families.negative_binomial import overdispersed
 from bayesmix.search.optimum import FEWEST_ROWS
-from bayesmix.sources.border import coding_of
+from bayesmix.sources.memory import coding_of
 
 # Overdispersed counts need several Poisson components, so both families are compared at up to four.
 NUMBERS = range(1, 5)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import family_named
-from bayesmix.sources.border import coding_of, is_collection, is_source
+from bayesmix.sources.memory import coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

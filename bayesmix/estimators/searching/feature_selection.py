@@ -28,8 +28,7 @@ from bayesmix.relevance.relevance_search import FeatureSelection, SelectedFeatur
 from bayesmix.relevance.relevance_starts import divided_gains
 from bayesmix.selection.data_checks import FEW_VALUES, column_names, rounded_features
 from bayesmix.selection.probability import prior_asked
-from bayesmix.sources.border import coding_of, is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, coding_of, is_source
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Largest number of evenly spaced observations from which features are selected.

@@ -15,7 +15,7 @@ from bayesmix.selection.candidates import asked, candidate_chains, component_num
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.scores import rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
-from bayesmix.sources.border import processes
+from bayesmix.sources.memory import processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -19,7 +19,7 @@ from bayesmix.estimators.searching.fitters import Unfitted, part_of
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.pipelines import density_in_data_units, fit_weighted, steps_before
 from bayesmix.selection.scores import rows_of
-from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import as_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Chosen, Source

@@ -9,8 +9,8 @@ import numpy as np
 
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.family import Gaussians
+from bayesmix.families.gaussian.moments import Quadratics
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 
 

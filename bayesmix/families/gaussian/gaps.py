@@ -14,8 +14,7 @@ import numpy as np
 from bayesmix.core.components import Seen
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
-from bayesmix.families.gaussian.moments import Moments, averages
-from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
+from bayesmix.families.gaussian.moments import Moments, Quadratics, averages, offsets_by_column
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import (
     LOG_2PI,

@@ -17,7 +17,7 @@ from bayesmix.numerics.arrays import Array, align, has_gaps, without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
-    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.family import Gaussians
     from bayesmix.families.gaussian.prior import GaussianPosterior
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.moments import Moments, averages
-from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.moments import Moments, Quadratics, averages
 from bayesmix.numerics.arrays import DENSE
 from bayesmix.numerics.device_arrays import beside, host
 

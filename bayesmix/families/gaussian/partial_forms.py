@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.gaps import Pattern
     from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 
-from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.moments import Quadratics
 
 
 class PartialForms:

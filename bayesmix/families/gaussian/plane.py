@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.flat_directions import OFF_PLANE, seen_from
+from bayesmix.families.gaussian.collapse import OFF_PLANE, seen_from
 from bayesmix.numerics.arrays import Array
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.gaussian.family import NO_ROWS, Gaussians
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import NO_ROWS, Gaussians
 from bayesmix.numerics.arrays import Array, Integers, align
 
 

@@ -15,9 +15,8 @@ import numpy as np
 from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians, kept
-from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
+from bayesmix.families.gaussian.family import Gaussians, kept
+from bayesmix.families.gaussian.moments import ByQuadratics, Moments, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.wishart_scale import (
     FixedScale,

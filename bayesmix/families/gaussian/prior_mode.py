@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.rows import Frame, Summary
+from bayesmix.families.gaussian.collapse import pooled_covariance
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.flat_directions import pooled_covariance
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.mode_rows import mode_rows
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import (
     FixedScale,

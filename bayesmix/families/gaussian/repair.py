@@ -14,13 +14,12 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Rows
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
 from bayesmix.families.gaussian.holdings import Holding, Holdings, extended, joint_of
-from bayesmix.numerics.arrays import Array, without_gaps
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, normalise, without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
     from bayesmix.core.priors import WeightsAtAPoint
-    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.family import Gaussians
 
 
 @dataclass(frozen=True)

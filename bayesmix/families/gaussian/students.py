@@ -12,7 +12,7 @@ from scipy.special import gammaln
 from bayesmix.core import lazy
 from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.models import Algebra
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.special import LOG_PI
 

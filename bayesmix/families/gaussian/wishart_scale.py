@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core import lazy
-from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.models import Algebra
 from bayesmix.numerics.arrays import LOG_2, Array, align
 from bayesmix.numerics.memo import once, record
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas

@@ -17,8 +17,7 @@ from bayesmix.families.coding import Coding, Level
 from bayesmix.families.independent.columns import ColumnsFamily, DrawnColumns, PointColumns
 from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 
 P = TypeVar("P", bound="LevelColumns")
 

@@ -13,10 +13,9 @@ from bayesmix.core.families import AtAPoint
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
-from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.covariance.models import Algebra, Structure
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.joint_statistics import StatisticsOfParts

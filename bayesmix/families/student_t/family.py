@@ -19,9 +19,9 @@ from bayesmix.core.sources import Source
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.components import (
     FIRST,

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, CACHED, FLAT_VARIANCE
+from bayesmix.families.gaussian.covariance.models import BELOW_FLOOR, CACHED, FLAT_VARIANCE
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.models import Algebra
 from bayesmix.numerics.arrays import AXES, Array, Integers
 
 
