@@ -403,7 +403,7 @@ def test_no_two_classes_have_one_name():
 
 # One role in several places: what families are made of, what floors read their subject from.
 ROLES = {
-    *("family", "components", "prior", "point", "gaps"),
+    *("family", "components", "prior", "gaps"),
     "subject",
     "mixture",  # as the class
 }
@@ -425,7 +425,7 @@ def test_a_file_name_stands_twice_only_for_one_role():
 
 KERNEL = {
     *("numerics", "core", "em", "search", "selection", "errors", "version"),
-    *("families/gaussian", "sources/memory", "sources/border", "sources/chunks"),
+    *("families/gaussian", "sources/memory", "sources/chunks"),
     *("sources/column_sums", "observation/missing"),
     *("allocation/point", "allocation/point_draws", "allocation/groups"),
     *("allocation/dirichlet", "allocation/stick_breaking"),

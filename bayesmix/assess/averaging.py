@@ -26,9 +26,8 @@ from bayesmix.posterior.bands import (
     hull,
 )
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.criteria import record
+from bayesmix.selection.criteria import Probabilities, prior_weights, record
 from bayesmix.selection.pipelines import density_in_data_units
-from bayesmix.selection.probability import Probabilities, prior_weights
 from bayesmix.selection.scores import finite, n_rows_of, rows_of
 from bayesmix.selection.summary_text import label
 from bayesmix.sources.dask_workers import gathered

@@ -27,8 +27,7 @@ from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior
 from bayesmix.families.transformed import Transformed
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.probability import over_k, prior_asked, probabilities
-from bayesmix.selection.ranking import chosen
+from bayesmix.selection.criteria import chosen, over_k, prior_asked, probabilities
 from bayesmix.selection.summary_text import label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import WHOLE, Task

@@ -379,7 +379,7 @@ def estimator_for(
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
     from bayesmix.estimators.mixture import Mixture
-    from bayesmix.estimators.searching.families_of_fits import is_mixed_table
+    from bayesmix.estimators.searching.fitters import is_mixed_table
     from bayesmix.families.gaussian.family import Gaussian
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)

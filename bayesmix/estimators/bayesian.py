@@ -10,8 +10,7 @@ from bayesmix.core import validation
 from bayesmix.em.model import Model
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
-from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.given_prior import GaussianPrior
 

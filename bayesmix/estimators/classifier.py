@@ -21,7 +21,7 @@ from bayesmix.assess.class_probabilities import (
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.attributes.fitted_attributes import Showing
+from bayesmix.estimators.base import Showing
 from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import store_parameters

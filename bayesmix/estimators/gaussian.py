@@ -8,8 +8,7 @@ from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
-from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 
 if TYPE_CHECKING:

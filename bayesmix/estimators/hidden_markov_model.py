@@ -33,7 +33,7 @@ from bayesmix.estimators.inputs.incoming import one_number, store_parameters
 from bayesmix.estimators.inputs.sequences import Forecast
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import decoded
-from bayesmix.estimators.searching.families_of_fits import knowing_levels
+from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences

@@ -11,10 +11,9 @@ from bayesmix.em.model import MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian, describe_weights
-from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.base import MixtureEstimator, describe_gaussian, describe_weights
 from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_parameters
-from bayesmix.estimators.searching.families_of_fits import with_structure
+from bayesmix.estimators.searching.fitters import with_structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.sources.memory import coding_of

@@ -20,7 +20,7 @@ from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.attributes.fitted_attributes import Showing
+from bayesmix.estimators.base import Showing
 from bayesmix.estimators.inputs.constraints import group_codes, standardised
 from bayesmix.estimators.inputs.incoming import (
     one_number,

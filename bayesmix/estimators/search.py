@@ -24,26 +24,22 @@ from bayesmix.errors import (
     UndefinedError,
     warn,
 )
-from bayesmix.estimators.attributes.fitted_attributes import Showing
-from bayesmix.estimators.base import Transforming
+from bayesmix.estimators.base import Showing, Transforming
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.numerics.arrays import Booleans, Integers
-from bayesmix.selection import search_tables
+from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
-from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
-from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
-from bayesmix.selection.criteria import ON_SAMPLE, RULE, record
-from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.probability import (
-    Probabilities,
-    prior_asked,
-    probabilities,
-    with_log_posteriors,
+from bayesmix.selection.clusters import (
+    COMPONENTS,
+    MERGED,
+    ClusterNumbers,
+    cluster_numbers,
+    clusters_of_components,
 )
-from bayesmix.selection.ranking import answerable, chosen, disowned, why_none
+from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
@@ -259,11 +255,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             from bayesmix.observation.instrument import refuse_measured
 
             refuse_measured(subject.source, "a search over variables or powers")
-        falls = criterion == RULE or self.n_components is None
+        falls = criterion == criteria.RULE or self.n_components is None
         subject = self._of_selected_features(subject, falls, seed)
-        folded = any(record(name).folds for name in wanted)
+        folded = any(criteria.record(name).folds for name in wanted)
         chains, checks = self._range(subject, folded, variational, seed)
-        self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
+        self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
         search_checks.share_workers(
@@ -279,7 +275,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._grow(sweep, max(checks.numbers))
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
-        if criterion == "loo" and any(disowned(row, "loo") for row in rows):
+        if criterion == "loo" and any(criteria.disowned(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
             self._run(sweep)
             rows = sweep.candidates(weights)
@@ -356,7 +352,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     ) -> Task:
         """Return how candidates are fitted, and when K stops growing."""
         grows = checks.grows and not splits
-        watched = "elbo_log_k" if criterion == RULE else criterion
+        watched = "elbo_log_k" if criterion == criteria.RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
@@ -411,7 +407,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             from bayesmix.selection.full_searches import completed
 
             rows = completed(task, rows, criterion, polish, self._prior_over_k)
-        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
+        return (
+            criteria.with_log_posteriors(rows, self._prior_over_k)
+            if criterion == criteria.RULE
+            else rows
+        )
 
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
@@ -459,23 +459,23 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
         The rule of ``select`` takes the simplest one with the most probable number of clusters.
         """
-        criterion = answerable(rows, wanted)
+        criterion = criteria.answerable(rows, wanted)
         if criterion != wanted:
             warn(
                 f"some of the best candidates have no reliable {wanted} (see the column note of "
                 f"results_), so {criterion} was used",
                 BayesmixWarning,
             )
-        order = chosen(rows, criterion)
+        order = criteria.chosen(rows, criterion)
         if not order:
-            raise BayesmixError(why_none(rows, criterion))
+            raise BayesmixError(criteria.why_none(rows, criterion))
         found = self._numbers_of_clusters(rows, criterion, order, clusters)
         best = order[0]
-        if found is not None and criterion == RULE:
+        if found is not None and criterion == criteria.RULE:
             best = found.best
             order = [best, *(i for i in order if i != best)]
         rest = [i for i in range(len(rows)) if i not in order]
-        rest.sort(key=lambda i: -rows[i].comparable(ON_SAMPLE))
+        rest.sort(key=lambda i: -rows[i].comparable(criteria.ON_SAMPLE))
         ranked = [*order, *rest]
         rows = [rows[i] for i in ranked]
         if self._selected is not None and self._feature_names_given() is None:
@@ -532,19 +532,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             return None
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
-        scored = record(criterion).column
+        scored = criteria.record(criterion).column
         self.criterion_ = criterion
         self.results_ = search_tables.results(rows, scored)
         self.restarts_ = search_tables.restarts(rows)
         self.best_index_ = 0
         self.best_params_ = rows[0].parameters
-        self.best_score_ = record(scored).factor * rows[0].value(scored)
+        self.best_score_ = criteria.record(scored).factor * rows[0].value(scored)
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
+    def _posterior(self, rows: list[Candidate]) -> criteria.Probabilities | None:
         try:
-            return probabilities(rows, self._prior_over_k)
+            return criteria.probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 

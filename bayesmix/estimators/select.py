@@ -15,7 +15,7 @@ from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
-from bayesmix.estimators.searching.families_of_fits import coding_of_table, is_mixed_table
+from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared

@@ -17,8 +17,7 @@ import numpy as np
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
-from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.gaussian.wishart_scale import log_normaliser
+from bayesmix.families.gaussian.prior import NormalWishart, log_normaliser
 from bayesmix.families.transformed import TransformedPrior, TransformedTwin
 from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array
 

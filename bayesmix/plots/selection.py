@@ -11,7 +11,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
-from bayesmix.selection.result_tables import comparing
+from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import label
 
 LOWEST_RESCALED = -2.0

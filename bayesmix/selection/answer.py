@@ -13,8 +13,7 @@ from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
-from bayesmix.selection.criteria import RECORDS, RULE, record
-from bayesmix.selection.probability import Probabilities, over_k
+from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
 from bayesmix.selection.scores import Score
 from bayesmix.selection.summary_text import counted, label, phrase, plural
 

@@ -1,24 +1,28 @@
-"""Criteria of a search, and the log evidence of a variational fit."""
+"""Criteria of a search, ranking by them, and probabilities of candidates and of K."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaln
+import pandas as pd
+from scipy.special import gammaln, logsumexp
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.numerics.arrays import Array
 from bayesmix.selection import scores
-from bayesmix.selection.scores import ScoreFunction
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.scores import HeldOut, Score, ScoreFunction, finite
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-
 
 # Components with less than this many observations are empty; empty ones equal the prior.
 EMPTY = 1e-3
@@ -201,3 +205,173 @@ def record(name: str) -> Criterion:
     if name == ON_SAMPLE:
         return Criterion(ON_SAMPLE, "the criterion on a sample", COMPONENTS)
     return RECORDS.get(name) or Criterion(name, name, "user-defined")
+
+
+def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int:
+    """Return the candidate with fewest parameters within one standard error of the best.
+
+    The standard error is that of the paired difference (Breiman et al. 1984, with pairs). ``held``
+    is None for candidates without a value; at least one has a value.
+    """
+    best = max(
+        (index for index, value in enumerate(held) if value is not None and finite(value)),
+        key=lambda index: (held[index].score.value, -index),  # type: ignore[union-attr]
+    )
+    leader = held[best]
+    assert leader is not None
+    fine = [best]
+    for index, value in enumerate(held):
+        if value is None or not finite(value) or index == best:
+            continue
+        behind = leader.less(value)
+        if behind.value <= behind.standard_error:
+            fine.append(index)
+    return min(fine, key=lambda index: (n_parameters[index], -held[index].score.value))  # type: ignore[union-attr]
+
+
+def answerable(rows: list[Candidate], criterion: str) -> str:
+    """Return the criterion, or its substitute if relevant candidates have no value of it.
+
+    Importance sampling may fail for some candidates, and others must not win because of that.
+    Cross-validation replaces leave-one-out.
+    """
+    if criterion == "loo":
+        return "cv" if any(disowned(row, criterion) for row in rows) else criterion
+    return log_evidences(rows)[1] if criterion == "evidence" else criterion
+
+
+def disowned(row: Candidate, criterion: str) -> bool:
+    """Whether a sound fit has no value of a criterion because a diagnostic failed."""
+    return row.sound is not None and not math.isfinite(row.value(criterion))
+
+
+def chosen(rows: list[Candidate], criterion: str) -> list[int]:
+    """Return indices of candidates with a value: the chosen one, then by value."""
+    scored = record(criterion).column
+    values = np.array([row.value(scored) for row in rows])
+    order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
+    order.sort(key=lambda i: (-values[i], i))
+    if criterion == "cv_1se" and order:
+        held = [row.held for row in rows]
+        sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
+        simplest = within_one_error(held, sizes)
+        order = [simplest, *(i for i in order if i != simplest)]
+    return order
+
+
+def why_none(rows: list[Candidate], criterion: str) -> str:
+    """Return why no candidate has a value, with reasons that differ in numbers alone once."""
+    scored, none = record(criterion), f"no candidate has a value of {criterion}"
+    if scored.folds and any(row.value(scored.column) == -math.inf for row in rows):
+        return (
+            f"{none}: held-out observations have density zero, since the other folds lack their "
+            "categories: use the default criterion, or merge rare categories"
+        )
+    reasons = [row.note for row in rows if row.note]
+    reasons += [
+        str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
+    ]
+    kinds = {re.sub(r"\d+", "", reason): reason for reason in reversed(reasons)}
+    text = "; ".join(reversed(kinds.values()))
+    if len(kinds) == 1 and text.startswith("failed: "):
+        text, none = text.removeprefix("failed: "), "no candidate could be fitted"
+    return f"{none}: {text}"
+
+
+# Candidates further below the best than this are ignored.
+NATS_THAT_MATTER = 15.0
+SOURCES = {
+    "evidence": "importance-sampled log evidence",
+    "elbo_log_k": "ELBO + log K!, an approximation of the log evidence",
+}
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Probabilities of candidates (C,), with the prior over K and the source of the evidence."""
+
+    values: Array
+    prior: dict[int, float]
+    criterion: str
+
+    @property
+    def source(self) -> str:
+        """Source of the evidence, in words."""
+        return SOURCES[self.criterion]
+
+
+def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
+    """Return the prior over the requested K: as given, or uniform.
+
+    The decreasing prior is beta-negative-binomial, whatever the range.
+    """
+    if falls and given is None:
+        given = beta_negative_binomial
+    return prior_over(sorted(set(numbers)), given)
+
+
+def log_posteriors(rows: Sequence[Candidate], prior: dict[int, float]) -> Array:
+    """Return ELBO + log K! + log P(K) of every candidate; minus infinity without a value."""
+    n_structures = len({row.structure for row in rows})
+    values = np.full(len(rows), -np.inf)
+    for i, row in enumerate(rows):
+        share = prior.get(row.asked, 0.0) / n_structures
+        if row.sound is not None and share > 0.0:
+            values[i] = row.value("elbo_log_k") + math.log(share)
+    return np.where(np.isfinite(values), values, -np.inf)
+
+
+def with_log_posteriors(rows: list[Candidate], prior: dict[int, float]) -> list[Candidate]:
+    """Return sound candidates with the criterion of ``select``."""
+    return [
+        row if row.sound is None else replace(row, scores=row.scores | {RULE: Score(value)})
+        for row, value in zip(rows, log_posteriors(rows, prior).tolist(), strict=True)
+    ]
+
+
+def probabilities(rows: list[Candidate], prior: dict[int, float]) -> Probabilities:
+    """Return probabilities of candidates, proportional to p(X | candidate) p(candidate).
+
+    All requested models share the prior probability of each K equally, whether or not their fits
+    succeeded. The importance-sampling estimate is used if all relevant candidates have one,
+    otherwise the bound plus log K!.
+    Raises ``UnsupportedError`` if a candidate has no evidence for its K.
+    """
+    for row in rows:
+        if row.result is not None and (reason := why_no_probabilities(row.result)):
+            raise reason
+    values, criterion = log_evidences(rows)
+    with np.errstate(divide="ignore"):
+        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
+    return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
+
+
+def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
+    """Return prior weights of candidates; 0 for unsound fits.
+
+    Structures that are the same model for K = 1 share one prior weight.
+    """
+    structures, alone = {row.structure for row in rows}, sum(row.asked == 1 for row in rows)
+    shares = [len(structures) / alone if row.asked == 1 else 1.0 for row in rows]
+    sound = [row.sound is not None for row in rows]
+    return np.array([prior.get(row.asked, 0.0) for row in rows]) * shares * sound
+
+
+def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:
+    """Return the log evidence of every candidate, or its substitute, and the column's name."""
+    bounds = np.array([row.value("elbo_log_k") for row in rows])
+    estimates = np.array([row.value("evidence") for row in rows])
+    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
+    if np.isfinite(estimates[matters]).all():
+        return np.where(matters, estimates, -np.inf), "evidence"
+    return bounds, "elbo_log_k"
+
+
+def over_k(rows: list[Candidate], probabilities: Probabilities) -> Any:
+    """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
+    totals = dict.fromkeys(sorted(row.asked for row in rows), 0.0)
+    for row, share in zip(rows, probabilities.values.tolist(), strict=True):
+        totals[row.asked] += share
+    series = pd.Series(totals, name="probability").rename_axis("n_components")
+    series.attrs = {"prior": probabilities.prior, "evidence": probabilities.source}
+    return series

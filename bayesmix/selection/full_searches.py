@@ -10,9 +10,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import too_small
-from bayesmix.selection.criteria import RULE, record
-from bayesmix.selection.probability import log_posteriors
-from bayesmix.selection.ranking import chosen
+from bayesmix.selection.criteria import RULE, chosen, log_posteriors, record
 from bayesmix.selection.tasks import Effort, Task
 
 # Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).

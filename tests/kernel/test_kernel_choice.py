@@ -10,7 +10,7 @@ from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Change
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.search.fit import fit
-from bayesmix.selection.ranking import chosen
+from bayesmix.selection.criteria import chosen
 from bayesmix.selection.scores import make_splits
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Effort, Task

@@ -24,8 +24,7 @@ from bayesmix.families import categorical, rates, successes
 from bayesmix.families.categorical import Levels
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.family import Gaussians
-from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.gaussian.wishart_scale import FixedScale
+from bayesmix.families.gaussian.prior import FixedScale, NormalWishart
 from bayesmix.families.monotone import function_of
 from bayesmix.families.rates import Poissons
 from bayesmix.families.successes import Bernoullis

@@ -8,7 +8,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import UndefinedError
-from bayesmix.selection.cluster_numbers import overlapping
+from bayesmix.selection.clusters import overlapping
 from bayesmix.selection.tasks import Assignments
 
 FAITHFUL = bm.datasets.load_faithful()

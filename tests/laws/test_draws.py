@@ -9,7 +9,7 @@ from scipy import special, stats
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
-from bayesmix.families.gaussian.wishart_scale import LearnedScale, Wishart
+from bayesmix.families.gaussian.prior import LearnedScale, Wishart
 from bayesmix.families.rates import GammaRates
 from bayesmix.families.successes import BetaProbabilities
 from bayesmix.numerics.special import log_gammas

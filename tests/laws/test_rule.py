@@ -13,6 +13,7 @@ import bayesmix as bm
 from bayesmix.core.parallel import in_turn
 from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.criteria import probabilities
 from bayesmix.selection.data_checks import (
     Duplicates,
     LogScale,
@@ -20,7 +21,6 @@ from bayesmix.selection.data_checks import (
     log_scale,
     rounded_features,
 )
-from bayesmix.selection.probability import probabilities
 from bayesmix.selection.scores import Score, make_splits
 from bayesmix.selection.structures import largest_number
 from bayesmix.selection.summary_text import components

@@ -19,7 +19,7 @@ from bayesmix.assess.prior_sensitivity import grid
 from bayesmix.em.display import of_search
 from bayesmix.errors import BayesmixError, SelectionWarning, UnsupportedError
 from bayesmix.families.product.prior import label_of
-from bayesmix.selection.one_standard_error import within_one_error
+from bayesmix.selection.criteria import within_one_error
 from bayesmix.selection.pipelines import log_stretch
 from bayesmix.selection.scores import HeldOut, Score, combined, make_splits
 from bayesmix.selection.sweep import Sweep

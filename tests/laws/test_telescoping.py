@@ -28,7 +28,7 @@ from bayesmix.errors import (
     UnsupportedError,
 )
 from bayesmix.families.gaussian.covariance.drawing_roots import coloured
-from bayesmix.families.gaussian.wishart_scale import FixedScale
+from bayesmix.families.gaussian.prior import FixedScale
 from bayesmix.plots.posterior import plot_over_k
 from bayesmix.posterior import gibbs as module
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition

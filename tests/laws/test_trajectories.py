@@ -16,7 +16,7 @@ from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
 from bayesmix.estimators.trajectories import time_columns
 from bayesmix.posterior.regression_vector import ParameterVector
-from bayesmix.selection.cluster_numbers import _weights
+from bayesmix.selection.clusters import _weights
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
 

@@ -7,7 +7,7 @@ import io
 import warnings
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.estimators.attributes.fitted_attributes import Showing
+from bayesmix.estimators.base import Showing
 
 # Size in inches and resolution of the figure in a notebook.
 FIGURE = (4.4, 3.0)

@@ -30,7 +30,7 @@ from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.inputs import constraints
 from bayesmix.estimators.inputs.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.searching.families_of_fits import coding_of_table
+from bayesmix.estimators.searching.fitters import coding_of_table
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.selection.summary_text import phrase

@@ -12,7 +12,7 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.inputs.new_rows import OF_THE_FIT
 from bayesmix.estimators.inputs.sample_weights import SUM_OF_WEIGHTS
-from bayesmix.estimators.searching.families_of_fits import with_structure
+from bayesmix.estimators.searching.fitters import with_structure
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {

@@ -21,18 +21,17 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.estimators.regression.coded_frames import as_coded
-from bayesmix.estimators.searching.families_of_fits import knowing_levels
+from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
 from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection import probability, search_tables
+from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
-from bayesmix.selection.criteria import RULE, record
-from bayesmix.selection.probability import Probabilities, with_log_posteriors
-from bayesmix.selection.result_tables import comparing, leading, over_structures
+from bayesmix.selection.criteria import RULE, Probabilities, record, with_log_posteriors
 from bayesmix.selection.scores import HeldOut
+from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import label
 from bayesmix.selection.tasks import Task
 
@@ -101,9 +100,7 @@ class SearchResults:
             If candidates have no evidence; the message says what to do.
         """
         self._check_kept()
-        return probability.over_k(
-            self._rows, probability.probabilities(self._rows, self._prior_over_k)
-        )
+        return criteria.over_k(self._rows, criteria.probabilities(self._rows, self._prior_over_k))
 
     @property
     def averaged_(self) -> AveragedDensity:
@@ -156,7 +153,7 @@ class SearchResults:
         chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
         (chain,) = with_room([chain], side_of(source).largest_label + 1)
         numbers = [asked(candidate) for candidate in chain]
-        prior = probability.prior_asked(numbers, self.prior_over_k, falls)
+        prior = criteria.prior_asked(numbers, self.prior_over_k, falls)
         self._selected = feature_selection.features_of_search(self, estimator, source, prior, seed)
         if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = feature_selection.restricted(

@@ -13,9 +13,9 @@ from bayesmix.core.rows import Frame
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.gaussian.wishart_scale import (
+from bayesmix.families.gaussian.prior import (
     FixedScale,
+    NormalWishart,
 )
 from bayesmix.numerics.arrays import Array
 

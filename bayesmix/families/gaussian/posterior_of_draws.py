@@ -9,10 +9,12 @@ import numpy as np
 
 from bayesmix.core import lazy
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.prior import SHARE_OF_VARIANCE, GaussianPosterior, NormalWishart
-from bayesmix.families.gaussian.wishart_scale import (
+from bayesmix.families.gaussian.prior import (
+    SHARE_OF_VARIANCE,
     FixedScale,
+    GaussianPosterior,
     LearnedScale,
+    NormalWishart,
     log_normaliser,
 )
 from bayesmix.numerics.arrays import LOG_2PI, Array, align

@@ -13,9 +13,9 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.mode_rows import mode_rows
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.gaussian.wishart_scale import (
+from bayesmix.families.gaussian.prior import (
     FixedScale,
+    NormalWishart,
     log_normaliser,
 )
 from bayesmix.numerics.arrays import LOG_2PI, Array

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.wishart_scale import FixedScale, Wishart, log_normaliser
+from bayesmix.families.gaussian.prior import FixedScale, Wishart, log_normaliser
 from bayesmix.numerics.arrays import Array
 
 

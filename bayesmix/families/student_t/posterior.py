@@ -22,9 +22,14 @@ from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.given_prior import GaussianPrior
 from bayesmix.families.gaussian.moments import moments
-from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
+from bayesmix.families.gaussian.prior import (
+    FixedScale,
+    GaussianPosterior,
+    LearnedScale,
+    NormalWishart,
+    Wishart,
+)
 from bayesmix.families.gaussian.students import Students
-from bayesmix.families.gaussian.wishart_scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.student_t.components import (
     WORTH_A_PASS,
     FreedomFactor,
