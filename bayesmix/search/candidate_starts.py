@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.run import State, begin_at
-from bayesmix.search.improver import Assignment, Move, best_splits
+from bayesmix.search.moves import Assignment, Move, best_splits
 from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
 from bayesmix.search.starts import OfMixture, begun
 

@@ -16,7 +16,7 @@ from bayesmix.errors import (
 )
 from bayesmix.search import starts
 from bayesmix.search.guided_starts import under_a_prior
-from bayesmix.search.improver import of_statistics
+from bayesmix.search.moves import of_statistics
 
 # Samples of each component that k-means sees, and its rounds.
 ROWS_OF_EACH, ROUNDS = 30, 10

@@ -12,7 +12,8 @@ import bayesmix as bm
 from bayesmix.em.expectation import Form
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
-from bayesmix.search.improver import Assignment, Move, best_divisions, best_splits, merge_losses
+from bayesmix.search.improver import best_divisions, merge_losses
+from bayesmix.search.moves import Assignment, Move, best_splits
 from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
 
