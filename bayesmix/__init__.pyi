@@ -50,6 +50,7 @@ from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAna
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
+from bayesmix.families.monotone import YeoJohnson as YeoJohnson
 from bayesmix.families.negative_binomial import NegativeBinomial as NegativeBinomial
 from bayesmix.families.negative_binomial import overdispersed as overdispersed
 from bayesmix.families.ordinal import Ordinal as Ordinal
@@ -69,7 +70,6 @@ from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
 from bayesmix.families.transformed import Transformed as Transformed
 from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.weibull import Weibull as Weibull
-from bayesmix.families.yeo_johnson import YeoJohnson as YeoJohnson
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from bayesmix.io import load as load
 from bayesmix.io import read as read

@@ -84,10 +84,10 @@ if TYPE_CHECKING:
     from bayesmix.posterior.predictions import Prediction
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine
+    from bayesmix.sources.devices import DeviceStep, OnDevice, Portable
     from bayesmix.sources.local_workers import Local
     from bayesmix.sources.memory import ArraySource
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
-    from bayesmix.sources.portable import DeviceStep, OnDevice, Portable
 
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights

@@ -21,7 +21,7 @@ from typing import Protocol
 import pytest
 
 from bayesmix.core import components, engines, families, measurement, priors, sources
-from bayesmix.sources import portable
+from bayesmix.sources import devices
 
 PACKAGE = Path(__file__).parents[1] / "bayesmix"
 
@@ -306,7 +306,7 @@ def test_a_file_of_the_longest_length_is_allowed(tmp_path):
 
 def test_every_protocol_is_bound_to_classes():
     """The type checker holds a protocol only where ``conformance`` names it, or one above it."""
-    modules = (components, engines, families, measurement, portable, priors, sources)
+    modules = (components, engines, families, measurement, devices, priors, sources)
     protocols = {
         value
         for module in modules

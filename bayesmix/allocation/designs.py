@@ -61,7 +61,7 @@ class Standardised:
 
     def gated(self, inference: Any, source: Source, n_components: int) -> Any:
         """Return the inference with a gate, or a chain that begins with one, as its weights."""
-        from bayesmix.allocation.gated import gated
+        from bayesmix.allocation.gated_chain import gated
 
         return gated(inference, source, n_components)
 

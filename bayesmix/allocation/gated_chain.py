@@ -1,15 +1,17 @@
-"""A Markov chain whose first state depends on covariates of the sequence, by a softmax gate.
+"""Markov chains whose first state, or all transitions, depend on covariates by softmax gates.
 
-The statistics are those of the gate at the first samples, and the expected transitions (Zucchini,
-MacDonald & Langrock 2016, ch. 10, for covariates of a chain).
+The statistics are those of the gates, and the expected transitions (Zucchini, MacDonald & Langrock
+2016, ch. 10, for covariates of a chain).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, cast
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from bayesmix.allocation.chain import (
     ChainSums,
@@ -17,13 +19,19 @@ from bayesmix.allocation.chain import (
     MarkovChain,
     allocate_sequences,
     paths,
+    stationary_distribution,
 )
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.forward_backward import logs
-from bayesmix.allocation.gate import Gate, GatePrior, GateSums
-from bayesmix.allocation.point import PointWeights, no_log_weights
+from bayesmix.allocation.gate import WEAK_PRECISION, Gate, GatePrior, GateSums
+from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
+from bayesmix.core.sources import Source
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class GatedChain:
     def free_rows(self) -> list[tuple[Any, ...]]:
         return self.gate.free_rows
 
-    free_names, of_covariates = Gate.free_names, "first states"
+    free_names, of_covariates = ("component",), "first states"
 
     @property
     def initial(self) -> Array:
@@ -158,3 +166,208 @@ class GatedChainPrior:
 
 
 halfway.register(GatedChain, GatedChain.halfway_to)
+
+
+# Probability of a state before a transition below which nothing is learned of it.
+NO_WEIGHT = 1e-300
+
+
+@dataclass(frozen=True)
+class CovariateChainSums:
+    """Statistics of all gates."""
+
+    gates: tuple[GateSums, ...]
+
+    def __add__(self, other: CovariateChainSums) -> CovariateChainSums:
+        pairs = zip(self.gates, other.gates, strict=True)
+        return CovariateChainSums(tuple(own + more for own, more in pairs))
+
+    def pack(self) -> Array:
+        return np.concatenate([own.pack() for own in self.gates])
+
+    def unpack(self, vector: Array) -> CovariateChainSums:
+        parts = np.split(vector, len(self.gates))
+        pairs = zip(self.gates, parts, strict=True)
+        return CovariateChainSums(tuple(own.unpack(part) for own, part in pairs))
+
+    def units(self) -> Array:
+        return np.concatenate([own.units() for own in self.gates])
+
+    @property
+    def feasible(self) -> bool:
+        return True
+
+    @property
+    def separated(self) -> bool:
+        """Whether covariates separate states, so that the likelihood has no maximum."""
+        return any(own.separated for own in self.gates)
+
+    @property
+    def penalised(self) -> tuple[Array, Array]:
+        """Gradient and information of all free coefficients, log prior included."""
+        gradients, blocks = zip(*(own.penalised for own in self.gates), strict=True)
+        return np.concatenate(gradients), np.asarray(block_diag(*blocks), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class CovariateChain:
+    """Gates (K + 1) of the first state, and of the state after each state."""
+
+    gates: tuple[Gate, ...]
+    exchangeable = True
+    expected_log = no_log_weights
+
+    @property
+    def n_components(self) -> int:
+        return self.gates[0].n_components
+
+    @property
+    def coefficients(self) -> Array:
+        """Coefficients (K + 1, K, P), those of state 0 being 0."""
+        return np.array([gate.coefficients for gate in self.gates])
+
+    @property
+    def free(self) -> Array:
+        """Free coefficients of all gates."""
+        return np.concatenate([gate.free for gate in self.gates])
+
+    @property
+    def free_rows(self) -> list[tuple[Any, ...]]:
+        """State before and state of the free coefficients of each state."""
+        before = ["first", *range(self.n_components)]
+        return [(i, k) for i in before for k in range(1, self.n_components)]
+
+    free_names, of_covariates = ("from", "component"), "first states and transitions"
+
+    @property
+    def initial(self) -> Array:
+        """Probabilities (K,) of the first state, averaged over the sequences of the fit."""
+        return self.gates[0].shares
+
+    @property
+    def transition(self) -> Array:
+        """Transition probabilities (K, K), averaged over the samples of the fit."""
+        return np.array([gate.shares for gate in self.gates[1:]])
+
+    def mean(self) -> Array:
+        return stationary_distribution(self.transition)
+
+    def averaged(self) -> CovariateChain:
+        return self
+
+    def first_states(self, side: SideInformation) -> Array:
+        """Return the probabilities (S, K) of the first state of each sequence."""
+        return np.asarray(np.exp(self._logs(side)[0]))
+
+    def transitions_at(self, side: SideInformation) -> Array:
+        """Return the probabilities (n, K, K) of the transitions to each sample."""
+        return np.asarray(np.exp(self._logs(side)[1]))
+
+    def _logs(self, side: SideInformation) -> tuple[Array, Array]:
+        covariates = Gate.needed(side)
+        first, *after = (gate.log_weights(covariates) for gate in self.gates)
+        return first[side.starts], np.stack(after, axis=1)
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log densities (n, K) into smoothed probabilities in place."""
+        add_labels(joint, rows)
+        side = rows.side
+        if side.begins is None or rows.weights is not None:
+            raise UnsupportedError("this chain needs sequences without sample weights")
+        log_predictive, shares, pairs = smoothed_in_logs(
+            joint, side.starts, *self._logs(side), True
+        )
+        joint[:] = shares
+        covariates, entered = Gate.needed(side), ~side.begins
+        first, *after = self.gates
+        ones = np.ones((len(side.starts), 1))
+        sums = [first.sums(shares[side.starts], covariates[side.starts], ones)]
+        for gate, own in zip(after, np.moveaxis(pairs[entered], 1, 0), strict=True):
+            weights = own.sum(axis=1, keepdims=True)
+            sums.append(
+                gate.sums(own / np.maximum(weights, NO_WEIGHT), covariates[entered], weights)
+            )
+        return Allocated(log_predictive, CovariateChainSums(tuple(sums)))
+
+    def path_probabilities(
+        self, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
+    ) -> tuple[float, float]:
+        """Return the entropy of the paths of all sequences, and log P of the most probable."""
+        logs, starts = self._logs(side), side.starts
+        total = float(allocated.log_normaliser.sum())
+        _, _, pairs = smoothed_in_logs(log_density, starts, *logs, True)
+        expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+        expected += float((smoothed[starts] * logs[0]).sum() + (pairs * logs[1]).sum())
+        path, every = best_paths(log_density, starts, *logs), np.arange(len(log_density))
+        steps = logs[1][every, np.append(path[:1], path[:-1]), path]
+        steps[starts] = logs[0][np.arange(len(starts)), path[starts]]
+        return total - expected, float((log_density[every, path] + steps).sum()) - total
+
+    def halfway_to(self, other: CovariateChain) -> CovariateChain:
+        pairs = zip(self.gates, other.gates, strict=True)
+        return CovariateChain(tuple(own.halfway_to(its) for own, its in pairs))
+
+    def subset(self, keep: Integers, counts: Array) -> CovariateChain:
+        gates = (self.gates[0], *(self.gates[1 + k] for k in keep))
+        return CovariateChain(tuple(gate.subset(keep, counts) for gate in gates))
+
+
+@dataclass(frozen=True)
+class CovariateChainPrior:
+    """Prior of the coefficients of every gate; None until the covariates are known."""
+
+    gate: GatePrior | None = None
+    name = "covariate_chain"
+
+    @property
+    def of_gate(self) -> GatePrior:
+        if self.gate is None:
+            raise UnsupportedError("covariate_effects='all' needs covariates: fit(X, covariates=)")
+        return self.gate
+
+    def mode(self, statistics: CovariateChainSums | ChainSums) -> CovariateChain:
+        """Return all gates after a Newton step; from counts those with intercepts only."""
+        if isinstance(statistics, ChainSums):
+            counts = (statistics.initial, *statistics.transitions)
+            return CovariateChain(tuple(self.of_gate.mode(own) for own in counts))
+        return CovariateChain(tuple(self.of_gate.mode(own) for own in statistics.gates))
+
+    def log_density(self, chain: CovariateChain) -> float:
+        return sum(map(self.of_gate.log_density, chain.gates))
+
+    def n_parameters(self, n_components: int) -> int:
+        of_gates = repeat(self.of_gate.n_parameters(n_components), n_components + 1)
+        return sum(of_gates)
+
+
+halfway.register(CovariateChain, CovariateChain.halfway_to)
+
+
+def gated(inference: Any, source: Source, n_components: int) -> Any:
+    """Return the inference with a gate, or a chain that begins with one, as its weights."""
+    rows, weights = source.in_memory().rows, inference.weights
+    sparse = 1.0 / n_components
+    defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
+    chained = isinstance(weights, DirichletChainPrior)
+    if chained and (weights.stationary or inference.variational):
+        raise UnsupportedError(
+            "covariates of the first state need initial='free', and maximum likelihood or "
+            "MaximumAPosteriori()"
+        )
+    whole_chain = isinstance(weights, CovariateChainPrior)
+    if whole_chain and inference.variational:
+        raise UnsupportedError(
+            "covariate_effects='all' needs maximum likelihood or MaximumAPosteriori()"
+        )
+    if not chained and not whole_chain and weights not in defaults:
+        raise UnsupportedError(
+            "covariates replace the prior of the weights: leave out its concentration"
+        )
+    if inference.variational:
+        gate = GatePrior.variational(rows)
+    else:
+        precision = 0.0 if inference.name == "maximum_likelihood" else WEAK_PRECISION
+        gate = GatePrior.normal(rows.side.n_covariates, precision)
+    if whole_chain:
+        return replace(inference, weights=CovariateChainPrior(gate))
+    return replace(inference, weights=GatedChainPrior(gate, weights) if chained else gate)

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.allocation.designs import variable_of
-from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
+from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.latent_classes import bivariate_residuals

@@ -13,8 +13,13 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
-from bayesmix.assess.class_criteria import described, entropy_of
-from bayesmix.assess.class_tests import BootstrapTest, from_start, vuong_lo_mendell_rubin
+from bayesmix.assess.class_tests import (
+    BootstrapTest,
+    described,
+    entropy_of,
+    from_start,
+    vuong_lo_mendell_rubin,
+)
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas

@@ -5,9 +5,12 @@ The fitted mixture behind what a user gives, and rows as that mixture reads them
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
@@ -23,10 +26,12 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
-from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
+from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above, evidence_of
 from bayesmix.posterior.leave_one_out import LeaveOneOut
+from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.posterior.subject import refuse_regressions
 from bayesmix.selection.pipelines import steps_before
+from bayesmix.selection.scores import Score
 
 
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
@@ -163,3 +168,37 @@ def leave_one_out(
     estimator, rows = fitted_mixture(model, X)
     source = checked_rows(estimator, rows, sample_weight)
     return left_out.leave_one_out(estimator.result_, source, n_draws, root_seed(random_state))
+
+
+N_DRAWS = 1000
+# Share of observations whose leave-one-out density may be unreliable.
+MOST_DOUBTFUL = 0.01
+
+
+def evidence(result: FitResult, source: Source) -> Score:
+    """Return the log evidence by importance or bridge sampling, with standard error and Pareto k.
+
+    Draws from q, symmetrised over relabellings, are weighted by p(X, θ) / q(θ). The expected
+    logarithm of the estimate is a lower bound that is at least the ELBO. If Pareto k exceeds 0.2, q
+    misses much of the posterior, and bridge sampling from Gibbs draws is used instead, as the note
+    says. Like the exact evidence, the estimate depends on the prior.
+    """
+    estimate = evidence_of(result, source, N_DRAWS, result.seed)
+    return Score(estimate.estimate, estimate.standard_error, estimate.note, estimate.pareto_k)
+
+
+def leave_one_out_score(result: FitResult, source: Source) -> Score:
+    """Return the leave-one-out log predictive density of a variational fit, by importance sampling.
+
+    For prediction, without refitting: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
+    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). It chooses too
+    many clusters. NaN if Pareto k exceeds 0.7 for more than one sample in a hundred.
+    """
+    estimate = left_out.leave_one_out(result, source, seed=result.seed)
+    worst = float(np.max(estimate.pareto_k)) if len(estimate.pareto_k) else math.nan
+    if np.mean(~(estimate.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
+        return Score(math.nan, math.nan, estimate.note, worst)
+    return Score(estimate.total, estimate.standard_error, estimate.note, worst)
+
+
+OF_DRAWS = {"evidence": evidence, "loo": leave_one_out_score}

@@ -20,7 +20,7 @@ from scipy.special import logsumexp, softmax
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.assess.apa import ApaTable, p_text, plain, whole
-from bayesmix.assess.class_criteria import information_criteria
+from bayesmix.assess.class_tests import information_criteria
 from bayesmix.assess.profile_tables import rows_by_key, wald_text
 from bayesmix.assess.stability import no_starts, quiet, to_refit
 from bayesmix.core import validation

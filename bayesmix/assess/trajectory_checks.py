@@ -21,10 +21,9 @@ from bayesmix.assess.trajectory_tables import (
     trajectory_table,
 )
 from bayesmix.core import validation
-from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.random import Purpose, drawn_labels, root_seed, stream
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.bands import checked_level
 from bayesmix.version import __version__
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
+from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
 
 
 class Purpose(IntEnum):
@@ -61,3 +62,10 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
     True
     """
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, int(purpose), *key])))
+
+
+def drawn_labels(shares: Array, generator: np.random.Generator) -> Integers:
+    """Return a column (n,) for each row of shares (n, K), with probabilities proportional to it."""
+    reached = np.cumsum(shares, axis=1)
+    below = reached < generator.random((len(shares), 1)) * reached[:, -1:]
+    return np.asarray(below.sum(axis=1))

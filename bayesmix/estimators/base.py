@@ -136,7 +136,7 @@ class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def _shown(self) -> str:
         if self._answer not in vars(self):
             return ""
-        from bayesmix.estimators.attributes.notebook import small_figure
+        from bayesmix.estimators.attributes.fitted_methods import small_figure
 
         return f"<div>{self._answer_html()}{small_figure(self)}</div>"
 
@@ -382,7 +382,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
                 result = fit(model, source, settings, monitor, start)
                 if self.search is not None and self._last_mixture(model, source) is not None:
                     fresh = replace(settings, init=self._init(model, source, settings.seed))
-                    from bayesmix.estimators.inputs.warm_starts import better_start
+                    from bayesmix.estimators.inputs.streams import better_start
 
                     better = better_start(result, model, source, fresh, monitor)
                     if better is not None:
@@ -446,7 +446,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the mixture from which ``warm_start`` continues, if the model is the same."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
-        from bayesmix.estimators.inputs.warm_starts import last_mixture
+        from bayesmix.estimators.inputs.streams import last_mixture
 
         return last_mixture(self.result_, model, source)
 
@@ -459,7 +459,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
             return None
-        from bayesmix.estimators.inputs.warm_starts import same_prior
+        from bayesmix.estimators.inputs.streams import same_prior
 
         return warm if same_prior(self.result_, model, source, warm.frame) else None
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
-from bayesmix.allocation.covariate_chain import CovariateChainPrior
 from bayesmix.allocation.forward_backward import most_probable_paths
+from bayesmix.allocation.gated_chain import CovariateChainPrior
 from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
@@ -24,7 +24,7 @@ from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.attributes.information import information
+from bayesmix.estimators.attributes.fitted_methods import information
 from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_of
 from bayesmix.estimators.inputs import incoming, sequences
 from bayesmix.estimators.inputs.constraints import at_covariates, constrained

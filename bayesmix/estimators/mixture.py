@@ -169,7 +169,7 @@ class Mixture(MixtureEstimator):
         from bayesmix.families.independent.levels import LevelsFamily
 
         if result.family.name == "product":
-            from bayesmix.estimators.attributes.component_tables import ComponentsByColumn
+            from bayesmix.estimators.attributes.posterior_methods import ComponentsByColumn
 
             self.components_ = ComponentsByColumn(
                 cast("Product", result.family), cast("Products", result.unframed)

@@ -298,7 +298,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         n, size = source.total_weight, None if part is None else len(part)
         self._adopt(rows, criterion, n, checks, tested, clusters, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            from bayesmix.estimators.searching.column_powers import better_by_powers
+            from bayesmix.estimators.searching.rival_families import better_by_powers
 
             self.__dict__.update(better_by_powers(self, source) or {})
         for caution in self.cautions_:

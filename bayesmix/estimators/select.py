@@ -192,7 +192,7 @@ def procedure(
         criterion = "bic"
     default = family is None and estimator is None and criterion == "auto" and not ordered
     if default and compared and is_source(X) and not options.get("variable_selection"):
-        from bayesmix.estimators.searching.count_families import overdispersed_counts
+        from bayesmix.estimators.searching.rival_families import overdispersed_counts
 
         chosen = overdispersed_counts(X, n_components, missing, random_state, options.get("n_jobs"))
         if chosen is not None:

@@ -21,15 +21,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
-from bayesmix.allocation.covariate_chain import CovariateChain, CovariateChainPrior
 from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
-from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
-from bayesmix.allocation.noise import Noise, UniformNoise
+from bayesmix.allocation.gated_chain import (
+    CovariateChain,
+    CovariateChainPrior,
+    GatedChain,
+    GatedChainPrior,
+)
+from bayesmix.allocation.noise import Noise, UniformNoise, WithNoise
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
-from bayesmix.allocation.with_noise import WithNoise
 from bayesmix.core import (
     components,
     engines,

@@ -25,7 +25,7 @@ from bayesmix.core.components import (
 )
 from bayesmix.core.missing_cells import Pattern, by_pattern
 from bayesmix.core.mixture import ChunkSums, Mixture, finished
-from bayesmix.core.random import Purpose, stream
+from bayesmix.core.random import Purpose, drawn_labels, stream
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import (
     CENTRED,
@@ -38,7 +38,6 @@ from bayesmix.em.expectation import (
     weighed,
 )
 from bayesmix.numerics.arrays import Array, has_gaps
-from bayesmix.numerics.drawing import drawn_labels
 
 # From this many observations of a pattern on, a pass over the observed columns is faster.
 MANY = 64

@@ -15,13 +15,13 @@ import numpy as np
 
 from bayesmix.core.components import Components, Densities
 from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.random import drawn_labels
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.missing import Drawing
 
 if TYPE_CHECKING:

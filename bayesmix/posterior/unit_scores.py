@@ -17,9 +17,8 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 
 from bayesmix.allocation.chain import MarkovChain, stationary_distribution
-from bayesmix.allocation.covariate_chain import CovariateChain
 from bayesmix.allocation.gate import Gate
-from bayesmix.allocation.gated_chain import GatedChain
+from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.noise import Noise
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.assess.drawn_criteria import OF_DRAWS
+from bayesmix.assess.fit_evidence import OF_DRAWS
 from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.product.prior import PartPriors

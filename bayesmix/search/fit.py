@@ -136,7 +136,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
 
         state = begun_with_labels(fit, attempt)
     elif too_many_to_search(problem.source, model.n_components):
-        from bayesmix.search.start_of_many import first_of_many
+        from bayesmix.search.named_starts import first_of_many
 
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif settings.search and not few:

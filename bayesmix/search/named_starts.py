@@ -1,23 +1,33 @@
-"""Starts named by ``init_params`` or given by the user."""
+"""Starts named by ``init_params`` or given by the user, under a prior, or of many components."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
-from bayesmix.em.model import Start
-from bayesmix.errors import InvalidInputError
+from bayesmix.em.model import Model, Settings, Start
+from bayesmix.em.run import Problem, State
+from bayesmix.em.under_a_prior import MaximumAPosteriori
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.search import starts
+from bayesmix.search.moves import of_statistics
+from bayesmix.search.optimum import OptimumSearch
 from bayesmix.search.starts import (
     LLOYD_ROUNDS,
     OTHER_STARTS,
     Given,
     NearestCentre,
+    OfMixture,
+    begun,
     distinct_rows,
     lloyd,
     one_hot,
@@ -101,3 +111,50 @@ def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False)
     if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
         raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
     return Given(shares[:, :n_components])
+
+
+def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
+    """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
+    from bayesmix.allocation.dirichlet import DirichletPrior
+
+    prior = problem.family.map_prior(source, problem.frame, n_components)
+    return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+
+
+def guided_by_a_prior(search: OptimumSearch, state: State, passes: int) -> State | None:
+    """Continue from the end of the same start under a prior; None without a prior."""
+    K, sample = search.model.n_components, search.sample
+    if search.problem.objective.name != "maximum_likelihood":
+        return None
+    try:
+        objective = under_a_prior(sample, sample.source, K)
+    except UnsupportedError:
+        return None
+    guided = replace(sample, objective=objective, accelerate=False)
+    after = search.attempts.run(guided, state, passes)
+    return None if after is None else begun(sample, OfMixture(after.current_mixture()), K)
+
+
+# Samples of each component that k-means sees, and its rounds.
+ROWS_OF_EACH, ROUNDS = 30, 10
+
+
+def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
+    """Return a mixture from k-means of a subsample, under a prior that prevents singularity."""
+    K = model.n_components
+    source = problem.source
+    sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
+    generator = stream(settings.seed, Purpose.START, index)
+    rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+    centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
+    nearest = starts.NearestCentre(centres, source.summary)
+    statistics = starts.begun(replace(problem, source=sample), nearest, K).expectation.statistics
+    objective = problem.objective
+    if objective.name == "maximum_likelihood":
+        # without a prior for the family, start from the likelihood
+        with suppress(UnsupportedError):
+            objective = under_a_prior(problem, sample, K)
+    factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
+    return objective.update(
+        of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution
+    )

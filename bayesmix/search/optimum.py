@@ -435,7 +435,7 @@ class OptimumSearch:
                 break
             after: State | None = state
             if guided:
-                from bayesmix.search.guided_starts import guided_by_a_prior
+                from bayesmix.search.named_starts import guided_by_a_prior
 
                 after = guided_by_a_prior(self, state, 2 * passes)
             after = after and self.attempts.run(self.sample, after, passes)

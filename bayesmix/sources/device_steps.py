@@ -19,7 +19,7 @@ from bayesmix.em.expectation import Assessment, AssessmentStep, ExpectationStep
 from bayesmix.em.sequence_sums import MOST_HELD
 from bayesmix.numerics.arrays import Array, normalised
 from bayesmix.numerics.device_arrays import as_doubles, beside, host
-from bayesmix.sources.portable import DeviceStep, Portable
+from bayesmix.sources.devices import DeviceStep, Portable
 
 
 def framed(xp: Any, values: Any, frame: Frame) -> Any:

@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
+from bayesmix.core.components import Statistics
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Stored
-from bayesmix.numerics.device_arrays import DeviceArray, as_doubles, chosen
+from bayesmix.numerics.device_arrays import DeviceArray, Namespace, as_doubles, chosen
 from bayesmix.sources.local_workers import Local
 from bayesmix.sources.partitions_of_rows import PartitionedSource
+
+Value = TypeVar("Value", covariant=True)
+
+
+class OnDevice(Protocol):
+    """Linear forms over framed data (n, D) of a namespace ``xp``."""
+
+    def features(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
+        """Return features (n, F)."""
+
+    def log_density(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
+        """Return expected log densities (n, K) in centred form."""
+
+    def statistics(
+        self, xp: Namespace, values: DeviceArray, responsibilities: DeviceArray
+    ) -> Statistics:
+        """Return statistics on the host."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """Components that can be evaluated on a device."""
+
+    @property
+    def on_device(self) -> OnDevice:
+        """Log densities on the device."""
+
+
+@runtime_checkable
+class DeviceStep(Protocol[Value]):
+    """A step that may run on the device that holds the data."""
+
+    def on_device(self, values: DeviceArray, weights: Array | None) -> Value | None:
+        """Run the step on a device; None if only NumPy can."""
+
 
 # Values per part, such that features and log joints fit into the memory of a device.
 PART_VALUES = 2**23

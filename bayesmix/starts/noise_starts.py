@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.noise import hypervolume
-from bayesmix.allocation.with_noise import WithNoise
+from bayesmix.allocation.noise import WithNoise, hypervolume
 from bayesmix.core.engines import Objective
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture

@@ -6,8 +6,13 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.assess.class_criteria import entropy_of, information_criteria, mean_posteriors
-from bayesmix.assess.class_tests import BootstrapTest, weighted_chi_squared
+from bayesmix.assess.class_tests import (
+    BootstrapTest,
+    entropy_of,
+    information_criteria,
+    mean_posteriors,
+    weighted_chi_squared,
+)
 from bayesmix.assess.distal import wald_tests
 from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints

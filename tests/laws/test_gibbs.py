@@ -19,7 +19,7 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
-from bayesmix.families.gaussian.covariance.drawing_roots import coloured
+from bayesmix.families.gaussian.draws import coloured
 from bayesmix.families.gaussian.prior import FixedScale
 from bayesmix.posterior import gibbs as module
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition

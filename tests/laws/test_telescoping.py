@@ -27,7 +27,7 @@ from bayesmix.errors import (
     MissingExtraError,
     UnsupportedError,
 )
-from bayesmix.families.gaussian.covariance.drawing_roots import coloured
+from bayesmix.families.gaussian.draws import coloured
 from bayesmix.families.gaussian.prior import FixedScale
 from bayesmix.plots.posterior import plot_over_k
 from bayesmix.posterior import gibbs as module

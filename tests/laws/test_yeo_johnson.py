@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.yeo_johnson import powers_of
+from bayesmix.families.monotone import powers_of
 
 
 def skewed(n, seed=0, apart=6.0):

@@ -1,7 +1,10 @@
-"""Methods of fitted mixtures: predictions, samples, criteria, streams, plots."""
+"""Methods of fitted mixtures: predictions, samples, criteria, streams, plots, notebook view."""
 
 from __future__ import annotations
 
+import base64
+import io
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,12 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
+from bayesmix.estimators.base import Showing
 from bayesmix.estimators.inputs import incoming
-from bayesmix.estimators.inputs.new_rows import new_rows
+from bayesmix.estimators.inputs.given_sources import new_rows
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior import predictions
+from bayesmix.posterior.predictive_sums import density_sums
+from bayesmix.selection import scores
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
@@ -52,11 +59,11 @@ class FittedMethods:
             source = self._at_covariates(self._seen(X), covariates)
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
-            from bayesmix.estimators.attributes.predictions_elsewhere import lazily
+            from bayesmix.estimators.inputs.given_sources import lazily
 
             return cast("PerRow", lazily(self, X, method))
         if is_elsewhere(X):
-            from bayesmix.estimators.attributes.predictions_elsewhere import on_device
+            from bayesmix.estimators.inputs.given_sources import on_device
 
             return cast("PerRow", on_device(self._fitted(), self._seen(X), method, X))
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
@@ -127,7 +134,6 @@ class FittedMethods:
         return self._information("icl", X, covariates, sample_weight=sample_weight)
 
     def _information(self, name: str, X: Any, covariates: Any, **beside: Any) -> float:
-        from bayesmix.estimators.attributes.information import information
 
         return information(self, name, X, covariates, **beside)
 
@@ -155,3 +161,56 @@ class FittedMethods:
         from bayesmix.plots import plot_density
 
         return plot_density(self, X, ax=ax, **options)
+
+
+def information(estimator: Any, name: str, X: Any, covariates: Any = None, **beside: Any) -> float:
+    """Return -2 times a criterion, by its name, by default for the training data.
+
+    ``beside`` has arguments that belong to X: sample weights, or the lengths or groups of its
+    sequences.
+    """
+    result, criterion = estimator._fitted(), getattr(scores, name)
+    if X is None:
+        if result.n_rows == 0:
+            raise InvalidInputError("this mixture was not fitted to data: pass X")
+        for argument, given in (beside | {"covariates": covariates}).items():
+            if given is not None:
+                raise InvalidInputError(f"{argument} needs data: pass X as well")
+        if result.stream is not None:
+            raise UnsupportedError(
+                f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
+                f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
+                f"batches and use result_.n_parameters, {result.n_parameters}."
+            )
+        sums = result.plug_in_sums
+    else:
+        source = estimator._at_covariates(estimator._seen(X, **beside), covariates)
+        sums = density_sums(result, source)
+    return -2.0 * criterion(sums, result.n_parameters)
+
+
+# Size in inches and resolution of the figure in a notebook.
+FIGURE = (4.4, 3.0)
+DOTS_PER_INCH = 110
+
+
+def small_figure(estimator: Showing) -> str:
+    """Return a figure of the fit; empty if there is none, or Matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return ""
+    figure = Figure(figsize=FIGURE, layout="constrained")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            estimator.plot(ax=figure.subplots())
+    except UnsupportedError:
+        return ""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return (
+        f'<img alt="" style="max-width:100%; background:#fff" width="{96 * FIGURE[0]:.0f}" '
+        f'src="data:image/png;base64,{encoded}">'
+    )

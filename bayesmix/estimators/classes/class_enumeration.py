@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.assess.class_criteria import ENTROPIES
+from bayesmix.assess.class_tests import ENTROPIES
 from bayesmix.assess.enumeration import (
     LOCAL_INDEPENDENCE,
     Enumeration,

@@ -10,7 +10,7 @@ from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.inputs.new_rows import OF_THE_FIT
+from bayesmix.estimators.inputs.given_sources import OF_THE_FIT
 from bayesmix.estimators.inputs.sample_weights import SUM_OF_WEIGHTS
 from bayesmix.estimators.searching.fitters import with_structure
 

@@ -14,7 +14,7 @@ from sklearn.cluster import kmeans_plusplus
 
 from bayesmix.allocation.designs import Standardised
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.random import Purpose, stream
+from bayesmix.core.random import Purpose, drawn_labels, stream
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.em.expectation import Centred, Densities
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
@@ -31,7 +31,6 @@ from bayesmix.families.random_effects import (
 )
 from bayesmix.families.regressions import scaled_solution
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot
 

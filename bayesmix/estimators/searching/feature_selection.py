@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
-from bayesmix.estimators.inputs.new_rows import check_columns, in_order_of_fit
+from bayesmix.estimators.inputs.given_sources import check_columns, in_order_of_fit
 from bayesmix.estimators.searching.fitters import knowing_levels, with_structure
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
@@ -24,8 +24,12 @@ from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.relevance.dependence import by_regression
 from bayesmix.relevance.relevance import FeatureTable
-from bayesmix.relevance.relevance_search import FeatureSelection, SelectedFeatures, select_features
-from bayesmix.relevance.relevance_starts import divided_gains
+from bayesmix.relevance.relevance_search import (
+    FeatureSelection,
+    SelectedFeatures,
+    divided_gains,
+    select_features,
+)
 from bayesmix.selection.criteria import prior_asked
 from bayesmix.selection.data_checks import FEW_VALUES, column_names, rounded_features
 from bayesmix.sources.memory import ArraySource, coding_of, is_source

@@ -61,7 +61,7 @@ def functions_of(wanted: set[str]) -> dict[str, Any]:
     """Return the functions of those criteria that need the data."""
     functions = {name: OF_SOURCE[name] for name in wanted & OF_SOURCE.keys()}
     if wanted & {"evidence", "loo"}:
-        from bayesmix.assess.drawn_criteria import OF_DRAWS
+        from bayesmix.assess.fit_evidence import OF_DRAWS
 
         functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
     return functions

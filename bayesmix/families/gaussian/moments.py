@@ -25,8 +25,7 @@ from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, In
 from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
-    from bayesmix.families.gaussian.partial_forms import PartialForms
+    from bayesmix.families.gaussian.partial_forms import PartialForms, QuadraticsOnDevice
 else:
     PartialForms = lazy.methods(
         "bayesmix.families.gaussian.partial_forms:PartialForms",

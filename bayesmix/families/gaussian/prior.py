@@ -24,22 +24,22 @@ from bayesmix.numerics.memo import once, record
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.wishart_draws import (
+    from bayesmix.families.gaussian.draws import (
         FixedScaleOfDraws,
         LearnedScaleOfDraws,
         WishartDraws,
     )
 else:
     FixedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.wishart_draws:FixedScaleOfDraws",
+        "bayesmix.families.gaussian.draws:FixedScaleOfDraws",
         "draw given log_density_of",
     )
     LearnedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.wishart_draws:LearnedScaleOfDraws",
+        "bayesmix.families.gaussian.draws:LearnedScaleOfDraws",
         "given log_density_of",
     )
     WishartDraws = lazy.methods(
-        "bayesmix.families.gaussian.wishart_draws:WishartDraws",
+        "bayesmix.families.gaussian.draws:WishartDraws",
         "draw log_densities",
     )
 
@@ -199,7 +199,7 @@ MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.posterior_of_draws import PosteriorOfDraws, PriorOfDraws
+    from bayesmix.families.gaussian.draws import PosteriorOfDraws, PriorOfDraws
     from bayesmix.families.gaussian.prior_mode import PriorAtAPoint
 else:
     PriorAtAPoint = lazy.methods(
@@ -207,11 +207,11 @@ else:
         "mode log_density",
     )
     PosteriorOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.posterior_of_draws:PosteriorOfDraws",
+        "bayesmix.families.gaussian.draws:PosteriorOfDraws",
         "draws log_factors",
     )
     PriorOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.posterior_of_draws:PriorOfDraws",
+        "bayesmix.families.gaussian.draws:PriorOfDraws",
         "separate feature_evidence conditional log_density_of",
     )
 
