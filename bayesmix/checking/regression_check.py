@@ -14,7 +14,7 @@ from bayesmix.checking import comparison, verdict
 from bayesmix.checking.comparison import Quantity
 from bayesmix.checking.sampling import SAMPLERS, Job, NutsRun, pymc_model, sampler_name
 from bayesmix.checking.verdict import Finding, Verdict
-from bayesmix.em.console import console_for
+from bayesmix.em.progress_bar import console_for
 from bayesmix.families.regressions import DESIGN
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.chains import Plan

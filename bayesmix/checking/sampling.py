@@ -22,7 +22,7 @@ from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.core.priors import ComponentsTwin, NamedTensors, Pymc, PymcModel, Tensor, WeightsTwin
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.console import console_for
+from bayesmix.em.progress_bar import console_for
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
 from bayesmix.families.gaussian_twin import declared_components

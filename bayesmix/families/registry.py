@@ -53,15 +53,12 @@ FAMILIES = {
     "gaussian": Entry(
         ("Gaussian", "GaussianPrior"),
         {
-            "gaussian.family": {"Gaussian": {}},
+            "gaussian.family": {"Gaussian": {}, "Gaussians": {"means": ANY, "blocks": ANY}},
             "gaussian.moments": {"Moments": {"counts": NOT_NEGATIVE, "means": ANY, "scatter": ANY}},
-            "gaussian.point": {"Gaussians": {"means": ANY, "blocks": ANY}},
             "gaussian.given_prior": {"GaussianPrior": {}},
             "gaussian.prior": {
                 "GaussianPosterior": {"means": ANY, "mean_precision": POSITIVE},
                 "NormalWishart": {"mean": ANY},
-            },
-            "gaussian.wishart_scale": {
                 "Wishart": {"degrees_of_freedom": POSITIVE, "scale_inverse": ANY},
                 "FixedScale": {"mean": ANY},
                 "LearnedScale": {},
@@ -101,8 +98,7 @@ FAMILIES = {
         ("Transformed", "YeoJohnson"),
         {
             "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
-            "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}},
-            "yeo_johnson": {"YeoJohnson": {}},
+            "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}, "YeoJohnson": {}},
         },
     ),
     "log_normal": Entry(

@@ -10,7 +10,7 @@ import bayesmix as bm
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.errors import DegenerateFitError, FlatDirectionWarning
 from bayesmix.families.gaussian.covariance.models import DENSE
-from bayesmix.numerics.arrays import inverse_root
+from bayesmix.numerics.triangular import inverse_root
 from bayesmix.selection.tasks import Effort, Task
 
 GENERATOR = np.random.default_rng(61)

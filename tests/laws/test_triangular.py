@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import inverse_root
+from bayesmix.numerics.triangular import inverse_root
 
 SIZES = (1, 2, 3, 6, 7, 12)
 

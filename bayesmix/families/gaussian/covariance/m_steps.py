@@ -15,7 +15,8 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, Booleans, Integers, align, frozen, inverse_root
+from bayesmix.numerics.arrays import Array, Booleans, Integers, align, frozen
+from bayesmix.numerics.triangular import inverse_root
 
 # Stand-in for a variance of zero, in columns of unit scale: far below the floor, so that the guard
 # sees it, while products stay finite.

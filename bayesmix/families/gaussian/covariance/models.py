@@ -21,16 +21,9 @@ from scipy.linalg import rq
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError, UnsupportedError
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import (
-    Array,
-    Integers,
-    align,
-    diagonals,
-    frozen,
-    inverse_from_root,
-    inverse_root,
-)
+from bayesmix.numerics.arrays import Array, Integers, align, frozen
 from bayesmix.numerics.memo import once
+from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.covariance.diagonal import Axes
