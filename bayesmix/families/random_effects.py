@@ -359,16 +359,22 @@ class RandomEffectFamily:
         """Return components after generalised least squares, and a parameter-expanded EM step.
 
         In y = Xβ + Z A b + ε, A maximises with D and σ² and becomes part of D, so that variances
-        also reach 0 at a linear rate (Liu, Rubin & Wu 1998).
+        also reach 0 at a linear rate (Liu, Rubin & Wu 1998). Of proportional D_k, A is the same
+        for all classes up to a factor.
         """
         at, K, q = sums.at, len(sums.counts), self.effects.shape[1]
         coefficients = at.coefficients + scoring_step(self.fixed, sums.score, sums.information)
         crossed = sums.crossed.reshape(K, q * q)
         pooled = np.eye(K) if self.covariance.own else 1.0 / at.dispersion[None]
         flat = scaled_solution(np.tensordot(pooled, sums.squared, 1), pooled @ crossed)
+        if self.covariance.ratios:
+            lengths = flat @ sums.squared @ flat.T
+            flat = flat * np.divide(
+                crossed @ flat.T, lengths[:, 0], np.ones((K, 1)), where=lengths[:, 0] > 0.0
+            )
         expansion = flat.reshape(len(flat), q, q)
-        scatters = expansion @ sums.scatters @ expansion.mT
-        covariances = self.covariance.pooled(scatters, sums.counts, at.covariances)
+        covariances = self.covariance.pooled(sums.scatters, sums.counts, at.covariances)
+        covariances = expansion @ covariances @ expansion.mT
         explained = 2.0 * crossed - (flat[:, None] @ sums.squared)[:, 0]
         squares = sums.squares - (flat * explained).sum(axis=1)
         if self.covariance.shared_residual:
@@ -380,7 +386,10 @@ class RandomEffectFamily:
 
     def bounded(self, covariances: Array) -> Array:
         """Return covariances (K, q, q) without eigenvalues of 0, from which they could not grow."""
-        smallest = SMALLEST * self.spread * self.covariance.factors(covariances)[:, None]
+        factors = self.covariance.factors(covariances)[:, None]
+        shares = np.maximum(factors / factors.max(), SMALLEST)
+        covariances = covariances * (shares / factors * factors.max())[:, :, None]
+        smallest = SMALLEST * self.spread * shares
         return mapped_eigenvalues(covariances, lambda values: np.maximum(values, smallest))
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:

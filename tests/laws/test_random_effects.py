@@ -10,8 +10,10 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import bayesmix as bm
+from bayesmix.em.run import Monitor, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.search.starts import Given, begun
 from laws.test_covariates import hessian
 
 BOTH = ("intercept", "time")
@@ -173,6 +175,36 @@ def test_singular_proportional_covariances_are_those_of_direct_optimisation():
     assert abs(model.log_likelihood_ + 364.0281340461) < 1e-6
     assert model.converged_
     assert model.n_iter_ < 100
+
+
+@pytest.mark.filterwarnings("ignore:.*boundary|predicted effects")
+def test_a_class_without_variance_ends_at_the_constrained_maximum_in_any_order():
+    rng, time = np.random.default_rng(9), np.linspace(0.0, 4.0, 5)
+    classes, lines = np.arange(60) < 15, np.array([[3.0, -0.5], [0.0, 0.5]])
+    Z = np.column_stack([np.ones(5), time])
+    y = lines[classes.astype(int)] @ Z.T + rng.normal(0.0, 0.4, (60, 5))
+    y[~classes] += rng.normal(size=(45, 1)) * (1.0 + 0.2 * time)
+
+    def loss(theta):
+        logs = []
+        for k, (line, share) in enumerate(
+            zip(theta[:4].reshape(2, 2), (0.0, theta[7]), strict=True)
+        ):
+            effect = k * Z @ theta[4:6]
+            V = np.outer(effect, effect) + np.exp(theta[6]) * np.eye(5)
+            logs.append(share + multivariate_normal(Z @ line, V).logpdf(y))
+        return -(logsumexp(logs, axis=0) - np.logaddexp(0.0, theta[7])).sum()
+
+    start = [*lines[1], *lines[0], 1.0, 0.2, -2.0, 1.0]
+    best = -minimize(loss, start, method="L-BFGS-B", options={"ftol": 1e-14}).fun
+    frame = pd.DataFrame({"time": np.tile(time, 60), "y": y.ravel()})
+    data = fit(
+        frame.assign(unit=np.repeat(np.arange(60), 5)), random_covariance="proportional"
+    )._data
+    problem = data.problem()
+    for shares in (np.eye(2)[classes.astype(int)], np.eye(2)[1 - classes]):
+        state = begun(problem, Given(0.9 * shares + 0.05), 2)
+        assert abs(run(problem, state, Monitor(), 200).objective - best) < 1e-5
 
 
 @pytest.mark.slow
