@@ -97,6 +97,78 @@ class Standardised:
         return [*(["intercept"] if self.intercept else []), *self.names]
 
 
+@dataclass(frozen=True)
+class TimeColumns:
+    """Powers of time, or B-splines beside time itself, and other columns of a long table.
+
+    Powers are those of the time since ``origin``. Time itself comes first, so that it can have a
+    random slope.
+    """
+
+    time: str
+    degree: int = 1
+    origin: float = 0.0
+    knots: tuple[float, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, time: Any, degree: int, n_knots: int | None = None, others: Any = ()) -> Self:
+        """Return the columns for times (a series), with knots at quantiles."""
+        values, name = np.asarray(time, np.float64), str(time.name)
+        if np.isnan(values).any():
+            row = int(np.flatnonzero(np.isnan(values))[0])
+            raise InvalidInputError(
+                f"time: column {name!r} is missing in row {row}: use missing='drop'"
+            )
+        n_times, needed = len(np.unique(values)), degree + (n_knots or 2) - 1
+        if n_times < needed:
+            raise InvalidInputError(
+                f"time: column {name!r} has too few different values ({n_times}) for curves with "
+                f"{needed} coefficients: lower degree or n_knots"
+            )
+        if n_knots is not None:
+            # Quantiles of visits at the same time coincide.
+            knots = np.unique(np.quantile(values, np.linspace(0.0, 1.0, n_knots)))
+            return cls(name, degree, 0.0, tuple(knots.tolist()), tuple(others))
+        # Powers of times far from 0, such as years, are collinear in double precision.
+        far = np.ptp(values) < 0.1 * np.abs(values).max()
+        return cls(name, degree, float(values.min()) if far else 0.0, (), tuple(others))
+
+    @property
+    def n_curves(self) -> int:
+        """Number of columns of time, its powers or splines."""
+        return self.degree + max(len(self.knots) - 2, 0)
+
+    def frame(self, table: Any, features: tuple[str, ...] = ()) -> Any:
+        """Return the columns of a table as a frame; ``features`` are those of a fit.
+
+        Tables that have these columns already, and arrays, are returned as they are.
+        """
+        if features and list(map(str, getattr(table, "columns", features))) == list(features):
+            return table
+        used = [self.time, *self.others]
+        if absent := [name for name in used if name not in table.columns]:
+            raise InvalidInputError(
+                f"X must have the columns {', '.join(used)}, but {', '.join(absent)} is absent"
+            )
+        columns = indicated("X" if features else "fixed", table[used], features)
+        values = columns[self.time].to_numpy()
+        if self.knots:
+            from sklearn.preprocessing import SplineTransformer
+
+            knots = np.array(self.knots)[:, None]
+            splines = SplineTransformer(knots=knots, degree=self.degree, extrapolation="linear")
+            # Splines sum to 1 and contain time: two columns follow from the intercept and time.
+            basis = splines.fit(knots).transform(values[:, None])[:, 1:-1]
+            curves = {f"{self.time} spline {p}": column for p, column in enumerate(basis.T, 1)}
+        else:
+            base = f"({self.time} - {self.origin:g})" if self.origin else self.time
+            powers = range(2, self.degree + 1)
+            curves = {f"{base}^{p}": (values - self.origin) ** p for p in powers}
+        rest = {name: columns[name] for name in list(columns)[1:]}
+        return type(columns)({self.time: values} | curves | rest, index=columns.index)
+
+
 def indicator_name(column: Any, level: str, reference: str) -> str:
     """Return the name of the indicator of a level, which tells the level that it is compared to."""
     return f"{column} ({level} vs. {reference})"

@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from bayesmix.allocation.designs import TimeColumns
 from bayesmix.allocation.gate import Gate
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -55,7 +56,7 @@ NAMES = {"poisson": "Poisson", "zero_inflated_poisson": "zero-inflated Poisson"}
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
-    *("_held", "_separated", "_formula", "_coding", "_label", "_sampling"),
+    *("_held", "_separated", "_formula", "_coding", "_label", "_sampling", "_time"),
 )
 
 
@@ -146,6 +147,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     _coding: Coding | None = None
     _label = "response"  # of the axis of figures
     _sampling = False
+    _time: TimeColumns | None = None  # of ``trajectories``
 
     def __init__(
         self,
@@ -241,7 +243,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _training(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
     ) -> Any:
-        self._formula, self._coding = None, None
+        self._formula, self._coding, self._time = None, None, None
         self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
             self._formula = y
@@ -543,7 +545,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         data = self._data
         if self._formula is not None:
             X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
-        X = as_design(X, self._coding, getattr(self, "feature_names_in_", ()))
+        features = tuple(getattr(self, "feature_names_in_", ()))
+        if self._time is not None:
+            X = self._time.frame(X, features)
+        X = as_design(X, self._coding, features)
         regression_data.check_table(X)
         X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         n = len(X)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.preprocessing import SplineTransformer
 
-from bayesmix.allocation.designs import indicated
+from bayesmix.allocation.designs import TimeColumns
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
@@ -39,6 +39,7 @@ def trajectories(
     trials: str | None = None,
     sample_weight: str | None = None,
     weight_type: str | None = None,
+    missing: str = "error",
     criterion: Any = "bic",
     random_state: Any = None,
     **options: Any,
@@ -74,6 +75,8 @@ def trajectories(
         As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
     offset, trials, sample_weight, weight_type
         As in ``RegressionMixture.fit``, with the names of columns.
+    missing : {"error", "drop"}, default="error"
+        Whether rows without a time, a unit or a covariate are left out, with a warning.
     criterion, random_state, **options
         As in ``MixtureSearch``.
 
@@ -81,6 +84,7 @@ def trajectories(
     -------
     MixtureSearch
         ``best_estimator_`` is the selected ``RegressionMixture``; ``plot_trajectories`` shows it.
+        It predicts long tables with the columns of ``time`` and ``fixed``.
 
     Raises
     ------
@@ -104,29 +108,39 @@ def trajectories(
     fixed, gate = _names(fixed), _names(class_predictors)
     named = (("offset", offset), ("trials", trials), ("sample_weight", sample_weight))
     given = {argument: column for argument, column in named if column is not None}
-    frame = _table(frame, y, time, unit, [*fixed, *gate, *given.values()])
-    design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
-    if fixed:
-        others = indicated("fixed", frame[fixed])
-        fixed = list(others)
-        design[fixed] = others
+    validation.one_of("missing", missing, ("error", "drop"))
+    frame = _table(frame, y, time, unit, [*fixed, *gate, *given.values()], missing == "drop")
+    degree = validation.integer("degree", degree, 1)
+    n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
-    estimator = RegressionMixture(
-        response=response, limits=limits, inflation=inflation, random=random,
-        random_covariance=random_covariance, fixed=fixed or None,
-        columns=dict.fromkeys(map(str, design), "continuous"),
-    )  # fmt: skip
-    search = MixtureSearch(
-        estimator, n_components, criterion=criterion, random_state=random_state, **options
-    )
-    beside: dict[str, Any] = {name: frame[column] for name, column in given.items()}
-    if gate:
-        beside["gate"] = frame[gate]
-        beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
-    search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
+    labels = frame.index
+    frame = frame.reset_index(drop=True)
+    try:
+        columns = TimeColumns.of(frame[time], degree, n_knots, fixed)
+        design = columns.frame(frame)
+        estimator = RegressionMixture(
+            response=response, limits=limits, inflation=inflation, random=random,
+            random_covariance=random_covariance, fixed=list(design)[columns.n_curves :] or None,
+            columns=dict.fromkeys(map(str, design), "continuous"),
+        )  # fmt: skip
+        search = MixtureSearch(
+            estimator, n_components, criterion=criterion, random_state=random_state, **options
+        )
+        beside: dict[str, Any] = {name: frame[column] for name, column in given.items()}
+        if gate:
+            beside["gate"] = frame[gate]
+            beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
+        search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
+    except InvalidInputError as error:
+        # Rows have the labels that they have in the table.
+        text = re.sub(r"\brow (\d+)", lambda found: f"row {labels[int(found[1])]}", str(error))
+        raise type(error)(text) from None
+    for fit in filter(None, search.estimators_):
+        fit._time = columns
     if not search.refit:
         return search
+    search.best_estimator_._time = columns
     search.best_estimator_._warn()
     one = next((each for each in search.estimators_ if each and each.n_components_ == 1), None)
     if estimator.random and one is not None and search.n_components_ > 1:
@@ -139,8 +153,10 @@ def _names(columns: Any) -> list[str]:
     return [columns] if isinstance(columns, str) else list(columns)
 
 
-def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.DataFrame:
-    """Return the rows of a long table that have a response, as numbers."""
+def _table(
+    frame: Any, y: str, time: str, unit: str, others: list[str], complete: bool
+) -> pd.DataFrame:
+    """Return the rows of a long table that have a response, or are ``complete``, as numbers."""
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}"
@@ -170,28 +186,33 @@ def _table(frame: Any, y: str, time: str, unit: str, others: list[str]) -> pd.Da
                 f"frame has {number or 'no'} column{'s' if number else ''} {name!r}; its columns "
                 f"are {', '.join(map(str, frame.columns))}{remedy}"
             )
+    gaps, n_units = frame[used if complete else [y]].isna(), frame[unit].nunique()
+    if n_missing := int(gaps.any(axis=1).sum()):
+        frame = frame[~gaps.any(axis=1)]
+        n_units -= frame[unit].nunique()
+        warn(
+            f"rows without a value of {', '.join(map(repr, gaps.columns[gaps.any()]))} are left "
+            f"out: {n_missing}" + (f", among them all rows of {n_units} units" if n_units else ""),
+            BayesmixWarning,
+        )
+    if frame.empty:
+        raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
     if frame[unit].isna().any():
-        row = int(np.flatnonzero(frame[unit].isna())[0])
-        raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
+        row = frame.index[frame[unit].isna()][0]
+        raise InvalidInputError(
+            f"unit: column {unit!r} is missing in row {row}: use missing='drop'"
+        )
     units = frame[unit].unique()
     if len(set(map(str, units))) < len(units):
         raise InvalidInputError(
             f"unit: column {unit!r} has the same identifiers as numbers and as text: use "
             f"frame[{unit!r}].astype(str)"
         )
-    if n_missing := int(frame[y].isna().sum()):
-        frame = frame[frame[y].notna()]
-        n_units = len(units) - frame[unit].nunique()
-        warn(
-            f"rows without a value of {y!r} are left out: {n_missing}"
-            + (f", among them all rows of {n_units} units" if n_units else ""),
-            BayesmixWarning,
-        )
-    if frame.empty:
-        raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
     remedy = "code ordered levels as 0, 1, 2, ..., with response='ordinal'"
     table: pd.DataFrame = frame.copy(deep=False)
     table[y] = _numbers("y", frame[y], remedy)
+    remedy = "give the time since an origin, such as days since the first visit"
+    table[time] = _numbers("time", frame[time], remedy)
     return table
 
 
@@ -205,38 +226,3 @@ def _numbers(argument: str, column: Any, remedy: str) -> Any:
         raise InvalidInputError(
             f"{argument}: column {str(column.name)!r} must be numbers, got {column.dtype}: {remedy}"
         ) from None
-
-
-def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataFrame:
-    """Return powers of time, or B-splines beside time itself, as columns of a design.
-
-    Time itself comes first, so that it can have a random slope.
-    """
-    import pandas as pd
-
-    name = str(time.name)
-    remedy = "give the time since an origin, such as days since the first visit"
-    values = _numbers("time", time, remedy).to_numpy(dtype=np.float64)
-    if np.isnan(values).any():
-        row = int(np.flatnonzero(np.isnan(values))[0])
-        raise InvalidInputError(f"time: column {name!r} is missing in row {row}: drop such rows")
-    knots = 2 if n_knots is None else validation.integer("n_knots", n_knots, 2)
-    n_times, needed = len(np.unique(values)), degree + knots - 1
-    if n_times < needed:
-        raise InvalidInputError(
-            f"time: column {name!r} has too few different values ({n_times}) for curves with "
-            f"{needed} coefficients: lower degree or n_knots"
-        )
-    if n_knots is None:
-        origin, base = 0.0, name
-        if np.ptp(values) < 0.1 * np.abs(values).max():
-            # Powers of times far from 0, such as years, are collinear in double precision.
-            origin = values.min()
-            base = f"({name} - {origin:g})"
-        powers = {f"{base}^{p}": (values - origin) ** p for p in range(2, degree + 1)}
-        return pd.DataFrame({name: values} | powers, index=time.index, copy=False)
-    splines = SplineTransformer(knots, degree, knots="quantile", extrapolation="linear")
-    basis = splines.fit_transform(values[:, None])
-    # Splines sum to 1 and contain time: two columns follow from the intercept and time.
-    columns = {f"{name} spline {p}": basis[:, p] for p in range(1, basis.shape[1] - 1)}
-    return pd.DataFrame({name: values} | columns, index=time.index)

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
-from bayesmix.allocation.designs import Standardised
+from bayesmix.allocation.designs import Standardised, TimeColumns
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import (
@@ -91,6 +91,7 @@ RECORDS: dict[str, type] = {
         *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
+        TimeColumns,
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),

@@ -11,10 +11,10 @@ from sklearn.preprocessing import SplineTransformer
 from typer.testing import CliRunner
 
 import bayesmix as bm
+from bayesmix.allocation.designs import TimeColumns
 from bayesmix.assess.trajectory_checks import simulated_response
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
-from bayesmix.estimators.trajectories import time_columns
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.selection.clusters import _weights
 
@@ -226,9 +226,9 @@ def test_skewed_effects_are_named_and_normal_effects_are_not(search):
 
 def test_time_columns_span_the_splines_and_polynomials():
     time = pd.Series(np.random.default_rng(0).uniform(0.0, 4.0, 50), name="age")
-    powers = time_columns(time, 3)
+    powers = TimeColumns.of(time, 3).frame(time.to_frame())
     assert list(powers) == ["age", "age^2", "age^3"]
-    columns = np.column_stack([np.ones(50), time_columns(time, 3, 4)])
+    columns = np.column_stack([np.ones(50), TimeColumns.of(time, 3, 4).frame(time.to_frame())])
     knots = {"knots": "quantile", "extrapolation": "linear"}
     basis = SplineTransformer(4, 3, **knots).fit_transform(time.to_numpy()[:, None])
     assert np.linalg.matrix_rank(columns) == columns.shape[1] == basis.shape[1]
@@ -428,3 +428,67 @@ def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
     assert "data:image/svg+xml" in text
     for item in ("Metric of time", "Relative entropy", "regressions (n = 60 units"):
         assert item in text
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [({"degree": 3}, "age^3"), ({"degree": 3, "n_knots": 4}, "age spline 4")],
+)
+def test_long_tables_of_new_units_are_predicted(options, shape, tmp_path):
+    frame = courses().assign(kind=lambda table: np.where(table["sex"] > 0.5, "man", "woman"))
+    given = {"n_components": 2, "fixed": ["kind"], "random_state": 0, "n_jobs": 1}
+    model = bm.trajectories(frame, **ARGUMENTS, **given, **options).best_estimator_
+    assert list(model.feature_names_in_)[-2:] == [shape, "kind_woman"]
+    model.save(tmp_path / "fit.bayesmix")
+    read = bm.load(tmp_path / "fit.bayesmix")
+    logs = read.score_samples(frame, frame["score"], groups=frame["id"])
+    assert logs.sum() == pytest.approx(model.log_likelihood_, rel=1e-10)
+    new = frame["id"].isin(["u1", "u40"]) & (frame["kind"] == "woman")
+    assert new.any()
+    shares = model.predict_proba(frame[new], frame["score"][new], groups=frame["id"][new])
+    every = model.predict_proba(frame, frame["score"], groups=frame["id"])
+    assert np.allclose(shares, every[new])
+    assert np.allclose(read.predict(frame[new]), model.predict(frame)[new])
+    with pytest.raises(InvalidInputError, match="X must have the columns age, kind, but kind is"):
+        model.predict(frame[["age"]])
+
+
+def test_knots_of_visits_at_the_same_time_coincide():
+    time = pd.Series([0.0] * 30 + [1.0, 2.0, 3.0, 4.0, 5.0] * 4, name="age")
+    columns = TimeColumns.of(time, 2, 5)
+    assert columns.knots == (0.0, 2.0, 5.0)
+    design = np.column_stack([np.ones(50), columns.frame(time.to_frame())])
+    assert np.linalg.matrix_rank(design) == design.shape[1] == columns.n_curves + 1
+
+
+@pytest.mark.filterwarnings("ignore:rows without a value")
+def test_rows_in_messages_are_those_of_the_table():
+    frame = courses()
+    frame.loc[[0, 2, 5], "score"] = np.nan
+    for change, arguments, message in (
+        ({"age": np.nan}, {}, "time: column 'age' is missing in row 9"),
+        ({"sex": 7.0}, {"class_predictors": "sex"}, "column 'sex' differs in row (9|10):"),
+        ({"sex": np.inf}, {"class_predictors": "sex"}, "got inf in row 9, column 'sex'"),
+        ({"score": 0.5}, {"response": "poisson"}, "got .* in row 1:"),
+        ({"score": np.inf}, {}, "got an infinite value in row 9:"),
+        ({"id": None}, {}, "unit: column 'id' is missing in row 9:"),
+    ):
+        changed = frame.astype({"sex": float})
+        for name, value in change.items():
+            changed.loc[9, name] = value
+        with pytest.raises(InvalidInputError, match=message):
+            bm.trajectories(changed, **(ARGUMENTS | arguments), n_components=1)
+
+
+def test_incomplete_rows_are_left_out_on_request():
+    frame = courses()
+    frame.loc[3, "age"], frame.loc[4, "id"], frame.loc[5, "sex"] = np.nan, None, np.nan
+    given = {"n_components": 1, "fixed": ["sex"], "n_jobs": 1}
+    with pytest.warns(
+        BayesmixWarning, match="without a value of 'age', 'id', 'sex' are left out: 3"
+    ):
+        model = bm.trajectories(frame, **ARGUMENTS, **given, missing="drop").best_estimator_
+    expected = bm.trajectories(frame.drop([3, 4, 5]), **ARGUMENTS, **given).best_estimator_
+    assert model.log_likelihood_ == expected.log_likelihood_
+    with pytest.raises(InvalidInputError, match="missing must be"):
+        bm.trajectories(frame, **ARGUMENTS, missing="ignore")
