@@ -135,6 +135,11 @@ class TimeColumns:
         return cls(name, degree, float(values.min()) if far else 0.0, (), tuple(others))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the table."""
+        return (self.time, *self.others)
+
+    @property
     def n_curves(self) -> int:
         """Number of columns of time, its powers or splines."""
         return self.degree + max(len(self.knots) - 2, 0)
@@ -146,12 +151,11 @@ class TimeColumns:
         """
         if features and list(map(str, getattr(table, "columns", features))) == list(features):
             return table
-        used = [self.time, *self.others]
-        if absent := [name for name in used if name not in table.columns]:
+        if absent := [name for name in self.names if name not in table.columns]:
             raise InvalidInputError(
-                f"X must have the columns {', '.join(used)}, but {', '.join(absent)} is absent"
+                f"X must have the columns {', '.join(self.names)}, but {', '.join(absent)} is absent"
             )
-        columns = indicated("X" if features else "fixed", table[used], features)
+        columns = indicated("X" if features else "fixed", table[list(self.names)], features)
         values = columns[self.time].to_numpy()
         if self.knots:
             from sklearn.preprocessing import SplineTransformer

@@ -110,11 +110,14 @@ def trajectory_outcomes(
     level = checked_level(level)
     labels = model._data.labels
     if labels and hasattr(outcome, "reindex"):
+        by_default = isinstance(outcome.index, pd.RangeIndex)
         outcome = outcome.set_axis(
             outcome.index.map(lambda i: i if isinstance(i, int | float) else str(i))
         )
+        absent = set(labels).difference(outcome.index)
         of_rows = len(outcome) == model._data.n_rows > len(joint)
-        if of_rows or outcome.index.duplicated().any() or not outcome.index.isin(labels).any():
+        wrong = of_rows or len(absent) == len(labels) or (by_default and bool(absent))
+        if wrong or outcome.index.duplicated().any():
             raise InvalidInputError(
                 "outcome must have identifiers of the units as its index, each of them once, such "
                 f"as {labels[0]!r}, got {outcome.index.tolist()[0]!r} in {len(outcome)} values"

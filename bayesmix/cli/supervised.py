@@ -271,6 +271,8 @@ def predict_table(
 
     coding = getattr(model, "_coding", None)
     fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
+    if getattr(model, "_time", None) is not None:
+        fitted = model._time.names
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
     table = whole_table(rows, used)
     X = table[used] if used else table

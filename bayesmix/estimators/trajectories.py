@@ -208,10 +208,10 @@ def _table(
             f"unit: column {unit!r} has the same identifiers as numbers and as text: use "
             f"frame[{unit!r}].astype(str)"
         )
-    remedy = "code ordered levels as 0, 1, 2, ..., with response='ordinal'"
+    remedy = "write NaN for missing, and ordered levels as 0, 1, ... with response='ordinal'"
     table: pd.DataFrame = frame.copy(deep=False)
     table[y] = _numbers("y", frame[y], remedy)
-    remedy = "give the time since an origin, such as days since the first visit"
+    remedy = "give the time since an origin, as in (time - time.min()).dt.days of dates"
     table[time] = _numbers("time", frame[time], remedy)
     return table
 
@@ -223,6 +223,10 @@ def _numbers(argument: str, column: Any, remedy: str) -> Any:
     try:
         return column.astype(np.float64)
     except (TypeError, ValueError):
+        import pandas as pd
+
+        wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+        got = f"{wrong.iloc[0]!r} in row {wrong.index[0]}" if len(wrong) else column.dtype
         raise InvalidInputError(
-            f"{argument}: column {str(column.name)!r} must be numbers, got {column.dtype}: {remedy}"
+            f"{argument}: column {str(column.name)!r} must be numbers, got {got}: {remedy}"
         ) from None

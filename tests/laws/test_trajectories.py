@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -247,7 +248,11 @@ def test_time_columns_span_the_splines_and_polynomials():
             "'sex' has too few different values .2. for curves with 3",
         ),
         ({"id": 7, ("id", 1): "7"}, {}, "the same identifiers as numbers and as text"),
-        ({"score": "low"}, {}, "y: column 'score' must be numbers, got .*response='ordinal'"),
+        (
+            {"score": "low"},
+            {},
+            "y: column 'score' must be numbers, got 'low' in row 0: .*'ordinal'",
+        ),
         ({}, {"y": "age"}, "y, time and unit must name 3 columns, got 'age', 'age' and 'id'"),
         ({}, {"sample_weight": np.ones(9)}, "sample_weight must be names of columns of the frame"),
         ({}, {"y": ["score"]}, "must name 3 columns, got .'score'., 'age' and"),
@@ -305,8 +310,12 @@ def test_units_without_random_effects_keep_their_identifiers():
         bm.trajectory_outcomes(model, frame.set_index("id")["score"])
     numbers = frame.assign(id=frame["id"].str[1:].astype(int))
     model = bm.trajectories(numbers, **ARGUMENTS, **arguments).best_estimator_
-    with pytest.raises(InvalidInputError, match="identifiers of the units"):
-        bm.trajectory_outcomes(model, frame["score"])
+    by_place = pd.Series(np.arange(60.0))
+    assert len(bm.trajectory_outcomes(model, by_place)) == 2  # identifiers are 0 to 59
+    one_more = bm.trajectories(numbers.assign(id=numbers["id"] + 1), **ARGUMENTS, **arguments)
+    for fit, wrong in ((model, frame["score"]), (one_more, by_place)):
+        with pytest.raises(InvalidInputError, match="identifiers of the units"):
+            bm.trajectory_outcomes(fit, wrong)
 
 
 def test_warnings_of_the_best_fit_are_given():
@@ -449,6 +458,10 @@ def test_long_tables_of_new_units_are_predicted(options, shape, tmp_path):
     every = model.predict_proba(frame, frame["score"], groups=frame["id"])
     assert np.allclose(shares, every[new])
     assert np.allclose(read.predict(frame[new]), model.predict(frame)[new])
+    frame[new].to_csv(tmp_path / "new.csv", index=False)
+    run = CliRunner().invoke(app, ["predict", f"{tmp_path}/fit.bayesmix", f"{tmp_path}/new.csv"])
+    table = pd.read_csv(StringIO(run.stdout))
+    assert np.allclose(table[["mean_0", "mean_1"]], model.predict_components(frame[new]))
     with pytest.raises(InvalidInputError, match="X must have the columns age, kind, but kind is"):
         model.predict(frame[["age"]])
 

@@ -105,7 +105,7 @@ class RandomEffectData(UnitData):
         if effects.names and 1 in (len(sizes), sizes.max()):
             raise InvalidInputError(
                 f"random effects need several units, some with several rows, got {len(response)} "
-                f"rows of {len(sizes)} units: leave out random"
+                f"rows of {len(sizes)} units: use random=None"
             )
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         for _ in range(2):  # the second solution refines the first

@@ -106,6 +106,6 @@ def check_random(estimator: Any, of_bayes: bool, of_units: bool) -> None:
     plain = estimator.response == "normal"
     if of_bayes or not plain:
         name = "VariationalBayes()" if plain else f"response={estimator.response!r}"
-        raise UnsupportedError(f"random effects do not support {name}: leave out random")
+        raise UnsupportedError(f"random effects do not support {name}: use random=None")
     if not of_units:
         raise InvalidInputError("random effects need units: give groups= with the unit of each row")
