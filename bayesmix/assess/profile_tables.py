@@ -358,10 +358,12 @@ class ClassProfiles:
         largest: Any = self.residuals.head(MOST_SHOWN)
         rows = tuple((f"{first} and {second}", plain(value)) for (first, second), value in
                      largest.items())  # fmt: skip
+        n = len(self.residuals)
+        shown = f"the {len(rows)} largest of {n}" if len(rows) < n else "of all pairs"
         note = (
             "Pearson's chi-squared of the table of two items divided by its degrees of freedom "
-            f"(Vermunt & Magidson, 2016): the {len(rows)} largest of {len(self.residuals)}. Values "
-            f"above {LARGE_RESIDUAL} suggest that items depend on one another within classes."
+            f"(Vermunt & Magidson, 2016), {shown}. Values above {LARGE_RESIDUAL} suggest "
+            "that items depend on one another within classes."
         )
         return ApaTable("Bivariate Residuals", ("Items", "Residual"), rows, note)
 
