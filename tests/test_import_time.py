@@ -88,10 +88,10 @@ from sklearn.datasets import load_iris
 bayesmix.select(load_iris().data, family="gaussian")
 """
 MOST_LOADED = {
-    FIRST_FIT: (60, 8_500),
-    OF_NOISE: (65, 8_500),
-    FIRST_SELECTION: (95, 14_000),
-    OF_IRIS: (95, 14_000),
+    FIRST_FIT: (50, 8_500),
+    OF_NOISE: (50, 8_500),
+    FIRST_SELECTION: (80, 14_000),
+    OF_IRIS: (80, 14_000),
 }
 
 
