@@ -115,11 +115,6 @@ class TimeColumns:
     def of(cls, time: Any, degree: int, n_knots: int | None = None, others: Any = ()) -> Self:
         """Return the columns for times (a series), with knots at quantiles."""
         values, name = np.asarray(time, np.float64), str(time.name)
-        if np.isnan(values).any():
-            row = int(np.flatnonzero(np.isnan(values))[0])
-            raise InvalidInputError(
-                f"time: column {name!r} is missing in row {row}: use missing='drop'"
-            )
         n_times, needed = len(np.unique(values)), degree + (n_knots or 2) - 1
         if n_times < needed:
             raise InvalidInputError(
@@ -152,9 +147,8 @@ class TimeColumns:
         if features and list(map(str, getattr(table, "columns", features))) == list(features):
             return table
         if absent := [name for name in self.names if name not in table.columns]:
-            raise InvalidInputError(
-                f"X must have the columns {', '.join(self.names)}, but {', '.join(absent)} is absent"
-            )
+            columns, without = ", ".join(self.names), ", ".join(absent)
+            raise InvalidInputError(f"X must have the columns {columns}, but {without} is absent")
         columns = indicated("X" if features else "fixed", table[list(self.names)], features)
         values = columns[self.time].to_numpy()
         if self.knots:

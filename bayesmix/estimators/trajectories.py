@@ -197,11 +197,12 @@ def _table(
         )
     if frame.empty:
         raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
-    if frame[unit].isna().any():
-        row = frame.index[frame[unit].isna()][0]
-        raise InvalidInputError(
-            f"unit: column {unit!r} is missing in row {row}: use missing='drop'"
-        )
+    for argument, name in (("unit", unit), ("time", time)):
+        if (absent := frame[name].isna()).any():
+            raise InvalidInputError(
+                f"{argument}: column {name!r} is missing in row {frame.index[absent][0]}: use "
+                "missing='drop'"
+            )
     units = frame[unit].unique()
     if len(set(map(str, units))) < len(units):
         raise InvalidInputError(
