@@ -21,12 +21,12 @@ from bayesmix.assess.merging import merge_components as merge_components
 from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
-from bayesmix.assess.trajectory_checks import trajectory_checklist as trajectory_checklist
-from bayesmix.assess.trajectory_checks import trajectory_outcomes as trajectory_outcomes
-from bayesmix.assess.trajectory_checks import trajectory_test as trajectory_test
 from bayesmix.assess.trajectory_tables import class_assignment as class_assignment
+from bayesmix.assess.trajectory_tables import trajectory_checklist as trajectory_checklist
 from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_curves
+from bayesmix.assess.trajectory_tables import trajectory_outcomes as trajectory_outcomes
 from bayesmix.assess.trajectory_tables import trajectory_table as trajectory_table
+from bayesmix.assess.trajectory_tables import trajectory_test as trajectory_test
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
 from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.model import MaximumLikelihood as MaximumLikelihood

@@ -1,7 +1,8 @@
-"""Units of a fit with random effects: predicted effects, and how well classes are separated.
+"""Classes of trajectories: separation, curves, likelihood ratios, outcomes and the checklist.
 
 Average posterior probabilities by assigned class and odds of correct classification: Nagin 2005,
-section 5.5.
+section 5.5. The checklist is that of van de Schoot et al. (2017), "The GRoLTS-Checklist: Guidelines
+for Reporting on Latent Trajectory Studies", Structural Equation Modeling 24.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ import numpy as np
 from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix.allocation.gate import Gate
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
-from bayesmix.core.random import Purpose, stream
+from bayesmix.assess.distal import class_means
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Starts of each fit to simulated data; the ratio of the data has those of the search.
+STARTS_OF_REPLICATE = 4
 # Places along a column at which curves are evaluated.
 MOST_PLACES = 60
 # Jumps between neighbours along a column, relative to the variance, of columns that follow from it.
@@ -180,3 +188,167 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
     K, T = predictors.shape
     places = {"component": np.repeat(np.arange(K), T), "time": np.tile(times, K)}
     return pd.DataFrame(places | curves)
+
+
+def simulated_response(model: Any, generator: np.random.Generator) -> Array:
+    """Return responses (n,) drawn from a fit by units, with the design of its data."""
+    model, joint = fitted_units(model)
+    data, components, weights = model._data, model._mixture.components, model._mixture.weights
+    shares = np.broadcast_to(weights.mean(), joint.shape)
+    if isinstance(weights, Gate):
+        covariates = data.covariates[data.starts]
+        shares = np.exp(weights.log_weights(covariates))
+    units, values = data.units, data.values
+    labels, rows = drawn_labels(shares, generator)[units], np.arange(len(units))
+    eta = components.predictors(values)[rows, labels]
+    if model.random is not None:
+        return np.asarray(eta + components.deviations(values, units, labels, generator))
+    spread = components.dispersions(values)
+    scales = spread[labels] if spread.ndim == 1 else spread[rows, labels]
+    distribution = model._response.distribution(values[:, 2], eta, scales)
+    return np.asarray(distribution.ppf(generator.random(len(rows))), np.float64)
+
+
+def trajectory_test(
+    search: Any, n_components: int, n_resamples: int = 99, random_state: Any = 0
+) -> float:
+    """Return the bootstrap p-value of K - 1 against ``n_components`` = K classes (McLachlan 1987).
+
+    Both are fits of a search; data are simulated from that of K - 1. Replicates have four starts
+    for each fit.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"id": np.repeat(np.arange(40), 4), "t": np.tile(np.arange(4.0), 40)})
+    >>> frame["y"] = np.where(frame["id"] < 20, frame["t"], 3.0 - frame["t"])
+    >>> frame["y"] += rng.normal(0, 0.5, 160)
+    >>> search = bm.trajectories(
+    ...     frame, y="y", time="t", unit="id", n_components=(1, 2), random_state=0
+    ... )
+    >>> bm.trajectory_test(search, 2, n_resamples=9)
+    0.1
+    """
+    fits, n_components = fits_by_number(search), validation.integer("n_components", n_components, 2)
+    for K in (n_components - 1, n_components):
+        if K not in fits:
+            raise InvalidInputError(
+                f"n_components={n_components!r} needs fits of both numbers of classes, but the "
+                f"search has {sorted(fits)}: add {K} to its n_components"
+            )
+    smaller, larger = fits[n_components - 1], fits[n_components]
+    observed = 2.0 * (larger.log_likelihood_ - smaller.log_likelihood_)
+    n_resamples, seed = validation.integer("n_resamples", n_resamples, 1), root_seed(random_state)
+    as_large = 0
+    for number in range(n_resamples):
+        y = simulated_response(smaller, stream(seed, Purpose.SAMPLE, number))
+        ends = [
+            smaller._log_likelihood_of(y, K, STARTS_OF_REPLICATE, seed + number)
+            for K in (n_components - 1, n_components)
+        ]
+        as_large += 2.0 * (ends[1] - ends[0]) >= observed
+    return (1 + as_large) / (1 + n_resamples)
+
+
+def trajectory_outcomes(
+    model: Any, outcome: Any, correction: str | None = "ML", level: float = 0.95
+) -> pd.DataFrame:
+    """Return the mean or the distribution of an outcome of units in each class, as ``distal``.
+
+    ``outcome`` has one value for each unit: a series by identifiers of the units, or an array in
+    the order of their first rows. Standard errors are given the classes, which suffices for well
+    separated classes.
+    """
+    import pandas as pd
+
+    model, joint = fitted_units(model)
+    level = checked_level(level)
+    labels = model._data.labels
+    if labels and hasattr(outcome, "reindex"):
+        by_default = isinstance(outcome.index, pd.RangeIndex)
+        outcome = outcome.set_axis(
+            outcome.index.map(lambda i: i if isinstance(i, int | float) else str(i))
+        )
+        absent = set(labels).difference(outcome.index)
+        of_rows = len(outcome) == model._data.n_rows > len(joint)
+        wrong = of_rows or len(absent) == len(labels) or (by_default and bool(absent))
+        if wrong or outcome.index.duplicated().any():
+            raise InvalidInputError(
+                "outcome must have identifiers of the units as its index, each of them once, such "
+                f"as {labels[0]!r}, got {outcome.index.tolist()[0]!r} in {len(outcome)} values"
+            )
+        outcome = outcome.reindex(list(labels))
+    if np.shape(outcome) != joint.shape[:1]:
+        raise InvalidInputError(
+            f"outcome must have one value for each of the {len(joint)} units, got shape "
+            f"{np.shape(outcome)}"
+        )
+    weights = model._data.unit_weights
+    series = pd.Series(np.asarray(outcome))
+    return class_means(series, joint, weights, correction, float(ndtri(0.5 + 0.5 * level)))
+
+
+def trajectory_checklist(search: Any) -> pd.DataFrame:
+    """Return the items of the GRoLTS checklist with what the fits of a search answer.
+
+    Items that only the authors of a study know have an empty answer. Index is the number of the
+    item.
+    """
+    import pandas as pd
+
+    model, _ = fitted_units(search)
+    data, table, classes = model._data, trajectory_table(search), class_assignment(search)
+    terms, K = ", ".join(data.design.terms), model.n_components_
+    sizes = np.bincount(data.units)
+    time, y = time_of(data, 0)[1], data.values[:, 0]
+    effects, covariances = "none", "none"
+    if model.random is not None:
+        effects = ", ".join(data.random.names) or "none"
+        covariances = (
+            f"covariance {model.random_covariance}, residual variance {model.residual_variance}"
+        )
+    counted = "; ".join(
+        f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
+        for k, each in fits_by_number(search).items()
+    )
+    gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
+    fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"
+    described = "; ".join(
+        f"class {k}: n = {row.units:.0f} ({row.share:.1%}), mean posterior "
+        f"{row.mean_probability:.2f}"
+        for k, row in classes.iterrows()
+    )
+    coefficients = model.coefficients().loc["coefficient"].round(3)
+    criterion, parameters = getattr(search, "criterion", "none"), model.get_params()
+    settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
+    items = (
+        ("1", "Metric of time", data.design.names[0]),
+        ("2", "Mean and variance of time", f"mean {time.mean():.3g}, variance {time.var():.3g}"),
+        ("3a", "Missing data mechanism", ""),
+        ("3b", "Variables related to missing data", ""),
+        ("3c", "Missing data in the analysis", f"maximum likelihood; {sizes.min()} to "
+         f"{sizes.max()} visits of a unit; rows without a response are left out beforehand"),
+        ("4", "Distribution of the response", f"{model.response}; mean {y.mean():.3g}, standard "
+         f"deviation {y.std():.3g}, range {y.min():.3g} to {y.max():.3g}"),
+        ("5", "Software", f"bayesmix {__version__}"),
+        ("6a", "Heterogeneity within classes", f"random effects: {effects}"),
+        ("6b", "Differences of covariances between classes", covariances),
+        ("7", "Shape of the trajectories", terms),
+        ("8", "Covariates", f"of membership: {gate}; in the design: {terms}"),
+        ("9", "Random starts and iterations", f"{model.n_init} starts, "
+         f"{'the best sixteen' if data.race else 'all'} to convergence; "
+         f"{model.n_iter_} iterations"),
+        ("10", "Model comparison", f"{criterion}; n of BIC is the number of units"),
+        ("11", "Number of fitted models", fits),
+        ("12", "Units in each class of each model", counted),
+        ("13", "Relative entropy", f"{classes.attrs['relative_entropy']:.3f}"),
+        ("14a", "Plot of the mean trajectories", "plot_trajectories(search)"),
+        ("14b", "Plots of all models", "plot_trajectories(estimator) for search.estimators_"),
+        ("14c", "Mean and observed trajectories", "plot_trajectories(search)"),
+        ("15", "Final classes", f"{K} classes. {described}. Coefficients: "
+         + "; ".join(f"{name} {row.estimate:g} [{row.lower:g}, {row.upper:g}]"
+                     for name, row in coefficients.iterrows())),
+        ("16", "Syntax", f"RegressionMixture({settings})"),
+    )  # fmt: skip
+    return pd.DataFrame(items, columns=["item", "content", "answer"]).set_index("item")

@@ -66,14 +66,18 @@ def trajectories(
     """
     import numpy as np
 
-    from bayesmix.assess.trajectory_checks import trajectory_checklist
-    from bayesmix.assess.trajectory_tables import class_assignment, trajectory_table, unit_table
+    from bayesmix.assess.trajectory_tables import (
+        class_assignment,
+        trajectory_checklist,
+        trajectory_table,
+        unit_table,
+    )
     from bayesmix.cli.data import complete, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
     from bayesmix.plots.trajectories import plot_trajectories
-    from bayesmix.report.trajectory_page import trajectory_page
+    from bayesmix.report.page import trajectory_page
     from bayesmix.sources.memory import as_source
 
     screen = Screen(run)

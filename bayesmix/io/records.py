@@ -56,12 +56,12 @@ from bayesmix.families.bayesian_regression import (
     RegressionPrior,
 )
 from bayesmix.families.coding import Coding
-from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import DENSE, STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
 from bayesmix.families.random_effects import (
+    EffectCovariance,
     RandomEffectFamily,
     RandomEffectRegressions,
     RandomEffects,

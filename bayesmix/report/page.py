@@ -12,19 +12,29 @@ from typing import Any
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
+from bayesmix.assess.trajectory_tables import (
+    class_assignment,
+    trajectory_checklist,
+    trajectory_table,
+)
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
+from bayesmix.errors import UnsupportedError
 from bayesmix.plots.style import pyplot
+from bayesmix.plots.trajectories import plot_trajectories
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
-from bayesmix.report.trajectory_page import trajectory_page
 from bayesmix.selection.answer import SUREST
 from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import counted
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
+CURVES = (
+    "Mean curves with 90 % intervals, and a sample of units in the colour of their most probable "
+    "class."
+)
 
 
 def write_report(
@@ -88,6 +98,32 @@ def write_report(
         text = page(subject, title, command, interactive)
     write(place, text.encode("utf-8"))
     return Path(path)
+
+
+def trajectory_page(search: Any, title: str) -> str:
+    """Return the page of a search over regressions of units, the curves first."""
+    model = search.best_estimator_
+    if model._data.units is None:
+        raise UnsupportedError(
+            "reports do not support regressions without groups: use summary() and plot()"
+        )
+    answer, *sentences = search.summary().splitlines()
+    numbers = trajectory_table(search).reset_index()
+    chosen = (numbers["classes"] == model.n_components_).tolist()
+    frames = {
+        "Classes": class_assignment(search),
+        "Coefficients": model.coefficients(),
+        "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search),
+    }
+    return template.page(
+        "trajectories.html",
+        title,
+        answer,
+        curves=figures.drawn(lambda ax: plot_trajectories(search, ax=ax), CURVES),
+        sentences=sentences,
+        tables={"Numbers of classes": tables.of_frame(numbers) | {"best": chosen}}
+        | {name: tables.of_frame(frame.reset_index()) for name, frame in frames.items()},
+    )
 
 
 def page(

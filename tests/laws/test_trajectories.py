@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.allocation.designs import TimeColumns
-from bayesmix.assess.trajectory_checks import simulated_response
+from bayesmix.assess.trajectory_tables import simulated_response
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
 from bayesmix.posterior.regression_vector import ParameterVector

@@ -20,9 +20,9 @@ from bayesmix.em.expectation import Centred, Densities
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression.regression_data import UnitData, gate_warning
-from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.random_effects import (
     INTERCEPT,
+    EffectCovariance,
     RandomEffectFamily,
     RandomEffectRegressions,
     RandomEffects,
