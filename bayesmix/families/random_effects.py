@@ -127,7 +127,7 @@ class EffectCovariance:
         roots = np.zeros((n, q, q))
         roots[:, first, second] = unknowns[: n * d].reshape(n, d)
         ratios = np.append(0.0, unknowns[n * d :]) if self.ratios else np.zeros(K)
-        return np.asarray(np.exp(ratios)[:, None, None] * (roots @ roots.mT))
+        return np.asarray(np.exp(np.clip(ratios, -300, 300))[:, None, None] * (roots @ roots.mT))
 
     def score(self, slopes: Array, covariances: Array) -> Array:
         """Return the gradient in the unknowns, from slopes (K, q, q) in A of A D_k A' at A = I."""
@@ -190,32 +190,23 @@ class EffectSums(AddedByField):
         return np.append(structure.score(of_expansion, at.covariances), blocks.sum(axis=1))
 
     def pack(self) -> Array:
-        """Return counts, coefficients, triangular roots of D and log σ² as a vector."""
+        """Return counts, coefficients and ``further`` parameters as a vector."""
         new = self.updated
-        roots, logs = np.linalg.cholesky(new.covariances), np.log(new.dispersion)
-        return np.concatenate([self.counts, new.coefficients.ravel(), roots.ravel(), logs])
+        return np.concatenate([self.counts, new.coefficients.ravel(), new.further])
 
     def units(self) -> Array:
         """Return factors that make parameters comparable: standard deviations of residuals."""
-        K, root = len(self.counts), float(np.sqrt(self.at.dispersion.mean()))
-        size = self.score.size + self.at.covariances.size
-        return np.repeat([1.0 / self.counts.sum(), 1.0 / root, 1.0], [K, size, K])
+        at, scale = self.at, np.repeat(np.sqrt(self.at.dispersion.mean()), self.score.size)
+        sizes = np.full(len(self.counts), self.counts.sum())
+        return 1.0 / np.concatenate([sizes, scale, at.further_scale])
 
     def unpack(self, vector: Array) -> EffectSums:
         family, (K, P) = self.at.family, self.score.shape
-        counts, coefficients, roots, logs = np.split(vector, [K, K + K * P, len(vector) - K])
-        roots = roots.reshape(self.at.covariances.shape)
-        covariances = roots @ roots.mT
-        if not family.covariance.own:
-            # Extrapolation leaves the structure where D_k are proportional.
-            covariances = family.covariance.factors(covariances)[:, None, None] * covariances[0]
-        dispersion = np.maximum(np.exp(np.clip(logs, -600, 600)), family.floor)
-        target = replace(
-            self.at,
-            coefficients=coefficients.reshape(K, P),
-            covariances=family.bounded(covariances),
-            dispersion=dispersion,
-        )
+        counts, coefficients, further = np.split(vector, [K, K + K * P])
+        target = self.at.moved(coefficients.reshape(K, P), further)
+        dispersion = np.maximum(target.dispersion, family.floor)
+        covariances = family.bounded(target.covariances)
+        target = replace(target, covariances=covariances, dispersion=dispersion)
         return replace(self, counts=counts, target=target)
 
 
