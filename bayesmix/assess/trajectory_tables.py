@@ -17,11 +17,10 @@ from bayesmix.allocation.gate import Gate
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import class_means
 from bayesmix.core import validation
-from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.random import Purpose, drawn_labels, root_seed, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.version import __version__
