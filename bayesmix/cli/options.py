@@ -124,9 +124,7 @@ class MeasuredAs:
     ] = None
     limit: Annotated[
         str | None,
-        option(
-            "LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"
-        ),
+        option("LIST", "Limits of detection, such as 'lead<0.5,hours>100', of --columns"),
     ] = None
 
 

@@ -112,13 +112,14 @@ def outlying(values: Array, levels: Array) -> str:
             times, gap = np.isin(values, codes).sum(), np.abs(codes[:, None] - others).min()
             often = times * len(others) > (len(values) - times) * len(codes)
             far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
+            far = far or codes.max() < -2.0 < 0.0 <= others.min()
             if times > len(codes) and far:
                 return codes_said(values, codes)
     *_, last = values
     total = values[:-1].sum()
     if (
         len(values) >= FEWEST_ROWS
-        and last == levels[-1] > levels[-2]
+        and np.inf > last == levels[-1] > levels[-2]
         and np.isclose(last, total, 1e-6, 0.0)
     ):
         return f"{last:g} in the last row {A_TOTAL}"
@@ -133,7 +134,7 @@ def odd_levels(levels: Sequence[Any]) -> str:
     if alike:
         pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
         return f"levels differ in case or outer spaces only: {pairs}"
-    if len(levels) > 2 and {*plain} <= YES_OR_NO:
+    if len({*plain} & YES_OR_NO) >= max(3, len(levels) - 1):
         return "levels are several spellings of yes and no: make them two"
     for sign in ";|,":
         if len({part.strip() for text in plain for part in text.split(sign)}) < len(levels):

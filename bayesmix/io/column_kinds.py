@@ -138,10 +138,6 @@ CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
 TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
-# Minimum content of a date: three groups of digits, or the name of a month.
-DATE_LIKE = re.compile(
-    r"\d+\D\d+\D\d+|\d{4}-\d\d?$|\d{4}-?Q\d$|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+"
-)
 
 
 @dataclass(frozen=True)
@@ -303,11 +299,11 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
         if two or coded:
             reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
             return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
-    # As "numbids" and "nvisits"; a name such as "N1" is that of an item.
+    # As "numbids" and "nvisits".
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
-    named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
+    named = bool(counted & NUMBERS)
     # A table of R as a frame has its counts in "Freq".
-    weights = (words & WEIGHTS and levels[0] > 0.0) or words == {"freq"}
+    weights = (words & WEIGHTS and levels[0] > 0.0) or words in ({"freq"}, {"frequency"})
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
     doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
@@ -329,8 +325,8 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
         return "dates"
     if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
-    steps = np.diff(values)
-    if n_levels == n and ((steps == 1.0).all() or (steps == -1.0).all()):
+    in_order = np.ptp(np.diff(values)) == 0.0
+    if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
     if n_levels == n and (words & NUMBERED or np.abs(levels).min() > 2.0**53):
         return KEY
@@ -354,16 +350,17 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
 
     Their variance is at least the mean, up to chance. Grades, years and amounts are not counts.
     """
-    if not 0 <= levels[0] <= LARGEST_START or levels[-1] >= MOST_COUNTED:
+    quantile = np.quantile(values, 0.95, method="higher")
+    if not 0 <= levels[0] <= LARGEST_START or quantile >= MOST_COUNTED:
         return False
     tailed = levels[0] == 0 and 2 * levels[-1] > MOST_RATINGS
     tailed = tailed and np.mean(2 * values > levels[-1]) < LEAST_IN_UPPER_HALF
+    coded = np.count_nonzero(values == levels[-1]) > 1 and code_in_scale(values, values)
     few = len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_OF_A_SCALE)
-    if few and not tailed:
+    if few and (coded or not tailed):
         return False
-    quantile = np.quantile(values, 0.95, method="higher")
     filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
-    rare = 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
+    rare = named or 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
     least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
     return bool(filled and rare and values.var() >= least)
 
@@ -418,28 +415,29 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
         return _out(f"numbers below {rows}: drop such rows of units or titles")
     distinct = text.drop_duplicates()
+    numeric = share > MOSTLY_NUMBERS and numbers.nunique() > wrong.nunique()
     if len(distinct) <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
         if _are_dates(distinct, column.index):
             return _out("dates")
-        kind, other = _of_levels(name, column), wrong.unique()
-        few = 2 * len(other) < len(distinct) and len(wrong) > len(other)
-        if share <= MOSTLY_NUMBERS or not few or kind.doubt:
+        kind = _of_levels(name, column)
+        if not numeric or wrong.is_unique or kind.doubt or wrong.str.contains(r"\d").any():
             return kind
-        return replace(kind, doubt=f"{', '.join(sorted(other))} in {len(wrong)} rows {A_CODE}")
+        cells = ", ".join(sorted(wrong.unique()))
+        return replace(kind, doubt=f"{cells} in {len(wrong)} rows {A_CODE}")
     values, how = amounts(text)
     if values is not None:
         kind = _of_numbers(name, values.to_numpy())
         return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
     if how:
         return _out(how)
-    if share > MOSTLY_NUMBERS:
+    if numeric:
         if (wrong == name).all():
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
         return _out(_except("numbers", wrong), summary(column))
     written = text.str.fullmatch(AMOUNT)
-    if written.mean() > MOSTLY_NUMBERS:
+    if written.mean() > MOSTLY_NUMBERS >= share:
         wrong = text[~written]
         return _out(_except("numbers with signs or separators", wrong), summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
@@ -455,13 +453,16 @@ def _except(what: str, wrong: pd.Series[Any]) -> str:
 
 
 def _are_dates(text: pd.Series[Any], index: pd.Index[Any]) -> bool:
-    """Whether texts are dates, below rows of titles if there are any."""
-    dated = text.str.contains(DATE_LIKE)
-    titles, text = text[~dated], text[dated]
-    if len(titles) > len(text) or not titles.index.equals(index[: len(titles)]):
-        return False
-    with warnings.catch_warnings(action="ignore"):
-        return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
+    """Whether texts are dates with a year, below rows of titles if there are any."""
+    text = text.str.replace(r"^(Q\d)\W(\d{4})$", r"\2\1", regex=True)
+    for part in (text[-1:], text):  # most texts are none
+        with warnings.catch_warnings(action="ignore"):
+            years = pd.to_datetime(part, errors="coerce", format="mixed", utc=True).dt.year
+        dated = years.between(*YEARS)
+        if not dated.iloc[-1]:
+            return False
+    titles = text[~dated]
+    return 2 * len(titles) <= len(text) and titles.index.equals(index[: len(titles)])
 
 
 def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:

@@ -26,6 +26,7 @@ KINDS = {
     "X": (np.flatnonzero(RNG.random(3 * N) < 1 / 3)[: N // 2], "exclude", "looks like"),
     "userid": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
+    "listing": (50_000 + SHUFFLED, "exclude", "looks like an identifier: consecutive"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
@@ -45,6 +46,7 @@ KINDS = {
     "Datum": (RNG.uniform(44_000, 45_500, N), "exclude", "dates"),  # of a spreadsheet
     "quarter": (RNG.choice(["2019Q4", "2020Q1"] + [f"20{y}-11" for y in range(10, 30)], N),
                 "exclude", "dates"),
+    "quarters": ([f"Q{1 + i % 4} {2010 + i // 12}" for i in range(N)], "exclude", "dates"),
     "tweet": (10**17 + RNG.permutation(N) * 10**13, "exclude", "looks like an identifier: all"),
     "user": (SHUFFLED.astype(str), "exclude", "looks like an identifier: all"),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
@@ -72,13 +74,15 @@ KINDS = {
     "agree": (RNG.integers(-2, 3, N), "ratings", "5 levels from -2 to 2"),
     # Counts
     "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
-    "N1": (np.minimum(RNG.poisson(1.2, N), 5), "ratings", "6 levels from 0 to 5"),
+    "docvis": (np.r_[RNG.negative_binomial(1, 0.15, N - 1), 121], "counts", "integers from"),
+    "spray_count": (np.tile([*range(24), 0, 0, 1, 2, 3, 23], 2), "counts", "integers from 0 to 23"),
+    "rs7412": (RNG.choice([0, 1, 2, 9], N, p=[0.6, 0.3, 0.07, 0.03]), "ratings", "10 levels from"),
     "children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "num_claims": (np.minimum(RNG.poisson(2.0, N), 2), "ratings", "3 levels from 0 to 2"),
-    "hosp": (np.r_[RNG.negative_binomial(1, 0.6, N - 2), 8, 7], "counts", "integers from 0 to 8"),
+    "hosp": (np.r_[RNG.negative_binomial(1, 0.6, N - 2), 8, 7], "counts", "integers from 0 to"),
     "nvisits": (RNG.poisson(3, N), "counts", "integers from 0 to"),
     "numbids": (np.r_[RNG.poisson(1.7, N - 1), 10], "counts", "integers from 0 to 10"),
-    "retries": (np.minimum(RNG.poisson(1.2, N), 5), "counts", "integers from 0 to 5"),
+    "retries": (np.minimum(RNG.poisson(1.2, N), 5), "counts", "integers from 0 to"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
@@ -94,10 +98,14 @@ KINDS = {
     "profit": ([f"({i},200.5)" if i % 3 else f"{i},300" for i in range(N)], "continuous",
                "numbers with minus signs of accounts"),
     "balance": ([f"{i}-" if i % 3 else str(i) for i in range(N)], "continuous", "numbers with min"),
+    "rooms": (RNG.choice(["1", "2", "3", "4", "5+"], N), "categorical", "levels may have an or"),
+    "views": ([f"{i * i:,}" for i in range(N)], "continuous", "numbers with thousands separators"),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
     "drinks": (RNG.choice(["Yes", "no", "TRUE", "0"], N), "categorical", "levels are several sp"),
     "uses": (RNG.choice(["a", "b", "a;b", "b;c"], N), "categorical", "cells list several answers"),
+    "has": (RNG.choice(["Yes", "No", "1", "0", "n.d."], N), "categorical", "levels are several"),
+    "frequency": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, p"),
     "wave": (["Wave", *(f"2024-03-{1 + i % 9:02}" for i in range(N - 1))], "exclude", "dates"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
     "wt": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass them"),
@@ -165,6 +173,16 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
     assert not coded(ten)[1].doubts
 
 
+def test_few_answers_of_yes_and_no_in_several_spellings_are_categories():
+    table = pd.DataFrame({"a": [1, 0, 0, 1, 1, 0, 1] * 3 + ["Yes", "No"] * 5})
+    kind = kinds_of(table, {})["a"]
+    assert (kind.kind, kind.doubt[:23]) == ("categorical", "levels are several spel")
+
+
+def test_infinite_values_are_no_total():
+    assert not coded(pd.DataFrame({"days": [*RNG.normal(size=N), np.inf]}))[1].doubts
+
+
 def test_a_last_row_with_the_name_of_a_total_is_named():
     shops = pd.DataFrame({"shop": [f"s{i}" for i in range(N)], "sold": RNG.normal(size=N)})
     region = np.array(["north", "south"])[RNG.integers(0, 2, N)]
@@ -209,11 +227,12 @@ def test_labels_beside_their_codes_and_codes_beside_few_levels_are_named():
             "smokes": with_code(with_code(RNG.integers(1, 3, N), 8), 9),
             "kids": with_code(np.minimum(RNG.poisson(1.2, N), 4), -1),
             "income": with_code(RNG.integers(1000, 1900, N), -1),
+            "rent": with_code(RNG.integers(1, 40, N) * 100, -99),
             "change": RNG.integers(-1, 2, N),
         }
     )
     doubts = coded(codes)[1].doubts
-    for said in ("smokes (8, 9 in", "kids (-1 in", "income (-1 in"):
+    for said in ("smokes (8, 9 in", "kids (-1 in", "income (-1 in", "rent (-99 in"):
         assert said in doubts
     assert "change" not in doubts
 
