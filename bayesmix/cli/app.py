@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bayesmix.cli import checks, classes, courses, fits, supervised
+from bayesmix.cli import checks, classes, fits, supervised
 from bayesmix.cli.fits import INTERRUPTED
 from bayesmix.cli.options import spelled_out
 from bayesmix.cli.screen import discard_output, worded
@@ -98,7 +98,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     supervised.classify: "iris.csv --target species --predict new.csv --out results",
     classes.classes: "survey.csv --classes 1:6 --bootstrap 100 --covariates age --out paper",
     supervised.regress: "data.csv --target y --components 1:4 --out results",
-    courses.trajectories: "data.csv --unit id --time age --target score",
+    supervised.trajectories: "data.csv --unit id --time age --target score",
     checks.predict: f"{SAVED} iris.csv --out labels.csv",
     checks.crosscheck: "iris.csv --components 3 --covariance full --out results",
     checks.merge: f"{SAVED} iris.csv --out merged",

@@ -21,7 +21,7 @@ from bayesmix.plots.profiles import (
     plot_enumeration,
 )
 from bayesmix.plots.regions import plot_classes, plot_directions, plot_region
-from bayesmix.plots.regression import plot_gate, plot_regression
+from bayesmix.plots.regression import plot_gate, plot_regression, plot_trajectories
 from bayesmix.plots.selection import (
     plot_feature_evidence,
     plot_nested,
@@ -29,7 +29,6 @@ from bayesmix.plots.selection import (
     plot_structures,
 )
 from bayesmix.plots.sequences import plot_states, plot_transitions
-from bayesmix.plots.trajectories import plot_trajectories
 
 __all__ = [
     "plot_assignment",

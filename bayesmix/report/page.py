@@ -20,8 +20,8 @@ from bayesmix.assess.trajectory_tables import (
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
 from bayesmix.errors import UnsupportedError
+from bayesmix.plots.regression import plot_trajectories
 from bayesmix.plots.style import pyplot
-from bayesmix.plots.trajectories import plot_trajectories
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
