@@ -251,7 +251,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         else:
             self._coding = explanatory(X, self.columns)
             X = as_design(X, self._coding)
-            look_at_response(y, self.response)
+            y = look_at_response(y, self.response)
             warn_of_order(X, y)
         regression_data.check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)

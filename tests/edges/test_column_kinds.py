@@ -358,6 +358,17 @@ def test_codes_of_groups_are_indicators_in_a_regression():
     np.testing.assert_allclose(fit.predict(pd.DataFrame({"region": [1, 2, 3]})), means, rtol=1e-6)
 
 
+@pytest.mark.parametrize("response", ["normal", "gamma"])
+def test_a_response_with_a_unit_is_a_number(response):
+    frame, _ = groups()
+    y = np.round(np.exp(frame["y"]), 2)
+    fits = [
+        bm.RegressionMixture(1, response=response).fit(frame[["x"]], given)
+        for given in (y, y.map("{:.2f} €".format))
+    ]
+    np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-12)
+
+
 def test_an_ordered_dtype_is_a_rating_in_its_order():
     sizes = pd.Categorical(["m", "s", "l"] * 10, ["s", "m", "l"], ordered=True)
     kind = kinds_of(pd.DataFrame({"size": sizes}), {})["size"]

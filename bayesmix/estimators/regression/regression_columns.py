@@ -69,12 +69,19 @@ def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> An
     return pd.DataFrame(columns, index=codes.index).astype(np.float64)
 
 
-def look_at_response(y: Any, response: str) -> None:
-    """Warn about a response in a series that another distribution would suit, or numbers rows."""
-    if response != "normal" or not hasattr(y, "iloc") or getattr(y, "ndim", 1) != 1:
-        return
-    from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
+def look_at_response(y: Any, response: str) -> Any:
+    """Return the response, a series of amounts such as "12 %" as numbers.
 
+    Warns about a normal response that another distribution would suit, or that numbers rows.
+    """
+    if not hasattr(y, "iloc") or getattr(y, "ndim", 1) != 1:
+        return y
+    from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
+    from bayesmix.io.numbers_in_text import as_numbers
+
+    amounts = None if pd.api.types.is_numeric_dtype(y.dtype) else as_numbers(y)
+    if response != "normal":
+        return y if amounts is None else amounts
     name = str(y.name if y.name is not None else "y")
     kind = kinds_of(pd.DataFrame({name: y.iloc[:MOST_LOOKED_AT]}), {})[name]
     if kind.kind == LEFT_OUT and not kind.reason.startswith(("empty", "dates", "one value")):
@@ -88,6 +95,7 @@ def look_at_response(y: Any, response: str) -> None:
         )
     if kind.doubt:
         warn(f"the response {name!r}: {kind.doubt}", BayesmixWarning)
+    return y if amounts is None else amounts
 
 
 def shared_places(fixed: Any, design: Standardised, argument: str = "fixed") -> Integers:
