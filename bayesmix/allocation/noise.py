@@ -17,7 +17,7 @@ from bayesmix.core.engines import Bayesian, Objective
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.protocols import NoiseDensity
-from bayesmix.core.rows import Frame
+from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Stored
 
@@ -164,10 +164,6 @@ def given_noise(value: Any) -> OwnNoise:
 def _draws(estimator: Any, n: int, generator: Any) -> Any:
     drawn = estimator.sample(n) if n else []
     return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
-
-
-# Smaller fractions of the data cannot be divided by.
-NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from bayesmix.posterior.bands import (
     drawn_mixtures,
     hull,
 )
+from bayesmix.posterior.chains import MOST_ROWS_TOGETHER
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import Probabilities, prior_weights, record
 from bayesmix.selection.pipelines import density_in_data_units
@@ -35,7 +36,6 @@ from bayesmix.sources.dask_workers import gathered
 if TYPE_CHECKING:
     from bayesmix.posterior.posterior_draws import DrawnMixtures
 
-MOST_ROWS_TOGETHER = 5_000
 # Candidates with less weight than this do not change printed digits.
 LEAST_SHARE = 1e-6
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")

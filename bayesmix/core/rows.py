@@ -48,6 +48,10 @@ class Complete:
 COMPLETE = Complete()
 
 
+# Smaller counts are treated as 0, as their means would be ratios of underflow.
+NO_ROWS = 1e-200
+# Values are clipped here, in robust deviations, so that fourth powers are finite.
+FARTHEST = 1e70
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6
 # Framed distances from the plane of the data are clipped here, so that squares are finite.

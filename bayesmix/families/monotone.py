@@ -16,10 +16,8 @@ from scipy.special import expit, factorial, logit
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import SMALLEST
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Integers
 
-# Interquartile range of a normal distribution in standard deviations.
-IQR_OF_NORMAL = 1.349
 # Largest logarithm of a draw, since the exponential overflows beyond.
 LARGEST_LOG = 690.0
 # Gauss-Hermite nodes and weights, and orthonormal Hermite polynomials (nodes, degrees).

@@ -19,6 +19,7 @@ from bayesmix.core.families import FamilyOf, Rearranged
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.gamma import LARGE
 from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import CountFamily, Poisson
@@ -29,8 +30,6 @@ from bayesmix.numerics.arrays import Array, Integers, without_gaps
 LARGEST_OF_FIT = 100_000
 # At this ratio of size to mean (or to 1) the variance exceeds that of a Poisson by 1e-8 of it.
 LARGEST_RATIO = 1e8
-# From here on the first terms of Stirling's series are exact in double precision.
-LARGE = 100.0
 # Bisections of the logarithm of the size in the worst case; Newton's method needs about five steps.
 # A Newton step of this relative size leaves an error of about its square.
 STEPS, PRECISION = 60, 1e-7

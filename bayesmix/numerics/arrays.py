@@ -67,6 +67,10 @@ def cost_of(n_columns: int) -> int:
     return 1 + n_columns + n_columns * (n_columns + 1) // 2 + EXPONENTIAL
 
 
+# Interquartile range of a normal distribution in standard deviations.
+IQR_OF_NORMAL = 1.349
+
+
 def quantiles(column: Array, weights: Array | None, levels: tuple[float, ...]) -> list[float]:
     """Return the smallest value with cumulative weight p, for each level p.
 

@@ -14,10 +14,10 @@ from bayesmix.assess.trajectory_tables import (
     trajectory_curves,
 )
 from bayesmix.errors import InvalidInputError
+from bayesmix.plots.density import MOST_POINTS
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
-MOST_POINTS = 5000  # of the data
 MOST_UNITS = 150  # drawn behind the curves
 
 

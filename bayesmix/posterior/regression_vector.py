@@ -16,10 +16,8 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Centred
 from bayesmix.families.regressions import coefficient_places
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.gate_errors import wald_errors
+from bayesmix.posterior.gate_errors import DIFFERENCE, wald_errors
 
-# Step of the central differences that give the observed information.
-DIFFERENCE = 1e-5
 Names = list[tuple[str, int | str, str]]
 
 

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Rows, Summary
+from bayesmix.core.rows import FARTHEST, Rows, Summary
 from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 SAMPLE_ROWS = 4096
-# Values are clipped here, in robust deviations, so that fourth powers are finite.
-FARTHEST = 1e70
 # Radius, in units of sqrt(D), to which outliers are shrunk under heavy tails, so that no start is
 # at an outlier.
 DRAWN_IN_AT = 2.0

@@ -24,7 +24,7 @@ from bayesmix.core.rows import (
     faults_in,
 )
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Integers, Stored, cost_of, quantiles
+from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Integers, Stored, cost_of, quantiles
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding, RowsRead
@@ -88,8 +88,6 @@ def all_weights(source: Source) -> Array:
     return source.map(attrgetter("weights_or_ones"), 1)
 
 
-# Interquartile range of a normal distribution in standard deviations.
-IQR_OF_NORMAL = 1.349
 # Values closer than this, relative to the scale, count as tied.
 SAME_VALUE = 1e-9
 # Observations from which on a column deserves a thread.

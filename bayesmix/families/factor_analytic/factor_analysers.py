@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.core.families import AtAPoint, ByMeans, Rearranged
-from bayesmix.core.rows import Frame
+from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 from bayesmix.numerics.memo import once
 
@@ -100,10 +100,6 @@ def low_rank(directions: Array, projected: Array) -> Array:
     extent = values > NO_EXTENT * largest
     inverse = np.where(extent, 1.0 / np.sqrt(np.where(extent, values, 1.0)), 0.0)
     return projected @ (vectors * inverse[:, None, :])
-
-
-# Smaller counts are treated as 0.
-NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)

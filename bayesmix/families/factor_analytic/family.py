@@ -13,11 +13,10 @@ from bayesmix.core import validation
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.rows import NO_ROWS, Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.factor_analytic.factor_analysers import (
-    NO_ROWS,
     FactorAnalysers,
     FactorModel,
     ProjectedMoments,

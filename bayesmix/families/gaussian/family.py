@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.core import lazy
 from bayesmix.core.families import AtAPoint, FamilyOf
-from bayesmix.core.rows import FLAT_FLOOR, Event, Frame, Summary
+from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summary
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard, without_flat_directions
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import NormalWishart
-
-# Smaller counts are treated as 0, as their means would be ratios of underflow.
-NO_ROWS = 1e-200
 
 
 if TYPE_CHECKING:
@@ -149,8 +146,6 @@ def kept(resolution: Array | None, keep: Integers) -> Array | None:
 SMALLEST_SPREAD = 1e-140
 # Distances in data units whose sums of squares are finite.
 LARGEST = 1e151
-# Fourth powers of larger distances, in robust scales, overflow when rounded.
-FARTHEST = 1e70
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.family import NO_ROWS, Gaussians
+from bayesmix.core.rows import NO_ROWS
+from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array, Integers, align
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.core.rows import FARTHEST
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.family import FARTHEST
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.core.components import Components
 from bayesmix.core.families import FamilyOf
-from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.rows import NO_ROWS, Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
@@ -41,9 +41,6 @@ from bayesmix.numerics.arrays import Array
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import NormalWishart
     from bayesmix.families.student_t.posterior import NormalWishartFreedom, StudentDraws
-
-# Smaller counts are treated as 0.
-NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)
