@@ -149,7 +149,17 @@ class TimeColumns:
         if absent := [name for name in self.names if name not in table.columns]:
             columns, without = ", ".join(self.names), ", ".join(absent)
             raise InvalidInputError(f"X must have the columns {columns}, but {without} is absent")
-        columns = indicated("X" if features else "fixed", table[list(self.names)], features)
+        if hasattr(table, "iloc"):
+            table = table[list(self.names)]
+        else:
+            import pandas as pd
+
+            table = pd.DataFrame({name: table[name].to_list() for name in self.names})
+        if features and (gaps := table.isna()).any(axis=None):
+            row, column = np.argwhere(gaps.to_numpy())[0]
+            name = self.names[column]
+            raise InvalidInputError(f"X: column {name!r} is missing in row {row}: drop such rows")
+        columns = indicated("X" if features else "fixed", table, features)
         values = columns[self.time].to_numpy()
         if self.knots:
             from sklearn.preprocessing import SplineTransformer

@@ -464,6 +464,11 @@ def test_long_tables_of_new_units_are_predicted(options, shape, tmp_path):
     assert np.allclose(table[["mean_0", "mean_1"]], model.predict_components(frame[new]))
     with pytest.raises(InvalidInputError, match="X must have the columns age, kind, but kind is"):
         model.predict(frame[["age"]])
+    with pytest.raises(InvalidInputError, match="X: column 'kind' is missing in row 0"):
+        model.predict(frame.assign(kind=None))
+    polars = pytest.importorskip("polars")
+    columns = {name: column.tolist() for name, column in frame.items()}
+    assert np.allclose(model.predict(polars.DataFrame(columns)), model.predict(frame))
 
 
 def test_knots_of_visits_at_the_same_time_coincide():
