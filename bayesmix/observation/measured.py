@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Eigenvalues of a covariance relative to the largest that are rounding.
 ROUNDING = 1e-12
+# Cells of values below a limit of detection that is told by ``limits``.
+UNDETECTED = ("nd", "n.d.", "n.d", "n/d", "bdl", "<lod", "< lod", "<dl", "not detected")
 
 
 def with_errors(values: Array, error: Any, generator: np.random.Generator) -> Array:
@@ -50,7 +52,8 @@ def Measured(
     ----------
     X : array or frame (n, D)
         Measured values; missing values need ``missing="use"``. Cells such as ``"<0.5"`` or
-        ``">100"`` are limits. Frames and series below may have its columns in another order.
+        ``">100"`` are limits; ``"ND"`` is a value below that of ``limits``. Frames and series below
+        may have its columns in another order.
     error : array (D,), (n, D) or (n, D, D), optional
         Standard deviations, for all samples or for each, or covariances; infinite: missing value.
     limits : (low, high), each a number or (D,), optional
@@ -98,6 +101,8 @@ def Measured(
     """
     if is_source(X):
         raise InvalidInputError("X must be an array or a frame: pass all options of Measured once")
+    if hasattr(X, "toarray"):
+        raise InvalidInputError("X must be dense, got a sparse matrix: pass X.toarray()")
     written: Any = None, None
     if np.ndim(X) != 2:
         raise InvalidInputError(f"X must have two dimensions, got {X!r:.60}")
@@ -118,6 +123,12 @@ def Measured(
         low = np.where(below, -np.inf, np.where(above, most, low))
         high = np.where(below, least, np.where(above, np.inf, high))
     exact = np.isnan(low) & ~np.isnan(values)
+    data.refuse(
+        exact & np.isinf(values),
+        "X must be finite or have limits, got {:g} in {place}, which 'ND' stands for too: pass "
+        "limits for that column, or NaN if the value is missing",
+        values,
+    )
     steps = np.where(exact, data.steps(step, exact), 0.0)
     low = np.where(steps > 0.0, values - 0.5 * steps, low)
     high = np.where(steps > 0.0, values + 0.5 * steps, high)
@@ -302,11 +313,15 @@ def column_of(column: pd.Series[Any]) -> Array | None:
     if pd.api.types.is_numeric_dtype(column.dtype):
         none = np.full((2, len(column)), np.nan)
         return np.vstack([column.to_numpy(np.float64, na_value=np.nan), none])
-    text = column.astype("string").fillna("").str.strip()
-    signs = text.str.translate(str.maketrans("≤≥", "<>"))
-    parts = signs.str.extract(r"^([<>])?=?\s*(.*)$")
-    read = pd.to_numeric(parts[1].replace("", None), errors="coerce")
-    numbers = read.to_numpy(np.float64, na_value=np.nan)
+    text = column.astype("string").fillna("").str.strip().str.translate(str.maketrans("≤≥", "<>"))
+    undetected = text.str.lower().isin(UNDETECTED).to_numpy(bool)
+    parts = text.mask(undetected, "").str.extract(r"^([<>])?=?\s*(.*)$")
+    digits = parts[1].replace("", None)
+    # Decimal commas, unless three digits after all of them may be thousands.
+    if digits.str.contains(r",(?!\d{3}$)").any() and not digits.str.contains(r"\.").any():
+        digits = digits.str.replace(",", ".")
+    read = pd.to_numeric(digits, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = np.where(undetected, -np.inf, read)
     if (np.isnan(numbers) & ~text.isin(["", "nan"]).to_numpy(bool)).any():
         return None
     below, above = (parts[0].fillna("").to_numpy(str) == side for side in "<>")
@@ -320,7 +335,7 @@ def _table_of(X: Any) -> Array:
     columns = {name: column_of(column) for name, column in pd.DataFrame(X).items()}
     if wrong := [repr(name) for name, cells in columns.items() if cells is None]:
         raise InvalidInputError(
-            f"X must hold numbers, or limits such as '<0.5', but these columns do not: "
-            f"{', '.join(wrong)}: leave them out"
+            "X must hold numbers in one notation, or limits such as '<0.5', but these columns do "
+            f"not: {', '.join(wrong)}: leave them out"
         )
     return np.stack([cells for cells in columns.values() if cells is not None], axis=-1)

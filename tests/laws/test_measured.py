@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
@@ -472,12 +473,35 @@ def test_masked_values_are_missing_and_infinite_ones_need_a_limit():
     with pytest.raises(InvalidInputError, match="negative or missing, got nan in row 0, column 1"):
         bm.Measured(masked.data, error=masked)
     saturated = [[1.0], [np.inf], [2.0], [3.0]]
-    with pytest.raises(InvalidInputError, match="X must be finite, but it contains infinity"):
-        bm.GaussianMixture(1).fit(bm.Measured(saturated, limits=(0.0, np.inf)))
+    with pytest.raises(InvalidInputError, match=r"got inf in row 1, column 0, .* pass limits"):
+        bm.Measured(saturated, limits=(0.0, np.inf))
     lower = bm.Measured(saturated, limits=(0.0, 5.0)).side.measurement.lower
     np.testing.assert_array_equal(lower, [[np.nan], [5.0], [np.nan], [np.nan]])
     with pytest.raises(InvalidInputError, match=r"two dimensions, got 'table\.csv'"):
         bm.Measured("table.csv")
+
+
+def test_cells_of_laboratories_are_limits():
+    """Decimal commas, and values that were not detected, below the limit given for these."""
+    cells = ["<0,3", "0,5", "ND", "1,25", "n.d.", ">9,5", ""]
+    X = pd.DataFrame({"a": cells, "b": range(1, 8)})
+    with pytest.raises(InvalidInputError, match=r"got -inf in row 2, column 'a', .* pass limits"):
+        bm.Measured(X)
+    data = bm.Measured(X, limits=([0.4, -np.inf], np.inf))
+    lower, upper = data.side.measurement.lower.T[0], data.side.measurement.upper.T[0]
+    gap, end = np.nan, np.inf
+    np.testing.assert_array_equal(lower, [-end, gap, -end, gap, -end, 9.5, gap])
+    np.testing.assert_array_equal(upper, [0.3, gap, 0.4, gap, 0.4, end, gap])
+    np.testing.assert_array_equal(data.values[[1, 3, 6], 0], [0.5, 1.25, np.nan])
+    np.testing.assert_array_equal(data.values[:, 1], np.arange(1.0, 8.0))
+
+
+def test_sparse_tables_and_measured_responses_are_refused_with_what_to_pass():
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    with pytest.raises(InvalidInputError, match=r"pass X\.toarray\(\)"):
+        bm.Measured(csr_array(X))
+    with pytest.raises(InvalidInputError, match="y must be an array or a series"):
+        bm.RegressionMixture(2).fit(X, bm.Measured(X[:, :1], error=[0.1]))
 
 
 def test_frames_and_series_follow_the_columns_of_x_and_rows_in_another_order_are_named():

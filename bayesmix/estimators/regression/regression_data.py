@@ -427,6 +427,8 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 def check_table(X: Any, y: Any = None) -> None:
     """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
+    if is_source(y):
+        raise InvalidInputError("y must be an array or a series: pass its values, without errors")
     if is_source(X):
         refuse_measured(X, "RegressionMixture")
         raise InvalidInputError("X must be an array or a frame: pass the values of the source")
