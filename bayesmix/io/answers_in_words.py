@@ -31,8 +31,8 @@ UNORDERED = "give it by an ordered category, or as ratings with labels like '1 =
 
 
 def plain_words(level: Level) -> str:
-    """Return the words of an answer such as "2 - Strongly_agree"."""
-    words = re.sub(r"[\W\d_]+", " ", str(level)).strip().lower()
+    """Return the words of an answer such as "2 - Strongly_agree" or "StronglyAgree"."""
+    words = re.sub(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])", " ", str(level)).strip().lower()
     return "neutral" if words.startswith("neither ") else words
 
 
@@ -53,8 +53,8 @@ def ranked(levels: Sequence[Level]) -> tuple[int | None, dict[int, Level]]:
 
 
 def except_for(levels: Sequence[Level]) -> list[str] | None:
-    """Return the levels beside two or more words of a scale; None without such a scale."""
+    """Return the levels beside a majority that is on a scale; None without such a scale."""
     words = {plain_words(level): str(level) for level in levels}
     scale = max(RANKS, key=lambda ranks: len(words.keys() & ranks.keys()))
     beside = [level for word, level in words.items() if word not in scale]
-    return beside if len(beside) < len(words) - 1 else None
+    return beside if 2 * len(beside) < len(words) > 2 else None

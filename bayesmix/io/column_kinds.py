@@ -236,7 +236,7 @@ def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
             continue
         alike = [*guessed.values()].count(guessed[name]) >= FEWEST_OF_A_SCALE
         longest = max(len(str(level)) for level in guessed[name])
-        if ranks or (alike and longest > 2):
+        if ranks or (alike and longest > 3):  # "A/C" is a genotype
             decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
         elif beside := except_for(guessed[name]):
             doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"

@@ -91,6 +91,10 @@ KINDS = {
     "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers, and"),
     "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
     "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
+    "type": (np.array(["Compact", "Large", "Sporty", "Small", "Van"])[np.arange(N) % 5],
+             "categorical", ""),
+    "MBSA2": (np.array(["Agree", "StronglyAgree", "Disagree"])[np.arange(N) % 3], "ratings",
+              "3 labels from Disagree to StronglyAgree"),
     "ticked": (RNG.choice(["x", ""], N), "exclude", "one value, else empty: fill"),
     "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers below '[mm]': drop"),
     "Q1": (["How?", "{QID}", *RNG.choice(list("12345"), N - 2)], "exclude", "numbers below 'How?'"),
@@ -177,6 +181,15 @@ def test_few_answers_of_yes_and_no_in_several_spellings_are_categories():
     table = pd.DataFrame({"a": [1, 0, 0, 1, 1, 0, 1] * 3 + ["Yes", "No"] * 5})
     kind = kinds_of(table, {})["a"]
     assert (kind.kind, kind.doubt[:23]) == ("categorical", "levels are several spel")
+
+
+def test_names_of_sizes_beside_others_and_genotypes_have_no_order():
+    genes = pd.DataFrame(
+        {f"rs{i}": np.array(["A/A", "A/C", "C/C"])[SHUFFLED % 3] for i in range(3)}
+    )
+    genes = genes.apply(lambda column: column.sample(frac=1, random_state=1, ignore_index=True))
+    kinds = kinds_of(genes.assign(type=KINDS["type"][0]), {})
+    assert "order" not in " ".join(kind.doubt for kind in kinds.values())
 
 
 def test_infinite_values_are_no_total():
