@@ -75,11 +75,8 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
             readings[how] = (cells[0] + cells[2] + plain).astype(float)
     values = list(readings.values())
     telephones = not units[0] and digits.str.fullmatch(r"\d+( \d+)+").all()
-    # Three digits after the comma of dollars or pounds are no decimals, nor if whole numbers have
-    # no comma below a thousand only.
-    whole = digits[digits.str.fullmatch(r"\d+")]
-    commas = units[0] in ("$", "£", "USD", "GBP") or 0 < whole.str.len().max() < 4
-    commas = commas and not digits.str.contains(r"\.").any()
+    # Three digits after the comma of dollars or pounds are no decimals.
+    commas = units[0] in ("$", "£", "USD", "GBP") and not digits.str.contains(r"\.").any()
     if telephones or not values or not (commas or values[0].equals(values[-1])):
         first = listed_cells(text[digits.str.contains(r"\D")].iloc[:1])
         return None, f"numbers with ambiguous separators, {first}: leave the separators out"

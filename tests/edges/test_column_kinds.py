@@ -103,7 +103,6 @@ KINDS = {
                "numbers with minus signs of accounts"),
     "balance": ([f"{i}-" if i % 3 else str(i) for i in range(N)], "continuous", "numbers with min"),
     "rooms": (RNG.choice(["1", "2", "3", "4", "5+"], N), "categorical", "levels may have an or"),
-    "views": ([f"{i * i:,}" for i in range(N)], "continuous", "numbers with thousands separators"),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
     "drinks": (RNG.choice(["Yes", "no", "TRUE", "0"], N), "categorical", "levels are several sp"),
