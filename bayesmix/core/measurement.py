@@ -10,10 +10,9 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
-    from bayesmix.core.engines import Guard
     from bayesmix.core.families import Family
     from bayesmix.core.mixture import Mixture
-    from bayesmix.core.rows import Event, Frame, Rows
+    from bayesmix.core.rows import Event, Rows
     from bayesmix.core.sources import Source
 
 
@@ -28,12 +27,6 @@ class Measurement(Observation, Protocol):
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise ``InvalidInputError`` for what no value of the family can be."""
-
-    def bounded(self, source: Source) -> bool:
-        """Whether errors bound the likelihood, however narrow components are."""
-
-    def guard(self, frame: Frame) -> Guard:
-        """Return the guard of components whose likelihood is bounded."""
 
     def spans(self, rows: Rows) -> tuple[Array, Array]:
         """Return values (n, D) and ends of error bars (2, n, D) for figures, infinite if open."""

@@ -177,10 +177,7 @@ def watch(
     family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
 ) -> Guard:
     """Return the guard against collapsing components; only likelihoods are repaired."""
-    repair, measurement = _repaired(objective), side_of(source).measurement
-    if repair and measurement is not None and measurement.bounded(source):
-        return measurement.guard(frame)
-    return family.guard(source, frame, summary, repair)
+    return family.guard(source, frame, summary, _repaired(objective))
 
 
 def _repaired(objective: Objective) -> bool:
@@ -300,9 +297,6 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
-        return ()
-    measurement = side_of(source).measurement
-    if measurement is not None and measurement.bounded(source):
         return ()
     from bayesmix.em.identifiability import too_few_rows
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from bayesmix.core.components import Components
-from bayesmix.core.mixture import ChunkSums, Mixture, Repair
-from bayesmix.core.rows import Event, Rows
+from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -34,12 +34,7 @@ from bayesmix.numerics.arrays import (
     without_gaps,
 )
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import (
-    Hidden,
-    Instrument,
-    instrument_of,
-    separable,
-)
+from bayesmix.observation.instrument import Hidden, Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import (
     drawn_on_interval,
     drawn_on_rectangle,
@@ -47,14 +42,8 @@ from bayesmix.observation.rectangles import (
     on_rectangle,
 )
 
-if TYPE_CHECKING:
-    from bayesmix.core.engines import Whole
-
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
-# Variances relative to those of errors: below the first, the likelihood differs from that of 0 by
-# 1e-6 of a nat for each sample, and components of a start take the second.
-NARROWEST, NARROW = 1e-6, 1e-3
 # Samples with equal errors above which their matrices are inverted once.
 TOGETHER = 16
 
@@ -260,40 +249,6 @@ def _sweep(T: Array, exact: Booleans) -> Array:
 def _refuse_singular(pivots: Array) -> None:
     if pivots.size and not pivots.min() > 0.0:
         raise DegenerateFitError("a covariance of true values and errors is singular")
-
-
-@dataclass(frozen=True)
-class WidthGuard:
-    """Guard of components whose likelihood is bounded by errors of variances (D,).
-
-    A variance of 0 is legitimate, but EM never leaves it, so starts without any take some.
-    """
-
-    errors: Array
-    resolution: Array | None = None
-
-    def among(self, whole: Whole) -> WidthGuard:
-        return replace(self, errors=self.errors[whole.columns])
-
-    def examine(
-        self,
-        mixture: Mixture[Any],
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
-    ) -> Repair | None:
-        components = mixture.components
-        blocks, algebra = components.blocks, components.structure.algebra
-        common = blocks.shape[-1] == 1
-        unit = np.sqrt(np.full_like(self.errors, self.errors.min()) if common else self.errors)
-        scale = np.outer(unit, unit)
-        shares, axes = np.linalg.eigh(components.covariances / scale)
-        if shares.min() > NARROWEST:
-            return None
-        shares = np.where(shares > NARROWEST, shares, NARROW)
-        wider = algebra.of_dense((axes * shares[:, None]) @ axes.swapaxes(1, 2) * scale)
-        blocks = np.ascontiguousarray(wider[: len(blocks), ..., : blocks.shape[-1]])
-        return Repair((), None, replace(mixture, components=replace(components, blocks=blocks)))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,10 @@ from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.collapse import VARIANCE_FLOOR
 from bayesmix.numerics.arrays import AXES, Array, Booleans, Indices, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
-    from bayesmix.core.engines import Guard
     from bayesmix.em.expectation import Form
     from bayesmix.families.gaussian.covariance.models import Structure
 
@@ -165,25 +163,6 @@ class Instrument:
         """Which columns (D,) have bounds of recorded values."""
         return np.any(np.isfinite(self.least) | np.isfinite(self.most), axis=0)
 
-    @property
-    def variances(self) -> Array:
-        """Distinct variances (G, D) of errors."""
-        return np.diagonal(self.errors, 0, 1, 2) if self.full else self.errors
-
-    def bounded(self, source: Source) -> bool:
-        missing = np.isnan(np.asarray(source.in_memory().rows.values))
-        variances, least = self.variances, VARIANCE_FLOOR * source.summary.scale**2
-        if self.full:  # errors of missing values are 0
-            some = self.errors / np.outer(source.summary.scale, source.summary.scale)
-            some = some + (variances == 0.0)[:, None] * np.eye(len(least))
-            variances = variances * (np.linalg.eigvalsh(some)[:, :1] > VARIANCE_FLOOR)
-        return bool((missing | (variances > least)[self.groups]).all())
-
-    def guard(self, frame: Frame) -> Guard:
-        from bayesmix.observation.deconvolution import WidthGuard
-
-        return WidthGuard(self.variances[self.groups].mean(axis=0) * frame.inverse_scale**2)
-
     def form(self, family: Family, variational: bool, seed: int) -> Form:
         if variational:
             raise UnsupportedError(
@@ -309,7 +288,8 @@ class Instrument:
     def spans(self, rows: Rows) -> tuple[Array, Array]:
         """Return values, those in intervals at their bound or middle, and error bars of them."""
         values = np.array(rows.values, dtype=np.float64)
-        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(self.variances[self.groups]))
+        variances = np.diagonal(self.errors, axis1=1, axis2=2) if self.full else self.errors
+        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(variances[self.groups]))
         bars = np.where(self.hidden, [self.lower, self.upper], bars)
         return np.where(self.hidden, self.middle, values), bars
 

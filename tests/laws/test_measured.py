@@ -345,52 +345,6 @@ def test_where_a_variance_of_true_values_is_zero_the_derivative_is_not_positive(
     assert abs(slope(1, variances[1])) < 1e-2
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
-def test_errors_that_explain_all_variation_leave_variances_of_zero(structure):
-    """Known errors bound the likelihood: that of equal true values is the largest."""
-    X = np.random.default_rng(8).normal(size=(9, 2))
-    # Variances, and what the likelihood lacks, fall as 1 / t in pass t, so gains as 1 / t².
-    gm = bm.GaussianMixture(1, covariance_type=structure, tol=1e-7, max_iter=2_000, **EXACT)
-    gm.fit(bm.Measured(X, error=[2.0, 3.0]))
-    expected = norm.logpdf(X, X.mean(axis=0), [2.0, 3.0]).sum()
-    assert gm.log_likelihood_ == pytest.approx(expected, abs=X.size * np.sqrt(1e-7))
-    assert not gm.result_.events
-
-
-def test_two_points_with_errors_may_be_two_components():
-    def lost(parameters):
-        share, *means = parameters
-        joint = np.log([share, 1.0 - share]) + norm.logpdf(X, means)
-        return -logsumexp(joint, axis=1).sum()
-
-    X = np.array([[0.0], [5.0]])
-    best = minimize(lost, (0.4, 1.0, 4.0), bounds=[(0.1, 0.9), (-9.0, 9.0), (-9.0, 9.0)])
-    gm = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(X, error=[1.0]))
-    assert gm.log_likelihood_ == pytest.approx(-best.fun, abs=1e-5)
-
-
-def test_few_samples_with_errors_reach_the_likelihood_of_direct_search():
-    """Components narrower than errors are no collapse, and their likelihood is exact."""
-    rng = np.random.default_rng(0)
-    X, errors = rng.normal(size=(12, 2)), np.array([0.1, 0.3])
-    gm = bm.GaussianMixture(3, tol=1e-5, max_iter=300, **EXACT)
-    gm.fit(bm.Measured(X, error=errors))
-    S = np.broadcast_to(np.diag(errors**2), (12, 2, 2))
-    of_fit = log_densities(gm.weights_, gm.means_, gm.covariances_, X, S).sum()
-    assert gm.log_likelihood_ == pytest.approx(of_fit, rel=1e-6)
-
-    def lost(parameters):
-        logits, means, roots = np.split(parameters, [3, 9])
-        L = np.zeros((3, 2, 2))
-        L[:, [0, 1, 1], [0, 0, 1]] = roots.reshape(3, 3)
-        weights = np.exp(logits - logsumexp(logits))
-        return -log_densities(weights, means.reshape(3, 2), L @ L.swapaxes(1, 2), X, S).sum()
-
-    starts = rng.normal(size=(4, 18))
-    best = max(-minimize(lost, start).fun for start in starts)
-    assert gm.log_likelihood_ > best - 1e-3
-
-
 def test_covariances_that_only_errors_make_positive_are_refused():
     """Extrapolation proposes them where errors explain all variation."""
     _, X, _ = problem(17, full=False)
