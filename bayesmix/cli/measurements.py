@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 
 from bayesmix.cli.data import STANDARD_INPUT, kinds_named, whole_table
 from bayesmix.cli.options import MeasuredAs, Numbers, Table, names
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
@@ -29,23 +29,25 @@ BINARY = (".npy", ".parquet", ".pq", ".xlsx", ".feather")
 def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) -> ArraySource | None:
     """Return DATA as measured values, or None if neither options nor cells say that it is.
 
-    Cells count in columns that ``--columns`` names, or in ``fitted``, those of a model.
+    ``fitted`` are the columns of a model, if one predicts.
     """
     asked = how.error_columns is not None or how.limit is not None
-    if not asked and not ((rows.columns or fitted) and _may_hold_limits(rows.data)):
+    if not asked and not _may_hold_limits(rows.data):
         return None
     from bayesmix.io.table_columns import checked_weights
     from bayesmix.observation.measured import Measured
 
-    columns = names(rows.columns) or list(fitted)
-    if asked and not columns:
-        raise InvalidInputError("--error-columns and --limit need --columns, which are measured")
     frame = whole_table(rows, [rows.weight])
-    errors = _errors(how, columns)
-    used = {*columns, *errors, *errors.values()}
-    read = {name: _written(column) for name, column in frame.items() if name in used}
+    read = {str(name): _written(column) for name, column in frame.items()}
+    errors = _errors(rows, how, fitted)
+    exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
+    apart = {rows.weight, *errors.values(), *exclude}
+    usable = [name for name, cells in read.items() if cells is not None and name not in apart]
+    columns = names(rows.columns) or list(fitted) or usable
     if not asked and not any(map(_is_limited, map(read.get, columns))):
         return None
+    if columns is usable:
+        columns = _measurable(frame.drop(columns=list(apart - {None})), read)
     for name in (*columns, *errors, *errors.values()):
         if read.get(name) is None:
             raise InvalidInputError(
@@ -79,8 +81,26 @@ def _written(column: pd.Series[Any]) -> Array | None:
     from bayesmix.io.numbers_in_text import MISSING_CODES, as_numbers
     from bayesmix.observation.measured import column_of
 
-    numbers = as_numbers(column)
-    return column_of(column.mask(column.isin(MISSING_CODES)) if numbers is None else numbers)
+    cells = column_of(column.mask(column.isin(MISSING_CODES)))
+    numbers = as_numbers(column) if cells is None else None
+    return cells if numbers is None else column_of(numbers)
+
+
+def _measurable(frame: pd.DataFrame, read: Mapping[str, Array | None]) -> list[str]:
+    """Return the columns that no rule leaves out, and say which are."""
+    from bayesmix.io.column_kinds import CATEGORICAL, kinds_of
+
+    columns = {str(name): read[str(name)] for name in frame}
+    numbers = {name: cells[0] for name, cells in columns.items() if cells is not None}
+    text = {name: "text" for name, cells in columns.items() if cells is None}
+    plain = [name for name in numbers if not _is_limited(columns[name])]
+    kinds = kinds_of(frame.assign(**numbers)[[*plain, *text]], {})
+    dropped = {name: "categories" for name in plain if kinds[name].kind == CATEGORICAL}
+    why = text | dropped | {name: kind.why for name, kind in kinds.items() if kind.why}
+    if why:
+        texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())
+        warn(f"left out: {texts}", BayesmixWarning)
+    return [name for name in columns if name not in why]
 
 
 def _may_hold_limits(path: str) -> bool:
@@ -95,12 +115,13 @@ def _may_hold_limits(path: str) -> bool:
         return max(signs) >= 0 and CELL.search(text) is not None
 
 
-def _errors(how: MeasuredAs, columns: Sequence[str]) -> dict[str, str]:
+def _errors(rows: Numbers, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:
     """Return the column of errors of each column."""
     given = names(how.error_columns) or []
     if given and all("=" in part for part in given):
         pairs = (part.split("=", 1) for part in given)
         return {name.strip(): error.strip() for name, error in pairs}
+    columns = names(rows.columns) or list(fitted)
     if len(columns) != len(given) and given:
         raise InvalidInputError(
             f"--error-columns must name a column for each of --columns, got {len(given)} for "

@@ -124,7 +124,9 @@ class MeasuredAs:
     ] = None
     limit: Annotated[
         str | None,
-        option("LIST", "Limits of detection, such as 'lead<0.5,hours>100', of --columns"),
+        option(
+            "LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"
+        ),
     ] = None
 
 

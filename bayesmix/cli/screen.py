@@ -52,7 +52,7 @@ WORDS = (
     (r"\bread the file with na=\['(.*?)'\](, or replace them by NaN)?", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
     (r"to overrule, set columns=\{'(.*?)': '(\w+)'\}", r"to overrule, give --\2 '\1'"),
-    (r"fit bm\.Measured\(X\)", "name the columns to measure in --columns"),
+    (r"fit bm\.Measured\(X\)", "bayesmix select takes them"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (

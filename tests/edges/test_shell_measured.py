@@ -8,7 +8,6 @@ import pytest
 from laws.cases import generator
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning
 
 
 @pytest.fixture
@@ -47,30 +46,15 @@ def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
 
 
 def test_percent_signs_and_missing_codes_beside_limits_are_read(run, lead):
-    cells = pd.read_csv("lead.csv").assign(share=[f"{x:.1f} %" for x in lead["hours"]])
+    shares = [f"{x:.1f}" for x in lead["hours"]]
+    cells = pd.read_csv("lead.csv").assign(share=[f"{x} %" for x in shares], kind="a")
     cells.loc[3, "lead"] = "?"
     cells.to_csv("cells.csv", index=False)
-    columns = ["lead", "hours", "share"]
-    how = ("--covariance", "diag", "--components", 1, "--missing", "use")
-    run("fit", "cells.csv", "--columns", ",".join(columns), *how, "--out", "found")
-    saved, shares = bm.load("found/model.bayesmix"), [f"{x:.1f}" for x in lead["hours"]]
-    assert saved.means_[0, 2] == pytest.approx(np.mean(list(map(float, shares))), rel=1e-6)
-    direct = bm.GaussianMixture(1, covariance_type="diag", random_state=0, missing="use")
-    direct.fit(
-        bm.Measured(cells[columns].replace("?", np.nan).assign(share=list(map(float, shares))))
-    )
-    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, rel=1e-9)
-
-
-def test_columns_of_limits_are_left_out_unless_named(run, lead):
-    output = run("fit", "lead.csv", "--components", 1, "--out", "found")
-    assert list(bm.load("found/model.bayesmix").feature_names_in_) == ["lead_sd"]
-    said = "(numbers and limits such as '{}': name the columns to measure in --columns)"
-    for name, cell in (("lead", "<0.5"), ("hours", "> 9")):
-        assert f"{name} {said.format(cell)}" in output.stderr
-    with pytest.warns(BayesmixWarning, match="limits such as '<0.5': fit bm.Measured"):
-        fit = bm.Mixture(1, family="auto").fit(bm.read_table("lead.csv"))
-    assert list(fit.feature_names_in_) == ["lead_sd"]
+    output = run("fit", "cells.csv", "--covariance", "diag", "--components", 1, "--out", "found")
+    saved = bm.load("found/model.bayesmix")
+    assert list(saved.feature_names_in_) == ["lead", "hours", "lead_sd", "share"]
+    assert saved.means_[0, 3] == pytest.approx(np.mean(list(map(float, shares))), rel=1e-6)
+    assert "left out: site (one value), kind (one value)" in output.stderr
 
 
 def test_signs_of_at_most_and_at_least_are_limits(run, lead):
@@ -104,7 +88,5 @@ def test_options_of_measured_columns_that_fit_nothing_are_refused(run, lead):
     assert "with a column of lead, hours, got 'led<0.5'" in refused.stderr
     refused = run(*fit, "--limit", "lead<0.5", "--counts", "hours", code=2)
     assert "--counts does not support errors and limits" in refused.stderr
-    refused = run("fit", "lead.csv", "--components", 2, "--limit", "lead<0.5", code=2)
-    assert "--error-columns and --limit need --columns" in refused.stderr
     refused = run("fit", "lead.csv", "--components", 2, "--columns", "lead,site", code=2)
     assert "must have a column 'site' of numbers, or of limits" in refused.stderr
