@@ -42,7 +42,7 @@ class MaximumLikelihood:
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        return self.weights  # type: ignore[return-value]  # em.model fills it in
+        return self.weights  # type: ignore[return-value]  # ``_of_components`` fills it in
 
     def update(
         self,
