@@ -114,7 +114,7 @@ def test_one_normal_is_one_component(n_features):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["sweep.looked_ahead", "cluster_numbers._choices"])
+@pytest.mark.parametrize("place", ["sweep.looked_ahead", "clusters._choices"])
 def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
