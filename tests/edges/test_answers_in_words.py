@@ -82,6 +82,7 @@ def survey(n_classes=3, n_items=8, noise=0.8, seed=0, n=400):
     return np.array(codes).T, group
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
 @pytest.mark.parametrize("family", [None, "ordinal"])
 def test_answers_in_words_and_their_codes_have_the_same_classes(tmp_path, family):

@@ -226,6 +226,7 @@ def same_estimators(one, other):
                 assert alike(vars(mine)[name], vars(theirs)[name]), name
 
 
+@pytest.mark.slow
 def test_steps_that_do_not_come_out_as_they_were_are_fitted_anew(tmp_path, monkeypatch):
     search = search_in(
         tmp_path / "kept", estimator=make_pipeline(Stretched(), bm.GaussianMixture())

@@ -249,6 +249,7 @@ def test_stability_rests_on_the_splits_that_are_done(ctrl_c_after):
     assert found.table.equals(whole.table[:4])
 
 
+@pytest.mark.slow
 def test_a_likelihood_ratio_is_judged_by_the_data_sets_that_are_done(ctrl_c_after):
     model = GaussianMixture(1, covariance_type="tied")
     ctrl_c_after(5)

@@ -476,6 +476,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, two, sea
             draw()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one_column", [False, True])
 def test_the_legend_lies_above_everything_drawn(faithful, waiting, one_column):
     rows = waiting if one_column else faithful

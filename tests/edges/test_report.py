@@ -435,6 +435,7 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
 # Assumptions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
@@ -730,6 +731,7 @@ def test_without_matplotlib_it_says_what_to_install(search, tmp_path, without_ma
 # At the shell
 
 
+@pytest.mark.slow
 def test_select_writes_the_report_beside_its_files(faithful, tmp_path, monkeypatch, undrawn):
     monkeypatch.chdir(tmp_path)
     faithful.to_csv("my rows.csv", index=False)

@@ -258,6 +258,7 @@ def test_truncation_of_one_of_two_dependent_columns_is_undone():
         assert abs(slope) / 2e-4 < 0.1
 
 
+@pytest.mark.slow
 def test_weights_among_recorded_samples_are_those_before_truncation_times_probabilities():
     X, _ = two_clusters(5, 600)
     X = X[X[:, 0] > 0.0][:, :1]
@@ -309,6 +310,7 @@ def test_steps_of_two_dependent_columns_are_probabilities_of_cells():
     assert "approximately" not in model.result_.summary()
 
 
+@pytest.mark.slow
 def test_rounding_collapses_no_component():
     """Half the values equal one number: a plain likelihood has no maximum, that of cells has."""
     rng = np.random.default_rng(7)

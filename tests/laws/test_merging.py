@@ -55,6 +55,7 @@ def test_equal_normal_densities_are_two_clusters_from_3_2_deviations_on(apart, c
     )
 
 
+@pytest.mark.slow
 def test_two_skewed_clusters_of_many_components_come_back():
     rng = np.random.default_rng(0)
     X = rng.gamma(2.0, size=(600, 2)) + np.repeat([[0.0, 0.0], [9.0, 9.0]], 300, axis=0)

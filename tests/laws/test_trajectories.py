@@ -271,6 +271,7 @@ def test_bad_input_names_the_column(change, arguments, message):
         bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
 
 
+@pytest.mark.slow
 def test_weights_count_units_and_offsets_are_known_parts(tmp_path):
     frame = courses()
     frame["weight"] = 1.0 + (frame["sex"] > 0.5)
@@ -439,6 +440,7 @@ def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
         assert item in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "shape"),
     [({"degree": 3}, "age^3"), ({"degree": 3, "n_knots": 4}, "age spline 4")],

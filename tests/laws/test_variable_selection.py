@@ -528,6 +528,7 @@ def gaps(X):
     return X
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("X", "options", "note"),
     [
