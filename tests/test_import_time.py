@@ -95,6 +95,7 @@ MOST_LOADED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", MOST_LOADED)
 def test_a_call_loads_few_modules(statement):
     ours = {name for name in loaded_by(statement) if name.split(".")[0] == "bayesmix"}

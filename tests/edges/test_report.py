@@ -522,6 +522,7 @@ def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_
     assert found["best"][search.criterion_] == search.best_score_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["em", "diag", "pruned", "map", "pipeline", "weights", "poisson", "cv_1se"]
 )

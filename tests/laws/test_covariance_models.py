@@ -248,6 +248,7 @@ def test_variational_fits_are_refused_and_the_nearest_is_named(name):
     assert search.best_params_["covariance_type"] == nearest
 
 
+@pytest.mark.slow
 @every_other
 def test_a_component_on_tied_rows_is_held_or_moved(name):
     rng = generator(3)

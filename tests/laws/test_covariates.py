@@ -122,6 +122,7 @@ def covariance(structure, parameters):
     return root @ root.T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["full", "diag", "tied"])
 def test_standard_errors_of_gaussian_mixtures_are_those_of_the_whole_hessian(structure):
     X, Z = two_normals(200, 11)

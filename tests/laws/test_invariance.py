@@ -366,6 +366,7 @@ def test_from_the_default_start_the_answer_is_the_same(data, method, covariance)
     np.testing.assert_array_equal(twice.predict(rows), weighted.predict(rows))
 
 
+@pytest.mark.slow
 @every_data_set
 @every_structure
 def test_the_default_start_scaled_by_powers_of_two_changes_no_bit(data, covariance):

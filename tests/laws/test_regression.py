@@ -44,6 +44,7 @@ def test_the_smallest_bic_and_the_coefficients_are_those_of_flexmix(npreg):
     np.testing.assert_allclose(found, [[14.718, 9.845, -0.968], [-0.208, 4.815, 0.036]], atol=6e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_components", "log_likelihood", "bic"),
     [(2, -218.4911, 462.473), (3, -197.6752, 437.835), (4, -193.8786, 447.236)],
@@ -246,6 +247,7 @@ def test_separation_is_named():
         bm.RegressionMixture(1, response="binomial").fit(ages, (ages["age"] > 40.0) * 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "gate", "groups", "weights", "variational"])
 def test_starts_from_a_sample_of_large_data_reach_the_same_optimum(monkeypatch, kind):
     rng = generator(22)
@@ -387,6 +389,7 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
     assert search.plot().lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -496,6 +496,7 @@ def test_correlated_features_without_clusters_are_irrelevant_by_regression():
     assert not search.get_support().any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("s", [7201, 7202])
 def test_a_copy_of_a_feature_is_irrelevant_given_that_feature(s):
     rng = np.random.default_rng(s)
