@@ -251,26 +251,26 @@ def crosscheck(
     estimator = sampled_fit(model)
     rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
     way, note = _way(estimator.result_, sampler)
-    found = _sampled(way, model, X, warmup, options | sequences)
-    if found.n_draws < FEWEST_DRAWS:
+    sampled_draws = _sampled(way, model, X, warmup, options | sequences)
+    if sampled_draws.n_draws < FEWEST_DRAWS:
         # Interrupted before the first draw.
         raise KeyboardInterrupt
     with FitProgress(len(STEPS), progress, "comparison") as bar:
-        return compared(found.result, found, seed, note, bar, began)
+        return compared(sampled_draws.result, sampled_draws, seed, note, bar, began)
 
 
 def compared(
-    result: FitResult, found: Any, seed: int, note: str, bar: FitProgress, began: float
+    result: FitResult, sampled_draws: Any, seed: int, note: str, bar: FitProgress, began: float
 ) -> CrossCheck:
     """Return the comparison of a fit with draws of any sampler."""
-    source, draws, n_chains = found.source, found.draws, found.n_chains
+    source, draws, n_chains = sampled_draws.source, sampled_draws.draws, sampled_draws.n_chains
     alignment = aligned(result, source, draws)
-    own = compare.fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
+    of_fit = compare.fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
     bar.advance(STEPS[0])
-    with_labels = compare.of_parameters(result, own.draws, draws, alignment, n_chains)
+    with_labels = compare.of_parameters(result, of_fit.draws, draws, alignment, n_chains)
     parameters = compare.table(with_labels)
     bar.advance(STEPS[1])
-    without_labels = compare.of_all_draws(result, source, own, found, alignment)
+    without_labels = compare.of_all_draws(result, source, of_fit, sampled_draws, alignment)
     invariants = compare.table(without_labels)
     bar.advance(STEPS[2])
     predictive = compare.predictive_distance(result, draws, n_chains, seed)
@@ -279,9 +279,9 @@ def compared(
     bar.advance(STEPS[4])
     # Of p(X, π, θ) / q, with q averaged over relabellings for symmetric priors.
     labelled = bool(without_relabellings(result, result.n_components))
-    density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
-    k = float(pareto_smoothed(own.log_joint - density)[1])
-    evidence = _evidence(result, found, k, seed)
+    density = (log_q if labelled else log_q_symmetrised)(result.posterior, of_fit.draws)
+    k = float(pareto_smoothed(of_fit.log_joint - density)[1])
+    evidence = _evidence(result, sampled_draws, k, seed)
     bar.advance(STEPS[5])
     seen: list[Mode] = []
 
@@ -289,13 +289,13 @@ def compared(
         seen[:] = compare.modes_of(result, source, draws, n_chains, alignment.rows, seed)
         return seen
 
-    divergent = float(np.mean(getattr(found, "diverging", 0.0)))
+    divergent = float(np.mean(getattr(sampled_draws, "diverging", 0.0)))
     seen_by = (parameters, invariants, moved, predictive, divergent)
     different = verdict.findings(*seen_by, modes, result.objective, result.side.ordered)
     bar.advance(STEPS[6])
     return CrossCheck(
-        found=found,
-        own=own,
+        found=sampled_draws,
+        own=of_fit,
         alignment=alignment,
         parameters=parameters,
         invariants=invariants,

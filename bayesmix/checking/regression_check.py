@@ -93,13 +93,13 @@ def quantities(estimator: Any, run: NutsRun) -> list[Quantity]:
     values = {name: draws.reshape(-1, *draws.shape[2:]) for name, draws in run.values.items()}
     order = relabelled(estimator, values["coefficients"])
     normal = ndtri((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
-    found = []
+    estimates = []
     for key, row in estimator.coefficients().iterrows():
         if np.isfinite(row["standard_error"]):
             draws = draws_of(estimator, values, order, *key).reshape(run.diverging.shape)
             fitted = row["estimate"] + row["standard_error"] * normal
-            found.append(Quantity(f"{key[0]}[{key[1]}, {key[2]}]", fitted, draws))
-    return found
+            estimates.append(Quantity(f"{key[0]}[{key[1]}, {key[2]}]", fitted, draws))
+    return estimates
 
 
 def relabelled(estimator: Any, coefficients: Array) -> Array:

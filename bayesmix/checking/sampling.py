@@ -99,14 +99,14 @@ def pymc_model(
     estimator = variational_fit(model)
     sequences = {"lengths": lengths, "groups": groups}
     source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
-    found = twin(estimator.result_, source)
-    start = beginnings(found, source, seed=0)(0)
-    for variable in found.model.free_RVs:
-        found.model.set_initval(variable, start[variable.name])
-    with found.model:
-        for name, (axes, values) in found.named.items():
+    pymc_twin = twin(estimator.result_, source)
+    start = beginnings(pymc_twin, source, seed=0)(0)
+    for variable in pymc_twin.model.free_RVs:
+        pymc_twin.model.set_initval(variable, start[variable.name])
+    with pymc_twin.model:
+        for name, (axes, values) in pymc_twin.named.items():
             pm.Deterministic(name, values, dims=axes)
-    return found.model
+    return pymc_twin.model
 
 
 @dataclass(frozen=True)
@@ -168,19 +168,19 @@ def twin(result: FitResult, source: Source) -> Twin:
     return Twin(model, result, n_components, weights, components)
 
 
-def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[str, Array]]:
+def beginnings(pymc_twin: Twin, source: Source, seed: int) -> Callable[[int], dict[str, Array]]:
     """Return a function from an integer seed to a starting point, approximately a draw from q.
 
     Draws from the conditional posterior at the expected statistics, pruned components included.
     """
     with single_threaded_blas():
-        sampler = blocked_gibbs(found.result, source, each_repetition)
+        sampler = blocked_gibbs(pymc_twin.result, source, each_repetition)
 
     def begin(number: int) -> dict[str, Array]:
         generator = stream(seed, Purpose.DRAW, OF_BEGINNINGS, number)
         with duplicates_named():
-            draw = sampler.drawn(sampler.beginning(found.n_components, generator), generator)
-        return {name: values[0] for name, values in found.point(draw).items()}
+            draw = sampler.drawn(sampler.beginning(pymc_twin.n_components, generator), generator)
+        return {name: values[0] for name, values in pymc_twin.point(draw).items()}
 
     return begin
 
@@ -318,9 +318,9 @@ def arranged(
     """Return chains of equal length, trimmed after an interrupt to keep the most draws."""
     lengths = np.array([len(chain) for chain in diverging])
     longest_first = np.argsort(-lengths, kind="stable")
-    kept = lengths[longest_first] * np.arange(1, len(lengths) + 1)
-    n_chains = int(np.argmax(kept)) + 1
-    if not kept[n_chains - 1]:
+    totals = lengths[longest_first] * np.arange(1, len(lengths) + 1)
+    n_chains = int(np.argmax(totals)) + 1
+    if not totals[n_chains - 1]:
         # Interrupted before the first draw.
         raise KeyboardInterrupt
     numbers = np.sort(longest_first[:n_chains])
@@ -454,17 +454,17 @@ def sampled(
     Raises ``InvalidInputError`` if duplicates make the posterior improper under a learned scale.
     """
     name = sampler_name(sampler)
-    found = twin(result, source)
+    pymc_twin = twin(result, source)
     import pymc as pm
 
-    with found.model:
-        names = tuple(f"drawn_{part}" for part in found.drawn)
-        for part, tensor in zip(names, found.drawn.values(), strict=True):
+    with pymc_twin.model:
+        names = tuple(f"drawn_{part}" for part in pymc_twin.drawn)
+        for part, tensor in zip(names, pymc_twin.drawn.values(), strict=True):
             pm.Deterministic(part, tensor)
-    shown, begin = console_for(progress) is not None, beginnings(found, source, plan.seed)
+    shown, begin = console_for(progress) is not None, beginnings(pymc_twin, source, plan.seed)
     # Both samplers take 32-bit seeds.
     seed = int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32))
-    job = Job(found.model, names, begin, replace(plan, seed=seed), cores, shown)
+    job = Job(pymc_twin.model, names, begin, replace(plan, seed=seed), cores, shown)
     run = SAMPLERS[name](job)
     n_chains, n_draws = run.diverging.shape
     complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)
@@ -478,7 +478,7 @@ def sampled(
         name.removeprefix("drawn_"): value.reshape(-1, *value.shape[2:])
         for name, value in run.values.items()
     }
-    draws = frozen(found.draws(values, n_chains * n_draws))
+    draws = frozen(pymc_twin.draws(values, n_chains * n_draws))
     with single_threaded_blas():
         likelihood = draws.over_batches(lambda batch: log_likelihoods(result, batch, source))
         density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))

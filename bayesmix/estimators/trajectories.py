@@ -156,7 +156,7 @@ def _names(columns: Any) -> list[str]:
 def _table(
     frame: Any, y: str, time: str, unit: str, others: list[str], complete: bool
 ) -> pd.DataFrame:
-    """Return the rows of a long table that have a response, or are ``complete``, as numbers."""
+    """Return rows with a response as numbers; ``complete`` ones have a value in all columns."""
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}"

@@ -112,6 +112,7 @@ def outlying(values: Array, levels: Array) -> str:
             times, gap = np.isin(values, codes).sum(), np.abs(codes[:, None] - others).min()
             often = times * len(others) > (len(values) - times) * len(codes)
             far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
+            # A code such as -99 beside amounts, none of which is negative.
             far = far or codes.max() < -2.0 < 0.0 <= others.min()
             if times > len(codes) and far:
                 return codes_said(values, codes)

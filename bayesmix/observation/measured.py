@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Eigenvalues of a covariance relative to the largest that are rounding.
 ROUNDING = 1e-12
-# Cells of values below a limit of detection that is told by ``limits``.
+# Cells that stand for values below the limit of detection in ``limits``.
 UNDETECTED = ("nd", "n.d.", "n.d", "n/d", "bdl", "<lod", "< lod", "<dl", "not detected")
 
 

@@ -82,7 +82,7 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
             self,
             means=self.means[keep],
             blocks=self.structure.blocks.keep(self.blocks, keep),
-            resolution=kept(self.resolution, keep),
+            resolution=kept_resolution(self.resolution, keep),
         )
 
     def released(self) -> Gaussians:
@@ -137,7 +137,7 @@ def maximum_likelihood(
     return Gaussians(structure, means, blocks, resolution)
 
 
-def kept(resolution: Array | None, keep: Integers) -> Array | None:
+def kept_resolution(resolution: Array | None, keep: Integers) -> Array | None:
     """Return the resolution of some components; a shared one has a leading axis of 1."""
     return resolution if resolution is None or len(resolution) == 1 else resolution[keep]
 

@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
-from bayesmix.families.gaussian.family import Gaussians, kept
+from bayesmix.families.gaussian.family import Gaussians, kept_resolution
 from bayesmix.families.gaussian.moments import ByQuadratics, Moments, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array, Integers, align
@@ -394,7 +394,7 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
                 degrees_of_freedom=structure.blocks.keep(self.precisions.degrees_of_freedom, keep),
                 scale_inverse=structure.blocks.keep(self.precisions.scale_inverse, keep),
             ),
-            resolution=kept(resolution, keep),
+            resolution=kept_resolution(resolution, keep),
         )
 
     def released(self) -> GaussianPosterior:
