@@ -238,7 +238,7 @@ class Rows:
     weights: Array | None = None
     first: int = 0
     side: SideInformation = NO_SIDE_INFORMATION
-    _kept: dict[int, tuple[Frame, Array]] = field(
+    _kept: dict[object, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     patterns: dict[tuple[bytes | None, int | None], list[Pattern]] = field(

@@ -22,7 +22,6 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.without_prior import PositiveFamily, PositivePoints
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, has_gaps
 from bayesmix.numerics.gaps import seen as present_in
 
@@ -36,9 +35,7 @@ STEPS = 6
 
 @dataclass(frozen=True)
 class WithLogs(Reading):
-    """Sufficient statistics x and log x."""
-
-    kind = features.WITH_LOGS  # unmeasured, as medians are near 1 in the frame
+    """Sufficient statistics x and log x, without units as medians are near 1 in the frame."""
 
     def totals(self, values: Array) -> Array:
         return np.concatenate([values.T, np.log(values.T)])

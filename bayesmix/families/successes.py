@@ -29,7 +29,6 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.factors import TotalsTwin
 from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, Reading, Sums
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
 
@@ -322,7 +321,6 @@ class Choices(Reading):
 
     trials: tuple[int, ...]
 
-    kind = features.CHOICES
     has_base = True
 
     @property

@@ -6,7 +6,7 @@ g(x), as of square roots, the density integrates to less than 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import ismethod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -33,7 +33,7 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
+from bayesmix.numerics.arrays import DENSE, Array, Integers, Stored
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
@@ -192,8 +192,8 @@ class TransformedLinear(TransformedComponents):
     """
 
     @property
-    def kind(self) -> int:
-        return TRANSFORMED + int(self.normals.kind)
+    def kind(self) -> Hashable:
+        return "transformed", self.normals.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
         transformed = self.function.apply(values)

@@ -16,7 +16,6 @@ from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import CountFamily
 from bayesmix.families.without_prior import WithoutPrior
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers
 
 # Newton steps for the rate, which converges from the start below within six.
@@ -27,7 +26,6 @@ STEPS = 8
 class WithZeros(Reading):
     """Sufficient statistics x and 1{x = 0}, with base -Σ log x!."""
 
-    kind = features.LEVELS
     has_base = True
 
     def totals(self, values: Array) -> Array:

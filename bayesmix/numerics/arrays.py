@@ -47,16 +47,9 @@ def frozen(value: Value) -> Value:
     return value
 
 
-TOTALS = 0  # [1, x]
-COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
 COLUMNS_FIRST = (AXES, DENSE)  # features may be written in place from framed data
-PRODUCT = -2  # features of the parts of a product, concatenated
-CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
-LEVELS = 5  # [1, indicators of the levels of each column]
-WITH_LOGS = 7  # [1, x, log x]
-TRANSFORMED = 8  # plus the kind of the normal features: these of g(x), and the Jacobian
 LOG_2, LOG_2PI = math.log(2.0), math.log(2.0 * math.pi)
 # Cost of an exponential, in multiplications.
 EXPONENTIAL = 16

@@ -16,7 +16,6 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level
 from bayesmix.families.independent.columns import ColumnsFamily, DrawnColumns, PointColumns
 from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 
 P = TypeVar("P", bound="LevelColumns")
@@ -30,8 +29,6 @@ class Levels(Reading):
     """
 
     numbers: tuple[int, ...]  # L of each column
-
-    kind = features.LEVELS
 
     @cached_property
     def sizes(self) -> Array:

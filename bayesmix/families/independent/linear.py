@@ -11,7 +11,6 @@ from scipy.special import gammaln
 
 from bayesmix.core.components import Seen
 from bayesmix.core.families import Rearranged
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
@@ -102,11 +101,9 @@ NEVER = -1e200
 class Reading:
     """Sufficient statistics t(x) in log p(x | θ) = η(θ) t(x) + c(θ) + log h(x), by default x.
 
-    ``kind`` of features, see ``numerics.arrays``; ``measured``: whether t(x) has units;
-    ``has_base``: whether log h(x) differs from 0.
+    ``measured``: whether t(x) has units; ``has_base``: whether log h(x) differs from 0.
     """
 
-    kind: int = features.TOTALS
     measured: bool = False
     has_base: bool = False
 
@@ -139,7 +136,6 @@ class Plain(Reading):
 class Counts(Reading):
     """Poisson counts, with base -Σ log x!."""
 
-    kind = features.COUNTS
     has_base = True
 
     def log_base(self, values: Array) -> Array:
@@ -186,8 +182,8 @@ class LinearInTotals:
         return np.hstack([self.constants.sum(axis=1, keepdims=True), self.slopes, *base])
 
     @property
-    def kind(self) -> int:
-        return self.reading.kind
+    def kind(self) -> type[Reading]:
+        return type(self.reading)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
         """Return [1, t(x)] or [1, t(x), log h(x)] (F, n)."""

@@ -11,7 +11,6 @@ import numpy as np
 from bayesmix.core.components import Named, Seen
 from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 
@@ -39,7 +38,7 @@ class SumOverParts(PerPart):
 class LinearProduct(SumOverParts):
     """Linear forms of a product."""
 
-    kind, dense = features.PRODUCT, False
+    kind, dense = "product", False
 
     @property
     def linear(self) -> LinearProduct:
