@@ -15,6 +15,7 @@ import typer
 
 from bayesmix.cli import options
 from bayesmix.cli.screen import Screen
+from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def for_survey(candidates: options.Candidates, table: options.Table) -> options.
     """Return the candidates, by default compared by "design_bic" for weights of a survey."""
     survey = table.weight_type is options.WeightKind.SAMPLING
     if survey and candidates.criterion is None and candidates.method != "variational":
-        return replace(candidates, criterion=options.Criterion.DESIGN_BIC)
+        return replace(candidates, criterion="design_bic")
     return candidates
 
 
@@ -190,12 +191,12 @@ def unfitted_search(
     """Return the unfitted search, with its options checked before any data are read."""
     from bayesmix.cli.data import missing_for, n_with_gaps
     from bayesmix.estimators.select import chain, comparable, procedure
-    from bayesmix.selection.criteria import POSTERIOR
+    from bayesmix.selection.criteria import NAMES, POSTERIOR
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
     families = options.families(candidates.family)
-    criterion = None if candidates.criterion is None else candidates.criterion.value
+    criterion = candidates.criterion and one_of("--criterion", candidates.criterion, NAMES)
     of_posterior = criterion is None or criterion in POSTERIOR
     method = candidates.method or ("variational" if of_posterior and not gated else "em")
     if method == "em" and criterion in POSTERIOR:

@@ -20,11 +20,6 @@ Missing = StrEnum("Missing", "ERROR USE DROP")
 Sampler = StrEnum("Sampler", "AUTO NUTS GIBBS")
 Parts = StrEnum("Parts", "HALF BOOTSTRAP")
 Dependence = StrEnum("Dependence", "INDEPENDENT REGRESSION")
-Criterion = StrEnum(
-    "Criterion",
-    "AUTO EVIDENCE_FOLDS BIC SABIC HQC AIC AICC ICL ICL_SOFT ELBO ELBO_LOG_K EVIDENCE LOO "
-    "CV CV_1SE DESIGN_BIC",
-)
 
 
 def option(metavar: str, text: str, **bounds: Any) -> Any:
@@ -160,7 +155,7 @@ class Candidates:
     components: Components = None
     covariance: Structures = None
     criterion: Annotated[
-        Criterion | None,
+        str | None,
         option(
             "NAME",
             "auto (log evidence and clusters), bic, icl, aic, aicc, elbo, evidence, loo, cv, "

@@ -51,7 +51,7 @@ def weights_prior(subject: Subject) -> str:
     """Describe the prior of the mixing weights."""
     weights = subject.result.inference.weights_prior
     concentration = float(getattr(getattr(weights, "of_row", weights), "concentration", 0.0))
-    return capital(WEIGHT_PRIORS[weights.name].format(concentration))
+    return capital(WEIGHT_PRIORS.get(weights.name, repr(weights)).format(concentration))
 
 
 @singledispatch

@@ -14,19 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_VALUE = "–"
-SHORT = {
-    "covariance_type": "covariance",
-    "log_likelihood": "log L",
-    "sabic": "SABIC",
-    "hqc": "HQC",
-    "icl_soft": "soft ICL",
-    "elbo": "ELBO",
-    "elbo_log_k": "ELBO + log K!",
-    "evidence": "evidence",
-    "loo": "LOO",
-    "cv": "CV",
-    "nec": "NEC (a ratio)",
-}
+SHORT = {"covariance_type": "covariance", "log_likelihood": "log L", "nec": "NEC (a ratio)"}
 # Pareto k above which importance sampling is unreliable (Vehtari et al. 2017).
 PARETO_K = 0.7
 
@@ -86,13 +74,15 @@ def candidates(subject: Subject) -> dict[str, Any]:
     scores = [name for name in ("log_likelihood", *RECORDS, "nec") if name in frame]
     beside = [name for name in scores if name != criterion and frame[name].notna().any()]
     words = subject.parameters
+    records = [(name, record(name)) for name in (criterion, *beside)]
+    labels = [SHORT.get(name, of.short or of.label) for name, of in records]
     heads = [
         f"{subject.noun}s",
         *(["found"] if pruned else []),
         *(SHORT.get(name, name) for name in words),
-        SHORT.get(criterion, record(criterion).label),
+        labels[0],
         "behind",
-        *(SHORT.get(name, record(name).label) for name in beside),
+        *labels[1:],
         "seconds",
     ]
     rows = [

@@ -103,7 +103,7 @@ PREDICTION = "predictive accuracy"
 
 @dataclass(frozen=True)
 class Criterion:
-    """Name, label and functions of a criterion.
+    """Name, label, functions and, where the label is long, ``short`` label of a criterion.
 
     ``of_fit`` computes it from density sums and number of parameters, ``of_source`` from the fit
     and the data, both in nats, greater is better. Information criteria (those with one of them) are
@@ -121,6 +121,7 @@ class Criterion:
     folds: bool = False
     log_evidence: bool = False
     others: bool = False
+    short: str = ""
 
     @property
     def column(self) -> str:
@@ -157,8 +158,8 @@ RECORDS = {
     for criterion in (
         Criterion(RULE, "ELBO + log K! + log P(K)", COMPONENTS, posterior=True, log_evidence=True),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
-        Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic),
-        Criterion("hqc", "Hannan-Quinn criterion", COMPONENTS, scores.hqc),
+        Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic, short="SABIC"),
+        Criterion("hqc", "Hannan-Quinn criterion", COMPONENTS, scores.hqc, short="HQC"),
         Criterion("icl", "ICL", CLUSTERS, scores.icl, others=True),
         Criterion("icl_soft", "soft ICL", CLUSTERS, scores.icl_soft),
         Criterion("aic", "AIC", PREDICTION, scores.aic, others=True),
@@ -172,6 +173,7 @@ RECORDS = {
             posterior=True,
             log_evidence=True,
             others=True,
+            short="evidence",
         ),
         Criterion(
             "loo",
@@ -179,9 +181,12 @@ RECORDS = {
             PREDICTION,
             posterior=True,
             others=True,
+            short="LOO",
         ),
         Criterion("design_bic", "design-adjusted BIC", COMPONENTS, of_source=design_bic),
-        Criterion("cv", "cross-validated log density", PREDICTION, folds=True, others=True),
+        Criterion(
+            "cv", "cross-validated log density", PREDICTION, folds=True, others=True, short="CV"
+        ),
         Criterion(
             "cv_1se",
             "cross-validated log density, one-standard-error rule",
