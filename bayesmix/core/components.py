@@ -5,7 +5,7 @@ Type parameters stand for the statistics and draws of a family.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
@@ -142,7 +142,7 @@ class LinearOf(Components, Protocol[S]):
     def coefficients(self) -> Array: ...
 
     @property
-    def kind(self) -> Hashable:
+    def kind(self) -> object:
         """Kind of the features, by which those of small data are cached."""
 
     def from_sums(self, sums: Array, /) -> Statistics:

@@ -6,7 +6,7 @@ g(x), as of square roots, the density integrates to less than 1.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import ismethod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -192,7 +192,7 @@ class TransformedLinear(TransformedComponents):
     """
 
     @property
-    def kind(self) -> Hashable:
+    def kind(self) -> object:
         return "transformed", self.normals.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
