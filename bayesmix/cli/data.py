@@ -340,8 +340,8 @@ def model_and_rows(
 ) -> tuple[Any, Source, Booleans]:
     """Return a saved model, of a saved search the best, its data, and which rows (n,) these are.
 
-    Rows without any value are dropped if the model supports missing values, unless they are steps
-    of sequences.
+    Missing values are used where the model supports them; rows without any value are then dropped,
+    unless they are steps of sequences.
     """
     from bayesmix.core.procedures import takes_sequences
 
@@ -356,6 +356,8 @@ def model_and_rows(
             f"{command} does not support covariates: use Python, "
             f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
         )
+    if model.result_.family.takes_gaps and model.result_.mixture.noise is None:
+        model.set_params(missing="use")
     with screen.noting_warnings():
         source = _rows_for(model, rows, how)
     if model.missing == "use" and not takes_sequences(model):
@@ -416,7 +418,12 @@ def answers_by_row(
 
     # As objects, integers remain integers beside rows without an answer.
     answers = answers.astype(object).set_axis(np.flatnonzero(present)).reindex(range(len(present)))
-    return pd.concat([pd.DataFrame(copied_columns(rows, keep)), answers], axis=1)
+    copied = copied_columns(rows, keep)
+    if clash := [name for name in copied if name in answers]:
+        raise InvalidInputError(
+            f"--keep must not name columns of the output, got {', '.join(clash)}: rename them"
+        )
+    return pd.concat([pd.DataFrame(copied), answers], axis=1)
 
 
 def written(screen: Screen, answers: pd.DataFrame, path: Path | None) -> bool:

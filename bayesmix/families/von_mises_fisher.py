@@ -209,7 +209,8 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
             row = int(np.argmax(wrong))
             raise InvalidInputError(
                 f"X must hold unit vectors for a von Mises-Fisher mixture, got length "
-                f"{lengths[row]:.6g} in row {first + row}: divide each row by its length"
+                f"{lengths[row]:.6g} in row {first + row}: divide each row by its length; "
+                "angles become columns of their cos and sin"
             )
 
     def frame(self, summary: Summary) -> Frame:

@@ -45,7 +45,7 @@ def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | N
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_numeric_dtype(column.dtype):
+    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
     text = stripped(column.where(column.notna(), ""))
     text = text[~text.isin(MISSING_CODES)]

@@ -205,11 +205,8 @@ def _of_another_kind(X: Any) -> Any:
 
 
 def is_plain(X: Any) -> bool:
-    """Whether all columns of a frame are numeric."""
-    return all(
-        pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-        for dtype in as_pandas(X).dtypes
-    )
+    """Whether all columns of a frame are binary numbers."""
+    return all(dtype.kind in "fiu" for dtype in as_pandas(X).dtypes)
 
 
 def declared_kinds(

@@ -154,10 +154,12 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
             f"{path} must be text in {text.encoding or 'UTF-8'}: {problem}; name its encoding, "
             f"such as encoding={usual!r}"
         ) from None
-    if columns is None and all(map(_is_number, names)):
+    numerals = [name for name in names if _is_number(name)]
+    # Without a header, the first line repeats a text of its column.
+    if columns is None and numerals and (numerals == names or _repeats_text(frame, names)):
         raise InvalidInputError(
-            f"the first line of {path} must name the columns, got the numbers {listed(names)}: add "
-            "a header, or pass these as columns if they are names"
+            f"the first line of {path} must name the columns, got the numbers {listed(numerals)}: "
+            "add a header, or pass these as columns if they are names"
         )
     frame.columns = pd.Index(names)
     blank = np.array(names) == ""
@@ -171,7 +173,7 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
 def _header(path: str, encoding: str, sep: str | None) -> tuple[str, int, list[str]]:
     """Return the separator, the number of comment lines above the header, and the names in them.
 
-    The separator is suggested by the header and the file extension. The last comment contains the
+    The separator is suggested by two lines and the file extension. The last comment contains the
     names if it has a name for each value of the next line, and this line contains a number.
     """
     comments: list[str] = []
@@ -184,9 +186,10 @@ def _header(path: str, encoding: str, sep: str | None) -> tuple[str, int, list[s
         while line.startswith(("#", "sep=")):
             comments.append(line)
             line = stream.readline(PIECE).decode(encoding, errors="ignore")
+        below = stream.readline(PIECE).decode(encoding, errors="ignore")
     if not line.strip():  # no line but comments
         comments, line = comments[:-1], (comments or [line])[-1]
-    separator = sep or _separator(line, SEPARATORS[name[name.rfind(".") :]])
+    separator = sep or _separator(line, below, SEPARATORS[name[name.rfind(".") :]])
     names = _split(comments[-1].lstrip("# "), separator) if comments else []
     cells = _split(line, separator)
     named = len(names) == len(cells) and any(map(_is_number, cells))
@@ -199,15 +202,13 @@ def _split(line: str, separator: str) -> list[str]:
     return [cell.strip().strip('"') for cell in cells]
 
 
-def _separator(line: str, default: str) -> str:
-    """Return the separator of a header, by default that of the file extension."""
+def _separator(line: str, below: str, default: str) -> str:
+    """Return the separator that a header and the line below agree on, or that of the extension."""
     if default == "\t" or (default == ANY_SPACES and "\t" in line):
         return "\t"
-    if line.count(";") > line.count(","):
-        return ";"
-    if "," not in line and line.count("|") > 1:
-        return "|"
-    return "," if "," in line else default
+    pairs = {sign: (line.count(sign), (below.strip() or line).count(sign)) for sign in ",;|"}
+    agreeing = {sign: (a == b, min(a, b)) for sign, (a, b) in pairs.items() if a and b}
+    return max(agreeing, key=agreeing.__getitem__, default=default)
 
 
 def _check_separator(path: str, name: str, cells: pd.Series[Any]) -> None:
@@ -299,6 +300,14 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
         return column
     numbers = as_numbers(column, signs=False)
     return column if numbers is None else numbers
+
+
+def _repeats_text(frame: pd.DataFrame, names: list[str]) -> bool:
+    """Whether a text column contains its name."""
+    columns = zip(names, frame.items(), strict=True)
+    return any(
+        not is_numeric(cells.dtype) and (cells == name).any() for name, (_, cells) in columns
+    )
 
 
 def _uneven(path: str, problem: str) -> str:

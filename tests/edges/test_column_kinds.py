@@ -551,6 +551,22 @@ def test_a_wrong_separator_is_said(tmp_path, sign):
         bm.read_table(path, sep="," if sign != "," else ";")
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a;b;c,d;e\n1,2\n3,4\n", ["a;b;c", "d;e"]),
+        ("size, in cm;b\n1,5;2,5\n", ["size, in cm", "b"]),
+        ("a|b\n1|2\n", ["a", "b"]),
+        ("p(a|b)\n0.5\n0.25\n", ["p(a|b)"]),
+        ("country,2001,2002\nPeru,1,2\nChad,3,4\n", ["country", "2001", "2002"]),
+    ],
+)
+def test_a_separator_is_one_in_the_header_and_the_line_below(tmp_path, text, names):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    assert bm.read_table(path).columns.tolist() == names
+
+
 def test_a_gaussian_mixture_on_text_names_select():
     frame, _ = groups()
     with pytest.raises(InvalidInputError, match=r"bayesmix\.select"):

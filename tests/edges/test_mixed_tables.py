@@ -34,6 +34,20 @@ def birds(n=300, seed=0):
     return frame, kind
 
 
+def test_arrow_truth_values_and_decimals_are_read_as_those_of_pandas():
+    decimals = pytest.importorskip("pyarrow").decimal128(8, 2)
+    rng = np.random.default_rng(4)
+    wet = pd.array([None, True, False] * 30, dtype="boolean")
+    x = (6.0 * (np.arange(90) % 3 == 1) + rng.normal(size=90)).round(2)
+    plain = pd.DataFrame({"x": x, "wet": wet})
+    arrow = plain.astype({"x": pd.ArrowDtype(decimals), "wet": "bool[pyarrow]"})
+    model, same = [
+        bm.Mixture(2, family="auto", missing="use", random_state=0).fit(frame)
+        for frame in (plain, arrow)
+    ]
+    assert np.array_equal(same.predict_proba(arrow), model.predict_proba(plain))
+
+
 def agreement(labels, kind):
     return pd.crosstab(labels, kind).max(axis=1).sum() / len(kind)
 

@@ -248,6 +248,7 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
         ("\n\n", {}, "is empty"),
         ("a,b\n", {}, "must contain rows"),
         ("1.5,2\n3,4\n", {}, "must name the columns, got the numbers '1.5' and '2'"),
+        ("7,x\n8,y\n9,x\n", {}, "must name the columns, got the numbers '7'"),
         ("a,b\n1,2,3\n", {}, "as many names in its first line"),
         ("a,b\n1,2\n3,4,5\n", {"columns": "a"}, "got 3 in line 3"),
         (b"a\n\xff\n", {}, "must be text in UTF-8"),

@@ -73,6 +73,24 @@ def test_classes_that_are_integers_stay_integers_beside_empty_rows(run):
     ]
 
 
+def test_a_fit_to_complete_rows_predicts_rows_with_missing_values(run):
+    x = np.r_[np.arange(20), 40 + np.arange(20)] / 8.0
+    frame = pd.DataFrame({"x": x, "y": (7 * x) ** 2 % 3.1, "component": 1})
+    frame.to_csv("train.csv", index=False)
+    new = frame.copy()
+    new.loc[3, "y"] = new.loc[7, ["x", "y"]] = np.nan
+    new.to_csv("new.csv", index=False)
+    run("fit", "train.csv", "--columns", "x,y", "--components", 2, "--out", "o")
+    told = pd.read_csv(io.StringIO(run("predict", "o/model.bayesmix", "new.csv").stdout))
+    assert told["component"].isna().to_numpy().nonzero()[0].tolist() == [7]
+    model = bm.load("o/model.bayesmix").set_params(missing="use")
+    with_gap = model.predict_proba(new.loc[[3], ["x", "y"]])[0]
+    assert np.allclose(told.loc[3, ["p0", "p1"]].astype(float), with_gap)
+    keep = ("--keep", "component")
+    said = run("predict", "o/model.bayesmix", "new.csv", *keep, code=2).stderr
+    assert "must not name columns of the output, got component" in said
+
+
 def test_saved_classifiers_and_regressions_predict_and_name_what_else_to_use(run):
     rng = np.random.default_rng(2)
     frame = pd.DataFrame({"x": rng.uniform(0, 9, 60), "code": [f"r{i}" for i in range(60)]})

@@ -16,10 +16,10 @@ from bayesmix.estimators.searching.fitters import with_structure
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {
-    "minimum of 2": "a mixture needs at least two rows",
+    "minimum of 2": "a mixture needs at least two rows; X.reshape(-1, 1) turns a row into a column",
     "while a minimum of 1": "give at least one row and one column",
     "Complex data": "use two columns for the real and the imaginary part",
-    "convert string": "X must be numbers: encode or drop text",
+    "convert string": "encode or drop text, or pass a frame to bayesmix.select",
     "is expecting": OF_THE_FIT,
     "inhomogeneous": "X must be a table with rows of equal length",
     "Found array with dim": "X must have two dimensions: rows and columns",
