@@ -25,8 +25,9 @@ LEAST_P = 0.001
 ITALIC = ("p", "M", "SD", "SE", "OR", "LL", "χ²", "n", "df", "N", "b", "d")
 TEX = str.maketrans(
     {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "²": "$^2$", "χ": r"$\chi$"}
-    | {"×": r"$\times$", "Δ": r"$\Delta$", "≠": r"$\neq$"}
-    | {sign: rf"\{sign}" for sign in "&%_#$"}
+    | {"×": r"$\times$", "Δ": r"$\Delta$", "≠": r"$\neq$", "√": r"$\surd$"}
+    | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {sign: rf"\{sign}" for sign in "&%_#${}"}
     | {sign: f"${sign}$" for sign in "<>"}
 )
 # Head of a column and the text of its values, by column of a frame.
@@ -119,7 +120,8 @@ class ApaTable:
         """Return the table as Markdown."""
         heads = [f"*{name}*" if name in ITALIC else name for name in self.columns]
         rule = "|".join(["", ":---", *["---:"] * (len(heads) - 1), ""])
-        rows = [" | ".join(["", *row, ""]).strip() for row in (heads, *self.rows)]
+        grid = [[cell.replace("|", r"\|") for cell in row] for row in (heads, *self.rows)]
+        rows = [" | ".join(["", *row, ""]).strip() for row in grid]
         lines = [f"**Table {self.number}**", "", f"*{self.title}*", "", rows[0], rule, *rows[1:]]
         return "\n".join([*lines, *["", f"*Note.* {self.note}"] * bool(self.note), ""])
 

@@ -122,15 +122,11 @@ def class_profiles(
         table = distal(estimator, X, outcome, correction, **options)
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
-        shares, means = sizes["share"].to_numpy(), table.iloc[:, 0].to_numpy()
-        within = np.nan
-        if "mean" in table:
-            within = table.attrs["variance"] - shares @ (means - shares @ means) ** 2
         for test, values in table.attrs["tests"].items():
             d = np.nan
-            if test != "all" and within > 0.0:
-                first, second = (int(k) - 1 for k in test.split(" vs "))
-                d = (means[first] - means[second]) / np.sqrt(within)
+            if test != "all" and "sd" in table:
+                pair: Any = table.loc[[int(k) for k in test.split(" vs ")]]
+                d = -pair["mean"].diff().iloc[1] / np.sqrt((pair["sd"] ** 2).mean())
             tests.append((str(name), test, *values.values(), d))
     columns = ["outcome", "test", "chi_squared", "df", "p", "d"]
     degrees = np.inf if survey is None else survey.degrees_of_freedom

@@ -45,6 +45,15 @@ MOST_PASSES = 1000
 
 
 @dataclass(frozen=True)
+class OutcomeEstimates:
+    """Means (K, M), their covariance (K M, K M), and variances (K,) of a number within classes."""
+
+    means: Array
+    covariance: Array
+    variances: Array | None
+
+
+@dataclass(frozen=True)
 class AssignedOutcome:
     """Observations with an outcome, their most probable classes, and the errors of assignment."""
 
@@ -54,8 +63,8 @@ class AssignedOutcome:
     weights: Array
     numeric: bool
 
-    def weighted_means(self, shares: Array) -> tuple[Array, Array]:
-        """Return means (K, M) under weights (n, K), and the covariance of all of them."""
+    def weighted_means(self, shares: Array) -> OutcomeEstimates:
+        """Return means and variances under weights (n, K)."""
         shares = shares * self.weights[:, None]
         totals = shares.sum(axis=0)
         means = (shares.T @ self.outcome) / totals[:, None]
@@ -63,28 +72,31 @@ class AssignedOutcome:
         scores = shares[:, :, None] * (self.outcome[:, None, :] - means) / totals[:, None]
         flat = scores.reshape(len(scores), -1)
         counts = np.where(self.weights > 0.0, self.weights, 1.0)
-        return means, flat.T @ (flat / counts[:, None])
+        variances = (shares * (self.outcome[:, :1] - means[:, 0]) ** 2).sum(axis=0) / totals
+        return OutcomeEstimates(
+            means, flat.T @ (flat / counts[:, None]), variances if self.numeric else None
+        )
 
-    def estimates(self, correction: str | None) -> tuple[Array, Array]:
-        """Return means (K, M) and their covariance given the classes; probabilities sum to 1."""
+    def estimates(self, correction: str | None) -> OutcomeEstimates:
+        """Return estimates given the classes; probabilities sum to 1."""
         how = {"ML": self.maximum_likelihood, "BCH": self.bch, None: self.modal}
-        means, covariance = how[correction]()
-        if not self.numeric:
-            means = np.maximum(means, 0.0)
-            means /= means.sum(axis=1, keepdims=True)
-        return means, covariance
+        estimates = how[correction]()
+        if self.numeric:
+            return estimates
+        means = np.maximum(estimates.means, 0.0)
+        return replace(estimates, means=means / means.sum(axis=1, keepdims=True))
 
-    def modal(self) -> tuple[Array, Array]:
+    def modal(self) -> OutcomeEstimates:
         """Return means over assigned observations, uncorrected."""
         return self.weighted_means(np.eye(len(self.errors))[self.classes])
 
-    def bch(self) -> tuple[Array, Array]:
+    def bch(self) -> OutcomeEstimates:
         """Return means under weights that undo the errors of assignment."""
         undone: Array = np.asarray(np.linalg.inv(self.errors)[self.classes], dtype=np.float64)
         return self.weighted_means(undone)
 
-    def maximum_likelihood(self) -> tuple[Array, Array]:
-        """Return maximum likelihood means, and their covariance from outer products of scores."""
+    def maximum_likelihood(self) -> OutcomeEstimates:
+        """Return maximum likelihood estimates; their covariance has outer products of scores."""
         K = len(self.errors)
         factors = self.errors.T[self.classes]
         values = self.outcome if self.numeric else self.outcome.argmax(axis=1)[:, None]
@@ -114,12 +126,15 @@ class AssignedOutcome:
         covariance = np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
         size = K * self.outcome.shape[1]
         if self.numeric:
-            return means, covariance[:size, :size]
+            components: Any = result.unframed
+            variances = components.deviations[:, 0] ** 2
+            return OutcomeEstimates(means, covariance[:size, :size], variances)
         derivative = np.zeros((size, size))
         for k, p in enumerate(means):
             block = slice(k * len(p), (k + 1) * len(p))
             derivative[block, block] = np.diag(p) - np.outer(p, p)
-        return means, derivative @ covariance[:size, :size] @ derivative
+        covariance = derivative @ covariance[:size, :size] @ derivative
+        return OutcomeEstimates(means, covariance, None)
 
     def _scores(self, components: Any, shares: Array) -> tuple[Array, Array]:
         """Return means (K, M), and scores (n, 1 or 2, K M) of means or log odds, and log scales."""
@@ -192,9 +207,10 @@ def distal(
     -------
     DataFrame
         ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class,
-        counted from 1 (and level). ``attrs["n"]`` is the number of observations with an outcome,
-        ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal, as
-        dicts of ``chi_squared``, ``df`` and ``p``.
+        counted from 1 (and level). Numbers also have ``sd``, the standard deviation within the
+        class; classes need not have equal ones. ``attrs["n"]`` is the number of observations with
+        an outcome, ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal,
+        as dicts of ``chi_squared``, ``df`` and ``p``.
 
     Examples
     --------
@@ -233,19 +249,19 @@ def distal(
         raise InvalidInputError("designs and sampling weights need refits: use n_draws=100, got 0")
     observed, levels = _observed(given.reset_index(drop=True), weights)
     with single_threaded_blas():
-        means, covariance = observed.assigned(shares, weights).estimates(correction)
+        estimates = observed.assigned(shares, weights).estimates(correction)
         if n_draws:
             draws = _refitted_means(
                 estimator, X, observed, correction, sample_weight, n_draws, random_state, survey
             )
             covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
+            estimates = replace(estimates, covariance=covariance)
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
-    classes = pd.RangeIndex(1, len(means) + 1, name="class")
-    table = outcome_table(means, covariance, z, classes, levels)
+    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
+    table = outcome_table(estimates, z, classes, levels)
     table.attrs["n"] = int(given.notna().sum())
-    table.attrs["variance"] = observed.variance(weights)
-    tests = wald_tests(means, covariance)
+    tests = wald_tests(estimates.means, estimates.covariance)
     names = ("chi_squared", "df", "p")
     table.attrs["tests"] = {pair: dict(zip(names, test, strict=True)) for pair, *test in tests}
     return table
@@ -258,20 +274,24 @@ def class_means(
     validation.one_of("correction", correction, CORRECTIONS)
     observed, levels = _observed(outcome, weights)
     with single_threaded_blas():
-        means, covariance = observed.assigned(shares, weights).estimates(correction)
-    return outcome_table(means, covariance, z, pd.RangeIndex(len(means), name="component"), levels)
+        estimates = observed.assigned(shares, weights).estimates(correction)
+    components = pd.RangeIndex(len(estimates.means), name="component")
+    return outcome_table(estimates, z, components, levels)
 
 
 def outcome_table(
-    means: Array, covariance: Array, z: float, classes: pd.RangeIndex, levels: Any
+    estimates: OutcomeEstimates, z: float, classes: pd.RangeIndex, levels: Any
 ) -> pd.DataFrame:
-    """Return means (K, M) with standard errors and intervals of z standard errors."""
-    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-    estimates, half = means.ravel(), z * errors
-    if levels is None:
-        return interval_table(classes, estimates, errors, half, "mean")
+    """Return means with standard errors and intervals of z standard errors."""
+    errors = np.sqrt(np.maximum(estimates.covariance.diagonal(), 0.0))
+    means, half = estimates.means.ravel(), z * errors
+    if estimates.variances is not None:
+        # Weights of BCH may be negative, and so may be variances.
+        variances = estimates.variances
+        table = interval_table(classes, means, errors, half, "mean")
+        return table.assign(sd=np.sqrt(np.where(variances < 0.0, np.nan, variances)))
     index = pd.MultiIndex.from_product([classes, levels], names=[classes.name, "level"])
-    table = interval_table(index, estimates, errors, half, "probability")
+    table = interval_table(index, means, errors, half, "probability")
     table["lower"], table["upper"] = table["lower"].clip(lower=0.0), table["upper"].clip(upper=1.0)
     return table
 
@@ -309,13 +329,6 @@ class ObservedOutcome:
     values: Array
     present: Booleans
     numeric: bool
-
-    def variance(self, weights: Array) -> float:
-        """Return the variance of a numeric outcome over all classes."""
-        values, weights = self.values[self.present, 0], weights[self.present]
-        return float(
-            np.average((values - np.average(values, weights=weights)) ** 2, weights=weights)
-        )
 
     def assigned(self, shares: Array, weights: Array) -> AssignedOutcome:
         """Return the observations with an outcome, assigned to their most probable class."""
@@ -380,7 +393,7 @@ def _refitted_means(
         weights = source.rows.weights_or_ones * task.factors(number)
         # Corrections need an assigned observation in each class.
         with suppress(InvalidInputError, np.linalg.LinAlgError):
-            means.append(observed.assigned(shares, weights).estimates(correction)[0])
+            means.append(observed.assigned(shares, weights).estimates(correction).means)
     if len(means) < 2:
         raise UnsupportedError(
             f"only {len(means)} of {n_draws} refits have observations in all classes, too few for "

@@ -104,7 +104,9 @@ class FitTask:
             "converged": result.converged and result.degenerate is None,
             "replicated": sum(end.log_likelihood > least for end in sound),
         }
-        note = f"a variance is at its floor ({result.degenerate})" if result.degenerate else ""
+        note = "" if result.converged else "did not converge, so it is not suggested"
+        if result.degenerate:
+            note = f"a variance is at its floor ({result.degenerate})"
         return TableEntry(name, K, values, note, estimator)
 
     def _end(self, result: FitResult, source: Any, run: int) -> FitResult | None:

@@ -68,7 +68,7 @@ class ClassProfiles:
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
         Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
-        and for numbers Cohen's ``d`` by the standard deviation within classes.
+        and for numbers Cohen's ``d`` by the root of the mean of both variances.
     standard_errors : str
         Kind of the standard errors of ``profiles``.
     residuals : Series or None
@@ -308,6 +308,8 @@ class ClassProfiles:
                 )
                 rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
                 tested = [""] * len(tested)
+            if "sd" in table:
+                rows.append((f"{name}: SD", *map(plain, table["sd"]), *tested))
         attributes = [outcome.attrs for outcome in self.outcomes.values()]
         counts = zip(self.outcomes, attributes, strict=True)
         sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
@@ -335,8 +337,8 @@ class ClassProfiles:
         if table["d"].notna().any():
             columns["d"] = ("d", plain)
             note += (
-                f" d = Cohen's d, first {self.noun} minus second, by the standard deviation within "
-                f"{self.plural}."
+                f" d = Cohen's d, first {self.noun} minus second, by the root of the mean of both "
+                "variances."
             )
         return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 

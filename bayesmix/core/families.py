@@ -145,6 +145,11 @@ class FamilyOf(Protocol[S, P]):
 
     def feasible(self, statistics: S) -> bool:
         """Whether the statistics, if extrapolated, are in the domain of the M-step."""
+        return True
+
+    def inside(self, statistics: S, present: S) -> Any:
+        """Return extrapolated statistics without crossing a boundary that present ones approach."""
+        return statistics
 
     def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
         """Return the default prior of variational Bayes."""

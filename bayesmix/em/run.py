@@ -383,6 +383,8 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     if vector is None:
         return replace(state, plain_left=1)
     jump, passes = state.expectation.unpacked(vector), state.passes
+    inside = problem.family.inside(jump.statistics, state.expectation.statistics)
+    jump = replace(jump, statistics=inside)
     if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
         return _refused(state, passes)
     feasible = jump.allocation is None or jump.allocation.feasible

@@ -399,6 +399,9 @@ class RandomEffectFamily:
     def feasible(self, statistics: EffectSums) -> bool:
         return True
 
+    def inside(self, statistics: EffectSums, present: EffectSums) -> EffectSums:
+        return statistics
+
     def statistics(self, values: Array, responsibilities: Array) -> EffectSums:
         """Return sums at one curve for all components, half of whose variance is residual."""
         K, q = responsibilities.shape[1], self.effects.shape[1]

@@ -6,7 +6,7 @@ Log p(x | λ) is linear in x, λ and log λ; predictive densities are negative b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -37,6 +37,7 @@ from bayesmix.families.independent.linear import (
     LinearInTotals,
     Reading,
     Sums,
+    towards_zero,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
@@ -319,8 +320,12 @@ class Poisson(CountFamily, RatesFamily):
         """Return the mean counts as rates."""
         return Poissons(means)
 
-    def feasible(self, statistics: Sums) -> bool:
-        return bool((statistics.totals >= 0).all() and (statistics.known >= 0).all())
+    def inside(self, statistics: Sums, present: Sums) -> Sums:
+        totals, known = (
+            towards_zero(getattr(statistics, name), getattr(present, name))
+            for name in ("totals", "known")
+        )
+        return replace(statistics, totals=totals, known_counts=known)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
         return GammaPrior(1.0, 1.0 / np.maximum(summary.mean, 1e-3))

@@ -6,7 +6,7 @@ Bishop 2006, sec. 9.3.3. A Bernoulli column is a single trial.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -28,7 +28,14 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.independent.factors import TotalsTwin
-from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, Reading, Sums
+from bayesmix.families.independent.linear import (
+    NEVER,
+    PLAIN,
+    LinearInTotals,
+    Reading,
+    Sums,
+    towards_zero,
+)
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
 
@@ -237,9 +244,12 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
         """Return the fractions of successes (Bishop 2006, eq. 9.59)."""
         return self.kind.point(np.clip(means / self.reading.most, 0.0, 1.0), *self.trials)
 
-    def feasible(self, statistics: Sums) -> bool:
-        most = self.reading.most * statistics.known
-        return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
+    def inside(self, statistics: Sums, present: Sums) -> Sums:
+        most = self.reading.most
+        totals = towards_zero(statistics.totals, present.totals)
+        failures = (most * each.known - each.totals for each in (statistics, present))
+        known = (totals + towards_zero(*failures)) / most
+        return replace(statistics, totals=totals, known_counts=known)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> SuccessPrior:
         return self.prior(1.0, 1.0, *self.trials)

@@ -68,6 +68,46 @@ def test_a_path_does_not_depend_on_units(covariance, units):
     np.testing.assert_allclose(traces[1], traces[0], atol=1e-6 * len(rows), rtol=0.0)
 
 
+def at_a_boundary(family, n=300):
+    """Three classes, in which some levels or successes never occur."""
+    rng, labels = generator(9), np.arange(n) % 3
+    p = np.array([[0.0, 0.2, 0.8], [0.1, 0.9, 0.0], [0.5, 0.0, 0.5]])[labels]
+    items = np.array([[rng.choice(3, p=row) for row in p] for _ in range(4)]).T.astype(float)
+    return (items > 1.0).astype(float) if isinstance(family, bm.Bernoulli) else items
+
+
+@pytest.mark.parametrize("family", [bm.Categorical(), bm.Bernoulli(), bm.Poisson()])
+def test_extrapolation_goes_on_where_probabilities_approach_0(family):
+    rows = at_a_boundary(family)
+    start = generator(10).dirichlet(np.ones(3), len(rows))
+    fits = [
+        bm.Mixture(
+            3, family=family, inference=bm.MaximumLikelihood(), search=None, init_params=start,
+            max_iter=most, acceleration=acceleration,
+        ).fit(rows)
+        for most, acceleration in ((400, "auto"), (20000, None))
+    ]  # fmt: skip
+    assert fits[0].converged_
+    assert fits[0].result_.passes < 0.5 * fits[1].result_.passes
+    assert fits[0].result_.log_likelihood == pytest.approx(fits[1].result_.log_likelihood, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", [bm.Categorical(), bm.Bernoulli(), bm.Poisson()])
+def test_extrapolated_statistics_stay_inside(family):
+    rows = at_a_boundary(family)
+    fitted = bm.Mixture(2, family=family, random_state=0).fit(rows).result_
+    shares = generator(11).dirichlet(np.ones(2), len(rows))
+    present = fitted.mixture.components.statistics(rows, shares)
+    beyond = present.unpack(present.pack() - 2.0 * generator(12).random(present.pack().size) * 150)
+    inside = fitted.family.inside(beyond, present)
+    means = inside.shares(0.0)
+    assert (means[present.totals > 0.0] > 0.0).all()
+    if not isinstance(family, bm.Poisson):
+        assert (means <= 1.0).all()
+    if isinstance(family, bm.Categorical):
+        np.testing.assert_allclose(fitted.family.reading.sums(means), 1.0)
+
+
 def test_a_run_that_goes_on_from_a_converged_one_takes_no_pass():
     source = ArraySource(overlapping(4))
     model = Model(2, bm.Gaussian(), bm.MaximumLikelihood())

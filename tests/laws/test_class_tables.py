@@ -96,6 +96,9 @@ def test_every_format_has_every_cell(tmp_path):
         assert ".001" in text
     assert r"A \& B" in table.to_latex()
     assert r"1\_a & $<$ .001" in table.to_latex()
+    odd = ApaTable("T", ("a|b",), (("{x}^2~√",),))
+    assert r"\{x\}\textasciicircum{}2\textasciitilde{}$\surd$ \\" in odd.to_latex()
+    assert r"| a\|b |" in odd.to_markdown()
     assert "<td" in table._repr_html_()
     assert table.to_csv() == "Class,p\n1_a,< .001\n"
     with pytest.raises(ValueError, match="path must end"):
@@ -175,6 +178,9 @@ def test_sampling_weights_have_robust_errors_whatever_their_scale():
 def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     _, _, profiles, _ = analysis
     assert abs(profiles.tests.loc[("income", "1 vs 2"), "d"]) == pytest.approx(4.0, abs=0.7)
+    income = profiles.outcomes["income"]
+    d = (income["mean"][1] - income["mean"][2]) / np.sqrt((income["sd"] ** 2).mean())
+    assert profiles.tests.loc[("income", "1 vs 2"), "d"] == pytest.approx(d)
     assert np.isnan(profiles.tests.loc[("vote", "1 vs 2"), "d"])
     codes = (np.random.default_rng(2).random((200, 3)) < 0.5).astype(int)
     m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(codes)

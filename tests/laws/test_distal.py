@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from scipy.special import expit, logit, logsumexp, softmax
 
 import bayesmix as bm
@@ -44,6 +44,28 @@ def test_bch_solves_the_equations_of_misclassification(measured):
     counts, totals = np.linalg.solve(errors.T, sums).T
     table = bm.distal(model, X, y, "BCH", n_draws=0)
     np.testing.assert_allclose(table["mean"], totals / counts, rtol=1e-10)
+
+
+def test_standard_deviations_differ_between_classes(measured):
+    model, X, y, _, _ = measured
+    errors, modal = errors_of(model, X)
+    y = np.where(modal == 0, 1.5, 1.0) * y
+    powers = np.array([[(y[modal == s] ** q).sum() for q in range(3)] for s in range(3)])
+    counts, totals, squares = np.linalg.solve(errors.T, powers).T
+    bch = bm.distal(model, X, y, "BCH", n_draws=0)
+    np.testing.assert_allclose(bch["sd"] ** 2, squares / counts - (totals / counts) ** 2)
+
+    def density(theta):
+        means, scales, logs = theta[:3], np.exp(theta[3:6]), np.append(0.0, theta[6:])
+        joint = stats.norm.logpdf(y[:, None], means, scales) + np.log(errors.T[modal])
+        return -logsumexp(joint + logs - logsumexp(logs), axis=1).sum()
+
+    start = np.r_[bch["mean"], np.log(bch["sd"]), 0.0, 0.0]
+    best = optimize.minimize(density, start, method="L-BFGS-B", options={"ftol": 1e-13})
+    ml = bm.distal(model, X, y, n_draws=0)
+    np.testing.assert_allclose(ml["mean"], best.x[:3], atol=1e-3)
+    np.testing.assert_allclose(ml["sd"], np.exp(best.x[3:6]), rtol=1e-3)
+    assert ml["sd"].max() > 1.3 * ml["sd"].min()
 
 
 def test_ml_of_a_category_is_the_saturated_solution(measured):

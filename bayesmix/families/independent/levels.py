@@ -15,7 +15,12 @@ from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level
 from bayesmix.families.independent.columns import ColumnsFamily, DrawnColumns, PointColumns
-from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
+from bayesmix.families.independent.linear import (
+    LinearInTotals,
+    Reading,
+    Sums,
+    towards_zero,
+)
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 
 P = TypeVar("P", bound="LevelColumns")
@@ -224,5 +229,7 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
                 f"levels in {type(self).__name__}(levels=...)"
             )
 
-    def feasible(self, statistics: Sums) -> bool:
-        return bool((statistics.totals >= 0).all())
+    def inside(self, statistics: Sums, present: Sums) -> Sums:
+        totals = towards_zero(statistics.totals, present.totals)
+        known = self.reading.spread(self.reading.sums(totals))
+        return replace(statistics, totals=totals, known_counts=known)

@@ -94,6 +94,14 @@ class Sums(Rearranged):
         return out
 
 
+def towards_zero(proposed: Array, present: Array) -> Array:
+    """Return extrapolated sums of events, which fall by a factor of ten at most.
+
+    EM does not leave a probability of 0.
+    """
+    return np.maximum(proposed, 0.1 * np.maximum(present, 0.0))
+
+
 # Finite stand-in for log 0, where it may be multiplied by 0.
 NEVER = -1e200
 

@@ -250,6 +250,10 @@ class Product:
     def feasible(self, statistics: ProductStatistics) -> bool:
         return all(each(self.families, "feasible", statistics.parts))
 
+    def inside(self, statistics: ProductStatistics, present: ProductStatistics) -> Any:
+        parts = each(self.families, "inside", statistics.parts, present.parts)
+        return replace(statistics, parts=parts)
+
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
         from bayesmix.families.product.prior import PartPriors
 
