@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding
     from bayesmix.core.sources import Source
 
-S = TypeVar("S", contravariant=True)  # statistics of a family
+S = TypeVar("S", bound="Statistics", contravariant=True)  # statistics of a family
 P = TypeVar("P", contravariant=True)  # densities at a point
 
 
@@ -147,7 +147,7 @@ class FamilyOf(Protocol[S, P]):
         """Whether the statistics, if extrapolated, are in the domain of the M-step."""
         return True
 
-    def inside(self, statistics: S, present: S) -> Any:
+    def inside(self, statistics: S, present: S) -> Statistics:
         """Return extrapolated statistics without crossing a boundary that present ones approach."""
         return statistics
 

@@ -250,7 +250,9 @@ class Product:
     def feasible(self, statistics: ProductStatistics) -> bool:
         return all(each(self.families, "feasible", statistics.parts))
 
-    def inside(self, statistics: ProductStatistics, present: ProductStatistics) -> Any:
+    def inside(
+        self, statistics: ProductStatistics, present: ProductStatistics
+    ) -> ProductStatistics:
         parts = each(self.families, "inside", statistics.parts, present.parts)
         return replace(statistics, parts=parts)
 
