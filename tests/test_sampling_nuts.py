@@ -2,8 +2,7 @@
 
 One Gaussian component in one column, under a fixed prior, has a posterior that is known (Bishop
 2006, sec. 2.3.6): every mean over draws is compared at 5 standard errors, of which one in a million
-false alarms comes for each of four. What an interrupt leaves, PyMC's own sampler and bad input
-need no long chains.
+false alarms comes for each of four. What an interrupt leaves and bad input need no long chains.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("pymc")
-    pytensor = pytest.importorskip("pytensor")
+    pytest.importorskip("pytensor")
     arviz = pytest.importorskip("arviz")
 
 from bayesmix.checking import sampling as samplers  # noqa: E402
@@ -132,17 +131,6 @@ def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
     assert np.isfinite(kept.log_joint).all()
 
 
-@pytest.mark.slow
-def test_pymc_samples_where_nutpie_is_not(fit):
-    vb, rows = fit
-    with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        kept = nuts(vb, rows, n_draws=60, chains=2, warmup=60, n_jobs=1, sampler="pymc")
-    assert (kept.sampler, kept.status) == ("pymc", "finished")
-    evidence = kept.log_joint.ravel() - log_q(kept.result.mixture, kept.draws)
-    np.testing.assert_allclose(evidence, kept.result.objective, rtol=1e-9)
-    assert kept.log_joint.std() > 0.0
-
-
 def chains_of(*lengths):
     """Chains of one number each, and their divergences."""
     chains = [{"value": np.full(length, float(number))} for number, length in enumerate(lengths)]
@@ -176,7 +164,6 @@ def test_an_interrupt_before_the_first_draw_is_passed_on():
         ({"n_draws": 0}, "n_draws must be an integer of at least 1, got 0"),
         ({"chains": 2.5}, "chains must be an integer of at least 1, got 2.5"),
         ({"warmup": -1}, "warmup must be an integer of at least 0, got -1"),
-        ({"sampler": "stan"}, "sampler must be None, 'nutpie' or 'pymc', got 'stan'"),
     ],
 )
 def test_what_cannot_be_used_is_named(fit, options, message):
@@ -185,11 +172,13 @@ def test_what_cannot_be_used_is_named(fit, options, message):
         nuts(vb, rows, **options)
 
 
-def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch):
+@pytest.mark.slow
+@pytest.mark.parametrize(("package", "name"), [("pymc", "PyMC"), ("nutpie", "nutpie")])
+def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch, package, name):
     vb, rows = fit
-    monkeypatch.setitem(sys.modules, "pymc", None)
-    with pytest.raises(MissingExtraError, match=r"PyMC is needed.*'bayesmix\[pymc\]'"):
-        nuts(vb, rows, sampler="pymc")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{name} is needed.*'bayesmix\[pymc\]'"):
+        nuts(vb, rows)
 
 
 @pytest.mark.nightly

@@ -25,7 +25,7 @@ from bayesmix.posterior.bands import (
     drawn_mixtures,
     hull,
 )
-from bayesmix.posterior.chains import MOST_ROWS_TOGETHER
+from bayesmix.posterior.labels import MOST_ROWS_TOGETHER
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import Probabilities, prior_weights, record
 from bayesmix.selection.pipelines import density_in_data_units

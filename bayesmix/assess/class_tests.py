@@ -20,35 +20,26 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, drawn_labels, stream
 from bayesmix.core.sources import InMemory
 from bayesmix.em.model import Model, Settings
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import AMONG_CANDIDATES
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import OfMixture
+from bayesmix.selection.criteria import PLUG_IN
 from bayesmix.selection.tasks import Fitter
 
 ENTROPIES = ("relative", "sum", "mean")
 
 
-def information_criteria(
-    log_likelihood: float, p: int, n: float, entropy: float, log_largest: float
-) -> dict[str, float]:
-    """Return AIC, BIC, sample-size adjusted BIC, CAIC, AWE and ICL.
+def information_criteria(sums: DensitySums, p: int) -> dict[str, float]:
+    """Return AIC, BIC, sample-size adjusted BIC, ICL (of hard assignments), CAIC and AWE.
 
-    AWE = -2 log L + 2 E + 2 p (3/2 + log n) (Banfield & Raftery 1993); CAIC: Bozdogan 1987; ICL has
-    hard assignments: ``log_largest`` is Σ_n log max_k r.
+    CAIC: Bozdogan 1987; AWE = -2 log L + 2 E + 2 p (3/2 + log n) (Banfield & Raftery 1993).
     """
-    deviance = -2.0 * log_likelihood
-    bic = deviance + p * math.log(n)
-    return {
-        "aic": deviance + 2.0 * p,
-        "bic": bic,
-        "sabic": deviance + p * math.log((n + 2.0) / 24.0),
-        "caic": bic + p,
-        "awe": deviance + 2.0 * entropy + 2.0 * p * (1.5 + math.log(n)),
-        "icl": bic - 2.0 * log_largest,
-    }
+    values = {name: -2.0 * PLUG_IN[name](sums, p) for name in ("aic", "bic", "sabic", "icl")}
+    awe = 2.0 * (sums.entropy - sums.log_likelihood + p * (1.5 + math.log(sums.n)))
+    return values | {"caic": values["bic"] + p, "awe": awe}
 
 
 def entropy_of(total: float, n: float, n_classes: int, definition: str = "relative") -> float:
@@ -85,7 +76,7 @@ def described(result: FitResult, source: InMemory) -> dict[str, float]:
     return {
         "log_likelihood": result.log_likelihood,
         "n_parameters": p,
-        **information_criteria(result.log_likelihood, p, n, sums.entropy, sums.log_largest),
+        **information_criteria(sums, p),
         "entropy": entropy_of(sums.entropy, n, result.n_components),
         "smallest": float(shares.min()),
         "largest": float(shares.max()),

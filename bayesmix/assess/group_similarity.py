@@ -28,7 +28,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.parameter_errors import ParameterScores, parameter_index
@@ -356,7 +356,7 @@ def _table(models: dict[str, GroupedMixture], scalings: dict[str, float], n: flo
     rows = []
     for name, model in models.items():
         p, likelihood = model.n_parameters, model.log_likelihood
-        criteria = information_criteria(likelihood, p, n, 0.0, 0.0)
+        criteria = information_criteria(DensitySums(likelihood, 0.0, 0.0, n), p)
         row = {"model": name, "log_likelihood": likelihood, "n_parameters": p}
         rows.append(row | {key: criteria[key] for key in ("aic", "bic", "sabic")})
     table = pd.DataFrame(rows).set_index("model")

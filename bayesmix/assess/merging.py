@@ -25,7 +25,7 @@ from bayesmix.selection.clusters import (
     too_small,
 )
 from bayesmix.selection.data_checks import rounded_features
-from bayesmix.selection.summary_text import phrase
+from bayesmix.selection.summary_text import counted, phrase
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -110,7 +110,7 @@ class Merging:
     def summary(self) -> str:
         """Return the clusters in words."""
         K, C = self.n_components, self.n_clusters
-        lines = [f"{_count(K, 'component')} form{'s' if K == 1 else ''} {_count(C, 'cluster')}."]
+        lines = [f"{counted(K, 'component')} form{'s' if K == 1 else ''} {counted(C, 'cluster')}."]
         together = [group for group in self.groups() if len(group) > 1]
         if together:
             lines.append(f"Merged: {'; '.join(map(_listed, together))}.")
@@ -135,8 +135,8 @@ class Merging:
     def __repr__(self) -> str:
         groups = " | ".join(" ".join(map(str, group)) for group in self.groups())
         return (
-            f"<Merging: {_count(self.n_components, 'component')} in "
-            f"{_count(self.n_clusters, 'cluster')}: {groups}>"
+            f"<Merging: {counted(self.n_components, 'component')} in "
+            f"{counted(self.n_clusters, 'cluster')}: {groups}>"
         )
 
 
@@ -193,10 +193,6 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     hierarchy = Hierarchy.of(estimator.result_)
     groups = hierarchy.groups(hierarchy.n_suggested)
     return Merging(model, labels_of(groups, too_small(estimator.result_, rounded)), hierarchy)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(group: Group) -> str:

@@ -104,7 +104,7 @@ class CrossCheck(Verdict, ToArviz):
 
     @property
     def sampler(self) -> str:
-        """Sampler used: "gibbs", "nutpie" or "pymc"."""
+        """Sampler used: "gibbs" or "nutpie"."""
         return str(getattr(self.found, "sampler", "gibbs"))
 
     @property
@@ -188,8 +188,8 @@ def crosscheck(
     warmup : int, optional
         Warm-up draws per chain; None: 1,000 for NUTS, half of ``n_draws`` for Gibbs sampling.
     sampler : {"auto", "nuts", "gibbs"}, default="auto"
-        NUTS runs in nutpie if installed, otherwise in PyMC. "auto" is NUTS, or Gibbs sampling for
-        weight concentrations below 0.1, where NUTS mixes poorly. "gibbs" does not need PyMC.
+        NUTS runs in nutpie. "auto" is NUTS, or Gibbs sampling for weight concentrations below 0.1,
+        where NUTS mixes poorly. "gibbs" does not need PyMC.
     sample_weight : array (n,), optional
         Whole numbers, as in the fit.
     random_state : None, int, RandomState or Generator, default=0
@@ -210,7 +210,7 @@ def crosscheck(
     InvalidInputError
         If the fit has no posterior or its weights no prior, or X is not the data of the fit.
     MissingExtraError
-        If PyMC (for NUTS) or ArviZ is not installed.
+        If PyMC and nutpie (for NUTS) or ArviZ are not installed.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from bayesmix.checking import comparison, verdict
 from bayesmix.checking.comparison import Quantity
-from bayesmix.checking.sampling import SAMPLERS, Job, NutsRun, pymc_model, sampler_name
+from bayesmix.checking.sampling import Job, NutsRun, by_nutpie, pymc_model
 from bayesmix.checking.verdict import Finding, Verdict
 from bayesmix.em.progress_bar import console_for
 from bayesmix.families.regressions import DESIGN
@@ -37,13 +37,13 @@ class RegressionCheck(Verdict):
         The differences, each with ``kind`` and ``text``.
     run : NutsRun
         Draws of the variables of ``pymc_model``, with the sampler's labels.
-    sampler : {"nutpie", "pymc"}
+    sampler : {"nutpie"}
     """
 
     parameters: pd.DataFrame
     findings: tuple[Finding, ...]
     run: NutsRun
-    sampler: str
+    sampler: ClassVar[str] = "nutpie"
 
     @property
     def invariants(self) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def regression_check(
     """Sample the PyMC model of a fit by NUTS from its estimates, and compare."""
     from pymc.initial_point import make_initial_point_fn
 
-    model, sampler = pymc_model(estimator), sampler_name(None)
+    model = pymc_model(estimator)
     begin = make_initial_point_fn(
         model=model,
         jitter_rvs={rv for rv in model.free_RVs if rv.name == "standard_effects"},
@@ -82,10 +82,10 @@ def regression_check(
     )
     drawn = tuple(name for name in DRAWN if name in model.named_vars)
     job = Job(model, drawn, begin, plan, cores, console_for(progress) is not None)
-    run = SAMPLERS[sampler](job)
+    run = by_nutpie(job)
     parameters = comparison.table(quantities(estimator, run))
     findings = verdict.differences(parameters, float(run.diverging.mean()))
-    return RegressionCheck(parameters, findings, run, sampler)
+    return RegressionCheck(parameters, findings, run)
 
 
 def quantities(estimator: Any, run: NutsRun) -> list[Quantity]:

@@ -1,4 +1,4 @@
-"""NUTS for the model of a variational fit, in nutpie or PyMC, started at draws from q.
+"""NUTS for the model of a variational fit, in nutpie, started at draws from q.
 
 The model has the same prior and likelihood, with assignments summed out.
 """
@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.progress_bar import console_for
 from bayesmix.em.result import FitResult
-from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
+from bayesmix.errors import BayesmixWarning, missing_extra, warn
 from bayesmix.families.gaussian_twin import declared_components
 from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data
@@ -220,8 +219,10 @@ class NutsRun:
 
 def by_nutpie(job: Job) -> NutsRun:
     """Sample with nutpie; an interrupt returns the draws so far."""
-    import nutpie
-
+    try:
+        import nutpie
+    except ImportError:
+        raise missing_extra("nutpie", "pymc") from None
     began = time.perf_counter()
     with warnings.catch_warnings(action="ignore"):
         compiled = nutpie.compile_pymc_model(job.model, var_names=job.names)
@@ -263,52 +264,6 @@ def by_nutpie(job: Job) -> NutsRun:
         length = int(missing[0]) if len(missing) else len(each[0])
         chains.append({name: one[:length] for name, one in zip(job.names, each, strict=True)})
         diverging.append(divergent[:length])
-    return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
-
-
-def by_pymc(job: Job) -> NutsRun:
-    """Sample with PyMC; an interrupt returns the draws so far."""
-    import pymc as pm
-
-    began = time.perf_counter()
-    plan = job.plan
-    beginnings = [job.begin(chain) for chain in range(plan.n_chains)]
-    seeds = np.random.SeedSequence(plan.seed).generate_state(plan.n_chains).tolist()
-    with job.model, warnings.catch_warnings(action="ignore"):
-        _, step = pm.init_nuts(
-            init="adapt_diag",
-            chains=plan.n_chains,
-            initvals=beginnings,
-            random_seed=seeds,
-            progressbar=False,
-            quiet=True,
-            tune=plan.n_warm,
-        )
-        compiled_at = time.perf_counter()
-        try:
-            trace = pm.sample(
-                draws=plan.n_draws,
-                tune=plan.n_warm,
-                chains=plan.n_chains,
-                cores=min(job.cores, plan.n_chains),
-                step=step,
-                initvals=beginnings,
-                random_seed=seeds,
-                progressbar=job.shown,
-                quiet=not job.shown,
-                compute_convergence_checks=False,
-                return_inferencedata=False,
-            )
-        except ValueError as problem:
-            # PyMC raises this if interrupted before the first draw.
-            if "Not enough samples" in str(problem):
-                raise KeyboardInterrupt from None
-            raise
-    numbers = trace.chains
-    chains = [
-        {name: trace.get_values(name, chains=[number]) for name in job.names} for number in numbers
-    ]
-    diverging = [trace.get_sampler_stats("diverging", chains=[number]) for number in numbers]
     return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
 
 
@@ -377,7 +332,7 @@ class NutsDraws(DrawsInChains, ToArviz):
         Divergent draws; more than a few mean that a part of the posterior was missed.
     warmup : int
         Warm-up draws per chain.
-    sampler : {"nutpie", "pymc"}
+    sampler : {"nutpie"}
     status : {"finished", "interrupted"}
     seed : int
     seconds : float
@@ -387,11 +342,11 @@ class NutsDraws(DrawsInChains, ToArviz):
 
     diverging: Booleans
     warmup: int
-    sampler: str
     status: str
     seed: int
     seconds: float
     compile_seconds: float
+    sampler: ClassVar[str] = "nutpie"
 
     def to_arviz(self) -> Any:
         """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
@@ -405,9 +360,6 @@ class NutsDraws(DrawsInChains, ToArviz):
         )
 
 
-SAMPLERS = {"nutpie": by_nutpie, "pymc": by_pymc}
-
-
 def nuts(
     model: Any,
     X: Any,
@@ -418,16 +370,15 @@ def nuts(
     random_state: Any = 0,
     n_jobs: int | None = None,
     progress: bool | None = None,
-    sampler: str | None = None,
     lengths: Any = None,
     groups: Any = None,
 ) -> NutsDraws:
     """Draw from the posterior of a variational fit's model with NUTS.
 
-    The model is that of ``pymc_model``. Chains start approximately at draws from q. ``sampler``:
-    None is nutpie if installed, else PyMC. Ctrl-C stops early and returns equally long chains with
-    the draws so far, with a warning. Raises ``InvalidInputError`` if the fit has no posterior or X
-    is not the data of the fit, ``MissingExtraError`` if the sampler is not installed.
+    The model is that of ``pymc_model``. Chains start approximately at draws from q. Ctrl-C stops
+    early and returns equally long chains with the draws so far, with a warning. Raises
+    ``InvalidInputError`` if the fit has no posterior or X is not the data of the fit,
+    ``MissingExtraError`` if PyMC or nutpie is not installed.
     """
     plan = Plan(
         validation.integer("chains", chains, 1),
@@ -438,7 +389,7 @@ def nuts(
     estimator = variational_fit(model)
     sequences = {"lengths": lengths, "groups": groups}
     source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
-    return sampled(estimator.result_, source, plan, resolve_jobs(n_jobs), progress, sampler)
+    return sampled(estimator.result_, source, plan, resolve_jobs(n_jobs), progress)
 
 
 def sampled(
@@ -447,13 +398,11 @@ def sampled(
     plan: Plan,
     cores: int = 2,
     progress: bool | None = None,
-    sampler: str | None = None,
 ) -> NutsDraws:
     """Return all chains, converted to the fit's coordinates.
 
     Raises ``InvalidInputError`` if duplicates make the posterior improper under a learned scale.
     """
-    name = sampler_name(sampler)
     pymc_twin = twin(result, source)
     import pymc as pm
 
@@ -462,10 +411,10 @@ def sampled(
         for part, tensor in zip(names, pymc_twin.drawn.values(), strict=True):
             pm.Deterministic(part, tensor)
     shown, begin = console_for(progress) is not None, beginnings(pymc_twin, source, plan.seed)
-    # Both samplers take 32-bit seeds.
+    # nutpie takes 32-bit seeds.
     seed = int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32))
     job = Job(pymc_twin.model, names, begin, replace(plan, seed=seed), cores, shown)
-    run = SAMPLERS[name](job)
+    run = by_nutpie(job)
     n_chains, n_draws = run.diverging.shape
     complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)
     if not complete:
@@ -491,19 +440,8 @@ def sampled(
         log_joint=frozen((likelihood + density).reshape(shape)),
         diverging=frozen(run.diverging),
         warmup=plan.n_warm,
-        sampler=name,
         status="finished" if complete else "interrupted",
         seed=plan.seed,
         seconds=run.seconds,
         compile_seconds=run.compile_seconds,
     )
-
-
-def sampler_name(sampler: str | None) -> str:
-    """Return the name of an installed sampler."""
-    if sampler not in (None, *SAMPLERS):
-        raise InvalidInputError(f"sampler must be None, 'nutpie' or 'pymc', got {sampler!r}")
-    installed = find_spec("nutpie") is not None
-    if sampler == "nutpie" and not installed:
-        raise missing_extra("nutpie", "pymc")
-    return sampler or ("nutpie" if installed else "pymc")

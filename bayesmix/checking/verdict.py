@@ -272,7 +272,7 @@ def _divergences(divergent: float) -> Finding | None:
 
 # Largest standard error in nats of an upper bound that is reported.
 MOST_ERROR = 1.0
-SAMPLERS = {"gibbs": "blocked Gibbs sampling", "nutpie": "NUTS (nutpie)", "pymc": "NUTS (PyMC)"}
+SAMPLERS = {"gibbs": "blocked Gibbs sampling", "nutpie": "NUTS (nutpie)"}
 
 
 def headline(check: Any) -> str:

@@ -8,7 +8,7 @@ posterior does, to first order; otherwise as estimates do over data sets (Lyddon
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -88,9 +88,8 @@ class WeightedBootstrap:
     @cached_property
     def standard_deviations(self) -> OfParameters:
         """Standard deviation of every parameter over the refits, in data units."""
-        values = {field.name: getattr(self.sample, field.name) for field in fields(self.sample)}
-        present = {name: each for name, each in values.items() if each is not None}
-        return of_parameters({name: each.std(axis=0, ddof=1) for name, each in present.items()})
+        values = self.sample.items()
+        return of_parameters({name: draws.std(axis=0, ddof=1) for name, draws in values})
 
     def summary(self) -> str:
         """Return the number of refits and the spread of the parameters."""

@@ -39,12 +39,11 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.em.sequence_sums import densities_in_blocks
-from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
+from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, has_gaps
 from bayesmix.observation.missing import Gapped
 from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data
-from bayesmix.posterior.density import averaged_density
-from bayesmix.posterior.labels import co_clustered
+from bayesmix.posterior.labels import Group, GroupedDraws
 from bayesmix.posterior.posterior_draws import Draws, draws_of, parameters_of
 from bayesmix.posterior.subject import log_volume
 
@@ -57,7 +56,7 @@ def in_chains(values: Array, n_chains: int) -> Array:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DrawsInChains:
+class DrawsInChains(GroupedDraws):
     """Draws from p(π, θ | X) for known K, from any sampler."""
 
     result: FitResult
@@ -66,14 +65,10 @@ class DrawsInChains:
     log_likelihood: Array
     log_joint: Array
 
-    @property
-    def n_chains(self) -> int:
-        return len(self.log_joint)
-
-    @property
-    def n_draws(self) -> int:
-        """Number of draws per chain."""
-        return int(self.log_joint.shape[1])
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:  # type: ignore[override]  # a field over K
+        """All draws as one group."""
+        return (Group(np.arange(self.draws.n_draws), self.draws),)
 
     @property
     def n_components(self) -> int:
@@ -102,18 +97,6 @@ class DrawsInChains:
         return {
             name: (axes, in_chains(values, self.n_chains)) for name, (axes, values) in named.items()
         }
-
-    def score_samples(self, X: Any) -> Array:
-        """Return the log posterior mean density of each sample (n,) in nats, over π and θ.
-
-        For a hidden Markov model X is one sequence, and each sample is given those before it.
-        """
-        return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
-
-
-MOST_ROWS_TOGETHER = 5_000
-# Most products in a co-clustering matrix; beyond it draws are thinned.
-MOST_PRODUCTS = 2e11
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -161,28 +144,6 @@ class Gibbs(DrawsInChains, ToArviz):
         """Posterior of the number of occupied components (Series)."""
         return shares_by_number(self.n_occupied)
 
-    def co_clustering(self, rows: Any = None) -> Array:
-        """Return the probability (m, m) that two samples belong to the same component.
-
-        The exact probability given (π, θ) is averaged over draws, which are thinned for large data.
-        Samples of weight 0 are left out.
-
-        Parameters
-        ----------
-        rows : array of sample indices (m,), optional
-            Required above 5,000 samples, where the whole matrix would not fit.
-        """
-        if self.result.side.ordered:
-            raise UnsupportedError(
-                "co_clustering does not support sequences: use the model's predict_proba"
-            )
-        values = rows_together(self.source, rows)
-        n_draws = self.draws.n_draws
-        most = max(1, int(MOST_PRODUCTS / (len(values) ** 2 * self.n_components)))
-        some = self.draws.some(np.arange(0, n_draws, -(-n_draws // most)))
-        with single_threaded_blas():
-            return co_clustered(some, self.result.mixture.frame.apply(values))
-
     def to_arviz(self) -> Any:
         """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
         return inference_data(self, "n_occupied", "blocked Gibbs", "draws")
@@ -223,26 +184,6 @@ def shares_by_number(n_occupied: Integers) -> Any:
     numbers, counts = np.unique(n_occupied, return_counts=True)
     index = pd.Index(numbers, name="occupied components")
     return pd.Series(counts / n_occupied.size, index=index, name="probability")
-
-
-def rows_together(source: Source, rows: Any) -> Any:
-    """Return the values of the samples whose co-clustering is requested."""
-    asked = n_rows = source.shape[0]
-    numbers: Any = None
-    if rows is not None:
-        numbers = np.atleast_1d(np.asarray(rows))
-        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
-        if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
-            raise InvalidInputError(
-                f"rows must be sample indices from 0 to {n_rows - 1}, got {rows!r:.60}"
-            )
-        asked, numbers = len(numbers), numbers.astype(np.int64)
-    if asked > MOST_ROWS_TOGETHER:
-        raise InvalidInputError(
-            f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} samples, got "
-            f"{asked:,}: the matrix of all pairs would be too large"
-        )
-    return source.in_memory(numbers).values
 
 
 def listed(shares: Any) -> str:

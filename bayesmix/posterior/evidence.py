@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core import validation
 from bayesmix.core.components import Posterior
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -278,8 +278,7 @@ def log_ratios(
 
 def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:
     """Return the seed after checking the arguments."""
-    if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or int(n_draws) < 1:
-        raise InvalidInputError(f"n_draws must be a positive integer, got {n_draws!r}")
+    validation.integer("n_draws", n_draws, 1)
     check_shape("source", source, result)
     return root_seed(seed)
 

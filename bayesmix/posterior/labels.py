@@ -18,9 +18,10 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, labels_of, tails
+from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
 BATCH_VALUES = 2**21
@@ -181,3 +182,96 @@ def co_clustered(draws: Draws, framed: Array) -> Array:
     total /= n_draws
     np.fill_diagonal(total, 1.0)
     return total
+
+
+@dataclass(frozen=True)
+class Group:
+    """All draws of one K, and their indices (S_K,) among all C S, chain after chain."""
+
+    places: Integers
+    draws: Draws
+
+    @property
+    def n_components(self) -> int:
+        return self.draws.n_components
+
+    def thinned(self, every: int) -> Draws | None:
+        """Return every ``every``-th of all draws that is in this group; None if there is none."""
+        chosen = np.flatnonzero(self.places % every == 0)
+        return self.draws.some(chosen) if len(chosen) else None
+
+
+MOST_ROWS_TOGETHER = 5_000
+# Most products in a co-clustering matrix; beyond it draws are thinned.
+MOST_PRODUCTS = 2e11
+
+
+class GroupedDraws:
+    """Draws of chains in groups by number of components, and what does not depend on labels."""
+
+    result: FitResult
+    source: Source
+    log_likelihood: Array
+    groups: tuple[Group, ...]
+
+    @property
+    def n_chains(self) -> int:
+        return len(self.log_likelihood)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws per chain."""
+        return int(self.log_likelihood.shape[1])
+
+    def score_samples(self, X: Any) -> Array:
+        """Return the log posterior mean density of each sample (n,) in nats, over all parameters.
+
+        For a hidden Markov model X is one sequence, and each sample is given those before it.
+        """
+        parts = [group.draws for group in self.groups]
+        return averaged_density(self.result, parts, X, self.source.n_jobs)
+
+    def co_clustering(self, rows: Any = None) -> Array:
+        """Return the probability (m, m) that two samples belong to the same component.
+
+        The exact probability given (π, θ) is averaged over draws, which are thinned for large data.
+        Samples of weight 0 are left out.
+
+        Parameters
+        ----------
+        rows : array of sample indices (m,), optional
+            Required above 5,000 samples, where the whole matrix would not fit.
+        """
+        if self.result.side.ordered:
+            raise UnsupportedError(
+                "co_clustering does not support sequences: use the model's predict_proba"
+            )
+        values = rows_together(self.source, rows)
+        framed = self.result.mixture.frame.apply(values)
+        n_products = sum(group.draws.n_draws * group.n_components for group in self.groups)
+        every = max(1, -int(-n_products * len(values) ** 2 // MOST_PRODUCTS))
+        thinned = [group.thinned(every) for group in self.groups]
+        with single_threaded_blas():
+            parts = [(part.n_draws, co_clustered(part, framed)) for part in thinned if part]
+        numbers, together = zip(*parts, strict=True)
+        return np.average(together, axis=0, weights=numbers)
+
+
+def rows_together(source: Source, rows: Any) -> Any:
+    """Return the values of the samples whose co-clustering is requested."""
+    asked = n_rows = source.shape[0]
+    numbers: Any = None
+    if rows is not None:
+        numbers = np.atleast_1d(np.asarray(rows))
+        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
+        if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
+            raise InvalidInputError(
+                f"rows must be sample indices from 0 to {n_rows - 1}, got {rows!r:.60}"
+            )
+        asked, numbers = len(numbers), numbers.astype(np.int64)
+    if asked > MOST_ROWS_TOGETHER:
+        raise InvalidInputError(
+            f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} samples, got "
+            f"{asked:,}: the matrix of all pairs would be too large"
+        )
+    return source.in_memory(numbers).values

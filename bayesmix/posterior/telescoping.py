@@ -18,7 +18,6 @@ from scipy.special import entr, gammaln
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.components import DrawnComponents, Posterior, Statistics
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.core.sources import Source
 from bayesmix.em.progress_bar import FitProgress
@@ -27,9 +26,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior import chains
 from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data_over_k
-from bayesmix.posterior.density import averaged_density
-from bayesmix.posterior.labels import co_clustered
-from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
+from bayesmix.posterior.labels import Group, GroupedDraws
+from bayesmix.posterior.posterior_draws import joined, parameters_of
 
 # Functions of K are evaluated up to here, and further while their weights are not negligible.
 FIRST_ASKED, LAST_ASKED = 64, 4096
@@ -81,25 +79,8 @@ def _numbers_of(given: Mapping[Any, Any]) -> list[int]:
 NOT_LISTED = 1e-4
 
 
-@dataclass(frozen=True)
-class Group:
-    """All draws of one K, and their indices (S_K,) among all C S, chain after chain."""
-
-    places: Integers
-    draws: Draws
-
-    @property
-    def n_components(self) -> int:
-        return self.draws.n_components
-
-    def thinned(self, every: int) -> Group | None:
-        """Return every ``every``-th of all draws that is in this group; None if there is none."""
-        chosen = np.flatnonzero(self.places % every == 0)
-        return Group(self.places[chosen], self.draws.some(chosen)) if len(chosen) else None
-
-
 @dataclass(frozen=True, repr=False, eq=False)
-class GibbsOverK(ToArviz):
+class GibbsOverK(GroupedDraws, ToArviz):
     """Draws from p(K, π, θ | X) by the telescoping sampler; see ``gibbs`` with n_components=None.
 
     Arrays begin with (C, S): chains and draws. Component labels switch between draws.
@@ -145,15 +126,6 @@ class GibbsOverK(ToArviz):
     seed: int
     seconds: float
 
-    @property
-    def n_chains(self) -> int:
-        return len(self.n_components)
-
-    @property
-    def n_draws(self) -> int:
-        """Number of draws per chain."""
-        return int(self.n_components.shape[1])
-
     @cached_property
     def k_probabilities(self) -> Any:
         """p(K | X) (Series): the exact p(K | partition) averaged over draws.
@@ -197,31 +169,6 @@ class GibbsOverK(ToArviz):
     def entropy(self) -> Array:
         """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
         return np.nansum(entr(self.weights), axis=2)
-
-    def score_samples(self, X: Any) -> Array:
-        """Return the log posterior mean density of each sample (n,) in nats, over K, π and θ."""
-        parts = [group.draws for group in self.groups]
-        return averaged_density(self.result, parts, X, self.source.n_jobs)
-
-    def co_clustering(self, rows: Any = None) -> Array:
-        """Return the probability (m, m) that two samples belong to the same component.
-
-        Parameters
-        ----------
-        rows : array of sample indices (m,), optional
-            Required above 5,000 samples, where the whole matrix would not fit.
-        """
-        values = chains.rows_together(self.source, rows)
-        framed = self.result.mixture.frame.apply(values)
-        products = len(values) ** 2 * float(self.n_components.sum())
-        every = max(1, int(np.ceil(products / chains.MOST_PRODUCTS)))
-        with single_threaded_blas():
-            some = [group.thinned(every) for group in self.groups]
-            parts = [
-                (group.draws.n_draws, co_clustered(group.draws, framed)) for group in some if group
-            ]
-        numbers, together = zip(*parts, strict=True)
-        return np.average(together, axis=0, weights=numbers)
 
     def to_arviz(self) -> Any:
         """Return K, K+ and log likelihood with data and prior as ArviZ groups; needs ArviZ."""

@@ -62,7 +62,7 @@ def write_report(
     title : str, optional
         Title above the answer, and of the page.
     command : sequence of str, optional
-        Command line that was run; None: an equivalent one, if there is any.
+        Command line that was run, to show.
     interactive : bool
         Whether to include up to 1,000 samples, in up to 8 columns, for an interactive figure.
         False: they are only drawn.
@@ -136,7 +136,6 @@ def page(
         seconds += float(search.folds_["seconds"].sum())
     variational = result.variational
     priors = result.inference.name != "maximum_likelihood"
-    words = command or reproduce.shell_command(subject)
     answer, model = subject.answer
     return rendered(
         subject,
@@ -163,7 +162,7 @@ def page(
         folds_by="" if isinstance(search.cv, int) else type(search.cv).__name__,
         seconds=seconds,
         python=reproduce.script(subject),
-        command="" if words is None else reproduce.in_lines(words),
+        command=reproduce.in_lines(command or ()),
     )
 
 
@@ -198,7 +197,7 @@ def write_fit_report(
         sentences=[fits.summary(), *clusters.summary().splitlines()],
         warnings=[("", event.text) for event in subject.result.events],
         pictures=figures.density_figure(subject),
-        command=reproduce.in_lines(command) if command else "",
+        command=reproduce.in_lines(command or ()),
     )
     write(place, text.encode("utf-8"))
     return Path(path)

@@ -1,4 +1,4 @@
-"""The Python code and the command that repeat a search."""
+"""The Python code that repeats a search, and commands in lines."""
 
 from __future__ import annotations
 
@@ -14,21 +14,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.procedures import last_step
-from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.subject import Subject, listed
-from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE
 from bayesmix.selection.summary_text import counted
-from bayesmix.selection.tasks import MOST_SAMPLES, POLISH
 
 WIDTH = 72
 LINE = "\n"
-# Estimators of `bayesmix select`: quick searches, the best refitted.
-OF_THE_SHELL = {
-    "weight_concentration_prior_type": "dirichlet_distribution",
-    "weight_concentration_prior": 1.0,
-    "prune": False,
-    "search": "short",
-}
 NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
@@ -131,41 +121,6 @@ def _consecutive(values: Sequence[Any]) -> bool:
     return len(values) > 3 and whole and list(values) == [values[0] + i for i in range(len(values))]
 
 
-def shell_command(subject: Subject) -> list[str] | None:
-    """Return the equivalent command, or None if there is none."""
-    search, result = subject.search, subject.result
-    given = _changed(search)
-    said = ("estimator", "n_components", "covariance_type", "criterion", "random_state")
-    by_rule = search.criterion in ("auto", RULE)
-    variational = result.variational
-    structures = given.get("covariance_type", "full")
-    structures = [structures] if isinstance(structures, str) else list(structures)
-    fits = (
-        set(given) <= {*said, *NO_MATTER, "polish", "column_powers", "most_samples"}
-        and search.polish == (None if by_rule else POLISH)
-        and search.most_samples == MOST_SAMPLES
-        and search.column_powers == by_rule
-        and search.criterion in NAMES
-        and (search.random_state is None or isinstance(search.random_state, Integral))
-        and result.total_weight == result.n_rows
-        and all(structure in NAMED for structure in structures)
-        and _of_the_shell(search.estimator)
-    )
-    if not fits:
-        return None
-    parts = ["bayesmix", "select", "data.csv"]
-    if search.n_components is not None:
-        asked = search.n_components
-        listed_numbers = [int(k) for k in ([asked] if isinstance(asked, Integral) else asked)]
-        whole = f"{listed_numbers[0]}:{listed_numbers[-1]}"
-        commas = ",".join(map(str, listed_numbers))
-        parts += ["--components", whole if _consecutive(listed_numbers) else commas]
-    parts += ["--covariance", ",".join(structures), "--criterion", str(search.criterion)]
-    if variational and search.criterion not in POSTERIOR:
-        parts += ["--method", "variational"]
-    return [*parts, "--seed", str(result.seed), "--report"]
-
-
 def in_lines(words: Sequence[str]) -> str:
     """Return a command for the shell, broken before options if long."""
     lines = [""]
@@ -174,9 +129,3 @@ def in_lines(words: Sequence[str]) -> str:
             lines.append("   ")
         lines[-1] += f" {word}" if lines[-1] else word
     return " \\\n".join(lines)
-
-
-def _of_the_shell(estimator: Any) -> bool:
-    made = {"GaussianMixture": {"search": "short"}, "BayesianGaussianMixture": OF_THE_SHELL}
-    expected = made.get(type(estimator).__name__)
-    return expected is not None and repr(_changed(estimator)) == repr(expected)

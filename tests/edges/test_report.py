@@ -507,29 +507,6 @@ def test_a_search_without_a_seed_is_done_again_with_the_one_it_drew(faithful, tm
     assert again.fit(faithful).best_score_ == search.best_score_
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["select", "by bic"])
-def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_path, monkeypatch):
-    search, X = made(kind)
-    monkeypatch.chdir(tmp_path)
-    X.to_csv("data.csv", index=False)
-    words = shlex.split(page_of(kind).code()[1].replace("\\\n", " "))
-    assert words[0] == "bayesmix"
-    result = CliRunner().invoke(app, [*words[1:], "--json"], prog_name="bayesmix")
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert found["best"]["n_components"] == search.best_params_["n_components"]
-    assert found["best"][search.criterion_] == search.best_score_
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", ["em", "diag", "pruned", "map", "pipeline", "weights", "poisson", "cv_1se"]
-)
-def test_what_the_command_line_cannot_say_has_no_command(page_of, kind):
-    assert len(page_of(kind).code()) == 1
-
-
 def test_parameters_are_written_as_python():
     needed = set()
     assert code(bm.GaussianMixture(2, init_params=np.zeros((1, 2))), needed) == (

@@ -14,6 +14,7 @@ from bayesmix.assess.class_tests import (
     weighted_chi_squared,
 )
 from bayesmix.assess.distal import wald_tests
+from bayesmix.em.result import DensitySums
 from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints
 
@@ -67,7 +68,8 @@ def iris():
 
 @pytest.mark.parametrize("fit", CRITERIA)
 def test_criteria_are_those_of_tidylpa_and_mclust(fit):
-    found = information_criteria(fit[0], fit[1], 150.0, *fit[2:])
+    log_likelihood, p, *entropies = fit
+    found = information_criteria(DensitySums(log_likelihood, *entropies, 150.0), p)
     assert found == pytest.approx(CRITERIA[fit], abs=1e-6)
 
 

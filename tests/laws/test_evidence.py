@@ -415,7 +415,7 @@ def test_fits_without_this_evidence_say_why():
 @pytest.mark.parametrize("n_draws", [0, 2.5, True])
 def test_numbers_of_draws_are_checked(n_draws):
     rows = generator(1).normal(size=(20, 2))
-    with pytest.raises(InvalidInputError, match="n_draws must be a positive integer"):
+    with pytest.raises(InvalidInputError, match="n_draws must be an integer of at least 1"):
         importance_evidence(learned(rows, 1), ArraySource(rows), n_draws)
 
 
