@@ -74,10 +74,10 @@ def classify(
     say_left_out(screen.postpone, present, "without any value")
     X, table = X[present], table[present]
     features, y = list(decided), table[target]
-    n_with_gaps = int(X.isna().any(axis=1).sum())
+    new = None if predict is None else whole_table(rows, features, predict)[features]
+    n_with_gaps = sum(int(one.isna().any(axis=1).sum()) for one in (X, new) if one is not None)
     if n_with_gaps and missing is None:
         screen.postpone(gaps_sentence(n_with_gaps))
-    new = None if predict is None else whole_table(rows, features, predict)
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",
@@ -118,7 +118,7 @@ def classify(
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
     if new is not None:
-        answers = class_predictions(classifier, new[features])
+        answers = class_predictions(classifier, new)
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
         contents["predictions.csv"] = answers.to_csv(index=False)
@@ -280,6 +280,9 @@ def predict_table(
         X = X.set_axis(list(fitted), axis=1)
     present = X.notna().any(axis=1).to_numpy()
     say_left_out(screen.note, present, "without any value")
+    if not getattr(model, "novelty", True):
+        for of_class in model.models_.values():
+            of_class.set_params(missing="use")
     predicted = PREDICTIONS[type(model).__name__](model, X[present])
     answers = answers_by_row(rows, keep, predicted, present)
     if not written(screen, answers, out):

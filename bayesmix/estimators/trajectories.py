@@ -159,7 +159,8 @@ def _table(
     """Return rows with a response as numbers; ``complete`` ones have a value in all columns."""
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
-            f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}"
+            f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}; "
+            "DataFrame.melt makes a long table of one with a column per visit"
         )
     if any(map(np.ndim, others)):
         raise InvalidInputError(

@@ -486,6 +486,13 @@ def test_an_array_file_that_is_no_table_says_what_to_save(array, said, tmp_path)
         bm.read(tmp_path / "rows.npy")
 
 
+@pytest.mark.parametrize("sizes", [(5, 5), (5, 7)])
+def test_a_list_of_sequences_is_refused_with_lengths(sizes):
+    sequences = [np.zeros((size, 1)) for size in sizes]
+    with pytest.raises(InvalidInputError, match=r"give numpy\.concatenate\(X\) and lengths="):
+        bm.HiddenMarkovModel(1).fit(sequences)
+
+
 def test_other_columns_are_refused_with_those_of_the_fit():
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
     model = bm.GaussianMixture(1).fit(rows)

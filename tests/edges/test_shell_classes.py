@@ -73,6 +73,30 @@ def test_classes_that_are_integers_stay_integers_beside_empty_rows(run):
     ]
 
 
+def test_a_classifier_of_complete_rows_predicts_rows_with_missing_values(run):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": rng.normal(size=40), "y": rng.normal(size=40)})
+    frame["kind"] = np.where(frame.x > 0.0, "high", "low")
+    frame.to_csv("train.csv", index=False)
+    new = frame[["x", "y"]].copy()
+    new.loc[3, "y"] = np.nan
+    new.to_csv("new.csv", index=False)
+    quick = ("classify", "train.csv", "--target", "kind", "--folds", 0, "--out")
+    run(*quick, "o")
+    told = pd.read_csv(io.StringIO(run("predict", "o/model.bayesmix", "new.csv").stdout))
+    run(*quick, "p", "--predict", "new.csv")
+    both = pd.read_csv("p/predictions.csv")
+    model = bm.MixtureClassifier(1, missing="use", random_state=0).fit(
+        frame[["x", "y"]], frame.kind
+    )
+    expected = model.predict_proba(pd.read_csv("new.csv"))
+    for answers in (told, both):
+        assert np.allclose(answers[["p_high", "p_low"]], expected)
+    run(*quick, "q", "--novelty")
+    said = run("predict", "q/model.bayesmix", "new.csv", code=2).stderr
+    assert "must have no missing values" in said
+
+
 def test_a_fit_to_complete_rows_predicts_rows_with_missing_values(run):
     x = np.r_[np.arange(20), 40 + np.arange(20)] / 8.0
     frame = pd.DataFrame({"x": x, "y": (7 * x) ** 2 % 3.1, "component": 1})

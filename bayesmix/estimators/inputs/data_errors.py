@@ -37,6 +37,11 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
         fault = Fault.of(values, ~np.isfinite(values))
         remedy = _missing_remedy(estimator, fits)
         return _not_finite(fault, getattr(X, "columns", None), f"row {fault.row}", remedy)
+    if takes_sequences(estimator) and ("inhomogeneous" in text or "Found array with dim" in text):
+        return (
+            "X must be one table of all sequences, got several: give numpy.concatenate(X) and "
+            "lengths=[len(x) for x in X]"
+        )
     if "Reshape your data" in text:
         return (
             f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
