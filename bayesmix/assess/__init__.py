@@ -1,1 +1,3 @@
 """Model assessment: goodness of fit, nested cross-validation, stability, prior sensitivity."""
+
+LEVEL = 0.05  # of tests, by convention

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
 from bayesmix.assess.class_tests import (
     BootstrapTest,
@@ -52,9 +53,8 @@ COLUMNS = (
 STARTS, START_KINDS = 20, ("k-means++", "random_from_data")
 # Nats within which a likelihood counts as replicated.
 SAME_LIKELIHOOD = 1e-3
-# Conventions that reviewers cite: level of the tests, smallest class and entropy (Weller, Bowen &
-# Faubert 2020).
-LEVEL, SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.05, 0.8
+# Conventions that reviewers cite: smallest class and entropy (Weller, Bowen & Faubert 2020).
+SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.8
 
 ModelName: TypeAlias = int | str
 # A fitted estimator, which stands above this part; None for a failed fit.

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import gammainc
 from sklearn.base import clone
 
+from bayesmix.assess import LEVEL
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.assess.stability import fit_quietly, no_starts, repeated, to_refit
 from bayesmix.core import validation
@@ -135,7 +136,6 @@ class Inside:
 
 
 MOST_ROWS = 10_000
-DOUBTFUL = 0.05
 # Grid positions of the contours for 50 % and 95 %.
 HALF, FAR = int(0.5 * GRID), int(0.95 * GRID)
 # Random streams of the subsample and of the reference; replicates count from 0.
@@ -185,7 +185,7 @@ class GoodnessOfFit:
     @property
     def fits(self) -> bool:
         """Whether the test does not reject the model at the 5 % level."""
-        return self.p_value > DOUBTFUL
+        return self.p_value > LEVEL
 
     def band(self, level: float = 0.95) -> tuple[Array, Array]:
         """Return a simultaneous band (lower, upper) of ``shares`` under the model."""
@@ -205,7 +205,7 @@ class GoodnessOfFit:
             lines = [f"The test rejects the model {p}. {self._difference()}."]
             k = int(self.components["p_value"].argmin())
             worst = self.components.iloc[k]
-            if len(self.components) > 1 and worst["p_value"] <= DOUBTFUL:
+            if len(self.components) > 1 and worst["p_value"] <= LEVEL:
                 lines.append(
                     f"Component {k} fits worst: {worst['half']:.0%} of its observations are inside "
                     f"the 50% contour, {worst['far']:.1%} outside the 95% contour."

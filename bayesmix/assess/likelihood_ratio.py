@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.assess import LEVEL
 from bayesmix.assess.stability import no_starts, quiet, repeated, to_refit
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -20,8 +21,6 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.tasks import Fitter
-
-CALLED_FOR = 0.05
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -57,7 +56,7 @@ class LikelihoodRatioTest:
     @property
     def called_for(self) -> bool:
         """Whether the test rejects K components at the 5 % level."""
-        return self.p_value <= CALLED_FOR
+        return self.p_value <= LEVEL
 
     def summary(self) -> str:
         """Return the decision, p-value and statistic."""

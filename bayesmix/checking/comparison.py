@@ -27,10 +27,11 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Aitken, Monitor, begin, run
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.bands import labels_of, named_draws, tails
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.evidence import BATCHES, log_mean, variance_of_mean
-from bayesmix.posterior.labels import BATCH_VALUES, Alignment, in_order
+from bayesmix.posterior.labels import Alignment, in_order
 from bayesmix.posterior.posterior_draws import (
     Draws,
     joined,

@@ -14,11 +14,9 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, missing_extra, warn
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior import MOST_VALUES
 from bayesmix.posterior.posterior_draws import log_densities_at, parameters_of, posterior_draws
 from bayesmix.version import versions
-
-# Largest number of log-likelihood values (samples times draws).
-MOST_VALUES = 5e7
 
 Named = Mapping[str, tuple[tuple[str, ...], Any]]
 

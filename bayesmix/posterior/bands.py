@@ -28,6 +28,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Level, codes_of
 from bayesmix.numerics.arrays import Array, Integers, normalise
 from bayesmix.observation.instrument import refuse_measured
+from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
@@ -200,8 +201,6 @@ def _by_columns(mixture: Mixture[Predictive]) -> Mixture[Predictive]:
     return Mixture(mixture.weights, components, Frame(frame.centre, frame.scale))
 
 
-# Samples times draws held in memory at a time.
-BLOCK_VALUES = 2**22
 LEAST_LOG = math.log(np.finfo(float).tiny)
 
 # slice of the samples -> log densities (n, S) in data units
@@ -246,7 +245,7 @@ def conditional_band(
     check_draws(drawn.n_draws, level)
     mixtures = list(drawn.mixtures())
     band = np.empty((len(values), len(columns), 2))
-    size = max(1, BLOCK_VALUES // (drawn.n_draws * len(columns)))
+    size = max(1, BATCH_VALUES // (drawn.n_draws * len(columns)))
     for start in range(0, len(values), size):
         rows = slice(start, start + size)
         means = [conditional_means(mixture, columns, given, values[rows]) for mixture in mixtures]
@@ -283,7 +282,7 @@ def _band(
     log_densities: LogDensities, n_rows: int, n_draws: int, level: float, simultaneous: bool
 ) -> Array:
     check_draws(n_draws, level)
-    size = max(1, BLOCK_VALUES // n_draws)
+    size = max(1, BATCH_VALUES // n_draws)
     blocks = [slice(start, start + size) for start in range(0, n_rows, size)]
     if simultaneous:
         return np.exp(_simultaneous(log_densities, blocks, n_rows, n_draws, level))

@@ -24,9 +24,9 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level, named, shown
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.posterior import DRAWS
+from bayesmix.posterior import BATCH_VALUES, DRAWS
 from bayesmix.posterior import bands as partition
-from bayesmix.posterior.bands import BLOCK_VALUES, checked_values
+from bayesmix.posterior.bands import checked_values
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws
 from bayesmix.posterior.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sources.memory import as_source, is_source
@@ -363,7 +363,7 @@ def averaged_density(
     drawn = DrawnMixtures(result, tuple(parts))
     if result.side.ordered:
         return _density_of_sequence(drawn, source)
-    size = max(1, BLOCK_VALUES // drawn.n_draws)
+    size = max(1, BATCH_VALUES // drawn.n_draws)
     starts = range(0, len(values), size)
     blocks = (drawn.log_densities(source.subset(slice(at, at + size))) for at in starts)
     averaged: Array = np.concatenate([logsumexp(block, axis=1) for block in blocks])

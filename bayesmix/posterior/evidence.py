@@ -285,10 +285,9 @@ def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:
 
 # Random streams; lower numbers belong to other posterior methods.
 OF_ASSIGNMENTS, OF_PROPOSAL = 8, 9
-# Conditionals in a proposal, and the fewest draws per chain that can be split in halves.
+# Conditionals in a proposal, and batches of consecutive draws for the standard error of an
+# autocorrelated mean.
 MOST_CONDITIONALS = 100
-FEWEST_BRIDGE_DRAWS = 20
-# Batches of consecutive draws for the standard error of an autocorrelated mean.
 BATCHES = 20
 MOST_ITERATIONS = 1000
 CONVERGED = 1e-10
@@ -314,11 +313,8 @@ def bridge_evidence(
     n_components = draws.n_components
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     note, n_draws = without_relabellings(result, n_components), numbers.shape[1]
-    if not note and n_draws < FEWEST_BRIDGE_DRAWS:
-        note = (
-            f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_BRIDGE_DRAWS} or "
-            "more"
-        )
+    if not note and n_draws < BATCHES:
+        note = f"no estimate: chains of {n_draws} draws are too short, take {BATCHES} or more"
     if note:
         return Bridge(math.nan, math.nan, note)
     half = n_draws // 2

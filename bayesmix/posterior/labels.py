@@ -20,11 +20,11 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, labels_of, tails
+from bayesmix.posterior import BATCH_VALUES
+from bayesmix.posterior.bands import check_draws, labels_of, tails
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
-BATCH_VALUES = 2**21
 # Most responsibilities held; larger data are thinned to evenly spaced samples.
 MOST_VALUES = 2**25
 # Floor of averages, so that no single sample decides the order.
@@ -130,7 +130,7 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
     n_draws, every = draws.weights.log_weights.shape
     n_components = drawn.result.n_components
     band = np.empty((source.shape[0], n_components, 2))
-    size = max(1, BLOCK_VALUES // (n_draws * every))
+    size = max(1, BATCH_VALUES // (n_draws * every))
     for start in range(0, source.shape[0], size):
         rows = slice(start, start + size)
         samples = source.in_memory(rows).rows

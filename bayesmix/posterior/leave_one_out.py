@@ -15,12 +15,11 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.posterior import BATCH_VALUES, MOST_VALUES
 from bayesmix.posterior.evidence import checked, weighted_draws
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
-from bayesmix.posterior.posterior_draws import BATCH_VALUES, log_densities
+from bayesmix.posterior.posterior_draws import log_densities
 from bayesmix.sources.memory import all_weights
-
-MOST_VALUES = 5e7
 
 
 @dataclass(frozen=True, repr=False)

@@ -35,11 +35,10 @@ from bayesmix.posterior.free_parameters import (
     Coordinate,
     Reported,
 )
-from bayesmix.posterior.gate_errors import interval_table
+from bayesmix.posterior.gate_errors import DIFFERENCE, interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.posterior.unit_scores import (
-    FIRST,
     SECOND,
     FitScores,
     UnitScores,
@@ -109,9 +108,11 @@ class ParameterScores(FitScores):
         """Derivatives (d, n, K) of the components' log densities along the coordinates."""
         out = np.empty((len(self.coordinates), *self.joint.shape))
         for place in range(len(out)):
-            up, down = (self.log_densities(self.stepped((place, s))) for s in (FIRST, -FIRST))
+            up, down = (
+                self.log_densities(self.stepped((place, s))) for s in (DIFFERENCE, -DIFFERENCE)
+            )
             with np.errstate(invalid="ignore"):
-                out[place] = np.nan_to_num((up - down) / (2.0 * FIRST))
+                out[place] = np.nan_to_num((up - down) / (2.0 * DIFFERENCE))
         return out
 
     def _complete(self, k: int) -> tuple[Array, Integers]:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import boxcox1p
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior import BATCH_VALUES
 
 TRUSTED_UP_TO = 0.7
 FEWEST_IN_TAIL = 5
@@ -19,7 +20,6 @@ FEWEST_IN_TAIL = 5
 SAME_WEIGHT = 1e-9
 # Weakly informative prior on k, worth this many weights with k = 0.5.
 PRIOR_WEIGHTS, PRIOR_SHAPE = 10.0, 0.5
-BATCH_VALUES = 2**21
 
 
 def pareto_smoothed(log_weights: Array) -> tuple[Array, Array]:

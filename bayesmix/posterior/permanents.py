@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior import BATCH_VALUES
 
 LARGEST_BLOCK = 20
 # Up to this size searching for blocks does not pay.
@@ -22,7 +23,6 @@ WHOLE_UP_TO = 10
 # Smaller entries of a scaled matrix are dropped. In a block of 20 rows, the matchings that use one
 # add up to at most 20! 1e-40 = 2e-22, beside a permanent of at least 1.
 NEGLIGIBLE = 1e-40
-BATCH_VALUES = 2**20
 
 
 def log_permanents(log_matrices: Array) -> Array:

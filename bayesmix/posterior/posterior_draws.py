@@ -35,6 +35,7 @@ from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
 from bayesmix.observation.missing import SEEN
+from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.permanents import log_permanents
 
 
@@ -123,9 +124,6 @@ def of_parameters(values: Mapping[str, Array]) -> OfParameters:
     refuse_parts(values, "numbers by parameter")
     of_counts = values.get("probabilities", values.get("rates"))
     return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))
-
-
-BATCH_VALUES = 2**22
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,17 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
+from bayesmix.posterior.gate_errors import DIFFERENCE
 from bayesmix.posterior.survey_design import SurveyDesign
 
-# Steps of first and second central differences, in units of each parameter: rounding and
-# truncation are both about 1e-8 of a first and 1e-6 of a second derivative.
-FIRST, SECOND = 1e-5, 1e-3
-# Eigenvalue of the scaled information below which a direction of parameters is not identified.
+# Step of second central differences, in units of each parameter: rounding and truncation are both
+# about 1e-6 of a derivative, and 1e-8 of a first one.
+SECOND = 1e-3
+# Eigenvalue of the scaled information below which a direction of parameters is not identified, and
+# information per observation below which a parameter is at its boundary.
 FLAT = 1e-7
 # Share of such directions in a parameter from which on its standard error is not defined.
 IN_FLAT = 1e-4
-# Information of a single parameter per observation below which it is at its boundary.
-AT_BOUNDARY = 1e-7
 
 Weights: TypeAlias = Any
 
@@ -237,20 +237,20 @@ class FitScores(ABC):
             return np.array([own.values for own in reported(moved)])
 
         derivative = np.zeros((len(all_values(np.zeros(size))), size))
-        steps = FIRST * np.eye(size)[: self.allocation.size + self.noisy]
+        steps = DIFFERENCE * np.eye(size)[: self.allocation.size + self.noisy]
         for place, step in enumerate(steps):
-            derivative[:, place] = (all_values(step) - all_values(-step)) / (2.0 * FIRST)
+            derivative[:, place] = (all_values(step) - all_values(-step)) / (2.0 * DIFFERENCE)
         for each, at in zip(self.coordinates, places, strict=True):
             # A step of all classes at once; each moves its own values alone.
-            slopes = component_values(each, FIRST) - component_values(each, -FIRST)
+            slopes = component_values(each, DIFFERENCE) - component_values(each, -DIFFERENCE)
             own = derivative[-slopes.size :].reshape(-1, K, size)
-            own[:, np.arange(K), at] += slopes / (2.0 * FIRST)
+            own[:, np.arange(K), at] += slopes / (2.0 * DIFFERENCE)
         return derivative
 
     @cached_property
     def inside(self) -> Booleans:
         """Whether each parameter (p,) is away from its boundary."""
-        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
+        return self.information.diagonal() > FLAT * self.weights.sum()
 
     @cached_property
     def inverse(self) -> tuple[Array, Array]:
@@ -312,9 +312,9 @@ class UnitScores(FitScores):
 
     @cached_property
     def scores(self) -> Array:
-        steps = FIRST * np.eye(self.places[0])
+        steps = DIFFERENCE * np.eye(self.places[0])
         differences = [self.of_units(step) - self.of_units(-step) for step in steps]
-        return np.stack(differences, axis=1) / (2.0 * FIRST)
+        return np.stack(differences, axis=1) / (2.0 * DIFFERENCE)
 
     @cached_property
     def information(self) -> Array:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix import plots
+from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
-from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration, best_number
+from bayesmix.assess.enumeration import STARTS, Enumeration, best_number
 from bayesmix.assess.profile_tables import (
     KINDS,
     LARGE_RESIDUAL,

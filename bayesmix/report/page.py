@@ -205,7 +205,7 @@ def write_fit_report(
 
 def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> str:
     """Return the page, which loads nothing and runs no script but its own."""
-    coding: Any = subject.result.family.coding
+    family: Any = subject.result.family
     beside = figures.clusters_figure(subject)
     if beside is None:
         # Nothing tells the clusters apart, so that the density stands beside them.
@@ -220,16 +220,11 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         beside=beside,
         components=display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS),
         fitted=display.sentence(subject.result),
-        family=_family_title(subject.result.family),
-        has_levels=coding is not None and coding.has_levels,
+        family=capital(getattr(family, "title", family.name.replace("_", " "))),
+        has_levels=family.coding is not None and family.coding.has_levels,
         rows=figures.individual_rows(subject) if interactive else None,
         script=template.part("page.js"),
     )
-
-
-def _family_title(family: Any) -> str:
-    """Return the name of a family for the start of a phrase: "Student t"."""
-    return "Mixed-type" if family.name == "product" else capital(family.name.replace("_", " "))
 
 
 def report_place(path: Any) -> Path:

@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.tasks import DEGENERATE
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 NO_VALUE = "–"
 SHORT = {"covariance_type": "covariance", "log_likelihood": "log L", "nec": "NEC (a ratio)"}
-# Pareto k above which importance sampling is unreliable (Vehtari et al. 2017).
-PARETO_K = 0.7
 
 
 def number(value: float, decimals: int = 2) -> str:
@@ -141,11 +140,11 @@ def warnings(subject: Subject) -> list[tuple[str, str]]:
         ] = []
     notes |= {text: [] for text in search.cautions_}
     pareto = frame.loc[search.best_index_].get(f"{subject.criterion}_k", math.nan)
-    if _finite(pareto) and pareto > PARETO_K:
+    if _finite(pareto) and pareto > TRUSTED_UP_TO:
         name = subject.criterion_name.removeprefix("the ")
         notes[
-            f"Pareto k of the chosen candidate is {pareto:.2f}, above {PARETO_K}: its {name} is "
-            "unreliable. Compare with another criterion, such as cross-validation."
+            f"Pareto k of the chosen candidate is {pareto:.2f}, above {TRUSTED_UP_TO}: its {name} "
+            "is unreliable. Compare with another criterion, such as cross-validation."
         ] = []
     for place in frame.index:
         note, warning = (str(frame[name][place]) for name in ("note", "warnings"))

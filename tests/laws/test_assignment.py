@@ -94,7 +94,7 @@ def test_neither_blocks_nor_threads_matter(monkeypatch):
     expected = model.assignment_interval(rows, 0.9, 100, 1)
     model.set_params(n_jobs=2)
     np.testing.assert_array_equal(model.assignment_interval(rows, 0.9, 100, 1), expected)
-    monkeypatch.setattr(assignment, "BLOCK_VALUES", 300 * 7)
+    monkeypatch.setattr(assignment, "BATCH_VALUES", 300 * 7)
     np.testing.assert_allclose(model.assignment_interval(rows, 0.9, 100, 1), expected, rtol=1e-9)
 
 

@@ -11,7 +11,7 @@ from reference import exact
 import bayesmix as bm
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.posterior import evidence as importance
-from bayesmix.posterior.evidence import FEWEST_BRIDGE_DRAWS as FEWEST_DRAWS
+from bayesmix.posterior.evidence import BATCHES as FEWEST_DRAWS
 from bayesmix.posterior.evidence import bridge_evidence, bridged, variance_of_mean
 from bayesmix.posterior.gibbs import gibbs
 from bayesmix.sources.memory import as_source

@@ -213,7 +213,7 @@ def test_neither_blocks_nor_threads_nor_single_precision_matter(monkeypatch, sim
     np.testing.assert_array_equal(band(rows, n_jobs=2), expected)
     single = rows.astype(np.float32)
     np.testing.assert_array_equal(band(single), band(single.astype(np.float64)))
-    monkeypatch.setattr(bands, "BLOCK_VALUES", 200 * 37)
+    monkeypatch.setattr(bands, "BATCH_VALUES", 200 * 37)
     np.testing.assert_allclose(band(rows), expected, rtol=1e-6)
 
 
