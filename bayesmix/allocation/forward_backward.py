@@ -38,7 +38,7 @@ class Chained:
     """Smoothed, or filtered, probabilities (n, K) and one-step predictive log densities (n,).
 
     ``initial`` (K,) and ``transitions`` (K, K) are expected counts of first states and of pairs of
-    consecutive states.
+    consecutive states. Those of C chains of the same length come first: (C, n, K) and so on.
     """
 
     log_predictive: Array
@@ -73,11 +73,11 @@ class Segments:
         return cls(first[order], length[order], position[order] == 0, np.argsort(order))
 
     @classmethod
-    def cut(cls, starts: Integers, n_rows: int, n_components: int) -> Segments:
+    def cut(cls, starts: Integers, n_rows: int, n_components: int, n_chains: int = 1) -> Segments:
         """Return sequences, cut into segments where that is faster."""
         longest = int(np.diff(np.append(starts, n_rows)).max())
-        size = max(FEWEST, -(-n_rows * n_components**2 // CACHED))
-        worth = n_rows / longest * n_components**3 < WORTH_CUTTING
+        size = max(FEWEST, -(-n_chains * n_rows * n_components**2 // CACHED))
+        worth = n_chains * n_rows / longest * n_components**3 < WORTH_CUTTING
         return cls.of(starts, n_rows, size if worth and 2 * size < longest else None)
 
     def steps(self) -> Iterator[tuple[int, Integers]]:
@@ -111,11 +111,28 @@ def forward_backward(
     if lost.any():
         return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
     transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
-    shares = chain.in_order(chain.shares)
-    shares /= shares.sum(axis=1, keepdims=True)  # rounding adds up along the chain
-    log_predictive = chain.in_order(chain.log_predictive)
-    log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
-    return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions * transition)
+    return chain.passed(starts, transitions * transition)
+
+
+def forward_backward_of_many(
+    log_density: Array, starts: Integers, initial: Array, transition: Array
+) -> Chained:
+    """Return smoothed probabilities (C, n, K) of C chains that are passed side by side.
+
+    ``log_density`` is (C, n, K), ``initial`` (C, K) and ``transition`` (C, K, K).
+    """
+    C, n, K = log_density.shape
+    segments = Segments.cut(starts, n, K, C)
+    chain = _Pass(log_density, initial, transition, segments)
+    borders = None if segments.begins.all() else chain.across()
+    chain.forward(borders)
+    lost = chain.lost(starts).any(axis=-1)
+    chained = chain.passed(starts, chain.backward(borders) * transition)
+    for number in np.flatnonzero(lost).tolist():
+        alone = forward_backward(log_density[number], starts, initial[number], transition[number])
+        for all_of, of_one in zip(vars(chained).values(), vars(alone).values(), strict=True):
+            all_of[number] = of_one
+    return chained
 
 
 def _partly_in_logs(
@@ -171,7 +188,7 @@ def _in_logs(
 
 @dataclass(frozen=True)
 class _Borders:
-    """Distributions (K, B) before segments, filtered, and at their ends, smoothed."""
+    """Distributions (..., K, B) before segments, filtered, and at their ends, smoothed."""
 
     before: Array
     ends: Array
@@ -181,52 +198,62 @@ class _Pass:
     """The recursions over the rows of one array, with what they fill in.
 
     Arrays have the states first and then the rows step by step, so that operations on all segments
-    at a step are on long vectors.
+    at a step are on long vectors. Before the states come the chains, if there are several.
     """
 
     def __init__(
         self, log_density: Array, initial: Array, transition: Array, segments: Segments
     ) -> None:
-        self.segments, self.initial, self.forth = segments, initial[:, None], transition
-        self.back = np.ascontiguousarray(transition.T)
+        self.segments, self.initial, self.forth = segments, initial[..., None], transition
+        self.back = np.ascontiguousarray(transition.swapaxes(-1, -2))
         rows = [rows for _, rows in segments.steps()]
         self.rows = np.concatenate(rows)
         ends = np.cumsum([len(some) for some in rows]).tolist()
         self.steps = list(map(slice, [0, *ends[:-1]], ends))
         # Densities, then filtered and then smoothed probabilities take each other's place.
-        self.log_density, self.shares = log_density, np.empty(log_density.shape[::-1])
-        np.take(log_density.T.copy(), self.rows, axis=1, out=self.shares, mode="clip")
-        self.largest = np.maximum(self.shares.max(axis=0), LOWEST)
-        self.shares -= self.largest
+        by_state = log_density.swapaxes(-1, -2).copy()
+        self.log_density, self.shares = log_density, np.empty(by_state.shape)
+        np.take(by_state, self.rows, axis=-1, out=self.shares, mode="clip")
+        self.largest = np.maximum(self.shares.max(axis=-2), LOWEST)
+        self.shares -= self.largest[..., None, :]
         # Masses that are lost can matter only where other states cannot follow.
         one_way = transition.min() < 1.0 / GROWTH
         self.relative = self.shares.copy() if one_way else None
         np.exp(self.shares, out=self.shares)
         self.log_predictive = self.largest.copy()
-        self.ones = np.ones(len(transition))
+        self.ones = np.ones(transition.shape[-1])
         # Filtered probabilities from this step on do not depend on the state before the segment.
         self.forgotten = len(self.steps)
 
     def in_order(self, values: Array) -> Array:
-        """Return values (..., n) as (n, ...) in the order of the rows."""
+        """Return values (..., n) in the order of the rows."""
         places = np.empty_like(self.rows)
         places[self.rows] = np.arange(len(places))
-        return values.take(places, axis=-1, mode="clip").T
+        return values.take(places, axis=-1, mode="clip")
+
+    def passed(self, starts: Integers, transitions: Array) -> Chained:
+        """Return what both recursions filled in."""
+        shares = self.in_order(self.shares).swapaxes(-1, -2)
+        shares /= shares.sum(axis=-1, keepdims=True)  # rounding adds up along the chain
+        log_predictive = self.in_order(self.log_predictive)
+        log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
+        initial = shares[..., starts, :].sum(axis=-2)
+        return Chained(log_predictive, shares, initial, transitions)
 
     def _conditioned(self, predicted: Array, step: slice, shares: Array) -> Array:
         """Fill in predictions (..., K, B) given observations, and return log normalisers (..., B).
 
         Arrays of all segments exceed what is allocated cheaply, so ``shares`` is used again.
         """
-        np.multiply(predicted, self.shares[:, step], out=shares)
+        np.multiply(predicted, self.shares[..., step], out=shares)
         total = self.ones @ shares
         if total.min() > SMALLEST:
             shares /= total[..., None, :]
             return np.log(total)
         lost = total <= SMALLEST
         shift = np.zeros(total.shape)
-        places = np.broadcast_to(np.arange(step.start, step.stop), total.shape)[lost]
-        away = self.log_density[self.rows[places]] - self.largest[places, None]
+        away = self.log_density[..., self.rows[step], :] - self.largest[..., step, None]
+        away = np.broadcast_to(away, (*total.shape, away.shape[-1]))[lost]
         joint = np.maximum(away, LOWEST) + logs(np.moveaxis(predicted, -2, -1)[lost])
         shift[lost] = joint.max(axis=1)
         np.moveaxis(shares, -2, -1)[lost] = np.exp(joint - shift[lost][:, None])
@@ -237,17 +264,18 @@ class _Pass:
     def across(self) -> _Borders:
         """Return the distributions at the borders of segments."""
         segments = self.segments
-        # Axes: the state before the segment, the present state, the segment. A segment that begins
-        # a sequence forgets the state before.
-        predicted = np.where(segments.begins, self.initial, self.forth[:, :, None])
+        # Axes: the state before the segment, the chain, the present state, the segment. A segment
+        # that begins a sequence forgets the state before.
+        moves = np.moveaxis(self.forth, -2, 0)[..., None]
+        predicted = np.where(segments.begins, self.initial, moves)
         carried = np.empty_like(predicted)
-        scale = np.zeros((len(carried), len(segments.begins)))
+        scale = np.zeros((*moves.shape[:-2], len(segments.begins)))
         for number, step in enumerate(self.steps):
             size = step.stop - step.start
             if number:
                 np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
             before, after = predicted[..., :size], carried[..., :size]
-            scale[:, :size] += self._conditioned(before, step, after)
+            scale[..., :size] += self._conditioned(before, step, after)
             if number % CHECKED == CHECKED - 1 and _forgotten(after):
                 self.forgotten = number + 1
                 break
@@ -255,23 +283,25 @@ class _Pass:
         if later:
             self._filter(self.back @ carried[0], later)
             reached = slice(later[0].stop - later[0].start)
-            carried[..., reached] = self._at_ends()[:, reached]
+            carried[..., reached] = self._at_ends()[..., reached]
         order = segments.in_order
-        carried, scale = carried.transpose(2, 0, 1)[order], scale.T[order]
+        carried = np.moveaxis(carried, (-1, 0), (0, -2))[order]
+        scale = np.moveaxis(scale, (-1, 0), (0, -1))[order]
         filtered = _filtered_borders(carried, scale)
         weights = logs(filtered[:-1]) + scale
-        joint = np.exp(weights - weights.max(axis=1, keepdims=True))[:, :, None] * carried
-        reverse = _ratio(joint, joint.sum(axis=1, keepdims=True))
+        joint = np.exp(weights - weights.max(axis=-1, keepdims=True))[..., None] * carried
+        reverse = _ratio(joint, joint.sum(axis=-2, keepdims=True))
         smoothed = _smoothed_borders(reverse, filtered[-1])
-        before, ends = np.empty_like(scale.T), np.empty_like(scale.T)
-        before[:, order], ends[:, order] = filtered[:-1].T, smoothed[1:].T
+        before, ends = np.empty(predicted.shape[1:]), np.empty(predicted.shape[1:])
+        before[..., order] = np.moveaxis(filtered[:-1], 0, -1)
+        ends[..., order] = np.moveaxis(smoothed[1:], 0, -1)
         return _Borders(before, ends)
 
     def _first(self, borders: _Borders | None) -> Array:
         """Return the predictions (K, B) of the first rows of segments."""
         begins = self.segments.begins
         if borders is None:
-            return np.broadcast_to(self.initial, (len(self.initial), len(begins)))
+            return np.broadcast_to(self.initial, (*self.initial.shape[:-1], len(begins)))
         return np.where(begins, self.initial, self.back @ borders.before)
 
     def forward(self, borders: _Borders | None) -> None:
@@ -281,57 +311,58 @@ class _Pass:
     def _filter(self, predicted: Array, steps: list[slice]) -> None:
         """Filter consecutive steps from the predictions (K, B) of the first."""
         for step in steps:
-            shares = self.shares[:, step]
-            self.log_predictive[step] += self._conditioned(
-                predicted[:, : step.stop - step.start], step, shares
+            shares = self.shares[..., step]
+            self.log_predictive[..., step] += self._conditioned(
+                predicted[..., : step.stop - step.start], step, shares
             )
             predicted = self.back @ shares
 
     def _at_ends(self) -> Array:
         """Return the probabilities (K, B) at the last rows of segments."""
         begins, length = np.array([step.start for step in self.steps]), self.segments.length
-        return self.shares[:, begins[length - 1] + np.arange(len(length))]
+        return self.shares[..., begins[length - 1] + np.arange(len(length))]
 
     def lost(self, starts: Integers) -> Booleans:
-        """Return which sequences (S,) may depend on filtered masses that underflowed.
+        """Return which sequences (..., S) may depend on filtered masses that underflowed.
 
         Lost mass stays in states of negligible share, as elsewhere it is negligible for good. At a
         row it grows at most by the density of such a state over the normaliser.
         """
-        none = np.zeros(len(starts), dtype=bool)
+        none = np.zeros((*self.largest.shape[:-1], len(starts)), dtype=bool)
         if self.relative is None:
             return none
         limit, fall = np.log(GROWTH), self.log_predictive - self.largest
-        growth = np.where(self.shares < 1.0 / GROWTH, self.relative, -np.inf).max(axis=0)
+        growth = np.where(self.shares < 1.0 / GROWTH, self.relative, -np.inf).max(axis=-2)
         growth -= fall
         growth[fall < -limit] = np.inf
         growth = growth.clip(-limit, 2.0 * limit)
-        if growth.sum(where=growth > 0.0) <= limit:
+        if (growth.sum(axis=-1, where=growth > 0.0) <= limit).all():
             return none
-        total = np.cumsum(self.in_order(growth))
+        total = np.cumsum(self.in_order(growth), axis=-1)
         # Each sequence lies below those before it, so that its least total is its own.
-        total -= np.ptp(total) * np.repeat(np.arange(len(starts)), np.diff([*starts, len(total)]))
-        grown = total - np.minimum.accumulate(total)
-        return np.maximum.reduceat(grown, starts) > limit
+        number = np.repeat(np.arange(len(starts)), np.diff([*starts, len(self.rows)]))
+        total -= np.ptp(total, axis=-1, keepdims=True) * number
+        grown = total - np.minimum.accumulate(total, axis=-1)
+        return np.maximum.reduceat(grown, starts, axis=-1) > limit
 
     def backward(self, borders: _Borders | None) -> Array:
         """Smooth all segments at once, and return expected transitions over their probability."""
         last = self._at_ends() if borders is None else borders.ends
         transitions = np.zeros_like(self.forth)
-        after = last[:, :0]
+        after = last[..., :0]
         for step in reversed(self.steps):
-            shares, reached = self.shares[:, step], after.shape[1]
-            shares[:, reached:] = last[:, reached : shares.shape[1]]
+            shares, reached = self.shares[..., step], after.shape[-1]
+            shares[..., reached:] = last[..., reached : shares.shape[-1]]
             if reached:
-                inner = shares[:, :reached]
+                inner = shares[..., :reached]
                 ratio = _ratio(after, self.back @ inner)
-                transitions += inner @ ratio.T
+                transitions += inner @ ratio.swapaxes(-1, -2)
                 inner *= self.forth @ ratio
             after = shares
         if borders is not None:
             within = ~self.segments.begins
-            ratio = _ratio(after[:, within], self._first(borders)[:, within])
-            transitions += borders.before[:, within] @ ratio.T
+            ratio = _ratio(after[..., within], self._first(borders)[..., within])
+            transitions += borders.before[..., within] @ ratio.swapaxes(-1, -2)
         return transitions
 
 
@@ -341,46 +372,47 @@ def _forgotten(carried: Array) -> bool:
 
 
 def _filtered_borders(carried: Array, scale: Array) -> Array:
-    """Return distributions (B + 1, K) before and after segments, the first being even.
+    """Return distributions (B + 1, ..., K) before and after segments, the first being even.
 
-    Rows of ``carried`` (B, K, K) times exp(``scale``) (B, K) carry a distribution across a segment.
+    Rows of ``carried`` (B, ..., K, K) times exp(``scale``) (B, ..., K) carry a distribution across
+    a segment.
     """
-    n, K = scale.shape
-    filtered = np.full((n + 1, K), 1.0 / K)
+    n, K = len(scale), scale.shape[-1]
+    filtered = np.full((n + 1, *scale.shape[1:]), 1.0 / K)
     pairs = n // 2
     if pairs:
         left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
-        weights = logs(carried[left]) + scale[right, None, :]
-        largest = weights.max(axis=2, keepdims=True)
+        weights = logs(carried[left]) + scale[right][..., None, :]
+        largest = weights.max(axis=-1, keepdims=True)
         product = np.exp(weights - largest) @ carried[right]
-        total = product.sum(axis=2, keepdims=True)
+        total = product.sum(axis=-1, keepdims=True)
         product /= total
         filtered[: 2 * pairs + 1 : 2] = _filtered_borders(
-            product, scale[left] + (largest + np.log(total))[:, :, 0]
+            product, scale[left] + (largest + np.log(total))[..., 0]
         )
     weights = logs(filtered[:n:2]) + scale[::2]
-    weights = np.exp(weights - weights.max(axis=1, keepdims=True))
-    after = (weights[:, None, :] @ carried[::2])[:, 0]
-    filtered[1::2] = after / after.sum(axis=1, keepdims=True)
+    weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
+    after = (weights[..., None, :] @ carried[::2])[..., 0, :]
+    filtered[1::2] = after / after.sum(axis=-1, keepdims=True)
     return filtered
 
 
 def _smoothed_borders(reverse: Array, last: Array) -> Array:
-    """Return distributions (B + 1, K) before and after segments, the last being given.
+    """Return distributions (B + 1, ..., K) before and after segments, the last being given.
 
-    Columns of ``reverse`` (B, K, K) are the states before a segment given the state at its end.
+    Columns of ``reverse`` (B, ..., K, K) are the states before a segment given that at its end.
     """
     n = len(reverse)
-    smoothed = np.empty((n + 1, len(last)))
+    smoothed = np.empty((n + 1, *last.shape))
     smoothed[n] = last
     pairs = n // 2
     if n % 2:
-        smoothed[n - 1] = reverse[n - 1] @ last
+        smoothed[n - 1] = (reverse[n - 1] @ last[..., None])[..., 0]
     if pairs:
         products = reverse[: 2 * pairs : 2] @ reverse[1 : 2 * pairs : 2]
         smoothed[: 2 * pairs + 1 : 2] = _smoothed_borders(products, smoothed[2 * pairs])
-        after = smoothed[2 : 2 * pairs + 1 : 2, :, None]
-        smoothed[1 : 2 * pairs : 2] = (reverse[1 : 2 * pairs : 2] @ after)[:, :, 0]
+        after = smoothed[2 : 2 * pairs + 1 : 2][..., None]
+        smoothed[1 : 2 * pairs : 2] = (reverse[1 : 2 * pairs : 2] @ after)[..., 0]
     return smoothed
 
 

@@ -41,7 +41,9 @@ from bayesmix.numerics.arrays import Array, normalise
 from bayesmix.search.starts import begun, numbered_starts
 
 if TYPE_CHECKING:
-    from bayesmix.core.priors import Weights, WeightsPrior
+    from bayesmix.core.components import Statistics
+    from bayesmix.core.families import Family
+    from bayesmix.core.priors import AllocationSums, Weights, WeightsPrior
     from bayesmix.search.improver import Improver
 
 # A start by its number.
@@ -95,27 +97,39 @@ def raced(
     first = next(starts)
     starts, statistics = chain([first], starts), first[1].expectation.statistics
     source, family = problem.source, problem.family
-    separable = family.has_posterior and family.rearranged and not statistics.shared
     n_joints = source.shape[0] * n_starts * len(statistics.counts)
     plain = problem.form.watched and not side_of(source) and n_joints <= BLOCK_VALUES
-    if not separable or not plain:
+    if not separable(family, statistics) or not plain:
         return starts, passes
     numbers, states = zip(*starts, strict=True)
-    ends, left = _advanced(problem, states, monitor, passes - 1)
+    priors = SeparatePriors(problem.objective.weights_prior, len(states))
+    ends, left = together(problem, states, priors, None, monitor, passes - 1)
     return zip(numbers, ends, strict=True), left + 1
 
 
-def _advanced(
-    problem: Problem, states: Sequence[State], monitor: Monitor, passes: int
-) -> tuple[Sequence[State], int]:
-    """Return states after plain passes of all at once, and the passes that remain."""
+def separable(family: Family, statistics: Statistics) -> bool:
+    """Whether components have updates of their own."""
+    return family.has_posterior and family.rearranged and not statistics.shared
+
+
+def together(
+    problem: Problem,
+    states: Sequence[State],
+    priors: Any,
+    allocation: AllocationSums | None,
+    monitor: Monitor,
+    passes: int,
+) -> tuple[list[State], int]:
+    """Return states after plain passes of all at once, and the passes that remain.
+
+    ``priors`` and ``allocation`` are those of all states side by side.
+    """
     n_starts, source, frame = len(states), problem.source, problem.frame
-    priors = SeparatePriors(problem.objective.weights_prior, n_starts)
     objective: Any = replace(problem.objective, weights=priors)  # type: ignore[type-var]
     parts = [state.expectation.statistics for state in states]
     in_turn = np.arange(n_starts * len(parts[0].counts)).reshape(n_starts, -1)
     statistics = parts[0].joined(parts).subset(in_turn.T.ravel())
-    expectation = Expectation(0.0, 0.0, statistics.counts, statistics)
+    expectation = Expectation(0.0, 0.0, statistics.counts, statistics, allocation)
     mixture: Any = None
     form, left = problem.form, passes
     values: tuple[float, ...] = (-np.inf,)
@@ -136,7 +150,7 @@ def _advanced(
             raise
         monitor.interrupt()
     if mixture is None:
-        return states, left
+        return list(states), left
     places = np.arange(in_turn.size).reshape(-1, n_starts).T
     ends = [
         Mixture(weights, mixture.components.subset(place), frame)

@@ -1,42 +1,51 @@
-"""Starts of hidden Markov models, and moves out of a local optimum.
+"""Starts of hidden Markov models, which race as one product, and moves out of a local optimum.
 
-Starts are the mixture of the same samples without their order, and k-means, each with transitions
-as the assignments follow one another, and with states that last. At the best optimum states are
-divided in two while others are dropped (cf. Ueda et al. 2000).
+Most starts are random chains through clusters by k-means, all as wide as the data, so that the
+order of the samples, and not their distance, divides them. Others are the mixture of the same
+samples without their order, and k-means, each with transitions as the assignments follow one
+another, and with states that last. At the best optimum states are divided in two while others are
+dropped (cf. Ueda et al. 2000).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.chain import ChainSums
+from bayesmix.allocation.chain import ChainSums, DirichletChain, DirichletChainPrior, MarkovChain
+from bayesmix.allocation.forward_backward import forward_backward, forward_backward_of_many
+from bayesmix.allocation.point import no_log_weights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Allocated, Rows
 from bayesmix.em.given_noise import Fit
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
-from bayesmix.errors import BayesmixError
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin_at, run
+from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
+from bayesmix.search.optimum import separable, together
 from bayesmix.search.starts import Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 
-# Passes of each start, how many of the best run to convergence, and moves tried at an optimum.
-SHORT, FINALISTS, MOVES = 20, 3, 12
+# Random chains for each quick start, passes of a race and of a start alone, and how many of the
+# best run to convergence. The best optimum shows late: it may rank 40th after 20 passes.
+RANDOM, RACED, SHORT, FINALISTS = 6, 60, 20, 3
+# Moves tried at an optimum, and the smallest gain in nats per observation after which more are.
+MOVES, LEAST_GAIN = 12, 1e-6
 # Share of transitions that stay in their state, in the starts with states that last.
 STICKY = 0.8
-# Smallest gain of a move, in nats per observation.
-LEAST_GAIN = 1e-6
+# Most numbers in the log joints of a race.
+MOST_JOINTS = 2**20
 
 
 def best_of_starts(
     fit: Fit, model: Model, source: ArraySource, settings: Settings, monitor: Monitor
 ) -> Mixture:
-    """Return the best optimum that starts and moves reach, in the order of its start."""
+    """Return the best optimum that starts reach, in the order of its start."""
     check_values(model.family, source, model.n_components)
     problem = resolve(model, source, replace(settings, stopping=AMONG_CANDIDATES))
     trials = Trials.of(problem, source, monitor, settings.max_iter)
@@ -44,20 +53,26 @@ def best_of_starts(
         if number >= settings.n_init or monitor.stopped is not None:
             break
         trials.add(shares, STICKY if number % 2 == 0 else 0.0)
-    K = model.n_components
+    generator = stream(settings.seed, Purpose.CANDIDATE)
+    if settings.moves and model.n_components > 1:
+        n_random = RANDOM * settings.n_init
+        if len(trials.states) + n_random > trials.room:
+            n_random = settings.n_init
+        for shares in _by_k_means(model, trials.samples, settings, n_random):
+            trials.add_random(shares, generator)
     for mixture in settings.near:
-        trials.add_near(mixture, K)
+        trials.add_near(mixture, model.n_components)
     best = trials.best()
     if not settings.moves:
         return best.current_mixture()
+    K = model.n_components
     pairs = [(split, dropped) for split in range(K) for dropped in range(K) if split != dropped]
-    generator = stream(settings.seed, Purpose.CANDIDATE)
     gain = np.inf
     while pairs and gain > LEAST_GAIN * source.total_weight and monitor.stopped is None:
         smoothed = trials.smoothed(best.current_mixture())
         for place in generator.permutation(len(pairs))[:MOVES]:
             trials.add(exchanged(smoothed, trials.samples, *pairs[place]))
-        if not trials.ends:
+        if not trials.states:
             break
         other = trials.best()
         if rank(problem, other) <= rank(problem, best):
@@ -68,14 +83,14 @@ def best_of_starts(
 
 @dataclass
 class Trials:
-    """Short runs from responsibilities of the samples that have a value."""
+    """Runs from responsibilities of the samples that have a value."""
 
     problem: Problem
     samples: ArraySource
     with_values: Booleans
     monitor: Monitor
     max_iter: int
-    ends: list[State] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
     last: BayesmixError | None = None
 
     @classmethod
@@ -87,28 +102,64 @@ class Trials:
             samples = samples.subset(with_values)
         return cls(problem, samples, with_values, monitor, max_iter)
 
-    def add(self, shares: Array, stickiness: float = 0.0) -> None:
-        """Run a few passes from responsibilities; an error that ends them is kept."""
+    @property
+    def rows(self) -> Rows:
+        rows: Rows = self.problem.source.rows  # type: ignore[attr-defined]  # in memory
+        return rows
+
+    @cached_property
+    def room(self) -> int:
+        """Number of states that can pass side by side, 0 without closed updates."""
+        prior: Any = self.problem.objective.weights_prior
+        if not self.states or not isinstance(prior, DirichletChainPrior) or prior.stationary:
+            return 0
+        statistics = self.states[0].expectation.statistics
+        n_joints = len(self.rows) * len(statistics.counts)
+        return MOST_JOINTS // n_joints if separable(self.problem.family, statistics) else 0
+
+    @cached_property
+    def white(self) -> Array:
+        """Values without correlations, missing ones being means."""
+        summary = self.samples.summary
+        values = without_gaps((np.asarray(self.samples.values) - summary.centre) / summary.scale)
+        left, sizes, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+        return left[:, sizes > 0.0] * np.sqrt(len(values))
+
+    def add(self, shares: Array, stickiness: float = 0.0, sums: ChainSums | None = None) -> None:
+        """Begin from responsibilities; an error of the first step is kept."""
         n_components = shares.shape[1]
-        everywhere = np.full((len(self.with_values), n_components), 1.0 / n_components)
-        everywhere[self.with_values] = shares
-        begins = self.problem.source.rows.side.begins  # type: ignore[attr-defined]  # in memory
-        followed = everywhere[1:] * ~begins[1:, None]
-        moves = everywhere[:-1].T @ followed
-        lasting = np.diag(followed.sum(axis=0))
-        transitions = (1.0 - stickiness) * moves + stickiness * lasting
-        sums = ChainSums(everywhere[begins].sum(axis=0), transitions)
+        if sums is None:
+            everywhere = np.full((len(self.with_values), n_components), 1.0 / n_components)
+            everywhere[self.with_values] = shares
+            begins: Any = self.rows.side.begins
+            followed = everywhere[1:] * ~begins[1:, None]
+            moves = everywhere[:-1].T @ followed
+            lasting = np.diag(followed.sum(axis=0))
+            transitions = (1.0 - stickiness) * moves + stickiness * lasting
+            sums = ChainSums(everywhere[begins].sum(axis=0), transitions)
         try:
             unordered = replace(self.problem, source=self.samples)
             state = begun(unordered, Given(shares), n_components)
-            expectation = replace(state.expectation, allocation=sums)
-            state = replace(state, expectation=expectation)
-            self.ends.append(run(self.problem, state, self.monitor, SHORT))
         except BayesmixError as refused:
             self.last = refused
+            return
+        expectation = replace(state.expectation, allocation=sums)
+        self.states.append(replace(state, expectation=expectation))
+
+    def add_random(self, shares: Array, generator: np.random.Generator) -> None:
+        """Begin from a random chain through the means of ``shares``, all as wide as the data."""
+        K, white = shares.shape[1], self.white
+        means = (shares.T @ white) / np.maximum(shares.sum(axis=0), 1e-9)[:, None]
+        log_density = np.zeros((len(self.with_values), K))
+        log_density[self.with_values] = white @ means.T - 0.5 * (means * means).sum(axis=1)
+        even = np.full(K, 1.0 / K)
+        initial, transition = generator.dirichlet(even), generator.dirichlet(even, K)
+        chained = forward_backward(log_density, self.rows.side.starts, initial, transition)
+        sums = ChainSums(chained.initial, chained.transitions)
+        self.add(chained.shares[self.with_values], sums=sums)
 
     def add_near(self, mixture: Mixture, n_components: int) -> None:
-        """Run a few passes from another fit, each of its states divided if one is missing."""
+        """Begin from another fit, each of its states divided if one is missing."""
         smoothed = self.smoothed(mixture)
         n_missing = n_components - mixture.n_components
         if n_missing == 0:
@@ -119,22 +170,100 @@ class Trials:
                 self.add(exchanged(smoothed, self.samples, split, mixture.n_components))
 
     def best(self) -> State:
-        """Return the best of the finalists, run to convergence, and forget all ends."""
-        if not self.ends:
+        """Return the best of the finalists, run to convergence, and forget all states."""
+        ends = self._raced() if len(self.states) <= self.room else list(self._alone())
+        self.states.clear()
+        if not ends:
             assert self.last is not None
             raise self.last
         by_rank = partial(rank, self.problem)
-        ends = sorted(self.ends, key=by_rank, reverse=True)[:FINALISTS]
-        self.ends.clear()
+        ends = sorted(ends, key=by_rank, reverse=True)[:FINALISTS]
         finals = [run(self.problem, state, self.monitor, self.max_iter) for state in ends]
         return max(finals, key=by_rank)
 
+    def _alone(self) -> Iterator[State]:
+        for state in self.states:
+            try:
+                yield run(self.problem, state, self.monitor, SHORT)
+            except BayesmixError as refused:
+                self.last = refused
+
+    def _raced(self) -> list[State]:
+        """Return all states after passes side by side, those that collapse after fewer."""
+        ends: list[State] = []
+        states, left = self.states, RACED
+        while states and left and self.monitor.stopped is None:
+            states, left = self._side_by_side(states, left)
+            if left:
+                stepped = [self._stepped(state) for state in states]
+                ends += [state for state, after in zip(states, stepped, strict=True) if not after]
+                states, left = [state for state in stepped if state], left - 1
+        return [*ends, *states]
+
+    def _side_by_side(self, states: list[State], left: int) -> tuple[list[State], int]:
+        sums: list[Any] = [state.expectation.allocation for state in states]
+        initial = np.array([part.initial for part in sums])
+        transitions = np.array([part.transitions for part in sums])
+        prior: Any = self.problem.objective.weights_prior
+        priors = SeparateChainPriors(prior)
+        allocation = ChainSums(initial, transitions)
+        return together(self.problem, states, priors, allocation, self.monitor, left)
+
+    def _stepped(self, state: State) -> State | None:
+        """Return a state after a pass alone; None if a covariance is singular."""
+        problem = self.problem
+        try:
+            mixture = problem.objective.update(
+                state.expectation, state.mixture, problem.frame, problem.guard.resolution
+            )
+            return begin_at(problem, mixture, state)
+        except DegenerateFitError:
+            return None
+
     def smoothed(self, mixture: Mixture) -> Array:
         """Return the smoothed probabilities of the states of samples that have a value."""
-        rows = self.problem.source.rows  # type: ignore[attr-defined]  # in memory
-        joint = mixture.log_joint(rows)
-        mixture.allocate(joint, rows)
+        joint = mixture.log_joint(self.rows)
+        mixture.allocate(joint, self.rows)
         return joint[self.with_values]
+
+
+@dataclass(frozen=True)
+class SeparateChains:
+    """The chains of C models of K states: state 0 of each comes first, then 1."""
+
+    parts: tuple[MarkovChain | DirichletChain, ...]
+    expected_log = no_log_weights
+
+    @property
+    def n_components(self) -> int:
+        return len(self.parts) * self.parts[0].n_components
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log densities (n, K C) into the smoothed probabilities of each model in place."""
+        n, C = len(joint), len(self.parts)
+        logs = [part.expected_logs() for part in self.parts]
+        initial, transition = (np.exp(np.array(part)) for part in zip(*logs, strict=True))
+        log_density = joint.reshape(n, -1, C).transpose(2, 0, 1)
+        chained = forward_backward_of_many(log_density, rows.side.starts, initial, transition)
+        joint[:] = chained.shares.transpose(1, 2, 0).reshape(n, -1)
+        sums = ChainSums(chained.initial, chained.transitions)
+        return Allocated(chained.log_predictive.sum(axis=0), sums)
+
+
+@dataclass(frozen=True)
+class SeparateChainPriors:
+    """The prior of the chain of each of C models."""
+
+    prior: DirichletChainPrior
+
+    def mode(self, sums: ChainSums) -> SeparateChains:
+        return SeparateChains(tuple(map(self.prior.mode, self._split(sums))))
+
+    def posterior(self, sums: ChainSums) -> SeparateChains:
+        return SeparateChains(tuple(map(self.prior.posterior, self._split(sums))))
+
+    def _split(self, sums: ChainSums) -> Iterator[ChainSums]:
+        return map(ChainSums, sums.initial, sums.transitions)
 
 
 def exchanged(smoothed: Array, samples: ArraySource, split: int, dropped: int) -> Array:
@@ -160,14 +289,20 @@ def _starts(
     inference = replace(model.inference, weights=None)  # type: ignore[type-var]  # a dataclass
     unordered = replace(model, inference=inference, prune=False)
     try:
-        alone = replace(settings, n_init=1, sort=False, near=())
+        alone = replace(settings, n_init=1, sort=False, near=(), moves=False)
         mixture = fit(unordered, samples, alone, monitor.child()).mixture
         yield from 2 * [OfMixture(mixture)(samples.rows)]
     except BayesmixError:
         if model.n_components == 1:
             raise
     if model.n_components > 1:
-        numbers = range(1000)
-        summary, seed = samples.summary, settings.seed
-        for _, start in numbered_starts(samples, summary, unordered, seed, 0, numbers, False):
-            yield from 2 * [start(samples.rows)]
+        for shares in _by_k_means(model, samples, settings, settings.n_init):
+            yield from 2 * [shares]
+
+
+def _by_k_means(
+    model: Model, samples: ArraySource, settings: Settings, most: int
+) -> Iterator[Array]:
+    numbers, summary = range(most), samples.summary
+    for _, start in numbered_starts(samples, summary, model, settings.seed, 0, numbers, False):
+        yield start(samples.rows)

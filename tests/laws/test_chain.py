@@ -19,7 +19,12 @@ from bayesmix.allocation.chain import (
     MarkovChain,
     stationary_distribution,
 )
-from bayesmix.allocation.forward_backward import Segments, forward_backward, most_probable_paths
+from bayesmix.allocation.forward_backward import (
+    Segments,
+    forward_backward,
+    forward_backward_of_many,
+    most_probable_paths,
+)
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from laws.cases import generator
@@ -115,6 +120,22 @@ def test_forward_backward_is_the_sum_over_all_paths(lengths, K):
         moves, firsts = moves + own, firsts + smoothed[0]
     np.testing.assert_allclose(chained.transitions, moves, atol=1e-12)
     np.testing.assert_allclose(chained.initial, firsts, atol=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [[300], [50, 3, 1, 7]])
+@pytest.mark.parametrize("K", [1, 2, 5])
+def test_chains_that_are_passed_side_by_side_are_those_alone(lengths, K):
+    rng, starts = generator(7 * len(lengths) + K), starts_of(lengths)
+    initial = rng.dirichlet(np.ones(K), 9)
+    transition = rng.dirichlet(np.full(K, 0.3), (9, K))
+    transition[3] = np.eye(K)  # no other state follows
+    transition[5] = 1e-200 * transition[5] + (1.0 - 1e-200) * np.eye(K)
+    log_density = 3.0 * rng.normal(size=(9, sum(lengths), K))
+    together = forward_backward_of_many(log_density, starts, initial, transition)
+    for number, given in enumerate(zip(initial, transition, strict=True)):
+        alone = forward_backward(log_density[number], starts, *given)
+        for name, values in vars(alone).items():
+            np.testing.assert_allclose(getattr(together, name)[number], values, atol=1e-11)
 
 
 def test_impossible_transitions_and_far_observations_keep_their_digits():
