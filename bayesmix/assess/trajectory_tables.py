@@ -46,7 +46,9 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     check_is_fitted(model, "log_likelihood_")
     data = model._data
     if data.units is None:
-        raise UnsupportedError("trajectories need units: fit with groups=")
+        raise UnsupportedError(
+            "trajectories need units: fit with groups=, or use summary() and plot()"
+        )
     return model, data.posterior(model._mixture)[0]
 
 

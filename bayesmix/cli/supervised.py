@@ -273,6 +273,10 @@ def predict_table(
     fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
     if getattr(model, "_time", None) is not None:
         fitted = model._time.names
+        screen.note(
+            "these are mean responses; for the classes of new units use Python: "
+            "bayesmix.load(path).predict_proba(frame, frame[y], groups=frame[unit])"
+        )
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
     table = whole_table(rows, used)
     X = table[used] if used else table

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from scipy.special import ndtri
 from sklearn.base import RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.designs import TimeColumns
@@ -46,9 +45,12 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.search.events import warn_of_stop
 from bayesmix.sources.survey_weights import warn_of_order, weighted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 N_STARTS = 30
@@ -329,11 +331,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _warn(self) -> None:
         if not self.converged_:
-            warn(
-                f"the fit did not converge within max_iter={self.max_iter} iterations: increase "
-                "max_iter",
-                ConvergenceWarning,
-            )
+            warn_of_stop("max_iter", self)
         if self._held:
             warn(
                 "a component fits its observations exactly, so the likelihood has no maximum: use "
@@ -527,6 +525,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         check_is_fitted(self, "log_likelihood_")
         return plot_regression(self, X, y, feature, ax)
+
+    def report(self, path: Any, title: str = "Trajectories") -> Path:
+        """Write a fit with groups as one HTML page, and return its path; see ``write_report``."""
+        from bayesmix.report import write_report
+
+        return write_report(self, path, title=title)
 
     @property
     def _regressions(self) -> Regressions:

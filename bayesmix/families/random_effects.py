@@ -32,6 +32,7 @@ INTERCEPT = "intercept"
 # Rows of a block of cross-products: its products fit into some megabytes.
 ROWS_AT_ONCE = 2**15
 # Smallest eigenvalue of D, relative to the variance of the response: zero variances can grow again.
+# Its inverse is the largest variance that extrapolation proposes.
 SMALLEST = 1e-10
 
 
@@ -397,7 +398,8 @@ class RandomEffectFamily:
     response = NORMAL
 
     def feasible(self, statistics: EffectSums) -> bool:
-        return True
+        """Whether covariances are so small that Woodbury's identity keeps its digits."""
+        return bool(SMALLEST * statistics.updated.covariances.max(initial=0.0) < self.spread)
 
     def inside(self, statistics: EffectSums, present: EffectSums) -> EffectSums:
         return statistics

@@ -14,12 +14,12 @@ from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
 from bayesmix.assess.trajectory_tables import (
     class_assignment,
+    fitted_units,
     trajectory_checklist,
     trajectory_table,
 )
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
-from bayesmix.errors import UnsupportedError
 from bayesmix.plots.regression import plot_trajectories
 from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
@@ -45,7 +45,7 @@ def write_report(
     command: Sequence[str] | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted search as one HTML file.
+    """Write the report of a fitted search, or of a fit of trajectories, as one HTML file.
 
     That of trajectories has the GRoLTS checklist.
 
@@ -90,7 +90,7 @@ def write_report(
     'report.html'
     """
     place = report_place(path)
-    if hasattr(search, "results_") and noun_of(search) == "regression":
+    if noun_of(search) == "regression":
         text = trajectory_page(search, "Trajectories" if title is None else str(title))
     else:
         subject = subject_of(search, X)
@@ -101,13 +101,10 @@ def write_report(
 
 
 def trajectory_page(search: Any, title: str) -> str:
-    """Return the page of a search over regressions of units, the curves first."""
-    model = search.best_estimator_
-    if model._data.units is None:
-        raise UnsupportedError(
-            "reports do not support regressions without groups: use summary() and plot()"
-        )
-    answer, *sentences = search.summary().splitlines()
+    """Return the page of regressions of units, or a search over them, the curves first."""
+    model, _ = fitted_units(search)
+    # The summary of a fit goes on with coefficients.
+    answer, *sentences = search.summary().splitlines()[: 2 if search is model else None]
     numbers = trajectory_table(search).reset_index()
     chosen = (numbers["classes"] == model.n_components_).tolist()
     frames = {

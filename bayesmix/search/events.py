@@ -64,7 +64,7 @@ def warn_of_stop(status: str, limits: Any) -> None:
     elif status == "max_iter" and limits.max_iter > 0:
         warn(
             f"the fit did not converge within max_iter={limits.max_iter} iterations: raise "
-            "max_iter, or use a larger tol",
+            "max_iter",
             ConvergenceWarning,
         )
     elif status in ("max_passes", "max_seconds"):

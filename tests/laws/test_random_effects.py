@@ -408,3 +408,27 @@ def test_standard_errors_do_not_depend_on_the_origin_of_the_response():
     expected = model.scale_[0] * np.sqrt(np.diag(np.linalg.inv(X.T @ X)))
     errors = model.coefficients().loc["coefficient", "standard_error"]
     assert np.allclose(errors, expected, rtol=1e-6)
+
+
+def test_proportional_covariances_are_not_extrapolated_out_of_all_digits():
+    # A class without random variance made the others 1e23 times as large.
+    rng = np.random.default_rng(77019)
+    n, K = int(rng.integers(25, 60)), 3
+    sizes, labels = rng.integers(1, 7, n), rng.integers(K, size=n)
+    slopes, root = rng.normal(0.0, 2.0, (K, 2)), np.tril(rng.normal(0.0, 0.6, (2, 2)))
+    D, factors = root @ root.T + 0.2 * np.eye(2), np.r_[1.0, rng.uniform(0.3, 2.0, K - 1)]
+    times, values = [], []
+    for k, size in zip(labels, sizes, strict=True):
+        t = np.sort(rng.uniform(0.0, 4.0, size))
+        b = slopes[k] + rng.multivariate_normal(np.zeros(2), factors[k] * D)
+        times.append(t)
+        values.append(b[0] + b[1] * t + rng.normal(0.0, 0.6, size))
+    model = bm.RegressionMixture(
+        K, random=("intercept", "t"), random_covariance="proportional", random_state=0
+    )
+    X, units = pd.DataFrame({"t": np.concatenate(times)}), np.repeat(np.arange(n), sizes)
+    with pytest.warns(BayesmixWarning, match="estimated as 0"):
+        model.fit(X, np.concatenate(values), groups=units)
+    assert model.converged_
+    # The best of L-BFGS from the truth and three more starts, on the dense likelihood.
+    assert model.log_likelihood_ == pytest.approx(-244.43527, abs=1e-4)

@@ -418,7 +418,7 @@ def test_what_searches_over_regressions_do_not_support_is_refused(npreg):
     search = bm.MixtureSearch(bm.RegressionMixture(), [1])
     with pytest.raises(UnsupportedError, match="labels does not support regressions"):
         search.fit(X, y, labels=np.zeros(len(X), dtype=int))
-    with pytest.raises(UnsupportedError, match="reports do not support regressions"):
+    with pytest.raises(UnsupportedError, match="trajectories need units"):
         search.fit(X, y).report("page.html")
 
 

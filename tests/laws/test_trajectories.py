@@ -438,6 +438,10 @@ def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
     assert "data:image/svg+xml" in text
     for item in ("Metric of time", "Relative entropy", "regressions (n = 60 units"):
         assert item in text
+    page = search.best_estimator_.report(tmp_path / "fit.html").read_text("utf-8")
+    assert "data:image/svg+xml" in page
+    for item in ("Metric of time", "regressions (n = 60 units", "Weights:"):
+        assert item in page
 
 
 @pytest.mark.slow
@@ -464,6 +468,7 @@ def test_long_tables_of_new_units_are_predicted(options, shape, tmp_path):
     run = CliRunner().invoke(app, ["predict", f"{tmp_path}/fit.bayesmix", f"{tmp_path}/new.csv"])
     table = pd.read_csv(StringIO(run.stdout))
     assert np.allclose(table[["mean_0", "mean_1"]], model.predict_components(frame[new]))
+    assert "for the classes of new units use Python" in run.stderr
     with pytest.raises(InvalidInputError, match="X must have the columns age, kind, but kind is"):
         model.predict(frame[["age"]])
     with pytest.raises(InvalidInputError, match="X: column 'kind' is missing in row 0"):
