@@ -268,8 +268,7 @@ def stability(
                 f"procedure must have fit and predict, got {type(procedure).__name__} without "
                 f"{needed}: give an estimator, a search or a pipeline"
             )
-    if method not in METHODS:
-        raise InvalidInputError(f"method must be 'half' or 'bootstrap', got {method!r}")
+    validation.one_of("method", method, tuple(METHODS))
     n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     X, sample_weight, weights = _counted(X, sample_weight)

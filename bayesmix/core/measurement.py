@@ -24,6 +24,7 @@ class Measurement(Observation, Protocol):
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the samples of a fit were measured."""
+        return ()
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise ``InvalidInputError`` for what no value of the family can be."""
@@ -33,6 +34,7 @@ class Measurement(Observation, Protocol):
 
     def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
         """Return events for components that hold too little for an estimate."""
+        return ()
 
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""

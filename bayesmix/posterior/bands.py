@@ -6,7 +6,7 @@ Marginals and conditionals of mixtures follow Bishop (2006), sec. 2.3.1 and 2.3.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any, TypeAlias
@@ -33,6 +33,7 @@ from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
 
+METHODS = ("variational", "gibbs", "bootstrap")
 CHAINS = 4
 # Axes of parameters along which the columns of the fit stand.
 OF_COLUMNS = ("feature", "other_feature")
@@ -47,59 +48,32 @@ def drawn_mixtures(
     result: FitResult = estimator._fitted()
     refuse_noise(result, "a band")
     number = validation.integer("n_draws", n_draws, 1)
-    if _has_draws(method):
+    if isinstance(getattr(method, "result", None), FitResult) and (
+        hasattr(method, "groups") or isinstance(getattr(method, "draws", None), Draws)
+    ):
         return _given(result, method).at_most(number)
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidInputError(
             f"method must be one of {', '.join(map(repr, METHODS))}, or the result of "
             f"bayesmix.gibbs or bayesmix.weighted_bootstrap for this fit, got {method!r:.60}"
         )
-    draw = METHODS[method]
-    if draw is not _variational and data is None:
+    if method == "variational":
+        return DrawnMixtures(result, (posterior_draws(result, number, seed),))
+    if data is None:
         raise InvalidInputError(
             f"method={method!r} needs the data of the fit, which the estimator does not store: "
             "pass data=X"
         )
-    return draw(estimator, data, sample_weight, number, seed)
-
-
-def _has_draws(method: Any) -> bool:
-    """Return whether the value is the result of a sampler or a bootstrap."""
-    return isinstance(getattr(method, "result", None), FitResult) and (
-        hasattr(method, "groups") or isinstance(getattr(method, "draws", None), Draws)
-    )
-
-
-def _variational(
-    estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int
-) -> DrawnMixtures:
-    result = estimator._fitted()
-    return DrawnMixtures(result, (posterior_draws(result, n_draws, seed),))
-
-
-def _gibbs(estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int) -> DrawnMixtures:
-    from bayesmix.posterior.gibbs import gibbs
-
-    n_per_chain, n_jobs = -(-n_draws // CHAINS), estimator.n_jobs
-    draws = gibbs(estimator, data, n_per_chain, CHAINS, None, sample_weight, seed, n_jobs)
-    return _given(estimator._fitted(), draws).at_most(n_draws)
-
-
-def _bootstrap(
-    estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int
-) -> DrawnMixtures:
-    from bayesmix.posterior.bootstrap import weighted_bootstrap
-
     given = {"sample_weight": sample_weight, "random_state": seed, "n_jobs": estimator.n_jobs}
-    draws = weighted_bootstrap(estimator, data, n_draws=n_draws, **given)
-    return _given(estimator._fitted(), draws)
+    if method == "gibbs":
+        from bayesmix.posterior.gibbs import gibbs
 
+        draws: Any = gibbs(estimator, data, -(-number // CHAINS), CHAINS, **given)
+    else:
+        from bayesmix.posterior.bootstrap import weighted_bootstrap
 
-METHODS: Mapping[str, Callable[[Any, Any, Any, int, int], DrawnMixtures]] = {
-    "variational": _variational,
-    "gibbs": _gibbs,
-    "bootstrap": _bootstrap,
-}
+        draws = weighted_bootstrap(estimator, data, n_draws=number, **given)
+    return _given(result, draws).at_most(number)
 
 
 def _given(result: FitResult, draws: Any) -> DrawnMixtures:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import entr, gammaln
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core import validation
 from bayesmix.core.components import DrawnComponents, Posterior, Statistics
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
@@ -346,10 +347,7 @@ def _k_given_partition(
             "number of components is a truncation: fit with "
             "weight_concentration_prior_type='dirichlet_distribution'"
         )
-    if concentration not in ("static", "dynamic"):
-        raise InvalidInputError(
-            f"concentration must be one of static, dynamic, got {concentration!r}"
-        )
+    validation.one_of("concentration", concentration, ("static", "dynamic"))
     prior = prior_of_unknown(prior_over_k)
     of_numbers = np.full(len(prior), float(weights.concentration))
     if concentration == "dynamic":

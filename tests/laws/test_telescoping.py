@@ -556,7 +556,7 @@ def test_sticks_and_options_without_effect_are_refused():
         gibbs(vb, X, prior_over_k={1: 1.0})
     with pytest.raises(InvalidInputError, match="concentration applies only to an unknown number"):
         gibbs(vb, X, n_components=3, concentration="dynamic")
-    with pytest.raises(InvalidInputError, match="concentration must be one of static, dynamic"):
+    with pytest.raises(InvalidInputError, match="concentration must be one of 'static', 'dynamic'"):
         gibbs(vb, X, n_components=None, concentration="sparse")
     with pytest.raises(InvalidInputError, match="n_components must be 'fit', a number or None"):
         gibbs(vb, X, n_components="all")
