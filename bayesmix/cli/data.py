@@ -463,8 +463,10 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
 
 
 def say_left_out(say: Callable[[str], None], present: Booleans, why: str) -> None:
-    """Report the rows (n,) that are not present, if any."""
+    """Report the rows (n,) that are not present, if any; raise an error if all are not."""
     gone = np.flatnonzero(~present)
+    if len(gone) == len(present):
+        raise InvalidInputError(f"DATA must have rows, but has none, or only rows {why}")
     if len(gone):
         named = ", ".join(map(str, gone[:3] + 1)) + (", ..." if len(gone) > 3 else "")
         say(f"left out: {n_rows_text(len(gone))} {why} (row {named})")

@@ -236,7 +236,7 @@ def read_as(
     """
     frame = named_rows(path, text)
     names = [str(name) for name in frame.columns]
-    check_names(path, names, list(coding.names), weight)
+    check_names(path, names, list(coding.names), weight, "columns of the fit")
     used = frame[[name for name in names if name in coding.names]]
     values = recoded(used, coding, unseen).to_numpy()
     # Without missing cells, only categories that are not among the levels are NaN.

@@ -204,9 +204,9 @@ def _split(line: str, separator: str) -> list[str]:
 
 def _separator(line: str, below: str, default: str) -> str:
     """Return the separator that a header and the line below agree on, or that of the extension."""
-    if default == "\t" or (default == ANY_SPACES and "\t" in line):
-        return "\t"
-    pairs = {sign: (line.count(sign), (below.strip() or line).count(sign)) for sign in ",;|"}
+    if default == "\t":
+        return default
+    pairs = {sign: (line.count(sign), (below.strip() or line).count(sign)) for sign in "\t,;|"}
     agreeing = {sign: (a == b, min(a, b)) for sign, (a, b) in pairs.items() if a and b}
     return max(agreeing, key=agreeing.__getitem__, default=default)
 

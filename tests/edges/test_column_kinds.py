@@ -557,6 +557,7 @@ def test_a_wrong_separator_is_said(tmp_path, sign):
         ("a;b;c,d;e\n1,2\n3,4\n", ["a;b;c", "d;e"]),
         ("size, in cm;b\n1,5;2,5\n", ["size, in cm", "b"]),
         ("a|b\n1|2\n", ["a", "b"]),
+        ("a\tb, in cm\n1\t2\n", ["a", "b, in cm"]),
         ("p(a|b)\n0.5\n0.25\n", ["p(a|b)"]),
         ("country,2001,2002\nPeru,1,2\nChad,3,4\n", ["country", "2001", "2002"]),
     ],

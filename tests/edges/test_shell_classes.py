@@ -110,6 +110,12 @@ def test_a_fit_to_complete_rows_predicts_rows_with_missing_values(run):
     model = bm.load("o/model.bayesmix").set_params(missing="use")
     with_gap = model.predict_proba(new.loc[[3], ["x", "y"]])[0]
     assert np.allclose(told.loc[3, ["p0", "p1"]].astype(float), with_gap)
+    new.loc[[7]].to_csv("empty.csv", index=False)
+    said = run("predict", "o/model.bayesmix", "empty.csv", code=2).stderr
+    assert "only rows without any value" in said
+    new[["x"]].to_csv("short.csv", index=False)
+    said = run("predict", "o/model.bayesmix", "short.csv", code=2).stderr
+    assert "bayesmix: columns of the fit must be found in short.csv" in said
     keep = ("--keep", "component")
     said = run("predict", "o/model.bayesmix", "new.csv", *keep, code=2).stderr
     assert "must not name columns of the output, got component" in said
