@@ -155,8 +155,9 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
             f"such as encoding={usual!r}"
         ) from None
     numerals = [name for name in names if _is_number(name)]
-    # Without a header, the first line repeats a text of its column.
-    if columns is None and numerals and (numerals == names or _repeats_text(frame, names)):
+    cells = enumerate(names) if numerals else ()
+    repeated = any((frame[place] == name).any() for place, name in cells)
+    if columns is None and (numerals == names or repeated):
         raise InvalidInputError(
             f"the first line of {path} must name the columns, got the numbers {listed(numerals)}: "
             "add a header, or pass these as columns if they are names"
@@ -300,14 +301,6 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
         return column
     numbers = as_numbers(column, signs=False)
     return column if numbers is None else numbers
-
-
-def _repeats_text(frame: pd.DataFrame, names: list[str]) -> bool:
-    """Whether a text column contains its name."""
-    columns = zip(names, frame.items(), strict=True)
-    return any(
-        not is_numeric(cells.dtype) and (cells == name).any() for name, (_, cells) in columns
-    )
 
 
 def _uneven(path: str, problem: str) -> str:
