@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.assess.class_tests import MOST_PASSES
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -41,7 +42,6 @@ from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import are_sampling, weighted
 
 CORRECTIONS = ("ML", "BCH", None)
-MOST_PASSES = 1000
 
 
 @dataclass(frozen=True)

@@ -319,6 +319,8 @@ class ClassProfiles:
             f"{self.plural} that differ at the {1.0 - attributes[0]['level']:.0%} level, "
             f"not adjusted for their number. Numbers of observations: {sizes}."
         )
+        if any("sd" in outcome for outcome in self.outcomes.values()):
+            note += f" SD = standard deviation within the {self.noun}."
         return ApaTable(f"Outcomes by {self.noun.title()}", heads, tuple(rows), note)
 
     def _pairs(self) -> ApaTable:

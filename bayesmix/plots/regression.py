@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.assess.trajectory_tables import (
+    MOST_PLACES,
     class_assignment,
     fitted_units,
     rows_along,
@@ -65,7 +66,6 @@ def plot_regression(
 
 
 MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
-MOST_PLACES = 100  # along a covariate
 
 
 def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> Axes:
