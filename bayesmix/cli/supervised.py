@@ -273,10 +273,6 @@ def predict_table(
     fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
     if getattr(model, "_time", None) is not None:
         fitted = model._time.names
-        screen.note(
-            "these are mean responses; for the classes of new units use Python: "
-            "bayesmix.load(path).predict_proba(frame, frame[y], groups=frame[unit])"
-        )
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
     table = whole_table(rows, used)
     X = table[used] if used else table
@@ -288,6 +284,11 @@ def predict_table(
         for of_class in model.models_.values():
             of_class.set_params(missing="use")
     predicted = PREDICTIONS[type(model).__name__](model, X[present])
+    if getattr(model, "_time", None) is not None:
+        screen.note(
+            "these are mean responses; for the classes of new units use Python: "
+            "bayesmix.load(path).predict_proba(frame, frame[y], groups=frame[unit])"
+        )
     answers = answers_by_row(rows, keep, predicted, present)
     if not written(screen, answers, out):
         return
