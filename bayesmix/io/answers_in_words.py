@@ -20,8 +20,9 @@ SCALES = (
     "satisfied, very satisfied",
     "very unlikely, unlikely, neutral, likely, very likely",
     "very poor, poor, bad, fair, average, good, very good, excellent",
-    "none, mild, moderate, severe, very severe",
-    "very low, low, medium, moderate, high, very high",
+    "none, normal, mild, moderate, severe, very severe",
+    "none, very low, low, normal, average, medium, mid, middle, moderate, high, very high",
+    "no, none, weak, moderate, strong, very strong",
     "extra small, small, medium, large, extra large",
 )
 RANKS = [{word: rank for rank, word in enumerate(scale.split(", "))} for scale in SCALES]

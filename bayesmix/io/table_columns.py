@@ -180,7 +180,7 @@ def is_frame(X: Any) -> bool:
 
 
 def as_pandas(X: Any) -> pd.DataFrame:
-    """Return a frame with names as text and numbers in native byte order."""
+    """Return a frame with names and intervals as text and numbers in native byte order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     if not len(frame):
         raise InvalidInputError("X must have at least one row, got none")
@@ -194,7 +194,12 @@ def as_pandas(X: Any) -> pd.DataFrame:
         for name, kind in named.dtypes.items()
         if isinstance(kind, np.dtype) and not kind.isnative
     }
-    return named.astype(turned) if turned else named
+    cut = {
+        name: named[name].cat.rename_categories(str)
+        for name, kind in named.dtypes.items()
+        if isinstance(getattr(kind, "categories", None), pd.IntervalIndex)
+    }
+    return named.astype(turned).assign(**cut) if turned or cut else named
 
 
 def _of_another_kind(X: Any) -> Any:

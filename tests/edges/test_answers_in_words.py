@@ -32,6 +32,8 @@ def drawn(levels, n_columns=1):
         NEVER,
         AGREE,
         ("Low", "Medium", "High"),
+        ("low", "normal", "high"),
+        ("No", "Weak", "Strong", "Very_Strong"),
         ("Poor", "Fair", "Good", "Excellent"),
         ("None", "Mild", "Moderate", "Severe"),
         ("not_at_all", "several_days", "more_than_half_the_days", "nearly_every_day"),

@@ -34,6 +34,21 @@ def birds(n=300, seed=0):
     return frame, kind
 
 
+def test_intervals_of_cut_are_ratings_that_are_saved_and_found_again_as_text(tmp_path):
+    rng = np.random.default_rng(5)
+    x = np.where(np.arange(90) % 2, 6.0, 0.0) + rng.normal(size=90)
+    frame = pd.DataFrame({"x": x, "part": pd.cut(x, 4)})
+    search = bm.select(frame, [2])
+    assert search.columns_["kind"].tolist() == ["continuous", "ratings"]
+    search.best_estimator_.save(tmp_path / "model.bayesmix")
+    model = bm.load(tmp_path / "model.bayesmix")
+    as_text = frame.astype({"part": str})
+    assert np.array_equal(model.predict_proba(as_text), search.predict_proba(frame))
+    line = bm.RegressionMixture(1).fit(frame[["part"]], x)
+    means = frame.groupby("part", observed=True)["x"].transform("mean")
+    np.testing.assert_allclose(line.predict(frame[["part"]]), means)
+
+
 def test_arrow_truth_values_and_decimals_are_read_as_those_of_pandas():
     decimals = pytest.importorskip("pyarrow").decimal128(8, 2)
     rng = np.random.default_rng(4)
