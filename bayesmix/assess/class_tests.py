@@ -23,6 +23,7 @@ from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import AMONG_CANDIDATES
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.bootstrap import MOST_PASSES
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import OfMixture
@@ -85,7 +86,6 @@ def described(result: FitResult, source: InMemory) -> dict[str, float]:
     }
 
 
-MOST_PASSES = 1000
 # Exceedances after which a test with early stopping ends (Besag & Clifford 1991).
 EXCEEDANCES = 10
 # Terms of the inversion, and standard deviations that hold all but rounding of a distribution.

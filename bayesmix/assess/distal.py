@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.assess.class_tests import MOST_PASSES
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -32,7 +31,7 @@ from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.bootstrap import RefitTask
+from bayesmix.posterior.bootstrap import MOST_PASSES, RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign

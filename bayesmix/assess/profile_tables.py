@@ -25,8 +25,6 @@ from bayesmix.selection.summary_text import counted, phrase, plural
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
-# Odds ratios below this print as 0.00.
-LEAST_RATIO = 0.005
 # Numeric indicators whose correlations fit a page, and pairs of items.
 MOST_SHOWN = 10
 # Upper 5 % point of chi-squared with one degree of freedom.
@@ -396,7 +394,8 @@ def correlation(value: float) -> str:
 
 def ratio(value: float) -> str:
     """Return an odds ratio, which is not 0."""
-    return "< 0.01" if value < LEAST_RATIO else plain(value)
+    text = plain(value)
+    return "< 0.01" if text == "0.00" else text
 
 
 def wald_text(test: Any) -> str:
