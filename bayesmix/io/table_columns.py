@@ -18,6 +18,7 @@ from bayesmix.io.column_kinds import (
     COUNTS,
     KINDS,
     LEFT_OUT,
+    PLAIN_VALUES,
     RATINGS,
     ColumnKind,
     declared_levels,
@@ -180,7 +181,7 @@ def is_frame(X: Any) -> bool:
 
 
 def as_pandas(X: Any) -> pd.DataFrame:
-    """Return a frame with names and intervals as text and numbers in native byte order."""
+    """Return a frame with names, and levels such as intervals, as text; numbers in native order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     if not len(frame):
         raise InvalidInputError("X must have at least one row, got none")
@@ -194,12 +195,13 @@ def as_pandas(X: Any) -> pd.DataFrame:
         for name, kind in named.dtypes.items()
         if isinstance(kind, np.dtype) and not kind.isnative
     }
-    cut = {
-        name: named[name].cat.rename_categories(str)
+    written = {
+        str(name): named[name].cat.rename_categories(str)
         for name, kind in named.dtypes.items()
-        if isinstance(getattr(kind, "categories", None), pd.IntervalIndex)
+        if isinstance(kind, pd.CategoricalDtype)
+        and not all(isinstance(level, PLAIN_VALUES) for level in kind.categories)
     }
-    return named.astype(turned).assign(**cut) if turned or cut else named
+    return named.astype(turned).assign(**written) if turned or written else named
 
 
 def _of_another_kind(X: Any) -> Any:

@@ -42,6 +42,8 @@ def test_intervals_of_cut_are_ratings_that_are_saved_and_found_again_as_text(tmp
     assert search.columns_["kind"].tolist() == ["continuous", "ratings"]
     search.best_estimator_.save(tmp_path / "model.bayesmix")
     model = bm.load(tmp_path / "model.bayesmix")
+    days = pd.Categorical(pd.to_datetime(["2024-01-01", "2024-01-02"] * 45))
+    bm.Mixture(2, family="auto").fit(frame.assign(part=days)).save(tmp_path / "days.bayesmix")
     as_text = frame.astype({"part": str})
     assert np.array_equal(model.predict_proba(as_text), search.predict_proba(frame))
     line = bm.RegressionMixture(1).fit(frame[["part"]], x)
