@@ -73,7 +73,7 @@ class DataChecks:
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
                 f"Rounded features: {listed(rounded)}. Some {noun}s may model only the rounding; "
-                'consider bm.Measured(X, step="auto"), or a family for counts.'
+                'consider bm.Measured(X, step="auto"), or a family for counts or ratings.'
             )
         if binary := self._coarse(candidates, binary=True):
             notes.append(
