@@ -36,5 +36,8 @@ class Measurement(Observation, Protocol):
         """Return events for components that hold too little for an estimate."""
         return ()
 
+    def least_errors(self, rows: Rows) -> Array:
+        """Return the smallest variances (D,) of errors, 0 for columns with exact values."""
+
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""

@@ -298,6 +298,9 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
+    errors = source.summary.known_errors
+    if errors is not None and errors.all():  # they bound the likelihood
+        return ()
     from bayesmix.em.identifiability import too_few_rows
 
     return (too_few_rows(model, n_rows, n_features, n_distinct, largest),)

@@ -293,6 +293,15 @@ class Instrument:
         bars = np.where(self.hidden, [self.lower, self.upper], bars)
         return np.where(self.hidden, self.middle, values), bars
 
+    def least_errors(self, rows: Rows) -> Array:
+        """Return the smallest variances (D,) of errors, 0 for columns with exact values."""
+        if self.full:
+            of_groups = np.linalg.eigvalsh(self.errors)[:, :1] + np.zeros(self.errors.shape[1])
+        else:
+            of_groups = self.errors
+        seen = ~np.isnan(np.asarray(rows.values)) & ~self.hidden
+        return np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
+
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return the log volumes of the columns with a density."""
         seen = ~np.isnan(np.asarray(rows.values)) & ~self.censored

@@ -236,7 +236,13 @@ class ArraySource:
 
     @cached_property
     def summary(self) -> Summary:
-        return summarise(self.values, self.weights, self.n_jobs)
+        summary, measurement = (
+            summarise(self.values, self.weights, self.n_jobs),
+            self.side.measurement,
+        )
+        if measurement is None:
+            return summary
+        return replace(summary, known_errors=measurement.least_errors(self.rows))
 
     @cached_property
     def rows(self) -> Rows:

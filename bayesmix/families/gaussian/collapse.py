@@ -163,7 +163,17 @@ class GaussianGuard:
     def floor(self) -> Array:
         """Smallest variance (D',) that the data can support, in the frame."""
         tied = self.frame.directions(self.summary.gap)
-        return variance_floor(self.unit, tied)
+        bounded = self._beside_errors
+        return np.where(bounded > 0.0, bounded, variance_floor(self.unit, tied))
+
+    @cached_property
+    def _beside_errors(self) -> Array:
+        """Variances (D',) that are negligible beside known errors, which bound the likelihood."""
+        variances = self.summary.known_errors
+        if variances is None or not self.repair:
+            return np.zeros(self.frame.n_directions)
+        errors = VARIANCE_FLOOR * self.frame.directions(np.sqrt(variances))
+        return errors * errors
 
     @cached_property
     def _highest_floor(self) -> float:
@@ -171,10 +181,9 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        if not self.ridge:
-            return None
         scale = self.frame.directions(np.ones(self.summary.n_features))
-        return self.structure.algebra.of_dense(np.diag(self.ridge * scale * scale))[None]
+        least = self.ridge * scale * scale if self.ridge else self._beside_errors
+        return self.structure.algebra.of_dense(np.diag(least))[None] if least.any() else None
 
     def examine(
         self,
