@@ -294,13 +294,14 @@ class Instrument:
         return np.where(self.hidden, self.middle, values), bars
 
     def least_errors(self, rows: Rows) -> Array:
-        """Return the smallest variances (D,) of errors, 0 for columns with exact values."""
+        """Return the least variances (D,) of errors, 0 for exact columns and those of intervals."""
         if self.full:
             of_groups = np.linalg.eigvalsh(self.errors)[:, :1] + np.zeros(self.errors.shape[1])
         else:
             of_groups = self.errors
         seen = ~np.isnan(np.asarray(rows.values)) & ~self.hidden
-        return np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
+        least = np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
+        return np.where(seen.any(axis=0), least, 0.0)
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return the log volumes of the columns with a density."""
