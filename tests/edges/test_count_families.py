@@ -10,10 +10,11 @@ from bayesmix.errors import BayesmixWarning
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_half_zeros_beside_a_negative_binomial_are_no_poisson_components():
-    rng = np.random.default_rng(3)
-    counts = rng.negative_binomial(2, 2 / (2 + 12), 200)
-    frame = pd.DataFrame({"visits": np.where(rng.random(200) < 0.5, 0, counts)})
+@pytest.mark.parametrize(("size", "mean", "n", "seed"), [(2, 12, 200, 3), (10, 10, 300, 1)])
+def test_half_zeros_beside_a_negative_binomial_are_no_poisson_components(size, mean, n, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.negative_binomial(size, size / (size + mean), n)
+    frame = pd.DataFrame({"visits": np.where(rng.random(n) < 0.5, 0, counts)})
     with pytest.warns(BayesmixWarning, match="counts are negative binomial: visits"):
         search = bm.select(frame, (1, 2, 3), n_jobs=1)
     assert search.n_components_ <= 2

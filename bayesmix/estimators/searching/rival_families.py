@@ -112,9 +112,10 @@ def overdispersed_counts(
 ) -> Any:
     """Return the product with negative binomial counts, or None if Poisson counts are as good.
 
-    Poisson is kept if one of its fits has a held-out log density within one standard error of the
-    best fit, and at most one component more: three would describe overdispersion. Of large data a
-    random sample is compared, as large as the smallest of a search.
+    Of the fits with a held-out log density within one standard error of the best, those with the
+    fewest components decide, as more Poisson components would describe overdispersion; Poisson is
+    kept if it is among them. Of large data a random sample is compared, as large as the smallest of
+    a search.
     """
     coding = coding_of(X)
     if coding is None or not coding.counts:
@@ -137,14 +138,16 @@ def overdispersed_counts(
     except BayesmixError:  # too few observations for folds, for example
         return None
     table = table.sort_values("cv_behind")
-    kept = table[[family == poisson for family in table["family"]]]
-    few = kept["n_components"] <= table["n_components"].iloc[0] + 1
-    if (few & (kept["cv_behind"] <= kept["cv_behind_se"])).any():
+    table["poisson"] = [family == poisson for family in table["family"]]
+    close = table[table["cv_behind"] <= table["cv_behind_se"]]
+    if close["poisson"][close["n_components"] == close["n_components"].min()].any():
         return None
-    gap, error = kept[["cv_behind", "cv_behind_se"]].iloc[0]
+    gap, error = table[table["poisson"]][["cv_behind", "cv_behind_se"]].iloc[0]
+    reason = f"has a lower held-out log density, -{gap:.3g} ± {error:.2g} nats"
+    if close["poisson"].any():
+        reason = "needs more components for the same held-out log density"
     warn(
-        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson has a lower held-out "
-        f"log density, -{gap:.3g} ± {error:.2g} nats)",
+        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson {reason})",
         BayesmixWarning,
     )
     return overdispersed(poisson)
