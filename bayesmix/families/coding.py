@@ -45,13 +45,15 @@ def codes_of(
     column; ``rows`` are names for the message, by default numbers from 0.
     """
     places = {level: float(code) for code, level in enumerate(levels)}
+    # Levels have no outer spaces; truth values and their texts are the same.
+    by_text = {str(level): code for level, code in places.items()}
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
     for row in np.flatnonzero(np.isnan(codes)):
         value = values[row]
-        if isinstance(value, str) and value.strip() in places:  # levels have no outer spaces
-            codes[row] = places[value.strip()]
-            continue
         if is_missing(value):
+            continue
+        if (text := str(value).strip()) in by_text:
+            codes[row] = by_text[text]
             continue
         if unseen is not None:
             unseen.setdefault(name, []).append(int(row))

@@ -51,6 +51,15 @@ def test_intervals_of_cut_are_ratings_that_are_saved_and_found_again_as_text(tmp
     np.testing.assert_allclose(line.predict(frame[["part"]]), means)
 
 
+@pytest.mark.filterwarnings("error::bayesmix.errors.BayesmixWarning")
+def test_truth_values_and_their_texts_are_the_same_levels():
+    frame = pd.DataFrame({"a": [True, False, True, True, False], "b": [2.0, 1.5, 3.0, 2.5, 7.25]})
+    as_text = frame.assign(a=frame["a"].astype(str))
+    for fitted, new in ((frame, as_text), (as_text, frame)):
+        codes, coding = coded(fitted, {"a": "categorical"})
+        pd.testing.assert_frame_equal(recoded(new, coding, unseen="missing"), codes)
+
+
 def test_arrow_truth_values_and_decimals_are_read_as_those_of_pandas():
     decimals = pytest.importorskip("pyarrow").decimal128(8, 2)
     rng = np.random.default_rng(4)
