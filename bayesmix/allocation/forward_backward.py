@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -38,7 +39,7 @@ class Chained:
     """Smoothed, or filtered, probabilities (n, K) and one-step predictive log densities (n,).
 
     ``initial`` (K,) and ``transitions`` (K, K) are expected counts of first states and of pairs of
-    consecutive states. Those of C chains of the same length come first: (C, n, K) and so on.
+    consecutive states. Of C chains side by side, the chain is the first axis: (C, n, K).
     """
 
     log_predictive: Array
@@ -103,15 +104,12 @@ def forward_backward(
         )
         return Chained(log_predictive, shares, shares[starts].sum(axis=0), pairs.sum(axis=0))
     log_density, initial = _with_initial(log_density, starts, initial)
-    segments = Segments.cut(starts, *log_density.shape)
-    chain = _Pass(log_density, initial, transition, segments)
-    borders = None if segments.begins.all() else chain.across()
-    chain.forward(borders)
+    chain, borders = _filtered(log_density, starts, initial, transition)
     lost = chain.lost(starts)
     if lost.any():
         return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
     transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
-    return chain.passed(starts, transitions * transition)
+    return chain.chained(starts, transitions * transition)
 
 
 def forward_backward_of_many(
@@ -121,18 +119,26 @@ def forward_backward_of_many(
 
     ``log_density`` is (C, n, K), ``initial`` (C, K) and ``transition`` (C, K, K).
     """
-    C, n, K = log_density.shape
-    segments = Segments.cut(starts, n, K, C)
-    chain = _Pass(log_density, initial, transition, segments)
-    borders = None if segments.begins.all() else chain.across()
-    chain.forward(borders)
+    chain, borders = _filtered(log_density, starts, initial, transition)
     lost = chain.lost(starts).any(axis=-1)
-    chained = chain.passed(starts, chain.backward(borders) * transition)
+    chained = chain.chained(starts, chain.backward(borders) * transition)
     for number in np.flatnonzero(lost).tolist():
         alone = forward_backward(log_density[number], starts, initial[number], transition[number])
         for all_of, of_one in zip(vars(chained).values(), vars(alone).values(), strict=True):
             all_of[number] = of_one
     return chained
+
+
+def _filtered(
+    log_density: Array, starts: Integers, initial: Array, transition: Array
+) -> tuple[_Pass, _Borders | None]:
+    """Return recursions of one chain, or of C side by side, after filtering, and the borders."""
+    *chains, n, K = log_density.shape
+    segments = Segments.cut(starts, n, K, prod(chains))
+    chain = _Pass(log_density, initial, transition, segments)
+    borders = None if segments.begins.all() else chain.across()
+    chain.forward(borders)
+    return chain, borders
 
 
 def _partly_in_logs(
@@ -231,8 +237,8 @@ class _Pass:
         places[self.rows] = np.arange(len(places))
         return values.take(places, axis=-1, mode="clip")
 
-    def passed(self, starts: Integers, transitions: Array) -> Chained:
-        """Return what both recursions filled in."""
+    def chained(self, starts: Integers, transitions: Array) -> Chained:
+        """Return what the recursions filled in, in the order of the rows."""
         shares = self.in_order(self.shares).swapaxes(-1, -2)
         shares /= shares.sum(axis=-1, keepdims=True)  # rounding adds up along the chain
         log_predictive = self.in_order(self.log_predictive)
@@ -298,7 +304,7 @@ class _Pass:
         return _Borders(before, ends)
 
     def _first(self, borders: _Borders | None) -> Array:
-        """Return the predictions (K, B) of the first rows of segments."""
+        """Return the predictions (..., K, B) of the first rows of segments."""
         begins = self.segments.begins
         if borders is None:
             return np.broadcast_to(self.initial, (*self.initial.shape[:-1], len(begins)))
@@ -309,7 +315,7 @@ class _Pass:
         self._filter(self._first(borders), self.steps[: self.forgotten])
 
     def _filter(self, predicted: Array, steps: list[slice]) -> None:
-        """Filter consecutive steps from the predictions (K, B) of the first."""
+        """Filter consecutive steps from the predictions (..., K, B) of the first."""
         for step in steps:
             shares = self.shares[..., step]
             self.log_predictive[..., step] += self._conditioned(
@@ -318,7 +324,7 @@ class _Pass:
             predicted = self.back @ shares
 
     def _at_ends(self) -> Array:
-        """Return the probabilities (K, B) at the last rows of segments."""
+        """Return the probabilities (..., K, B) at the last rows of segments."""
         begins, length = np.array([step.start for step in self.steps]), self.segments.length
         return self.shares[..., begins[length - 1] + np.arange(len(length))]
 

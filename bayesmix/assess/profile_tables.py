@@ -66,7 +66,7 @@ class ClassProfiles:
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
         Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
-        and for numbers Cohen's ``d`` by the root of the mean of both variances.
+        and for numbers Cohen's ``d``, divided by the root of the mean of both variances.
     standard_errors : str
         Kind of the standard errors of ``profiles``.
     residuals : Series or None
@@ -337,8 +337,8 @@ class ClassProfiles:
         if table["d"].notna().any():
             columns["d"] = ("d", plain)
             note += (
-                f" d = Cohen's d, first {self.noun} minus second, by the root of the mean of both "
-                "variances."
+                f" d = Cohen's d, first {self.noun} minus second, divided by the root of the "
+                "mean of both variances."
             )
         return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 

@@ -37,7 +37,10 @@ class Measurement(Observation, Protocol):
         return ()
 
     def least_errors(self, rows: Rows) -> Array:
-        """Return the smallest variances (D,) of errors, 0 for columns with exact values."""
+        """Return the smallest variances (D,) of errors of values.
+
+        They are 0 for columns with an exact value, or with intervals alone.
+        """
 
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""

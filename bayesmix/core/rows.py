@@ -349,7 +349,7 @@ class Summary:
     lower: Array  # quartiles of each column
     upper: Array
     n_missing: int = 0  # number of missing values
-    known_errors: Array | None = None  # (D,) least variances of errors, 0 with exact values
+    known_errors: Array | None = None  # (D,) smallest variances, see ``Measurement.least_errors``
 
     @property
     def n_features(self) -> int:

@@ -87,8 +87,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     n_init : int, default=10
         Number of quick starts; the best three are run to convergence.
     search : {"auto", "short"}, default="auto"
-        "auto": also six random chains for each quick start, all in one race, and moves that split
-        one state and remove another; "short": quick starts only.
+        "auto": also six random chains for each quick start (one for large data), and moves that
+        split one state and remove another; "short": quick starts only.
     max_iter : int, default=1000
     random_state, tol, acceleration, max_passes, max_seconds, n_jobs, verbose, progress
         As in ``GaussianMixture``, as is ``verbose_interval``.

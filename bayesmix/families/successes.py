@@ -247,8 +247,10 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
     def inside(self, statistics: Sums, present: Sums) -> Sums:
         most = self.reading.most
         totals = towards_zero(statistics.totals, present.totals)
-        failures = (most * each.known - each.totals for each in (statistics, present))
-        known = (totals + towards_zero(*failures)) / most
+        failures = towards_zero(
+            most * statistics.known - statistics.totals, most * present.known - present.totals
+        )
+        known = (totals + failures) / most
         return replace(statistics, totals=totals, known_counts=known)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> SuccessPrior:

@@ -212,7 +212,7 @@ def _of_another_kind(X: Any) -> Any:
 
 
 def is_plain(X: Any) -> bool:
-    """Whether all columns of a frame are binary numbers."""
+    """Whether all columns of a frame are integers or floating-point numbers."""
     return all(dtype.kind in "fiu" for dtype in as_pandas(X).dtypes)
 
 

@@ -294,7 +294,10 @@ class Instrument:
         return np.where(self.hidden, self.middle, values), bars
 
     def least_errors(self, rows: Rows) -> Array:
-        """Return the least variances (D,) of errors, 0 for exact columns and those of intervals."""
+        """Return the smallest variances (D,) of errors of values.
+
+        They are 0 for columns with an exact value, or with intervals alone.
+        """
         if self.full:
             of_groups = np.linalg.eigvalsh(self.errors)[:, :1] + np.zeros(self.errors.shape[1])
         else:

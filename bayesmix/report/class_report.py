@@ -175,7 +175,6 @@ def class_report(
     """
     model, n_classes = enumeration.key(model, n_classes)
     table = enumeration.table[enumeration.table["model"] == model].set_index("n_classes")
-    sound = table[table["converged"].astype(bool) | (table.index == n_classes)]
     if n_classes not in table.index or profiles.n_classes != n_classes:
         raise InvalidInputError(
             f"profiles must be those of the chosen fit with {n_classes} classes, got "
@@ -202,6 +201,7 @@ def class_report(
     effects = [effect for effect in effects if effect[0][2] != "intercept"]
     p, row = table["blrt_p"].dropna(), table.loc[n_classes].to_dict()
     converged = everything["converged"].astype(bool)
+    ranked = table[table["converged"].astype(bool) | (table.index == n_classes)]
     corrections = [means.attrs["correction"] or "no" for means in profiles.outcomes.values()]
     text = template.filled(
         "class_report.jinja",
@@ -232,7 +232,7 @@ def class_report(
         K=n_classes,
         row=row,
         smallest=row["bic"] == everything["bic"][converged].min(),
-        best={name: best_number(sound[name]) for name in ("aic", "sabic")},
+        best={name: best_number(ranked[name]) for name in ("aic", "sabic")},
         tests=[(K, p[K], table["vlmr_p"][K]) for K in (n_classes, n_classes + 1) if K in p.index],
         unconditional=unconditional,
         terms=[] if profiles.covariate_tests is None else rows_by_key(profiles.covariate_tests),

@@ -76,14 +76,19 @@ class SeparatePriors:
     prior: WeightsPrior
     n_mixtures: int
 
-    def mode(self, counts: Array) -> SeparateWeights:
-        return SeparateWeights(tuple(map(self.prior.mode, self._split(counts))))
+    def mode(self, sums: Any) -> Any:
+        return self.side_by_side(tuple(map(self.prior.mode, self.split(sums))))
 
-    def posterior(self, counts: Array) -> SeparateWeights:
-        return SeparateWeights(tuple(map(self.prior.posterior, self._split(counts))))
+    def posterior(self, sums: Any) -> Any:
+        return self.side_by_side(tuple(map(self.prior.posterior, self.split(sums))))
 
-    def _split(self, counts: Array) -> Array:
-        return counts.reshape(-1, self.n_mixtures).T
+    def side_by_side(self, parts: tuple[Any, ...]) -> Any:
+        return SeparateWeights(parts)
+
+    def split(self, sums: Any) -> Iterable[Any]:
+        """Return the statistics of each mixture from those of all: counts (K S,)."""
+        counts: Array = sums.reshape(-1, self.n_mixtures).T
+        return counts
 
 
 def raced(
@@ -99,30 +104,30 @@ def raced(
     source, family = problem.source, problem.family
     n_joints = source.shape[0] * n_starts * len(statistics.counts)
     plain = problem.form.watched and not side_of(source) and n_joints <= BLOCK_VALUES
-    if not separable(family, statistics) or not plain:
+    if not stackable(family, statistics) or not plain:
         return starts, passes
     numbers, states = zip(*starts, strict=True)
     priors = SeparatePriors(problem.objective.weights_prior, len(states))
-    ends, left = together(problem, states, priors, None, monitor, passes - 1)
+    ends, left = stacked_passes(problem, states, priors, None, monitor, passes - 1)
     return zip(numbers, ends, strict=True), left + 1
 
 
-def separable(family: Family, statistics: Statistics) -> bool:
-    """Whether components have updates of their own."""
+def stackable(family: Family, statistics: Statistics) -> bool:
+    """Whether each component has an update in closed form that depends on no other."""
     return family.has_posterior and family.rearranged and not statistics.shared
 
 
-def together(
+def stacked_passes(
     problem: Problem,
     states: Sequence[State],
-    priors: Any,
+    priors: SeparatePriors,
     allocation: AllocationSums | None,
     monitor: Monitor,
     passes: int,
 ) -> tuple[list[State], int]:
     """Return states after plain passes of all at once, and the passes that remain.
 
-    ``priors`` and ``allocation`` are those of all states side by side.
+    ``allocation`` holds the statistics of the allocations of all states, None for counts.
     """
     n_starts, source, frame = len(states), problem.source, problem.frame
     objective: Any = replace(problem.objective, weights=priors)  # type: ignore[type-var]

@@ -27,8 +27,8 @@ from bayesmix.em.model import Model, Settings, check_values, rank, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin_at, run
 from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
-from bayesmix.search.optimum import separable, together
-from bayesmix.search.starts import Given, OfMixture, begun, numbered_starts
+from bayesmix.search.optimum import SeparatePriors, stackable, stacked_passes
+from bayesmix.search.starts import TINY, Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 
 # Random chains for each quick start, passes of a race and of a start alone, and how many of the
@@ -115,7 +115,7 @@ class Trials:
             return 0
         statistics = self.states[0].expectation.statistics
         n_joints = len(self.rows) * len(statistics.counts)
-        return MOST_JOINTS // n_joints if separable(self.problem.family, statistics) else 0
+        return MOST_JOINTS // n_joints if stackable(self.problem.family, statistics) else 0
 
     @cached_property
     def white(self) -> Array:
@@ -126,7 +126,11 @@ class Trials:
         return left[:, sizes > 0.0] * np.sqrt(len(values))
 
     def add(self, shares: Array, stickiness: float = 0.0, sums: ChainSums | None = None) -> None:
-        """Begin from responsibilities; an error of the first step is kept."""
+        """Begin from responsibilities, and ``sums`` of a chain or the transitions of these.
+
+        ``stickiness`` is the share of the transitions that stay. An error of the first step is
+        raised if no start has any other.
+        """
         n_components = shares.shape[1]
         if sums is None:
             everywhere = np.full((len(self.with_values), n_components), 1.0 / n_components)
@@ -149,7 +153,7 @@ class Trials:
     def add_random(self, shares: Array, generator: np.random.Generator) -> None:
         """Begin from a random chain through the means of ``shares``, all as wide as the data."""
         K, white = shares.shape[1], self.white
-        means = (shares.T @ white) / np.maximum(shares.sum(axis=0), 1e-9)[:, None]
+        means = (shares.T @ white) / np.maximum(shares.sum(axis=0), TINY)[:, None]
         log_density = np.zeros((len(self.with_values), K))
         log_density[self.with_values] = white @ means.T - 0.5 * (means * means).sum(axis=1)
         even = np.full(K, 1.0 / K)
@@ -194,20 +198,19 @@ class Trials:
         states, left = self.states, RACED
         while states and left and self.monitor.stopped is None:
             states, left = self._side_by_side(states, left)
-            if left:
-                stepped = [self._stepped(state) for state in states]
-                ends += [state for state, after in zip(states, stepped, strict=True) if not after]
-                states, left = [state for state in stepped if state], left - 1
+            if left:  # a covariance is singular: its state leaves the race
+                stepped = [(state, self._stepped(state)) for state in states]
+                ends += [state for state, after in stepped if after is None]
+                states, left = [after for _, after in stepped if after is not None], left - 1
         return [*ends, *states]
 
     def _side_by_side(self, states: list[State], left: int) -> tuple[list[State], int]:
         sums: list[Any] = [state.expectation.allocation for state in states]
         initial = np.array([part.initial for part in sums])
         transitions = np.array([part.transitions for part in sums])
-        prior: Any = self.problem.objective.weights_prior
-        priors = SeparateChainPriors(prior)
+        priors = SeparateChainPriors(self.problem.objective.weights_prior, len(states))
         allocation = ChainSums(initial, transitions)
-        return together(self.problem, states, priors, allocation, self.monitor, left)
+        return stacked_passes(self.problem, states, priors, allocation, self.monitor, left)
 
     def _stepped(self, state: State) -> State | None:
         """Return a state after a pass alone; None if a covariance is singular."""
@@ -250,19 +253,14 @@ class SeparateChains:
         return Allocated(chained.log_predictive.sum(axis=0), sums)
 
 
-@dataclass(frozen=True)
-class SeparateChainPriors:
+class SeparateChainPriors(SeparatePriors):
     """The prior of the chain of each of C models."""
 
-    prior: DirichletChainPrior
+    def side_by_side(self, parts: tuple[Any, ...]) -> SeparateChains:
+        return SeparateChains(parts)
 
-    def mode(self, sums: ChainSums) -> SeparateChains:
-        return SeparateChains(tuple(map(self.prior.mode, self._split(sums))))
-
-    def posterior(self, sums: ChainSums) -> SeparateChains:
-        return SeparateChains(tuple(map(self.prior.posterior, self._split(sums))))
-
-    def _split(self, sums: ChainSums) -> Iterator[ChainSums]:
+    def split(self, sums: ChainSums) -> Iterator[ChainSums]:
+        """Return the sums of each chain from those of all, (C, K) and (C, K, K)."""
         return map(ChainSums, sums.initial, sums.transitions)
 
 

@@ -145,7 +145,7 @@ def overdispersed_counts(
     gap, error = table[table["poisson"]][["cv_behind", "cv_behind_se"]].iloc[0]
     reason = f"has a lower held-out log density, -{gap:.3g} ± {error:.2g} nats"
     if close["poisson"].any():
-        reason = "needs more components for the same held-out log density"
+        reason = "needs more components for as good a held-out log density"
     warn(
         f"counts are negative binomial: {', '.join(coding.counts)} (Poisson {reason})",
         BayesmixWarning,

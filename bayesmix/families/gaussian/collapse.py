@@ -163,8 +163,8 @@ class GaussianGuard:
     def floor(self) -> Array:
         """Smallest variance (D',) that the data can support, in the frame."""
         tied = self.frame.directions(self.summary.gap)
-        bounded = self._beside_errors
-        return np.where(bounded > 0.0, bounded, variance_floor(self.unit, tied))
+        beside = self._beside_errors
+        return np.where(beside > 0.0, beside, variance_floor(self.unit, tied))
 
     @cached_property
     def _beside_errors(self) -> Array:
@@ -181,9 +181,13 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        scale = self.frame.directions(np.ones(self.summary.n_features))
-        least = self.ridge * scale * scale if self.ridge else self._beside_errors
-        return self.structure.algebra.of_dense(np.diag(least))[None] if least.any() else None
+        variances = self._beside_errors
+        if self.ridge:
+            scale = self.frame.directions(np.ones(self.summary.n_features))
+            variances = self.ridge * scale * scale
+        if not variances.any():
+            return None
+        return self.structure.algebra.of_dense(np.diag(variances))[None]
 
     def examine(
         self,

@@ -95,9 +95,9 @@ class Sums(Rearranged):
 
 
 def towards_zero(proposed: Array, present: Array) -> Array:
-    """Return extrapolated sums of events, which fall by a factor of ten at most.
+    """Return extrapolated sums of events, but at least a tenth of the present ones.
 
-    EM does not leave a probability of 0.
+    At 0 they would stay, as EM does not leave a probability of 0.
     """
     return np.maximum(proposed, 0.1 * np.maximum(present, 0.0))
 
