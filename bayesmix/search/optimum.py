@@ -437,18 +437,20 @@ class OptimumSearch:
     def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
         """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
+        near: list[Numbered] = []
         if self.settings.near and not guided:
-            from bayesmix.search.candidate_starts import near_runs
+            from bayesmix.search.candidate_starts import near_starts
 
-            runs += near_runs(self, schedule.passes)
+            near += near_starts(self)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
         if guided and len(numbers) > 1:
             numbers = range(len(numbers), 2 * len(numbers))
-        if runs and schedule is QUICK:  # fits of other candidates are better than most starts
+        if near and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
-        starts, passes = self._begun(numbers, schedule), schedule.passes
-        if len(numbers) > 1 and not guided:
-            starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
+        starts, passes = chain(near, self._begun(numbers, schedule)), schedule.passes
+        n_starts = len(near) + len(numbers)
+        if n_starts > 1 and not guided:
+            starts, passes = raced(self.sample, starts, n_starts, self.monitor, passes)
         for number, state in starts:
             if self._stopped:
                 break
