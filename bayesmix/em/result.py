@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bayesmix.core.priors import Prior
     from bayesmix.core.protocols import Batches
     from bayesmix.core.sources import Source
+    from bayesmix.em.run import Problem, State
 
 
 # Difference, in nats per observation, within which two starts reached the same optimum.
@@ -121,6 +122,36 @@ class FitResult(Predictions):
     n_missing: int = 0  # missing values
     # labels, groups and covariates of the fit's samples
     side: SideInformation = NO_SIDE_INFORMATION
+
+    @classmethod
+    def of_run(
+        cls, problem: Problem, state: State, mixture: Any, assessment: Assessment, sums: DensitySums
+    ) -> FitResult:
+        """Return the result of a run, whose components are sorted in ``mixture``."""
+        n_rows, n_features = problem.source.shape
+        return cls(
+            family=problem.family,
+            inference=problem.objective,
+            requested_components=mixture.n_components,
+            mixture=mixture,
+            objective=state.objective,
+            log_likelihood=sums.log_likelihood,
+            trace=np.array(state.trace),
+            segments=state.segments,
+            status=state.status,
+            events=state.events,
+            counts=assessment.counts,
+            hard_counts=assessment.hard_counts,
+            entropy=assessment.entropy,
+            plug_in_sums=sums,
+            total_weight=problem.source.total_weight,
+            n_rows=n_rows,
+            n_features=n_features,
+            passes=state.passes,
+            seconds=0.0,
+            seed=0,
+            form=state.form.name,
+        )
 
     def __post_init__(self) -> None:
         frozen(self)

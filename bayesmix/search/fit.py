@@ -196,7 +196,6 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
         state.current_mixture(), components=state.current_mixture().components.released()
     )
     assessment = assessed(problem.source, mixture)
-    n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     measurement = side_of(problem.source).measurement
     events: tuple[Event, ...] = ()
@@ -216,28 +215,16 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
         sums = assess(model.family, point, problem.source, log_volume)
     else:
         sums = DensitySums.of(assessment, total_weight, log_volume)
-    return FitResult(
+    return replace(
+        FitResult.of_run(problem, state, mixture, assessment, sums),
         family=model.family,
-        inference=problem.objective,
         requested_components=model.n_components,
-        mixture=mixture,
         objective=float(objective + shift),
-        log_likelihood=sums.log_likelihood,
         trace=np.array(state.trace) + shift,
-        segments=state.segments,
-        status=state.status,
         events=_numbered(state.events, problem.source) + events,
-        counts=assessment.counts,
-        hard_counts=assessment.hard_counts,
-        entropy=assessment.entropy,
-        plug_in_sums=sums,
-        total_weight=total_weight,
-        n_rows=n_rows,
-        n_features=n_features,
         passes=attempt.monitor.passes,
         seconds=seconds,
         seed=attempt.settings.seed,
-        form=state.form.name,
         search_trace=tuple(
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),

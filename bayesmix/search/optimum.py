@@ -447,8 +447,8 @@ class OptimumSearch:
             numbers = range(len(numbers), 2 * len(numbers))
         if near and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
-        starts, passes = chain(near, self._begun(numbers, schedule)), schedule.passes
-        n_starts = len(near) + len(numbers)
+        starts: Iterator[Numbered] = chain(near, self._begun(numbers, schedule))
+        n_starts, passes = len(near) + len(numbers), schedule.passes
         if n_starts > 1 and not guided:
             starts, passes = raced(self.sample, starts, n_starts, self.monitor, passes)
         for number, state in starts:

@@ -328,28 +328,12 @@ def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult
     problem = data.problem()
     assessment = assessed(problem.source, point_of(mixture))
     sums = DensitySums.of(assessment, data.n_samples, 0.0)
-    return FitResult(
-        family=problem.family,
-        inference=problem.objective,
-        requested_components=mixture.n_components,
-        mixture=mixture,
-        objective=state.objective,
-        log_likelihood=sums.log_likelihood,
-        trace=np.array(state.trace),
-        segments=state.segments,
-        status=state.status,
-        events=state.events,
-        counts=assessment.counts,
-        hard_counts=assessment.hard_counts,
-        entropy=assessment.entropy,
-        plug_in_sums=sums,
+    return replace(
+        FitResult.of_run(problem, state, mixture, assessment, sums),
         total_weight=data.n_samples,
         n_rows=data.n_rows,
         n_features=len(data.design.terms) - data.design.intercept,
-        passes=state.passes,
-        seconds=0.0,
         seed=seed,
-        form=state.form.name,
         side=problem.source.side,
     )
 
