@@ -158,7 +158,9 @@ class TimeColumns:
         if features and (gaps := table.isna()).any(axis=None):
             row, column = np.argwhere(gaps.to_numpy())[0]
             name = self.names[column]
-            raise InvalidInputError(f"X: column {name!r} is missing in row {row}: drop such rows")
+            raise InvalidInputError(
+                f"X: column {name!r} is missing in row {row_label(table, row)}: drop such rows"
+            )
         columns = indicated("X" if features else "fixed", table, features)
         values = columns[self.time].to_numpy()
         if self.knots:
@@ -175,6 +177,11 @@ class TimeColumns:
             curves = {f"{base}^{p}": (values - self.origin) ** p for p in powers}
         rest = {name: columns[name] for name in list(columns)[1:]}
         return type(columns)({self.time: values} | curves | rest, index=columns.index)
+
+
+def row_label(values: Any, place: int) -> Any:
+    """Return how messages name a row: by the index of a frame or series, else by its number."""
+    return values.index[place] if hasattr(values, "iloc") else place
 
 
 def indicator_name(column: Any, level: str, reference: str) -> str:
@@ -204,7 +211,7 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
             continue
         except (TypeError, ValueError):
             if column.isna().any():
-                row = int(np.argmax(column.isna()))
+                row = row_label(values, int(np.argmax(column.isna())))
                 raise InvalidInputError(
                     f"{argument} must have no missing values, got one in row {row}, column "
                     f"{name!r}: drop or impute such rows"
@@ -273,9 +280,8 @@ def columns_of(
     wrong = ~np.isfinite(table)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
-        label = values.index[row] if hasattr(values, "iloc") else row
         raise InvalidInputError(
             f"{argument} must be finite and have no missing values, got {table[row, column]} in "
-            f"row {label}, column {labels[column]!r}: drop or impute such rows"
+            f"row {row_label(values, row)}, column {labels[column]!r}: drop or impute such rows"
         )
     return table, labels

@@ -269,13 +269,13 @@ def distal(
 def class_means(
     outcome: pd.Series, shares: Array, weights: Array, correction: str | None, z: float
 ) -> pd.DataFrame:
-    """Return means of an outcome in components of probabilities (n, K), with errors given these."""
+    """Return means of an outcome in classes of probabilities (n, K), with errors given these."""
     validation.one_of("correction", correction, CORRECTIONS)
     observed, levels = _observed(outcome, weights)
     with single_threaded_blas():
         estimates = observed.assigned(shares, weights).estimates(correction)
-    components = pd.RangeIndex(len(estimates.means), name="component")
-    return outcome_table(estimates, z, components, levels)
+    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
+    return outcome_table(estimates, z, classes, levels)
 
 
 def outcome_table(

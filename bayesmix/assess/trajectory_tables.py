@@ -87,9 +87,9 @@ def rows_along(values: Array, column: Array) -> tuple[Array, Array]:
 
 
 def unit_table(model: Any) -> pd.DataFrame:
-    """Return the most probable component, probabilities and predicted effects of each unit.
+    """Return the most probable class, from 1, probabilities and predicted effects of each unit.
 
-    Effects are deviations from the mean curve, averaged over components (best linear unbiased
+    Effects are deviations from the mean curve, averaged over classes (best linear unbiased
     predictions), in units of the data. The index has the identifiers of the units.
     """
     import pandas as pd
@@ -97,8 +97,8 @@ def unit_table(model: Any) -> pd.DataFrame:
     model, joint = fitted_units(model)
     data = model._data
     index = pd.Index(data.labels or range(len(joint)))
-    table = pd.DataFrame({"component": joint.argmax(axis=1)}, index=index)
-    for k, column in enumerate(joint.T):
+    table = pd.DataFrame({"class": joint.argmax(axis=1) + 1}, index=index)
+    for k, column in enumerate(joint.T, 1):
         table[f"p_{k}"] = column
     if model.random is None:
         return table
@@ -109,7 +109,7 @@ def unit_table(model: Any) -> pd.DataFrame:
 
 
 def class_assignment(model: Any) -> pd.DataFrame:
-    """Return how certainly units are assigned to each class.
+    """Return how certainly units are assigned to each class; classes count from 1.
 
     Columns are ``weight``, ``units`` (assigned to the class), ``share`` of these units,
     ``mean_probability`` (average posterior probability of the class among them, 0.7 or more by
@@ -138,7 +138,8 @@ def class_assignment(model: Any) -> pd.DataFrame:
         odds = (mean / (1.0 - mean)) / (weights / (1.0 - weights))
     values = (weights, counts, counts / len(joint), mean, odds)
     names = ("weight", "units", "share", "mean_probability", "odds_of_correct_classification")
-    table = pd.DataFrame(dict(zip(names, values, strict=True)), pd.RangeIndex(K, name="component"))
+    index = pd.RangeIndex(1, K + 1, name="class")
+    table = pd.DataFrame(dict(zip(names, values, strict=True)), index)
     entropy = float(entr(joint).sum(axis=1) @ sample_weights)
     table.attrs["relative_entropy"] = entropy_of(entropy, sample_weights.sum(), K)
     return table
@@ -171,7 +172,7 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 
 
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
-    """Return mean curves of the classes over one column of X, with intervals.
+    """Return mean curves of the classes, from 1, over one column of X, with intervals.
 
     Columns that follow from it, such as powers of time, change with it, and the others have their
     linear regression on these; offsets are 0. Intervals are those of the mean curve, symmetric on
@@ -187,7 +188,7 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
     ends = {"mean": predictors, "lower": predictors - half, "upper": predictors + half}
     curves = {name: model._response.mean(each).ravel() for name, each in ends.items()}
     K, T = predictors.shape
-    places = {"component": np.repeat(np.arange(K), T), "time": np.tile(times, K)}
+    places = {"class": np.repeat(np.arange(1, K + 1), T), "time": np.tile(times, K)}
     return pd.DataFrame(places | curves)
 
 
@@ -320,7 +321,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         f"{row.mean_probability:.2f}"
         for k, row in classes.iterrows()
     )
-    coefficients = model.coefficients().loc["coefficient"].round(3)
+    coefficients = model._table().loc["coefficient"].round(3)
     criterion, parameters = getattr(search, "criterion", "none"), model.get_params()
     settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
     items = (
@@ -348,8 +349,9 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("14b", "Plots of all models", "plot_trajectories(estimator) for search.estimators_"),
         ("14c", "Mean and observed trajectories", "plot_trajectories(search)"),
         ("15", "Final classes", f"{K} classes. {described}. Coefficients: "
-         + "; ".join(f"{name} {row.estimate:g} [{row.lower:g}, {row.upper:g}]"
-                     for name, row in coefficients.iterrows())),
+         + "; ".join(f"{term} ({'all classes' if k == 'all' else f'class {k}'}) "
+                     f"{row.estimate:g} [{row.lower:g}, {row.upper:g}]"
+                     for (k, term), row in coefficients.iterrows())),
         ("16", "Syntax", f"RegressionMixture({settings})"),
     )  # fmt: skip
     return pd.DataFrame(items, columns=["item", "content", "answer"]).set_index("item")

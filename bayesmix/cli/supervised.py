@@ -211,7 +211,7 @@ def regress(
     table = model.coefficients().reset_index()
     screen.table(candidate_table(search))
     screen.say()
-    screen.answer("\n".join(model.summary().splitlines()[:2]))
+    screen.answer("\n".join(model._sentences()))
     screen.table(frame_table("Coefficients", table))
     values = {
         "response": response.value,
@@ -251,7 +251,8 @@ def response_predictions(model: Any, X: pd.DataFrame) -> pd.DataFrame:
             "predict does not support --gate and --offset of a regression: use Python, "
             "bayesmix.load(path).predict(X, gate=, offset=)"
         )
-    names = [f"mean_{k}" for k in range(model.n_components_)]
+    first = int(model._time is not None)  # classes of trajectories count from 1
+    names = [f"mean_{first + k}" for k in range(model.n_components_)]
     answers = pd.DataFrame(model.predict_components(X), columns=names)
     answers.insert(0, "mean", model.predict(X))
     return answers
@@ -399,14 +400,13 @@ def trajectories(
     )
     model = search.best_estimator_
     enumeration = trajectory_table(search).reset_index()
-    coefficients = model.coefficients().reset_index()
+    coefficients = model._table().reset_index()
     classes = class_assignment(model).reset_index()
     few = ["classes", "log_likelihood", "bic", "relative_entropy", "smallest_share"]
     screen.table(frame_table("Numbers of classes", enumeration[few]))
     screen.say()
-    screen.answer("\n".join(model.summary().splitlines()[:2]))
-    short = {"odds_of_correct_classification": "odds_correct", "standard_error": "error",
-             "component": "class"}  # fmt: skip
+    screen.answer("\n".join(model._sentences()))
+    short = {"odds_of_correct_classification": "odds_correct", "standard_error": "error"}
     screen.table(frame_table("Classes", classes.rename(columns=short)))
     screen.table(frame_table("Coefficients", coefficients.rename(columns=short)))
     values = {

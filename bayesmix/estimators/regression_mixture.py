@@ -256,12 +256,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             y = look_at_response(y, self.response)
             warn_of_order(X, y)
         regression_data.check_table(X, y)
+        given = y
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
         return training_data(
-            self, response, X, y, names, gate=gate, groups=groups, offset=offset, trials=trials,
-            weight=weight,
+            self, response, X, y, names, given=given, gate=gate, groups=groups, offset=offset,
+            trials=trials, weight=weight,
         )  # fmt: skip
 
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
@@ -411,8 +412,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         For discrete responses they are randomised within the step of the distribution function.
         """
         rows = self._new(X, gate, offset, trials)
-        y = finite_array("y", y, (len(rows.predictors),))
-        regression_data.check_response(self._response, y, rows.values[:, 2])
+        given, y = y, finite_array("y", y, (len(rows.predictors),))
+        regression_data.check_response(self._response, y, rows.values[:, 2], given)
         share, below = (
             stream(root_seed(random_state), Purpose.SAMPLE),
             rows.cdf(self._response.before(y)),
@@ -489,7 +490,19 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         )
 
     def summary(self) -> str:
-        """Return a summary of the fit, with a table of coefficients."""
+        """Return a summary with a table of coefficients, where classes of units count from 1."""
+        return "\n".join([*self._sentences(), self._table().round(3).to_string()])
+
+    def _table(self) -> pd.DataFrame:
+        """Return coefficients for readers: the classes of units count from 1."""
+        table = self.coefficients()
+        if self._data.units is None:
+            return table
+        table = table.rename(lambda k: k if k == "all" else k + 1, level="component")
+        return table.rename_axis(index={"component": "class"})
+
+    def _sentences(self) -> list[str]:
+        """Return the summary without the coefficients."""
         check_is_fitted(self, "log_likelihood_")
         K, name = self.n_components_, NAMES.get(self.response, self.response.replace("_", " "))
         size = f"n = {self._data.n_samples:.0f}"
@@ -501,23 +514,21 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
         )
         weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
-        table = self.coefficients().round(3).to_string()
         lines = [head, f"Weights: {weights}."]
         if self._response.dispersed:
             lines.append(f"Scales: {', '.join(f'{scale:.3g}' for scale in self.scale_)}.")
         if self._q is not None and self._data.gate is not None:
             lines.append(f"{LOOSE_BOUND}.")
-        return "\n".join([*lines, table])
+        return lines
 
     def random_effects(self) -> pd.DataFrame:
-        """Return component, probabilities and predicted effects of each unit of the fit."""
+        """Return class, from 1, probabilities and predicted effects of each unit of the fit."""
         from bayesmix.assess.trajectory_tables import unit_table
 
         return unit_table(self)
 
     def _answer_html(self) -> str:
-        head = self.summary().splitlines()[0]
-        return f"<p>{head}</p>{self.coefficients().round(3).to_html()}"
+        return f"<p>{self._sentences()[0]}</p>{self._table().round(3).to_html()}"
 
     def plot(self, X: Any = None, y: Any = None, feature: Any = 0, ax: Any = None) -> Any:
         """Plot the mean of each component along one column of X; see ``plot_regression``."""
@@ -586,7 +597,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """Return probabilities (U, K) and log densities (U,) of units, and the unit of each row."""
         rows, covariates = self._rows(X, y, offset, trials, gate)
         n = len(rows[0])
-        regression_data.check_response(self._response, rows[0], rows[2])
+        regression_data.check_response(self._response, rows[0], rows[2], y)
         units = np.arange(n) if groups is None else group_codes(groups, n, n)
         if covariates is not None:
             covariates = covariates[regression_data.first_rows(units)]

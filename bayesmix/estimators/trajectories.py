@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -109,33 +108,27 @@ def trajectories(
     named = (("offset", offset), ("trials", trials), ("sample_weight", sample_weight))
     given = {argument: column for argument, column in named if column is not None}
     validation.one_of("missing", missing, ("error", "drop"))
-    frame = _table(frame, y, time, unit, [*fixed, *gate, *given.values()], missing == "drop")
+    others = [*(("fixed", name) for name in fixed), *(("class_predictors", name) for name in gate)]
+    frame = _table(frame, y, time, unit, [*others, *given.items()], missing == "drop")
     degree = validation.integer("degree", degree, 1)
     n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
-    labels = frame.index
-    frame = frame.reset_index(drop=True)
-    try:
-        columns = TimeColumns.of(frame[time], degree, n_knots, fixed)
-        design = columns.frame(frame)
-        estimator = RegressionMixture(
-            response=response, limits=limits, inflation=inflation, random=random,
-            random_covariance=random_covariance, fixed=list(design)[columns.n_curves :] or None,
-            columns=dict.fromkeys(map(str, design), "continuous"),
-        )  # fmt: skip
-        search = MixtureSearch(
-            estimator, n_components, criterion=criterion, random_state=random_state, **options
-        )
-        beside: dict[str, Any] = {name: frame[column] for name, column in given.items()}
-        if gate:
-            beside["gate"] = frame[gate]
-            beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
-        search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
-    except InvalidInputError as error:
-        # Rows have the labels that they have in the table.
-        text = re.sub(r"\brow (\d+)", lambda found: f"row {labels[int(found[1])]}", str(error))
-        raise type(error)(text) from None
+    columns = TimeColumns.of(frame[time], degree, n_knots, fixed)
+    design = columns.frame(frame)
+    estimator = RegressionMixture(
+        response=response, limits=limits, inflation=inflation, random=random,
+        random_covariance=random_covariance, fixed=list(design)[columns.n_curves :] or None,
+        columns=dict.fromkeys(map(str, design), "continuous"),
+    )  # fmt: skip
+    search = MixtureSearch(
+        estimator, n_components, criterion=criterion, random_state=random_state, **options
+    )
+    beside: dict[str, Any] = {name: frame[column] for name, column in given.items()}
+    if gate:
+        beside["gate"] = frame[gate]
+        beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
+    search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
     for fit in filter(None, search.estimators_):
         fit._time = columns
     if not search.refit:
@@ -154,20 +147,23 @@ def _names(columns: Any) -> list[str]:
 
 
 def _table(
-    frame: Any, y: str, time: str, unit: str, others: list[str], complete: bool
+    frame: Any, y: str, time: str, unit: str, others: list[tuple[str, str]], complete: bool
 ) -> pd.DataFrame:
-    """Return rows with a response as numbers; ``complete`` ones have a value in all columns."""
+    """Return rows with a response as numbers; ``complete`` ones have a value in all columns.
+
+    ``others`` are further arguments with their columns.
+    """
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}; "
             "DataFrame.melt makes a long table of one with a column per visit"
         )
-    if any(map(np.ndim, others)):
+    if any(np.ndim(name) for _, name in others):
         raise InvalidInputError(
             "fixed, class_predictors, offset, trials and sample_weight must be names of columns of "
             "the frame, got values"
         )
-    used = list(dict.fromkeys((y, time, unit, *others)))
+    used = list(dict.fromkeys((y, time, unit, *(name for _, name in others))))
     if isinstance(frame, (str, PathLike)):
         from bayesmix.io.readers import read_table
 
@@ -198,7 +194,7 @@ def _table(
         )
     if frame.empty:
         raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
-    for argument, name in (("unit", unit), ("time", time)):
+    for argument, name in (("unit", unit), ("time", time), *others):
         if (absent := frame[name].isna()).any():
             raise InvalidInputError(
                 f"{argument}: column {name!r} is missing in row {frame.index[absent][0]}: use "

@@ -142,9 +142,8 @@ def plot_trajectories(
         rows = rows[np.argsort(column[rows], kind="stable")]
         style: dict[str, Any] = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
         ax.plot(column[rows], response[rows], marker=".", markersize=2.0, **style)
-    for k in range(model.n_components_):
-        curve = curves[curves["component"] == k]
-        label = f"class {k} ({shares[k]:.0%} of units)"
+    for k, (number, curve) in enumerate(curves.groupby("class")):
+        label = f"class {number} ({shares[number]:.0%} of units)"
         ax.fill_between(
             curve["time"], curve["lower"], curve["upper"], color=colour(k), alpha=0.25, linewidth=0
         )

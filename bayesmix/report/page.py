@@ -103,13 +103,13 @@ def write_report(
 def trajectory_page(search: Any, title: str) -> str:
     """Return the page of regressions of units, or a search over them, the curves first."""
     model, _ = fitted_units(search)
-    # The summary of a fit goes on with coefficients.
-    answer, *sentences = search.summary().splitlines()[: 2 if search is model else None]
+    # Coefficients have a table of their own.
+    answer, *sentences = model._sentences() if search is model else search.summary().splitlines()
     numbers = trajectory_table(search).reset_index()
     chosen = (numbers["classes"] == model.n_components_).tolist()
     frames = {
         "Classes": class_assignment(search),
-        "Coefficients": model.coefficients(),
+        "Coefficients": model._table(),
         "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search),
     }
     return template.page(

@@ -86,7 +86,7 @@ def test_log_likelihood_equals_that_of_dense_covariances(random, options):
     assert np.isclose(scores.sum(), expected, rtol=1e-10)
     shares = model.predict_proba(frame[["time"]], frame["y"], **given)
     unit = frame["unit"].iloc[0]
-    assert np.allclose(shares[0], model.random_effects().loc[unit, ["p_0", "p_1"]])
+    assert np.allclose(shares[0], model.random_effects().loc[unit, ["p_1", "p_2"]])
 
 
 @pytest.mark.filterwarnings("ignore:.*boundary")
@@ -149,7 +149,7 @@ def direct_maximum(frame, n_starts, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:all components. random effects are perfectly")
+@pytest.mark.filterwarnings("ignore:all classes. random effects are perfectly")
 def test_maxima_are_those_of_direct_optimisation_from_several_starts():
     frame = visits(4, 30, deviation=0.3)
     best = direct_maximum(frame, 4, 0)

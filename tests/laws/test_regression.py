@@ -322,7 +322,7 @@ def test_a_saved_fit_is_the_same(tmp_path, kind):
         ({"X": pd.DataFrame({"type": ["a", "b", None, "a"]})}, "row 2, column 'type'"),
         ({"y": [0, 1, np.nan, 2]}, "y must have no missing values, got one in row 2"),
         ({"y": list("abab")}, "y must be numbers, got text"),
-        ({"y": pd.Series([0, 1, -np.inf, 2], index=list("abcd"))}, "y must be finite, .* in row 2"),
+        ({"y": pd.Series([0, 1, -np.inf, 2], index=list("abcd"))}, "y must be finite, .* in row c"),
         ({"groups": ["a", None, "b", "b"]}, "groups must have no missing values"),
         ({"groups": [np.nan, 1, 1, 2]}, "groups must have no missing values"),
         ({"trials": [1, 2.5, 1, 1]}, "trials must be whole numbers .* 2.5 in row 1"),

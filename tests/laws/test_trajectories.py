@@ -51,16 +51,16 @@ def test_the_classes_that_made_the_courses_are_found(search):
     assert (np.abs(slopes["estimate"] - [-1.0, 1.0]) < 4.0 * slopes["standard_error"]).all()
     table = model.random_effects()
     assert table.index.tolist() == [f"u{i}" for i in range(60)]
-    assert ((table["component"] == 1) == (np.arange(60) < 20)).mean() > 0.95
+    assert ((table["class"] == 2) == (np.arange(60) < 20)).mean() > 0.95
 
 
 def test_assignment_is_that_of_the_probabilities(search):
     table, units = bm.class_assignment(search), search.best_estimator_.random_effects()
-    p = units[["p_0", "p_1"]].to_numpy()
+    p = units[["p_1", "p_2"]].to_numpy()
     own = p[p.argmax(axis=1) == 1, 1].mean()
-    assert np.isclose(table.loc[1, "mean_probability"], own)
+    assert np.isclose(table.loc[2, "mean_probability"], own)
     odds = own / (1.0 - own) / (p[:, 1].mean() / (1.0 - p[:, 1].mean()))
-    assert np.isclose(table.loc[1, "odds_of_correct_classification"], odds)
+    assert np.isclose(table.loc[2, "odds_of_correct_classification"], odds)
     entropy = 1.0 + (p * np.log(np.maximum(p, 1e-300))).sum() / (60 * np.log(2.0))
     assert np.isclose(table.attrs["relative_entropy"], entropy)
 
@@ -105,14 +105,14 @@ def test_standard_errors_of_held_out_densities_count_units():
 def test_curves_are_the_regressions_with_their_intervals(search):
     model = search.best_estimator_
     curves = bm.trajectory_curves(search, "age", 0.9)
-    expected = model.intercept_[curves["component"]]
-    expected = expected + model.coef_[curves["component"], 0] * curves["time"]
+    k = curves["class"].to_numpy() - 1
+    expected = model.intercept_[k] + model.coef_[k, 0] * curves["time"]
     assert np.allclose(curves["mean"], expected)
     assert (curves["lower"] < curves["mean"]).all()
     points = sum(len(each.get_offsets()) for each in model.plot().collections)
     assert points == len(courses())
     ax = bm.plots.plot_trajectories(search)
-    assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]
+    assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 1", "class 2"]
 
 
 def test_curves_are_smooth_beside_a_covariate_and_follow_powers_of_time():
@@ -178,11 +178,11 @@ def test_data_simulated_under_one_class_have_the_moments_of_the_fit(search):
 
 def test_outcomes_of_classes_are_those_of_certain_units(search):
     units = search.best_estimator_.random_effects()
-    outcome = pd.Series(np.where(units["component"] == 1, 5.0, 1.0), index=units.index)
+    outcome = pd.Series(np.where(units["class"] == 2, 5.0, 1.0), index=units.index)
     outcome += np.random.default_rng(0).normal(0.0, 0.1, 60)
     table = bm.trajectory_outcomes(search, outcome.sample(frac=1.0, random_state=0))
-    for k in (0, 1):
-        mean = outcome[units["component"] == k].mean()
+    for k in (1, 2):
+        mean = outcome[units["class"] == k].mean()
         assert abs(table.loc[k, "mean"] - mean) < 0.05
         assert 0.01 < table.loc[k, "standard_error"] < 0.05
     for wrong, message in (
@@ -304,7 +304,7 @@ def test_units_without_random_effects_keep_their_identifiers():
     model = bm.trajectories(frame, **ARGUMENTS, **arguments).best_estimator_
     units = model.random_effects()
     assert units.index.tolist() == frame["id"].unique().tolist()
-    outcome = units["component"] + np.random.default_rng(0).normal(size=len(units))
+    outcome = units["class"] + np.random.default_rng(0).normal(size=len(units))
     table = bm.trajectory_outcomes(model, outcome[::-1])
     pd.testing.assert_frame_equal(table, bm.trajectory_outcomes(model, outcome.to_numpy()))
     with pytest.raises(InvalidInputError, match="each of them once"):
@@ -346,8 +346,10 @@ def test_the_command_writes_classes_of_units(tmp_path):
     assert answer.exit_code == 0, answer.output
     units = pd.read_csv(tmp_path / "out" / "units.csv", index_col="id")
     assert len(units) == 60
-    assert list(units) == ["component", "p_0", "p_1", "intercept"]
+    assert list(units) == ["class", "p_1", "p_2", "intercept"]
     values = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [row["class"] for row in values["classes"]] == [1, 2]
+    assert {row["class"] for row in values["coefficients"]} == {1, 2, "all"}
     assert values["n_components"] == 2
     assert (tmp_path / "out" / "trajectories.png").exists()
     assert "Metric of time" in (tmp_path / "out" / "report.html").read_text("utf-8")
@@ -440,7 +442,9 @@ def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
         assert item in text
     page = search.best_estimator_.report(tmp_path / "fit.html").read_text("utf-8")
     assert "data:image/svg+xml" in page
-    for item in ("Metric of time", "regressions (n = 60 units", "Weights:"):
+    _, *table = search.best_estimator_.summary().splitlines()
+    assert table[2].split()[:2] == ["estimate", "standard_error"]
+    for item in ("Metric of time", "regressions (n = 60 units", *table[:2], "age (class 2)"):
         assert item in page
 
 
@@ -467,7 +471,7 @@ def test_long_tables_of_new_units_are_predicted(options, shape, tmp_path):
     frame[new].to_csv(tmp_path / "new.csv", index=False)
     run = CliRunner().invoke(app, ["predict", f"{tmp_path}/fit.bayesmix", f"{tmp_path}/new.csv"])
     table = pd.read_csv(StringIO(run.stdout))
-    assert np.allclose(table[["mean_0", "mean_1"]], model.predict_components(frame[new]))
+    assert np.allclose(table[["mean_1", "mean_2"]], model.predict_components(frame[new]))
     assert "for the classes of new units use Python" in run.stderr
     with pytest.raises(InvalidInputError, match="X must have the columns age, kind, but kind is"):
         model.predict(frame[["age"]])
@@ -495,6 +499,9 @@ def test_rows_in_messages_are_those_of_the_table():
         ({"sex": 7.0}, {"class_predictors": "sex"}, "column 'sex' differs in row (9|10):"),
         ({"sex": np.inf}, {"class_predictors": "sex"}, "got inf in row 9, column 'sex'"),
         ({"score": 0.5}, {"response": "poisson"}, "got .* in row 1:"),
+        ({"sex": np.nan}, {"fixed": "sex"}, "fixed: column 'sex' is missing in row 9: use missing"),
+        ({"sex": np.nan}, {"offset": "sex"}, "offset: column 'sex' is missing in row 9:"),
+        ({"sex": 7.0}, {"sample_weight": "sex"}, "sample_weight .* differs in row (9|10):"),
         ({"score": np.inf}, {}, "got an infinite value in row 9:"),
         ({"id": None}, {}, "unit: column 'id' is missing in row 9:"),
     ):

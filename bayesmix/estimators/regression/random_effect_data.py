@@ -227,7 +227,7 @@ class RandomEffectData(UnitData):
         components, structure = cast("Any", mixture.components), self.family.covariance
         own = structure.own or structure.ratios
         for place, k in enumerate(order[: None if own else 1]):
-            which = f"component {place}" if own else "all components"
+            which = self.name_of(place) if own else "all classes"
             zero, singular = self.boundaries(components, k)
             names = [name for name, none in zip(self.random.names, zero, strict=True) if none]
             if names:
@@ -334,7 +334,7 @@ class RandomEffectData(UnitData):
             for i, j in zip(first, second, strict=True):
                 term = effects[i] if i == j else f"{effects[j]}, {effects[i]}"
                 names.append(("variance" if i == j else "covariance", component, term))
-        names += [("log ratio of variances", k, "to component 0") for k in range(K)[logs]]
+        names += [("log ratio of variances", k, "to the first") for k in range(K)[logs]]
         shared = structure.shared_residual
         names += [("variance", "all" if shared else k, "residual") for k in range(variances)]
         return names, reported(theta), slopes

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 from scipy import stats
 
-from bayesmix.allocation.designs import Standardised, columns_of
+from bayesmix.allocation.designs import Standardised, columns_of, row_label
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
@@ -100,6 +100,7 @@ class UnitData(ABC):
     accelerated: bool
     form: Form
     starts: Any  # first of the ``rows`` of each unit
+    labels: tuple[str | float, ...]  # identifiers of the units
 
     @property
     @abstractmethod
@@ -132,6 +133,10 @@ class UnitData(ABC):
     @property
     def unit_weights(self) -> Array:
         return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
+
+    def name_of(self, k: int) -> str:
+        """Return how messages name a component: as a class of units, from 1, if there are units."""
+        return f"class {k + 1}" if self.labels else f"component {k}"
 
     @property
     def n_samples(self) -> float:
@@ -294,7 +299,7 @@ class Data(UnitData):
             part = np.abs(direction)
             # The intercept is named only where no column takes part.
             part[: int(self.design.intercept)] *= 0.1
-            which = "fixed" if component is None else f"component {order.index(component)}"
+            which = "fixed" if component is None else self.name_of(order.index(component))
             if part.argmax() >= len(self.design.terms):
                 texts.append(f"{which}: {self.family.response.boundary}, or fewer components")
                 continue
@@ -427,7 +432,7 @@ def check_table(X: Any, y: Any = None) -> None:
     import pandas as pd
 
     if (missing := np.asarray(pd.isna(y))).any():
-        row = int(np.flatnonzero(missing)[0])
+        row = row_label(y, int(np.argmax(missing)))
         raise InvalidInputError(
             f"y must have no missing values, got one in row {row}: drop such rows"
         )
@@ -436,7 +441,7 @@ def check_table(X: Any, y: Any = None) -> None:
     except (TypeError, ValueError):
         raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
     if infinite.any():
-        row = int(np.flatnonzero(infinite)[0])
+        row = row_label(y, int(np.argmax(infinite)))
         raise InvalidInputError(
             f"y must be finite, got an infinite value in row {row}: drop such rows"
         )
@@ -468,22 +473,23 @@ def trial_numbers(trials: Any, n: int) -> Array:
     numbers: Array = finite_array("trials", trials, (n,))
     wrong = (numbers < 0.0) | (numbers != np.floor(numbers))
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+        place = int(np.argmax(wrong))
         raise InvalidInputError(
-            f"trials must be whole numbers of at least 0, got {numbers[row]:g} in row {row}"
+            f"trials must be whole numbers of at least 0, got {numbers[place]:g} in row "
+            f"{row_label(trials, place)}"
         )
     return numbers
 
 
-def check_response(response: Any, y: Array, trials: Array) -> None:
-    """Raise ``InvalidInputError`` for responses outside the support."""
+def check_response(response: Any, y: Array, trials: Array, given: Any) -> None:
+    """Raise ``InvalidInputError`` for responses outside the support, as they were ``given``."""
     wrong, support = response.wrong(y, trials)
     if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
+        place = int(np.argmax(wrong))
         tried = f" of {trials[place]:g} trials" if response.name == "binomial" else ""
         raise InvalidInputError(
             f"y must be {support} for response={response.name!r}, got {y[place]:g}{tried} in row "
-            f"{place}: correct such rows, or use another response"
+            f"{row_label(given, place)}: correct such rows, or use another response"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.designs import Standardised, columns_of
+from bayesmix.allocation.designs import Standardised, columns_of, row_label
 from bayesmix.core import validation
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -30,13 +30,17 @@ def training_data(
     y: Array,
     names: tuple[str, ...],
     *,
+    given: Any,
     gate: Any,
     groups: Any,
     offset: Any,
     trials: Any,
     weight: Any,
 ) -> Data | RandomEffectData:
-    """Return the data of a fit of an estimator, ordered by unit."""
+    """Return the data of a fit of an estimator, ordered by unit.
+
+    ``given`` is the response as it came, whose index names rows.
+    """
     n, bayes = len(y), None
     intercept = validation.flag("fit_intercept", estimator.fit_intercept)
     design = Standardised.of("X", X, names, intercept)
@@ -45,7 +49,7 @@ def training_data(
     trials = regression_data.trial_numbers(trials, n)
     offset = regression_data.offsets(offset, n)
     response, inflation = configured(estimator, response, y, X, design)
-    regression_data.check_response(response, y, trials)
+    regression_data.check_response(response, y, trials, given)
     places, floor = shared_places(estimator.fixed, design), 0.0
     if inflation is not None and response.name == "ordinal":
         # All components share the coefficients of levels.
@@ -65,13 +69,17 @@ def training_data(
         covariates = gate_design.apply(table)
     if units is not None:
         if weights is not None and (weights != weights[firsts][units]).any():
-            raise InvalidInputError("sample_weight must be constant within a unit")
+            place = int(np.argmax(weights != weights[firsts][units]))
+            raise InvalidInputError(
+                "sample_weight must be equal within a unit, but differs in row "
+                f"{row_label(given, place)}: use one value for each unit"
+            )
         if gate_design is not None and (
             found := unequal(gate_design.terms, covariates, firsts[units])
         ):
             raise InvalidInputError(
                 f"{argument} must be equal within a unit, but column {found[0]!r} differs in row "
-                f"{found[1]}: use one value for each unit, such as its mean"
+                f"{row_label(gate, found[1])}: use one value for each unit, such as its mean"
             )
         y, offset, trials, X = regression_data.ordered(units, y, offset, trials, X)
         labels = tuple(each if isinstance(each, int | float) else str(each)
