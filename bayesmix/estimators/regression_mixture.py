@@ -34,9 +34,9 @@ from bayesmix.estimators.regression.regression_columns import (
     as_design,
     explanatory,
     look_at_response,
+    training_data,
 )
 from bayesmix.estimators.regression.regression_data import Data
-from bayesmix.estimators.regression.regression_training import training_data
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Regressions
@@ -221,7 +221,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             validation.integer("n_init", self.n_init, 1)
             validation.integer("max_iter", self.max_iter, 1)
             weight = weighted(X, sample_weight, weight_type)[1]
-            data = self._training(X, y, gate, groups, offset, trials, weight)
+            beside = {"gate": gate, "groups": groups, "offset": offset, "trials": trials}
+            data = self._training(X, y, weight, **beside)
             if number > data.n_units:
                 raise InvalidInputError(
                     f"n_components={number} must not be larger than the number of "
@@ -242,9 +243,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         inference: Any = MaximumLikelihood() if self.inference is None else self.inference
         return Model(number, family, inference)
 
-    def _training(
-        self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
-    ) -> Any:
+    def _training(self, X: Any, y: Any, weight: Any = None, **beside: Any) -> Any:
         self._formula, self._coding, self._time = None, None, None
         self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
@@ -260,10 +259,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
-        return training_data(
-            self, response, X, y, names, given=given, gate=gate, groups=groups, offset=offset,
-            trials=trials, weight=weight,
-        )  # fmt: skip
+        return training_data(self, response, X, y, names, given, weight, **beside)
 
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
@@ -447,21 +443,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         check_is_fitted(self, "log_likelihood_")
         level = checked_level(level)
-        if self._q is not None:
-            names, estimates, errors, half = self._data.credible(self._q, level)
-            if self._data.gate is not None:
-                layout = ParameterVector(self._data, self._mixture)
-                wald_names, places, deviations = layout.table()
-                n_gate = len(wald_names) - len(names)
-                names = wald_names[:n_gate] + names
-                estimates = np.append(places[:n_gate], estimates)
-                errors = np.append(deviations[:n_gate], errors)
-                half = np.append(ndtri(0.5 + 0.5 * level) * deviations[:n_gate], half)
-        else:
-            robust = self._sampling if robust is None else robust
-            layout = ParameterVector(self._data, self._mixture)
-            names, estimates, errors = layout.table(robust, self._sampling)
-            half = float(ndtri(0.5 + 0.5 * level)) * errors
+        robust = (self._sampling if robust is None else robust) and self._q is None
+        layout = ParameterVector(self._data, self._mixture)
+        names, estimates, errors = layout.table(robust, self._sampling)
+        half = float(ndtri(0.5 + 0.5 * level)) * errors
+        if self._q is not None:  # the gate has Wald intervals
+            place = len(names) - self._q.means.size
+            estimates[place:], errors[place:], half[place:] = self._data.credible(self._q, level)
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         return interval_table(index, estimates, errors, half)
 
@@ -477,7 +465,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         As of the other mixtures; classes count from 1. "sandwich" and "bootstrap" are by unit.
         """
-        from bayesmix.posterior.regression_errors import regression_table
+        from bayesmix.posterior.regression_vector import regression_table
 
         check_is_fitted(self, "log_likelihood_")
         if self._q is not None:

@@ -12,21 +12,20 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.families import ByMeans
-from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, NormalResponse, Regressions
+from bayesmix.families.regressions import (
+    DESIGN,
+    OFFSET,
+    RESPONSE,
+    NormalResponse,
+    Regressions,
+    RegressionSums,
+    added,
+)
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
-
-@dataclass(frozen=True)
-class RegressionMoments(AddedByField):
-    """Weighted sums of x x' (K, P, P), x y (K, P) and y² (K,)."""
-
-    counts: Array
-    squares: Array
-    products: Array
-    responses: Array
+NORMAL, ONE = NormalResponse(), np.ones(1)
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,11 @@ class BayesianRegressionFamily:
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         return n_components * (n_columns - DESIGN + 1)
 
-    def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
-        y, design = self.response(values), values[:, DESIGN:]
-        return RegressionMoments(
-            responsibilities.sum(axis=0),
-            np.stack([(design * r[:, None]).T @ design for r in responsibilities.T]),
-            (responsibilities * y[:, None]).T @ design,
-            responsibilities.T @ (y * y),
-        )
+    def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
+        """Return weighted sums of y x, x x' and y²: score and information at coefficients of 0."""
+        y, design = self.response(values)[:, None], values[:, DESIGN:]
+        at = Regressions(NORMAL, np.zeros((responsibilities.shape[1], design.shape[1])), ONE)
+        return added(at, design, responsibilities, y, ONE, (y * y,))
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class RegressionPosterior(ByMeans):
         expected_log = digamma(self.shape) - np.log(2.0 * np.pi * self.rate)
         return 0.5 * (expected_log - away**2 / self.dispersion - spread)
 
-    def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
+    def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         return self.family.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> RegressionPosterior:
@@ -100,7 +96,7 @@ class RegressionPosterior(ByMeans):
         coefficients = self.means.copy()
         if self.family.centre:
             coefficients[:, 0] += self.family.centre
-        return Regressions(NormalResponse(), coefficients, self.dispersion)
+        return Regressions(NORMAL, coefficients, self.dispersion)
 
     def deviations(self, back: Array) -> Array:
         """Return scales (K, P) of the Student-t marginals of coefficients in data units."""
@@ -144,19 +140,19 @@ class RegressionPrior:
 
     def posterior(
         self,
-        statistics: RegressionMoments,
+        statistics: RegressionSums,
         previous: RegressionPosterior | None = None,
         resolution: Array | None = None,
     ) -> RegressionPosterior:
         """Return q(β, λ) given moments (Bishop 2006, exercise 3.12)."""
         assert self.family is not None
         assert self.rate is not None
-        P = statistics.products.shape[1]
-        precisions = statistics.squares + self.mean_precision * np.eye(P)
-        solved = np.linalg.solve(precisions, statistics.products[:, :, None])
+        products = statistics.score
+        precisions = statistics.information + self.mean_precision * np.eye(products.shape[1])
+        solved = np.linalg.solve(precisions, products[:, :, None])
         means = np.asarray(solved[:, :, 0], dtype=np.float64)
-        explained = np.einsum("kp,kp->k", means, statistics.products)
-        rest = np.maximum(statistics.responses - explained, 0.0)
+        explained = np.einsum("kp,kp->k", means, products)
+        rest = np.maximum(statistics.dispersion[0] - explained, 0.0)
         shape = self.shape + 0.5 * statistics.counts
         return RegressionPosterior(self.family, means, precisions, shape, self.rate + 0.5 * rest)
 

@@ -1,53 +1,76 @@
-"""Parameters of a mixture of regressions as a vector, with their observed information."""
+"""Parameters of a mixture of regressions as a vector, their information and their table."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.gate import Gate, penalty_matrix
+from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import Centred
+from bayesmix.em.run import Monitor, begin_at, run
 from bayesmix.families.regressions import coefficient_places
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.bootstrap import MOST_PASSES
 from bayesmix.posterior.gate_errors import DIFFERENCE, wald_errors
+from bayesmix.posterior.parameter_errors import KINDS, bounded_intervals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Names = list[tuple[str, int | str, str]]
 
 
-class FittedRegressions(Protocol):
-    """Data of a fit."""
+class FittedRegressions(ABC):
+    """Data of a fit by units; without groups, every sample is a unit."""
+
+    weights: Array | None  # of rows
+    family: Any
+    design: Standardised
+    gate: Standardised | None
+    inflation: Standardised | None  # columns of the log odds of extra zeros
+    form: Any  # an E-step that gives densities and sums
+    starts: Any  # first of the rows of each unit
 
     @property
-    def design(self) -> Standardised: ...
-    @property
-    def gate(self) -> Standardised | None: ...
-    @property
-    def inflation(self) -> Standardised | None: ...
-    @property
-    def fixed(self) -> Integers:
-        """Columns of the design with the same coefficient in all components."""
-
-    @property
-    def form(self) -> Centred: ...
-    @property
-    def n_samples(self) -> float: ...
-    @property
-    def unit_weights(self) -> Array: ...
+    @abstractmethod
+    def n_units(self) -> int: ...
+    @abstractmethod
     def blocks(self) -> Iterable[Rows]:
         """Return rows in blocks that end where units end."""
 
+    @abstractmethod
     def of_units(self, values: Array) -> Array:
-        """Return sums by unit of values (n,)."""
+        """Return sums by unit of values that belong to rows."""
 
+    @abstractmethod
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names, values (m,) and slopes (m, size) of parameters beside coefficients."""
+
+    @property
+    def fixed(self) -> Integers:
+        """Columns of the design with the same coefficient in all components."""
+        return np.asarray(self.family.fixed)
+
+    @property
+    def unit_weights(self) -> Array:
+        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
+
+    @property
+    def n_samples(self) -> float:
+        """Number of units, which counts in BIC."""
+        return float(self.unit_weights.sum())
 
 
 @dataclass(frozen=True)
@@ -193,27 +216,85 @@ class ParameterVector:
         names: Names = []
         rows: list[Array] = []
 
-        def add(part: str, component: int | str, where: Integers, term: str, row: Array) -> None:
-            names.append((part, component, term))
-            rows.append(np.zeros(size))
-            rows[-1][where] = row
+        def add(part: str, design: Any, places: Integers, first: int, shared: set[int]) -> None:
+            for k, own in enumerate(places, first):
+                for p, (term, row) in enumerate(zip(design.terms, design.back, strict=True)):
+                    if k and p in shared:
+                        continue
+                    names.append((part, "all" if p in shared else k, term))
+                    rows.append(np.zeros(size))
+                    rows[-1][own] = row
 
-        for k, own in enumerate(np.arange(self.gate.size).reshape(self.gate.shape), 1):
-            for each in zip(data.gate.terms, data.gate.back, strict=True) if data.gate else ():
-                add("gate", k, own, *each)
+        if data.gate is not None:
+            add("gate", data.gate, np.arange(self.gate.size).reshape(self.gate.shape), 1, set())
         shared, terms = set(data.fixed.tolist()), len(data.design.terms)
-        part = getattr(self.components.response, "part", "")
-        for k, own in enumerate(self.gate.size + self.places):
-            for p, each in enumerate(zip(data.design.terms, data.design.back, strict=True)):
-                if not (k and p in shared):
-                    add("coefficient", "all" if p in shared else k, own[:terms], *each)
-            extra = data.inflation
-            beyond = zip(extra.terms, extra.back, strict=True) if extra else ()
-            for p, each in enumerate(beyond, terms):
-                if not (k and p in shared):
-                    add(part, "all" if p in shared else k, own[terms:], *each)
+        places = self.gate.size + self.places
+        add("coefficient", data.design, places[:, :terms], 0, shared)
+        if data.inflation is not None:
+            beyond = {p - terms for p in shared}
+            add(self.components.response.part, data.inflation, places[:, terms:], 0, beyond)
         further, values, slopes = data.further_terms(self.mixture)
         back = np.zeros((len(rows) + len(further), size))
         back[: len(rows)] = rows
         back[len(rows) :, self.n_located :] = slopes
         return names + further, np.append(back[: len(rows)] @ self.theta, values), back
+
+
+def regression_table(
+    data: Any, mixture: Mixture, kind: str, level: float, n_draws: int, random_state: Any
+) -> pd.DataFrame:
+    """Return estimates, standard errors and intervals by parameter, column and class, from 1.
+
+    Bootstrap: refits to random weights of the units, from the fit.
+    """
+    import pandas as pd
+
+    validation.one_of("standard_errors", kind, KINDS)
+    level, vector = checked_level(level), ParameterVector(data, mixture)
+    names, estimates, back = _parameters(vector)
+    with single_threaded_blas():
+        if kind == "bootstrap":
+            n_draws = validation.integer("n_draws", n_draws, 2)
+            draws = [_refit(data, mixture, root_seed(random_state), one) for one in range(n_draws)]
+            errors = np.std(
+                [_parameters(ParameterVector(data, own))[1] for own in draws], 0, ddof=1
+            )
+        else:
+            errors = vector.errors(back, kind == "sandwich")
+    rows = [(part, term, k if k == "all" else int(k) + 1) for part, k, term in names]
+    index = pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "class"])
+    return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)))
+
+
+def _parameters(vector: ParameterVector) -> tuple[list[Any], Array, Array]:
+    """Return names, values and derivatives of shares, coefficients and dispersions."""
+    names, located, back = vector.reported
+    components, K = vector.components, vector.mixture.n_components
+    further: list[Any] = []
+    values, slopes = [located], [back]
+    if vector.data.gate is None:
+        shares = vector.mixture.weights.mean()
+        slope = np.zeros((K, len(vector.theta)))
+        slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
+        names = [("share", k, "") for k in range(K)] + names
+        values, slopes = [shares, *values], [slope, *slopes]
+    if components.response.dispersed and not vector.data.further_terms(vector.mixture)[0]:
+        slope = np.zeros((K, len(vector.theta)))
+        slope[:, vector.n_located :] = np.diag(components.dispersion)
+        further = [("dispersion", k, "") for k in range(K)]
+        values, slopes = [*values, components.dispersion], [*slopes, slope]
+    return names + further, np.concatenate(values), np.concatenate(slopes)
+
+
+def _refit(data: Any, mixture: Mixture, seed: int, number: int) -> Mixture:
+    """Return the optimum nearest to a fit for random weights of the units."""
+    problem = data.problem()
+    factors = stream(seed, Purpose.RESAMPLE, number).standard_exponential(data.n_units)
+    factors /= factors.mean()
+    rows = problem.source.shape[0]
+    by_row = factors if rows == data.n_units else factors[data.units]
+    problem = replace(problem, source=problem.source.reweighted(by_row))
+    state = run(problem, begin_at(problem, mixture), Monitor(), MOST_PASSES)
+    if state.status == "interrupted":
+        raise KeyboardInterrupt
+    return state.current_mixture()

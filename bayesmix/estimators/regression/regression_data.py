@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self, cast
@@ -19,7 +18,7 @@ from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.em.expectation import CENTRED, Form
+from bayesmix.em.expectation import CENTRED
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import (
@@ -35,7 +34,6 @@ from bayesmix.em.run import (
 )
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.regression.regression_columns import arranged
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -45,7 +43,7 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
-from bayesmix.posterior.regression_vector import Names
+from bayesmix.posterior.regression_vector import FittedRegressions, Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
 from bayesmix.sources.memory import ArraySource, is_source
 
@@ -89,33 +87,33 @@ class Predicted:
         return np.where(self.cdf(lowest) >= level, lowest, high)
 
 
-class UnitData(ABC):
-    """Data of a fit, of which EM reads ``rows``; without groups, every sample is a unit."""
+def arranged(
+    design: Standardised,
+    further: Standardised | None,
+    y: Array,
+    offset: Array,
+    trials: Array,
+    X: Array,
+) -> Array:
+    """Return rows of response, offset, trials and design, and columns of ``further`` if any."""
+    parts = [y, offset, trials, design.apply(X)]
+    if further is not None and further.intercept:
+        parts.append(further.apply(X[:, [design.names.index(name) for name in further.names]]))
+    elif further is not None:  # levels, whose columns are not those of X
+        parts.append(np.ones((len(y), len(further.names))))
+    return np.column_stack(parts)
 
-    weights: Array | None  # of ``rows``
-    family: Any
-    design: Standardised
-    inflation: Standardised | None  # columns of the log odds of extra zeros
+
+class UnitData(FittedRegressions):
+    """Data of a fit, of which EM reads ``rows``."""
+
     variational: Any  # ``VariationalBayes`` with its priors, or None
     accelerated: bool
-    form: Form
-    starts: Any  # first of the ``rows`` of each unit
     labels: tuple[str | float, ...]  # identifiers of the units
 
     @property
     @abstractmethod
-    def n_units(self) -> int: ...
-    @property
-    @abstractmethod
     def rows(self) -> Rows: ...
-    @abstractmethod
-    def blocks(self) -> Iterable[Rows]:
-        """Return rows in blocks that end where units end."""
-
-    @abstractmethod
-    def of_units(self, values: Array) -> Array:
-        """Return sums by unit of values that belong to ``rows``."""
-
     @property
     @abstractmethod
     def eligible(self) -> Integers:
@@ -125,23 +123,9 @@ class UnitData(ABC):
     def subset(self, chosen: Any) -> Self:
         """Return the data of EM of some units."""
 
-    @property
-    def fixed(self) -> Integers:
-        """Columns of the design with the same coefficient in all components."""
-        return np.asarray(self.family.fixed)
-
-    @property
-    def unit_weights(self) -> Array:
-        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
-
     def name_of(self, k: int) -> str:
         """Return how messages name a component: as a class of units, from 1, if there are units."""
         return f"class {k + 1}" if self.labels else f"component {k}"
-
-    @property
-    def n_samples(self) -> float:
-        """Number of units, which counts in BIC."""
-        return float(self.unit_weights.sum())
 
     def for_starts(self, seed: int) -> Self:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -313,15 +297,14 @@ class Data(UnitData):
 
     # Standard errors
 
-    def credible(self, q: RegressionPosterior, level: float) -> tuple[Names, Array, Array, Array]:
-        """Return names, means, standard deviations and half widths from Student-t marginals."""
-        terms, back = self.design.terms, self.design.back
-        names: Names = [("coefficient", k, term) for k in range(q.n_components) for term in terms]
+    def credible(self, q: RegressionPosterior, level: float) -> tuple[Array, Array, Array]:
+        """Return means, deviations and half widths of Student-t marginals of coefficients."""
+        back = self.design.back
         scales, freedom = q.deviations(back), 2.0 * q.shape[:, None]
         half = stats.t.ppf(0.5 + 0.5 * level, freedom) * scales
         deviations = scales * np.sqrt(freedom / np.maximum(freedom - 2.0, 1e-300))
         means = q.plug_in().coefficients @ back.T
-        return names, means.ravel(), deviations.ravel(), half.ravel()
+        return means.ravel(), deviations.ravel(), half.ravel()
 
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names, values and slopes of parameters beside coefficients in tables: none."""
@@ -379,14 +362,10 @@ def variational_inference(
         raise InvalidInputError(
             f"inference must be None, MaximumLikelihood() or VariationalBayes(), got {inference!r}"
         )
-    for name, used in (
-        (f"response={family.response.name!r}", family.response.name != "normal"),
-        ("fixed", len(family.fixed) > 0),
-    ):
-        if used:
-            raise UnsupportedError(
-                f"VariationalBayes() does not support {name}: use inference=None"
-            )
+    normal = family.response.name == "normal"
+    if not normal or len(family.fixed):
+        name = "fixed" if normal else f"response={family.response.name!r}"
+        raise UnsupportedError(f"VariationalBayes() does not support {name}: use inference=None")
     if gate is not None and inference.weights not in (None, DirichletPrior(1.0)):
         raise UnsupportedError("gate replaces the prior of the weights: leave out weights")
     prior = RegressionPrior() if inference.prior is None else inference.prior
@@ -431,20 +410,15 @@ def check_table(X: Any, y: Any = None) -> None:
         )
     import pandas as pd
 
-    if (missing := np.asarray(pd.isna(y))).any():
-        row = row_label(y, int(np.argmax(missing)))
-        raise InvalidInputError(
-            f"y must have no missing values, got one in row {row}: drop such rows"
-        )
-    try:
-        infinite = np.isinf(np.asarray(y, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
-    if infinite.any():
-        row = row_label(y, int(np.argmax(infinite)))
-        raise InvalidInputError(
-            f"y must be finite, got an infinite value in row {row}: drop such rows"
-        )
+    wrong, text = np.asarray(pd.isna(y)), "have no missing values, got one"
+    if not wrong.any():
+        try:
+            wrong, text = np.isinf(np.asarray(y, np.float64)), "be finite, got an infinite value"
+        except (TypeError, ValueError):
+            raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
+    if wrong.any():
+        row = row_label(y, int(np.argmax(wrong)))
+        raise InvalidInputError(f"y must {text} in row {row}: drop such rows")
 
 
 def ordered(units: Integers, *arrays: Array | None) -> Any:

@@ -59,14 +59,14 @@ class RegressionFitter(Unfitted):
 
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise the error of the first candidate if the data suit none; warn of too large K."""
-        names = ("gate", "groups", "offset", "trials", "sample_weight")
-        given = [self.beside.get(name) for name in names]
+        beside = self.beside.copy()
+        given = self.table, self.response, beside.pop("sample_weight", None)
         errors, numbers = [], {asked(parameters) for chain in chains for parameters in chain}
         n_units = max(numbers)
         for parameters, *_ in chains:
             candidate: Any = self.candidate(parameters)
             try:
-                n_units = candidate._training(self.table, self.response, *given).n_units
+                n_units = candidate._training(*given, **beside).n_units
             except InvalidInputError as problem:
                 errors.append(problem)
         if len(errors) == len(chains):
