@@ -55,8 +55,8 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
 def fits_by_number(search: Any) -> dict[int, Any]:
     """Return the best fits of a search, or one fit, by number of classes in ascending order."""
     fits = [fit for fit in getattr(search, "estimators_", [search]) if fit is not None]
-    numbers = sorted({fit.n_components_ for fit in fits})
-    return {K: next(fit for fit in fits if fit.n_components_ == K) for K in numbers}
+    # The first of a number is the best.
+    return dict(sorted({fit.n_components_: fit for fit in reversed(fits)}.items()))
 
 
 def time_of(data: Any, time: Any, argument: str = "time") -> tuple[int, Array]:

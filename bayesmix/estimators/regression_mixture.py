@@ -396,8 +396,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """
         level = checked_level(level)
         rows = self._new(X, gate, offset, trials)
-        ends = [rows.quantile(0.5 - 0.5 * level), rows.quantile(0.5 + 0.5 * level)]
-        return np.column_stack(ends)
+        return np.column_stack([rows.quantile(0.5 + side * level) for side in (-0.5, 0.5)])
 
     def residuals(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
@@ -408,13 +407,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         For discrete responses they are randomised within the step of the distribution function.
         """
         rows = self._new(X, gate, offset, trials)
-        given, y = y, finite_array("y", y, (len(rows.predictors),))
+        given, y = y, finite_array("y", y, (len(rows.values),))
         regression_data.check_response(self._response, y, rows.values[:, 2], given)
-        share, below = (
-            stream(root_seed(random_state), Purpose.SAMPLE),
-            rows.cdf(self._response.before(y)),
-        )
-        upper = below + share.random(len(y)) * (rows.cdf(y) - below)
+        shares = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
+        below = rows.cdf(self._response.before(y))
+        upper = below + shares * (rows.cdf(y) - below)
         return ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
 
     def bic(self) -> float:
@@ -575,9 +572,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             shares = np.exp(weights.log_weights(covariates))
         else:
             shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
-        spread = components.dispersions(values)
-        predictors, response = components.predictors(values), components.response
-        return regression_data.Predicted(values, predictors, shares, response, spread)
+        return regression_data.Predicted(components, values, shares)
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any

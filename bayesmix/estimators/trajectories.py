@@ -164,18 +164,16 @@ def _table(
             "the frame, got values"
         )
     used = list(dict.fromkeys((y, time, unit, *(name for _, name in others))))
-    if isinstance(frame, (str, PathLike)):
-        from bayesmix.io.readers import read_table
+    from bayesmix.io.readers import read_table
+    from bayesmix.io.table_columns import as_pandas, is_frame
 
+    if isinstance(frame, (str, PathLike)):
         frame = read_table(frame, used)
-    elif not hasattr(frame, "columns"):
+    elif not is_frame(frame):
         raise InvalidInputError(
             f"frame must be a DataFrame or the path of a file, got {type(frame).__name__}"
         )
-    elif not hasattr(frame, "iloc"):
-        from bayesmix.io.table_columns import as_pandas
-
-        frame = as_pandas(frame)
+    frame = frame if hasattr(frame, "iloc") else as_pandas(frame)
     for name in used:
         if (number := list(frame.columns).count(name)) != 1:
             remedy = ": use frame.reset_index()" if name in frame.index.names else ""
@@ -184,14 +182,13 @@ def _table(
                 f"are {', '.join(map(str, frame.columns))}{remedy}"
             )
     gaps, n_units = frame[used if complete else [y]].isna(), frame[unit].nunique()
-    if n_missing := int(gaps.any(axis=1).sum()):
-        frame = frame[~gaps.any(axis=1)]
+    if gaps.any(axis=None):
+        without, columns = gaps.any(axis=1), ", ".join(map(repr, gaps.columns[gaps.any()]))
+        frame = frame[~without]
         n_units -= frame[unit].nunique()
-        warn(
-            f"rows without a value of {', '.join(map(repr, gaps.columns[gaps.any()]))} are left "
-            f"out: {n_missing}" + (f", among them all rows of {n_units} units" if n_units else ""),
-            BayesmixWarning,
-        )
+        of_units = f", among them all rows of {n_units} units" if n_units else ""
+        text = f"rows without a value of {columns} are left out: {without.sum()}{of_units}"
+        warn(text, BayesmixWarning)
     if frame.empty:
         raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
     for argument, name in (("unit", unit), ("time", time), *others):

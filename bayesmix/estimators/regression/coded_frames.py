@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -36,9 +36,8 @@ def looked_at(
     """Return a frame as numbers, with what its columns are; other data as they are.
 
     A frame of continuous columns, none declared, is unchanged. ``columns`` and ``named`` declare
-    kinds.
-    A line says which columns were left out, and which kinds follow from names and values alone;
-    ``said`` are the kinds that it names, by default all.
+    kinds. A warning has the columns left out and the kinds that follow from names and values
+    alone; ``said`` are the kinds that it names, by default all.
     """
     from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
 
@@ -48,10 +47,8 @@ def looked_at(
         return X, None
     declared = declared_kinds(list(map(str, X.columns)), columns, named)
     frame, coding = coded(X, declared)
-    if guesses := coding.guesses(said):
-        warn(f"columns: {guesses}", BayesmixWarning)
-    if coding.doubts:
-        warn(f"columns: {coding.doubts}", BayesmixWarning)
+    for text in filter(None, (coding.guesses(said), coding.doubts)):
+        warn(f"columns: {text}", BayesmixWarning)
     return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
 
 
@@ -85,33 +82,25 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
         return X, None
     if isinstance(family, Product):
         # Every column is in a part unless the product says otherwise.
-        named = [
-            column for part in family.parts for column in part.columns if isinstance(column, str)
-        ]
-        there = [str(name) for name in X.columns]
+        there, columns = [str(name) for name in X.columns], [part.columns for part in family.parts]
+        named = [name for names in columns for name in names if isinstance(name, str)]
         if absent := [name for name in named if name not in there]:
             raise InvalidInputError(
                 f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
                 f"{', '.join(map(repr, absent))}"
             )
         given: dict[str, Any] = {}  # levels of categorical columns, None where not given
+        counts: list[str] = []
         for part in family.parts:
+            names = list(map(str, part.columns))
             if isinstance(part.family, LevelsFamily):
-                levels = part.family.levels or [None] * len(part.columns)
-                given |= dict(zip(map(str, part.columns), levels, strict=True))
-        frame, coding = coded_as_given(X, given)
+                given |= dict(zip(names, part.family.levels or [None] * len(names), strict=True))
+            counts += names if isinstance(part.family, Poisson | Binomial) else []
+        coding = coded_as_given(X, given)[1]
         pairs = zip(coding.names, coding.levels, strict=True)
-        coding = replace(
-            coding,
-            levels=tuple(given.get(name) or levels for name, levels in pairs),
-            counts=tuple(
-                str(name)
-                for part in family.parts
-                if isinstance(part.family, Poisson | Binomial)
-                for name in part.columns
-            ),
-        )
-        return recoded(X, coding) if any(given.values()) else frame, coding
+        levels = tuple(given.get(name) or levels for name, levels in pairs)
+        coding = replace(coding, levels=levels, counts=tuple(counts))
+        return recoded(X, coding), coding
     numbers, found = looked_at(X, columns)
     plain = found is None or (found.is_plain and is_plain(X))
     return (X, None) if family is None and plain else (numbers, found)
@@ -161,17 +150,13 @@ def lacks_levels_only(source: Source) -> bool:
 
 def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     """Return a source whose codes are translated to the levels of the fit."""
-    assert X.coding is not None
-    if X.coding.names == coding.names and X.coding.levels == coding.levels:
+    own = cast("Coding", X.coding)
+    if own.names == coding.names and own.levels == coding.levels:
         return X
 
     from bayesmix.io.table_columns import recoded
 
-    frame = {}
-    for column, (name, levels) in enumerate(zip(X.coding.names, X.coding.levels, strict=True)):
-        values = X.values[:, column]
-        frame[name] = values if levels is None else values_of(values, levels)
-    values = recoded(pd.DataFrame(frame), coding).to_numpy()
+    values = recoded(own.decoded(X.values), coding).to_numpy()
     return replace(X, values=values, columns=coding.names, coding=coding)
 
 

@@ -40,7 +40,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPrior,
 )
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
+from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.regression_vector import FittedRegressions, Names
@@ -57,16 +57,19 @@ LAST_STEPS = 6
 class Predicted:
     """Predictive distributions of new samples."""
 
+    components: Regressions
     values: Array
-    predictors: Array  # (n, K)
     weights: Array  # (n, K)
-    response: Response
-    dispersion: Array  # (K,) or (n, K)
 
     @property
+    def predictors(self) -> Array:
+        return self.components.predictors(self.values)
+
+    @cached_property
     def distributions(self) -> Any:
         """SciPy's distributions (n, K) of the response in the components."""
-        return self.response.distribution(self.values[:, 2:3], self.predictors, self.dispersion)
+        spread, trials = self.components.dispersions(self.values), self.values[:, 2:3]
+        return self.components.response.distribution(trials, self.predictors, spread)
 
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
@@ -74,7 +77,7 @@ class Predicted:
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
-        discrete = self.response.discrete
+        discrete = self.components.response.discrete
         ends: Array = np.asarray(self.distributions.ppf(level))
         lowest = ends.min(axis=1)
         low, high = lowest - discrete, ends.max(axis=1)
@@ -245,18 +248,16 @@ class Data(UnitData):
         along = design[rows] @ (generator.normal(size=n) @ design[rows])
         order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
         for k in range(n_components):
+            among = rows
             if number % 2:
                 width = min(n, max(size, n // n_components))
                 begin = int(generator.integers(0, n - width + 1))
-                sample = generator.choice(order[begin : begin + width], size)
-            else:
-                sample = rows[generator.integers(0, n, size)]
+                among = order[begin : begin + width]
+            sample = generator.choice(among, size)
             line = np.linalg.lstsq(design[sample], target[sample])[0]
             distances[:, k] = (target - design @ line) ** 2
         if self.units is not None:
-            sums = np.zeros((self.units.max() + 1, n_components))
-            np.add.at(sums, self.units, distances)
-            distances = sums[self.units]
+            distances = self.of_units(distances)[self.units]
         # Lines through a sample are equally near, up to rounding.
         labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
