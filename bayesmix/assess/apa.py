@@ -66,7 +66,7 @@ def plain(value: Any, digits: int = 2) -> str:
     """Return a number with thousands separated, and a proper minus sign."""
     if value is pd.NA or math.isnan(value):
         return MISSING
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{value:z,.{digits}f}".replace("-", "−")  # z: no minus sign before 0.00
 
 
 def whole(value: Any) -> str:
@@ -74,9 +74,24 @@ def whole(value: Any) -> str:
     return plain(value, 0)
 
 
-def with_errors(values: Any, errors: Any, text: Callable[[float], str] = plain) -> list[str]:
+def digits_of(spread: Any, significant: int = 1) -> int:
+    """Return decimals, two or more, that show digits of the largest error or deviation."""
+    largest = max((value for value in spread if 0.0 < value < math.inf), default=1.0)
+    return max(2, significant - 1 - math.floor(math.log10(largest)))
+
+
+def with_errors(values: Any, errors: Any, text: Callable[[float], str] | None = None) -> list[str]:
     """Return values with their standard errors in parentheses."""
+    digits = digits_of(errors)
+    text = text or (lambda value: plain(value, digits))
     return [f"{text(v)} ({text(e)})" for v, e in zip(values, errors, strict=True)]
+
+
+def rounded(table: pd.DataFrame, value: str, error: str, significant: int = 1) -> pd.DataFrame:
+    """Return texts of two columns, with as many decimals as each error or deviation needs."""
+    digits = [digits_of([one], significant) for one in table[error]]
+    texts = {name: list(map(plain, table[name], digits)) for name in (value, error)}
+    return table.assign(**texts)
 
 
 @dataclass(frozen=True, repr=False)

@@ -119,7 +119,10 @@ def class_profiles(
     options["weight_type"] = None if sample_weight is None else weight_type
     outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
-        table = distal(estimator, X, outcome, correction, **options)
+        try:
+            table = distal(estimator, X, outcome, correction, **options)
+        except InvalidInputError as problem:
+            raise InvalidInputError(f"outcome {str(name)!r}: {problem}") from None
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
         for test, values in table.attrs["tests"].items():

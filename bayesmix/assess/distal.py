@@ -96,6 +96,9 @@ class AssignedOutcome:
 
     def maximum_likelihood(self) -> OutcomeEstimates:
         """Return maximum likelihood estimates; their covariance has outer products of scores."""
+        low, high = self.outcome.min(), self.outcome.max()
+        if self.numeric and np.isin(self.outcome, (low, high)).all():
+            return self._of_two_values(float(low), float(high))
         K = len(self.errors)
         factors = self.errors.T[self.classes]
         values = self.outcome if self.numeric else self.outcome.argmax(axis=1)[:, None]
@@ -114,7 +117,7 @@ class AssignedOutcome:
         if self.numeric and result.degenerate:
             raise InvalidInputError(
                 "outcome has too few distinct values in a class for a normal distribution: use "
-                "correction='BCH', or give its levels as text or booleans"
+                "correction='BCH', or give its levels as text"
             )
         rows = source.rows
         shares, _ = result.mixture.responsibilities(rows)
@@ -134,6 +137,14 @@ class AssignedOutcome:
             derivative[block, block] = np.diag(p) - np.outer(p, p)
         covariance = derivative @ covariance[:size, :size] @ derivative
         return OutcomeEstimates(means, covariance, None)
+
+    def _of_two_values(self, low: float, high: float) -> OutcomeEstimates:
+        """Return means and variances of a number with two values from their probabilities."""
+        levels = np.hstack([self.outcome == low, self.outcome == high]).astype(np.float64)
+        estimates = replace(self, outcome=levels, numeric=False).maximum_likelihood()
+        p, width = estimates.means[:, 1:], high - low
+        covariance = width**2 * estimates.covariance[1::2, 1::2]
+        return OutcomeEstimates(low + width * p, covariance, width**2 * (p * (1.0 - p))[:, 0])
 
     def _scores(self, components: Any, shares: Array) -> tuple[Array, Array]:
         """Return means (K, M), and scores (n, 1 or 2, K M) of means or log odds, and log scales."""
@@ -177,9 +188,9 @@ def distal(
         Observations with a missing outcome are left out.
     correction : {"ML", "BCH"} or None, default="ML"
         "ML" estimates the outcome by maximum likelihood with known classification errors; a numeric
-        outcome is assumed to be normal within classes. "BCH" (Bolck, Croon & Hagenaars 2004)
-        reweights observations, without this assumption; negative probabilities are set to 0. None
-        does not correct.
+        outcome with more than two values is assumed to be normal within classes. "BCH" (Bolck,
+        Croon & Hagenaars 2004) reweights observations, without this assumption; negative
+        probabilities are set to 0. None does not correct.
     covariates : array or frame (n, P), optional
         Covariates of the fit.
     sample_weight : array (n,), optional

@@ -13,9 +13,11 @@ from bayesmix.assess.apa import (
     MISSING,
     ApaTable,
     bounded,
+    digits_of,
     p_equals,
     p_text,
     plain,
+    rounded,
     whole,
     with_errors,
 )
@@ -172,12 +174,13 @@ class ClassProfiles:
         for name, kind, estimates in self._indicators():
             if name is None:
                 continue
-            text = bounded if kind == "probability" else plain
+            text = bounded if kind == "probability" else None
             rows.append(
                 (name, *with_errors(estimates["estimate"], estimates["standard_error"], text))
             )
             if kind == "mean":
-                rows.append((f"{name}: SD", *map(plain, estimates["sd"])))
+                digits = digits_of(estimates["standard_error"])
+                rows.append((f"{name}: SD", *(plain(sd, digits) for sd in estimates["sd"])))
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
@@ -217,7 +220,8 @@ class ClassProfiles:
             "missing": ("Missing", whole),
         }
         if numbers:
-            columns |= {"mean": ("M", plain), "sd": ("SD", plain)}
+            table = rounded(table, "mean", "sd", 2)
+            columns |= {"mean": ("M", str), "sd": ("SD", str)}
         if table["share"].notna().any():
             columns["share"] = ("Share", bounded)
         note = "Share: of those with an answer." if "share" in columns else ""
@@ -259,8 +263,8 @@ class ClassProfiles:
         table.loc[odds, "odds_ratio"], table.loc[odds, "interval"] = np.nan, MISSING
         columns: Any = {
             "name": (f"{self.plural.title()} and predictor", str),
-            "estimate": ("b", plain),
-            "standard_error": ("SE", plain),
+            "estimate": ("b", str),
+            "standard_error": ("SE", str),
             "odds_ratio": ("OR", ratio),
             "interval": (f"{level:.0%} CI of OR", str),
             "p": ("p", p_text),
@@ -273,12 +277,13 @@ class ClassProfiles:
             f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval. "
             f"Overall: {tests}."
         )
-        if table["standard_error"].isna().any():
+        if self.contrasts["standard_error"].isna().any():
             note += (
                 f" A predictor with a dash separates the {self.plural}, so that no estimate is "
                 "finite."
             )
         title = f"Predictors of {self.noun.title()} Membership"
+        table = rounded(table, "estimate", "standard_error")
         return ApaTable.of(table, columns, title, note)
 
     def _outcomes(self) -> ApaTable:
@@ -302,12 +307,14 @@ class ClassProfiles:
                 cells = with_errors(
                     outcome.iloc[:, 0],
                     outcome["standard_error"],
-                    plain if level is None else bounded,
+                    None if level is None else bounded,
                 )
                 rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
                 tested = [""] * len(tested)
             if "sd" in table:
-                rows.append((f"{name}: SD", *map(plain, table["sd"]), *tested))
+                digits = digits_of(table["standard_error"])
+                cells = [plain(sd, digits) for sd in table["sd"]]
+                rows.append((f"{name}: SD", *cells, *tested))
         attributes = [outcome.attrs for outcome in self.outcomes.values()]
         counts = zip(self.outcomes, attributes, strict=True)
         sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)

@@ -88,6 +88,7 @@ def classes(
         "random_state": run.seed,
         "n_jobs": run.jobs,
         "progress": screen.progress,
+        "clusters": survey["clusters"],
         **weights,
     }
     numbers = options.numbers(classes) or []

@@ -164,6 +164,12 @@ def test_weights_and_floors_have_no_test_and_say_why(separated):
     assert found.table["blrt_p"].isna().all()
     assert "sampling weights" in found.notes["note"].iloc[0]
     assert found.n_samples == 160.0  # sampling weights are divided by their mean
+    weighted = {"sample_weight": 1 + np.arange(160) % 2, "clusters": np.arange(160) // 8}
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=9, random_state=0, **weighted)
+    assert found.table[["vlmr_p", "blrt_p"]].isna().all(axis=None)
+    assert found.notes["note"].tolist() == ["no tests with clusters of a survey"]
+    assert found.n_samples == pytest.approx(160.0)
+    assert "BLRT" not in found.to_apa().note
     with pytest.warns(UserWarning, match=r"whole numbers, so rows were repeated \(n = 320\)"):
         counted = bm.enumerate_classes(rows, 1, 1, sample_weight=np.full(160, 2), random_state=0)
     assert counted.n_samples == 320.0

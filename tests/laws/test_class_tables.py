@@ -87,6 +87,17 @@ def test_numbers_are_those_of_the_manual():
     )
     assert (bounded(0.456), bounded(-0.456), bounded(1.0)) == (".46", "−.46", "1.00")
     assert plain(-1234.567) == "−1,234.57"
+    assert (plain(-0.001), bounded(-0.004), plain(-3)) == ("0.00", ".00", "−3.00")
+
+
+def test_small_units_keep_a_digit_of_the_errors():
+    generator = np.random.default_rng(4)
+    rows = 1e-4 * (generator.normal(size=(120, 2)) + 5.0 * (np.arange(120)[:, None] < 50))
+    profiles = bm.class_profiles(bm.GaussianMixture(2, random_state=0).fit(rows), rows)
+    mean, error = profiles.profiles.iloc[0][["estimate", "standard_error"]]
+    assert profiles.to_apa().rows[0][1] == f"{mean:.5f} ({error:.5f})".replace("-", "−")
+    sd = profiles.descriptives["sd"].iloc[0]
+    assert profiles.to_apa("descriptives").rows[0][4] == f"{sd:.5f}"
 
 
 def test_every_format_has_every_cell(tmp_path):

@@ -237,7 +237,22 @@ def test_an_outcome_without_variance_in_a_class_is_named():
     reads = rng.random(400) < 0.4
     X = (rng.random((400, 4)) < np.where(reads[:, None], 0.85, 0.15)).astype(float)
     model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(X)
-    died = (reads & (rng.random(400) < 0.3)).astype(int)
+    visits = np.where(reads, rng.poisson(2.0, 400), 0)
     with pytest.raises(InvalidInputError, match="too few distinct values in a class"):
-        bm.distal(model, X, died)
-    assert bm.distal(model, X, died, "BCH", n_draws=0).loc[2, "mean"] > 0.2
+        bm.distal(model, X, visits)
+    with pytest.raises(InvalidInputError, match="outcome 'visits': outcome has too few"):
+        bm.class_profiles(model, X, {"visits": visits})
+    assert bm.distal(model, X, visits, "BCH", n_draws=0).loc[2, "mean"] > 1.0
+
+
+def test_numbers_with_two_values_have_the_probabilities_of_their_levels(measured):
+    model, X, y, _, _ = measured
+    high = y > np.median(y)
+    levels = bm.distal(model, X, high, n_draws=3).xs(True, level="level")
+    found = bm.distal(model, X, np.where(high, 5, 2), n_draws=3)
+    columns = ["mean", "standard_error", "sd"]
+    p, error = levels["probability"], levels["standard_error"]
+    expected = np.column_stack([2.0 + 3.0 * p, 3.0 * error, 3.0 * np.sqrt(p * (1.0 - p))])
+    np.testing.assert_allclose(found[columns], expected, rtol=1e-6)
+    never = bm.distal(model, X, (high & (model.predict(X) == 1)).astype(int), n_draws=0)
+    assert never["mean"].between(0.0, 1.0).all()

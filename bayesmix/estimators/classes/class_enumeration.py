@@ -59,6 +59,7 @@ def enumerate_classes(
     columns: Any = None,
     sample_weight: Any = None,
     weight_type: str | None = None,
+    clusters: Any = None,
     covariates: Any = None,
     missing: str = "use",
     random_state: Any = None,
@@ -99,6 +100,8 @@ def enumerate_classes(
     weight_type : {None, "sampling", "frequency"}, optional
         Weights of a survey, which are divided by their mean, or numbers of repetitions. None:
         fractions are weights of a survey, whole numbers are repetitions, with a warning.
+    clusters : array (n,), optional
+        Clusters of a survey. There are then no tests, which need independent samples.
     covariates : array or frame (n, P), optional
         Variables on which class membership depends by a multinomial logistic regression.
     missing : {"use", "drop", "error"}, default="use"
@@ -147,6 +150,8 @@ def enumerate_classes(
     validation.one_of("missing", missing, MISSING)
     validation.one_of("entropy_definition", entropy_definition, ENTROPIES)
     seed, seeded = root_seed(random_state), random_state is not None
+    if sample_weight is not None and clusters is not None:
+        weight_type = weight_type or "sampling"
     if checkpoint is not None:
         from bayesmix.io.checkpoints import open_checkpoint, search_identity
 
@@ -187,7 +192,11 @@ def enumerate_classes(
     pairs, reason = _pairs(fits) if len(fits) == len(questions) else (), ""
     if sample_weight is not None and n_bootstrap:
         n_bootstrap, reason = 0, f"no bootstrap test with {weight_type} weights"
-    tests = done(PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason), "tests")
+    if clusters is None:
+        tests = done(PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason), "tests")
+    else:
+        n_bootstrap, reason = 0, "no tests with clusters of a survey"
+        tests = [TableEntry(larger.model, larger.n_classes, {}, reason) for _, larger in pairs]
     n, summary = fitters[questions[0][0]].source.total_weight, source.summary
     table, notes = table_of(fits, tests, n, tidylpa)
     enumeration = Enumeration(
