@@ -107,8 +107,8 @@ def jobs(value: Any) -> int | None:
     return int(value)
 
 
-def unmasked(name: str, value: Any) -> None:
-    """Raise an error for masked entries, which would lose their mask."""
+def unmasked(name: str, value: Any, remedy: str = "") -> None:
+    """Raise an error for masked entries, which would lose their mask; ``remedy`` is one more."""
     if isinstance(value, (list, tuple)) and any(map(np.ma.isMaskedArray, value)):
         value = np.ma.array(value)
     if not np.ma.is_masked(value):
@@ -117,7 +117,7 @@ def unmasked(name: str, value: Any) -> None:
     first = " and column ".join(map(str, places[0]))
     raise InvalidInputError(
         f"{name} must have no masked values, but {len(places)} are masked, the first in row "
-        f"{first}: drop such rows, or fill them in (numpy.ma.filled)"
+        f"{first}: drop such rows, or fill them in (numpy.ma.filled){remedy}"
     )
 
 

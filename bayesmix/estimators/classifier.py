@@ -419,10 +419,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     def _state(self) -> dict[str, Any]:
         state = {key: getattr(self, name, 0.0) for key, name in STATE.items()}
-        return {"classes": self.classes_.tolist()} | state
+        dtype = self.classes_.dtype.str
+        return {"classes": self.classes_.tolist(), "dtype_of_classes": dtype} | state
 
     def _restore(self, models: list[Any], state: dict[str, Any]) -> None:
-        self.classes_ = np.array(state["classes"])
+        self.classes_ = np.array(state["classes"], state.get("dtype_of_classes"))
         together = models * len(self.classes_) if len(models) == 1 else models
         self.models_ = dict(zip(self.classes_.tolist(), together, strict=True))
         for key, name in STATE.items():

@@ -112,7 +112,7 @@ def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
-    return words | {"id" for word in words if word[-2:] == "id" and word[:-2] in NUMBERED}
+    return words | {"id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED}
 
 
 YEARS = (1800, 2100)

@@ -25,6 +25,7 @@ KINDS = {
     "t": (np.arange(N)[::-1], "exclude", "row numbers"),
     "X": (np.flatnonzero(RNG.random(3 * N) < 1 / 3)[: N // 2], "exclude", "looks like"),
     "userid": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
+    "idcode": (np.repeat(np.arange(N // 4), 4), "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
     "listing": (50_000 + SHUFFLED, "exclude", "looks like an identifier: consecutive"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),

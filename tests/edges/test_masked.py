@@ -59,6 +59,14 @@ def test_missing_values_of_pandas_are_refused_by_row_and_column(call: Callable[[
         call(GAPS)
 
 
+@pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, bm.select])
+def test_a_fit_to_masked_rows_names_the_option_that_takes_them(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"filled\), or set missing='use' .* or missing='dr"):
+        call(MASKED)
+    used = bm.GaussianMixture(2, missing="use", random_state=0)
+    np.testing.assert_array_equal(used.fit(MASKED).means_, used.fit(MASKED.filled(np.nan)).means_)
+
+
 def test_missing_weights_of_pandas_are_refused_by_row() -> None:
     weights = pd.Series(np.ones(60)).astype("Float64").mask(np.arange(60) == 4)
     with pytest.raises(InvalidInputError, match="row 4: drop that row"):

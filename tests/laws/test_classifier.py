@@ -176,12 +176,13 @@ def test_discriminant_directions_are_those_of_linear_discriminant_analysis():
 
 
 def test_classifiers_are_saved(tmp_path):
-    for n_components in (1, 2):
-        classifier = bm.MixtureClassifier(n_components, covariance_type="tied").fit(IRIS, SPECIES)
-        classifier.save(tmp_path / "classes.bayesmix")
+    for n_components, dtype in ((1, "i1"), (2, "U1")):
+        classifier = bm.MixtureClassifier(n_components, covariance_type="tied")
+        classifier.fit(IRIS, SPECIES.astype(dtype)).save(tmp_path / "classes.bayesmix")
         again = bm.load(tmp_path / "classes.bayesmix")
         np.testing.assert_array_equal(again.predict_proba(IRIS), classifier.predict_proba(IRIS))
         assert again.summary() == classifier.summary()
+        assert again.classes_.dtype == again.predict(IRIS).dtype == np.dtype(dtype)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
         else:
             values = np.asarray(X, dtype=np.float64)
         fault = Fault.of(values, ~np.isfinite(values))
-        remedy = _missing_remedy(estimator, fits)
+        remedy = missing_remedy(estimator, fits)
         return _not_finite(fault, getattr(X, "columns", None), f"row {fault.row}", remedy)
     if takes_sequences(estimator) and ("inhomogeneous" in text or "Found array with dim" in text):
         return (
@@ -58,7 +58,7 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
     return named
 
 
-def _missing_remedy(estimator: Any, fits: bool) -> str:
+def missing_remedy(estimator: Any, fits: bool) -> str:
     """Return the parameter of an estimator, or of the estimator of a search, that allows NaN.
 
     ``fits``: only a fit can drop samples.
@@ -114,7 +114,7 @@ def refuse_first(
     if unusable:
         row = source.row_text(unusable.row)
         raise InvalidInputError(
-            _not_finite(unusable, source.columns, row, _missing_remedy(model, large))
+            _not_finite(unusable, source.columns, row, missing_remedy(model, large))
         )
     if faults.empty and not takes_sequences(model):
         row = source.row_text(faults.empty.row) + _others(faults.empty)

@@ -109,7 +109,12 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
         from bayesmix.estimators.inputs.missing_rows import nan_for_gaps
 
         X, options = nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
-    unmasked("X", X)
+    remedy = ""
+    if np.ma.is_masked(X):
+        from bayesmix.estimators.inputs.data_errors import missing_remedy
+
+        remedy = missing_remedy(estimator, options["reset"])
+    unmasked("X", X, remedy)
     try:
         if getattr(getattr(X, "dtype", None), "kind", "O") not in "fiub":
             from bayesmix.estimators.inputs.numeric_tables import numeric_table
