@@ -15,7 +15,7 @@ from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.
 FEWEST_ROWS = 10
-SOME_ROWS = 1000  # on which dependent columns are looked for first
+SOME_ROWS = 10_000  # on which dependent columns are looked for
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
 NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
@@ -26,12 +26,8 @@ NUMERIC_CODES = {-1, -2} | {
 } - {7, 8, 9}
 # The same at an end of a scale of answers, behind a level that nobody gave.
 SCALE_CODES = {-2, -1, 7, 8, 9}
-# Doubts about columns, and what to do.
-A_TOTAL = "may sum up the others: drop that row"
-AS_RANKS = "as that of ranks: classes may model only that"
 # Norm of a residual, relative to its column, that is rounding.
 ROUNDING = 1e-8
-YES_OR_NO = {"yes", "no", "y", "n", "true", "false", "t", "f", "1", "0", "ja", "nein", "si", "oui"}
 # Names of the last row of a table that sums up the others.
 SUMMARIES = (
     r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
@@ -40,22 +36,15 @@ SUMMARIES = (
 
 def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]:
     """Return sets of columns of which one is a sum of others, with the doubt about their first."""
-    table = np.column_stack([*columns.values()])
-    for rows in (slice(SOME_ROWS), slice(None)):  # a few show that columns are independent
-        values = table[rows]
-        values = values[np.isfinite(values).all(axis=1)]
-        enough = len(values) > len(columns) + 1
-        if not enough:
-            continue
-        centred = values - values.mean(axis=0)
-        scale = np.linalg.norm(centred, axis=0) + np.finfo(float).tiny
-        triangle: Any = np.linalg.qr(centred / scale, mode="r")
-        free = np.abs(np.diag(triangle)) > ROUNDING
-        if free.all():
-            return {}
-    if not enough:
+    (n, *_) = map(len, columns.values())
+    values = np.column_stack([values[:: 1 + n // SOME_ROWS] for values in columns.values()])
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) <= len(columns) + 1:
         return {}
-    doubts = {}
+    centred, doubts = values - values.mean(axis=0), {}
+    scale = np.linalg.norm(centred, axis=0) + np.finfo(float).tiny
+    triangle: Any = np.linalg.qr(centred / scale, mode="r")
+    free = np.abs(np.diag(triangle)) > ROUNDING
     for d in np.flatnonzero(~free):
         before = np.flatnonzero(free[:d])
         weights = np.linalg.solve(triangle[np.ix_(before, before)], triangle[before, d])
@@ -68,7 +57,7 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
         if constant and {0.0, 1.0} >= {*values[:, places].flat}:
             doubt = f"one of {brief(names)} is 1 in each row: make them one column"
         elif constant:
-            doubt = f"the sum of {brief(names)} is the same in each row, {AS_RANKS}"
+            doubt = f"the sum of {brief(names)} is the same in each row, as that of ranks"
         else:
             names.insert(0, names.pop(first))
             doubt = f"an exact sum, mean or difference of {brief(names[1:])}: leave it out"
@@ -101,7 +90,7 @@ def codes_said(values: Array, codes: Array) -> str:
 
 
 def outlying(values: Array, levels: Array) -> str:
-    """Return that outlying values such as -999 may mean missing, or the last is a total, or ""."""
+    """Return that outlying values such as -999 may mean missing, or ""."""
     coded = np.isin(levels, [*NUMERIC_CODES])
     others = levels[~coded]
     for codes in (
@@ -116,14 +105,6 @@ def outlying(values: Array, levels: Array) -> str:
             far = far or codes.max() < -2.0 < 0.0 <= others.min()
             if times > len(codes) and far:
                 return codes_said(values, codes)
-    *_, last = values
-    total = values[:-1].sum()
-    if (
-        len(values) >= FEWEST_ROWS
-        and np.inf > last == levels[-1] > levels[-2]
-        and np.isclose(last, total, 1e-6, 0.0)
-    ):
-        return f"{last:g} in the last row {A_TOTAL}"
     return ""
 
 
@@ -135,8 +116,6 @@ def odd_levels(levels: Sequence[Any]) -> str:
     if alike:
         pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
         return f"levels differ in case or outer spaces only: {pairs}"
-    if len({*plain} & YES_OR_NO) >= max(3, len(levels) - 1):
-        return "levels are several spellings of yes and no: make them two"
     for sign in ";|,":
         if len({part.strip() for text in plain for part in text.split(sign)}) < len(levels):
             return "cells list several answers: make one column of 0 and 1 for each answer"
@@ -151,4 +130,4 @@ def summary(column: pd.Series[Any]) -> str:
         or (column == column[last.index[0]]).sum() > 1
     ):
         return ""
-    return f"{last.iloc[0]!r} in row {last.index[0]} {A_TOTAL}"
+    return f"{last.iloc[0]!r} in row {last.index[0]} may sum up the others: drop that row"

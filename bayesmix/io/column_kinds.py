@@ -18,14 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import (
-    A_CODE,
-    AS_REQUESTED,
-    ZERO_ONE,
-    Level,
-    brief,
-    is_missing,
-)
+from bayesmix.families.coding import A_CODE, AS_REQUESTED, ZERO_ONE, Level, brief, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
@@ -49,32 +42,18 @@ from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
-MEND = "correct these cells, or treat the column as categorical"
-MEND_SOME = MEND.replace(",", ", read the file with na=['{}'] if they mean missing,")
+MEND = "read the file with na=['{}'] if they mean missing, or treat the column as categorical"
 # Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
-KEY = f"{KEY_LIKE}: all values are unique"
-TEXT_KEY = f"{KEY_LIKE}: all texts are unique"
 ROW_NUMBERS = "row numbers"
 # Names of row numbers as R writes them.
 ROW_NAMES = re.compile(r"X(\.\d+)?|\.\.\.\d+|#")
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
-KEYS = {
-    "id",
-    "pid",
-    "subj",
-    "ids",
-    "key",
-    "uuid",
-    "guid",
-    "identifier",
-    "subject",
-    "patient",
-    "respondent",
-}
-KEYS |= {"participant", "household", "hhid", "kennung", "identifiant", "matricule", "clave"}
+KEYS = {"id", "ids", "pid", "key", "uuid", "guid", "subj", "subject", "identifier", "patient"}
+KEYS |= {"respondent", "participant", "household", "hhid", "kennung", "identifiant", "matricule"}
+KEYS |= {"clave"}
 # Such names are identifiers if all values differ.
 NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
 NUMBERED |= {"user", "customer", "account", "employee", "student", "member", "invoice", "order"}
@@ -329,7 +308,7 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
     if n_levels == n and (words & NUMBERED or np.abs(levels).min() > 2.0**53):
-        return KEY
+        return f"{KEY_LIKE}: all values are unique"
     if words & KEYS and n_levels > MOST_RATINGS:
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
     if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
@@ -402,20 +381,16 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if not len(text):
         return _out("empty")
     numbers = pd.to_numeric(text, errors="coerce")
-    share, wrong = float(numbers.notna().mean()), text[numbers.isna()]
-    if share > MOSTLY_NUMBERS and text.str.fullmatch(r"0\d+").any():
+    wrong, distinct = text[numbers.isna() & ~text.str.fullmatch(AMOUNT)], text.drop_duplicates()
+    mostly = len(wrong) < (1.0 - MOSTLY_NUMBERS) * len(text)
+    if mostly and text.str.fullmatch(r"0\d+").any():
         return _out(f"{KEY_LIKE}: numbers with leading zeros")
-    if share == 1.0:
+    if numbers.notna().all():
         return _of_numbers(name, numbers.to_numpy(dtype=np.float64))
-    if (
-        share > MOSTLY_NUMBERS
-        and wrong.is_unique
-        and wrong.index.equals(column.index[: len(wrong)])
-    ):
+    if mostly and len(wrong) and wrong.is_unique and wrong.index.equals(column.index[: len(wrong)]):
         rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
         return _out(f"numbers below {rows}: drop such rows of units or titles")
-    distinct = text.drop_duplicates()
-    numeric = share > MOSTLY_NUMBERS and numbers.nunique() > wrong.nunique()
+    numeric = mostly and len(distinct) > 2 * wrong.nunique()
     if len(distinct) <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
         if _are_dates(distinct, column.index):
             return _out("dates")
@@ -431,25 +406,15 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if how:
         return _out(how)
     if numeric:
-        if (wrong == name).all():
-            return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
-        return _out(_except("numbers", wrong), summary(column))
-    written = text.str.fullmatch(AMOUNT)
-    if written.mean() > MOSTLY_NUMBERS >= share:
-        wrong = text[~written]
-        return _out(_except("numbers with signs or separators", wrong), summary(column))
+        why = f"numbers except {listed_cells(wrong)}: {MEND.format(wrong.iloc[0])}"
+        return _out(why, summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
     if _are_dates(distinct, column.index):
         return _out("dates")
     return _of_levels(name, column)
-
-
-def _except(what: str, wrong: pd.Series[Any]) -> str:
-    """Say that all cells but a few are numbers, and what to do."""
-    return f"{what} except {listed_cells(wrong)}: {MEND_SOME.format(wrong.iloc[0])}"
 
 
 def _are_dates(text: pd.Series[Any], index: pd.Index[Any]) -> bool:
@@ -472,7 +437,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     many = len(column) >= FEWEST_ROWS
     doubt = summary(column)
     if many and len(levels) == n_rows:
-        return _out(TEXT_KEY, doubt)
+        return _out(f"{KEY_LIKE}: all texts are unique", doubt)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
         return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows", doubt)
     if many and 2 * len(levels) > n_rows:
