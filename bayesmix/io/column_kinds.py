@@ -32,17 +32,20 @@ from bayesmix.io.column_doubts import (
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
     CELLS_NAMED,
-    MISSING_CODES,
     amounts,
     as_numbers,
     listed_cells,
+    present_cells,
     stripped,
 )
 from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
-MEND = "read the file with na=['{}'] if they mean missing, or treat the column as categorical"
+MEND = (
+    "correct these cells, read the file with na=['{}'] if they mean missing, or treat the column as "
+    "categorical"
+)
 # Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
@@ -91,7 +94,9 @@ def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
-    return words | {"id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED}
+    return words | {
+        "id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED
+    }
 
 
 YEARS = (1800, 2100)
@@ -370,14 +375,12 @@ def _share(one: Array, other: Array) -> bool:
 
 def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of text (rule 3), or of numbers stored as text."""
-    present = column.dropna()
-    kinds = set(map(type, present))
+    kinds = set(map(type, column.dropna()))
     if types := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
         return _out(f"neither numbers nor text ({', '.join(sorted(types))})")
-    text = stripped(present)
     if kinds & {bool, np.bool_}:
         return _of_levels(name, column)
-    text = text[~text.isin(MISSING_CODES)]
+    text = present_cells(column)
     if not len(text):
         return _out("empty")
     numbers = pd.to_numeric(text, errors="coerce")

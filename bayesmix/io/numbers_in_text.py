@@ -47,8 +47,7 @@ def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | N
         column = column.astype(object)
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
-    text = stripped(column.where(column.notna(), ""))
-    text = text[~text.isin(MISSING_CODES)]
+    text = present_cells(column)
     plain = pd.to_numeric(text, errors="coerce")
     numbers = amounts(text)[0] if signs and plain.isna().any() else plain
     if numbers is None or not len(text) or numbers.isna().any():
@@ -87,6 +86,12 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
 def stripped(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return cells as text without outer spaces, a typographic minus sign as a hyphen."""
     return column.astype(str).str.strip().str.replace(MINUS, "-", regex=False)
+
+
+def present_cells(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the cells that are not missing as text."""
+    text = stripped(column.dropna())
+    return text[~text.isin(MISSING_CODES)]
 
 
 def listed_cells(wrong: pd.Series[Any]) -> str:

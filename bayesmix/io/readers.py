@@ -219,9 +219,8 @@ def read_typed(
     left = [name for name in left if name not in twice or declared.get(name) != "exclude"]
     check_once(path, names, left if weight is None else [*left, weight])
     if not left or not len(frame):
-        return source_of(
-            path, frame, None if columns is None else left, weight
-        )  # the error names what is wrong
+        # The error names what is wrong.
+        return source_of(path, frame, None if columns is None else left, weight)
     made, coding = coded(frame[left], declared, None if columns is None else left, numbers_are)
     check_values(path, made.to_numpy(), coding.names, gaps=missing == "keep")
     return _typed_source(path, frame, made.to_numpy(), coding, weight)
@@ -263,9 +262,7 @@ def named_rows(path: str, text: TextFormat) -> pd.DataFrame:
 def _typed_source(
     path: str, frame: Any, values: Any, coding: Coding, weight: str | None
 ) -> ArraySource:
-    weights = None
-    if weight is not None:
-        weights = checked_weights(path, weight, frame[weight])
+    weights = None if weight is None else checked_weights(path, weight, frame[weight])
     return ArraySource(values, weights, columns=coding.names, coding=coding)
 
 
@@ -360,7 +357,6 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> 
     places, kept = positions(path, columns, weight, n_columns)
     chosen = values if len(places) == n_columns else values[:, list(places)]
     check_values(path, chosen, [f"column {place}" for place in places], gaps)
-    weights = None
-    if kept is not None:
-        weights = checked_weights(path, weight, pd.Series(values[:, kept]))
+    series = None if kept is None else pd.Series(values[:, kept])
+    weights = None if series is None else checked_weights(path, weight, series)
     return ArraySource(chosen, weights)

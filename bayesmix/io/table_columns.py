@@ -45,10 +45,8 @@ def source_of(
     wanted = columns
     if wanted is None:
         wanted = [name for name in names if name and name in numeric and name != weight]
-        places = [names.index(name) for name in wanted]
-        empty = frame.iloc[:, places].isna().all().to_numpy()
-        if empty.any() and not empty.all():
-            gone = [name for name, none in zip(wanted, empty, strict=True) if none]
+        gone = [name for name in wanted if frame.iloc[:, names.index(name)].isna().all()]
+        if 0 < len(gone) < len(wanted):
             wanted = [name for name in wanted if name not in gone]
             warn(f"columns without values are left out: {listed(gone)}", BayesmixWarning)
     if not wanted:
@@ -263,19 +261,6 @@ def coded(
             of_levels = numbers_are in (CATEGORICAL, RATINGS)
             levels = declared_levels(name, frame[name]) if of_levels else None
             kinds[name] = ColumnKind(numbers_are, levels=levels)
-    return _coded(frame, kinds)
-
-
-def coded_as_given(X: Any, categorical: Mapping[str, Any]) -> tuple[pd.DataFrame, Coding]:
-    """Return a frame as numbers, with the kinds of columns that a family implies."""
-    frame, kinds = as_pandas(X), {}
-    for name, column in frame.items():
-        kind = kind_of(str(name), column)
-        if name in categorical:
-            kind = ColumnKind(CATEGORICAL, levels=declared_levels(str(name), column))
-        elif is_numeric(column.dtype) and column.dtype.kind != "b":
-            kind = ColumnKind(CONTINUOUS)
-        kinds[str(name)] = _as_wanted(str(name), kind, column)
     return _coded(frame, kinds)
 
 

@@ -22,7 +22,7 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.io.numbers_in_text import GAPS, MISSING_CODES, as_numbers
+from bayesmix.io.numbers_in_text import GAPS, as_numbers, present_cells
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -237,7 +237,7 @@ def _pieces(path: str) -> Iterator[bytes]:
 def _has_decimal_commas(frame: pd.DataFrame) -> bool:
     """Whether a text column contains only numbers with decimal commas."""
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        cells = _without_codes(frame.iloc[:, place])
+        cells = present_cells(frame.iloc[:, place])
         commas = cells[cells.str.contains(",")]
         european = cells.str.fullmatch(EUROPEAN).all() and len(commas)
         if european and not commas.str.fullmatch(COMMAS_OF_THOUSANDS).all():
@@ -260,18 +260,12 @@ def _warn_of_thousands(columns: dict[str, pd.Series[Any]]) -> None:
 
 def _european_numbers(column: pd.Series[Any]) -> Array | None:
     """Return the numbers of a column that contains only European numbers."""
-    cells = _without_codes(column)
+    cells = present_cells(column)
     numbered = cells.str.fullmatch(r"0\d+").any()  # places or telephones
     if numbered or not len(cells) or not cells.str.fullmatch(EUROPEAN).all():
         return None
     plain = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
     return np.asarray(plain.astype(np.float64).reindex(column.index))
-
-
-def _without_codes(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the cells that are not missing, as text."""
-    cells = column.dropna().astype(str).str.strip()
-    return cells[~cells.isin(MISSING_CODES)]
 
 
 def _check_size(path: str, separator: str) -> None:

@@ -61,7 +61,9 @@ def test_missing_values_of_pandas_are_refused_by_row_and_column(call: Callable[[
 
 @pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, bm.select])
 def test_a_fit_to_masked_rows_names_the_option_that_takes_them(call: Callable[[Any], Any]) -> None:
-    with pytest.raises(InvalidInputError, match=r"filled\), or set missing='use' .* or missing='dr"):
+    with pytest.raises(
+        InvalidInputError, match=r"filled\), or set missing='use' .* or missing='dr"
+    ):
         call(MASKED)
     used = bm.GaussianMixture(2, missing="use", random_state=0)
     np.testing.assert_array_equal(used.fit(MASKED).means_, used.fit(MASKED.filled(np.nan)).means_)

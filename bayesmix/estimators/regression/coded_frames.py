@@ -72,7 +72,7 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
 
     ``columns`` declares kinds where no family is named.
     """
-    from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, is_plain, recoded
+    from bayesmix.io.table_columns import as_levels, coded, is_frame, is_plain, recoded
 
     if isinstance(family, LevelsFamily):
         if family.ordered and family.levels is None and is_frame(X):
@@ -96,7 +96,7 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
             if isinstance(part.family, LevelsFamily):
                 given |= dict(zip(names, part.family.levels or [None] * len(names), strict=True))
             counts += names if isinstance(part.family, Poisson | Binomial) else []
-        coding = coded_as_given(X, given)[1]
+        coding = coded(X, dict.fromkeys(given, "categorical"), there, "continuous")[1]
         pairs = zip(coding.names, coding.levels, strict=True)
         levels = tuple(given.get(name) or levels for name, levels in pairs)
         coding = replace(coding, levels=levels, counts=tuple(counts))

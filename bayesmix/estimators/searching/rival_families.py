@@ -56,7 +56,6 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     n, n_features = some.shape
     if gain <= 0.5 * n_features * np.log(n):
         return None
-    from bayesmix.estimators.mixture import Mixture
     from bayesmix.families.transformed import Transformed
 
     structure = best.covariance_type
