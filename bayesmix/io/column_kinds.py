@@ -43,8 +43,8 @@ from bayesmix.numerics.arrays import Array
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
 MEND = (
-    "correct these cells, read the file with na=['{}'] if they mean missing, or treat the column as "
-    "categorical"
+    "correct these cells, read the file with na=['{}'] if they mean missing, "
+    "or treat the column as categorical"
 )
 # Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
