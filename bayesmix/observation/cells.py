@@ -3,160 +3,124 @@
 The probability of a cell, and the distribution of the value in it, are sums over nodes: the counts
 in it, or Gauss-Legendre nodes of x (normal columns) or log x (positive ones), whose density is
 log-concave. Nodes enter the statistics as values with weights, so any family's M-step is that of
-complete data. So do samples that were not recorded: the cells outside of a region hold their
-expected number (Dempster, Laird & Rubin 1977).
+complete data. So do samples that were not recorded, as all less those in the region of recorded
+values, by their expected number (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities
 from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Frame, Rows
+from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import block_sums
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices
-from bayesmix.observation.instrument import Hidden, Instrument, instrument_of
+from bayesmix.numerics.memo import once
+from bayesmix.observation.instrument import Hidden, instrument_of, per_region
 from bayesmix.observation.rectangles import (
-    MANY,
     NEGLIGIBLE,
     LogDensity,
     Nodes,
     end_of,
-    points_on,
+    mode_of,
+    nodes_between,
 )
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
-# Grids, each in two steps of the one before: the last step is a billionth.
-REFINED = 7
-
-
-class Cells(NamedTuple):
-    """Distinct cells in a frame: columns, bounds (G,); hidden values and their cells (m,).
-
-    The last 3 U cells are below, above and within U regions of recorded values, whose numbers
-    (n,) are ``regions``, empty if there are none.
-    """
-
-    columns: Indices
-    low: Array
-    high: Array
-    hidden: Hidden
-    numbers: Indices
-    regions: Indices
-
-    @classmethod
-    def of(cls, frame: Frame, instrument: Instrument) -> Cells:
-        hidden = instrument.hidden_in(frame, instrument.hidden)
-        keys, numbers = np.unique(
-            np.array([*hidden[:1], *hidden[2:4]]), axis=1, return_inverse=True
-        )
-        regions = np.empty(0, dtype=np.intp)
-        for d in np.flatnonzero(instrument.truncated):
-            bounds = np.array([instrument.least[:, d], instrument.most[:, d]])
-            (low, high), inverse = np.unique(bounds, axis=1, return_inverse=True)
-            regions = np.broadcast_to(inverse.ravel(), len(instrument.groups))
-            # Values at the bounds were recorded.
-            below, above = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
-            open_ends = np.full(low.shape, np.inf)
-            cells = np.block([[-open_ends, above, low], [below, open_ends, high]])
-            cells = (cells - frame.centre[d]) / frame.scale[d]
-            keys = np.hstack([keys, np.insert(cells, 0, d, axis=0)])
-        columns, (_, low, high) = keys[0].astype(np.intp), keys
-        return cls(columns, low, high, hidden, numbers.ravel(), regions)
-
-    @property
-    def n_regions(self) -> int:
-        return 1 + int(self.regions.max(initial=-1))
-
-    def nodes(self, mixture: Mixture[Densities], k: int) -> Nodes:
-        """Return the nodes of all cells for a component."""
-        logs = np.full(len(self.columns), -np.inf)
-        component = cast("Any", mixture.components).subset(np.array([k]))
-        parts = [Nodes(np.empty(0, dtype=np.intp), *np.empty((3, 0)))]
-        for d in np.unique(self.columns):
-            column = component.marginal(np.array([d]))
-            column = getattr(column, "parts", [column])[0]
-            nodes_of, least = _kind_of(column)
-            there = (self.columns == d) & (self.low < self.high) & (self.high >= least)
-            places = np.flatnonzero(there)
-            nodes = nodes_of(column, self.low[places], self.high[places])
-            logs[places] = nodes.log_total
-            parts.append(nodes._replace(owner=places[nodes.owner]))
-        owner, values, mass, _ = map(np.concatenate, zip(*parts, strict=True))
-        return Nodes(owner, values, mass, logs)
 
 
 @dataclass(frozen=True)
 class CellView:
-    """What a chunk tells of values in cells: nodes of each component, log P(recorded) (U,)."""
+    """What a chunk tells of values in cells."""
 
-    mixture: Mixture[Components]
+    mixture: Mixture[Any]
     rows: Rows
-    cells: Cells
-    rest: Rows  # without hidden values
-    nodes: list[Nodes]
-    log_recorded: Array
-    joint: Array
 
-    @classmethod
-    def of(cls, mixture: Mixture[Components], rows: Rows) -> CellView:
-        cells = Cells.of(mixture.frame, instrument_of(rows))
-        values, hidden = np.array(rows.values, dtype=np.float64), cells.hidden
-        values[hidden.samples, hidden.columns] = np.nan
-        rest = Rows(values, rows.weights, rows.first)
-        nodes = [cells.nodes(mixture, k) for k in range(mixture.n_components)]
-        joint, logs = INCOMPLETE.log_joint(mixture, rest), np.array([n.log_total for n in nodes])
-        for k, of_component in enumerate(logs[:, cells.numbers] - hidden.log_steps):
-            joint[:, k] += np.bincount(hidden.samples, of_component, len(joint))
-        within = mixture.log_weights[:, None] + logs[:, logs.shape[1] - cells.n_regions :]
-        log_recorded = np.logaddexp.reduce(within, axis=0)
-        if cells.n_regions:
-            joint -= log_recorded[cells.regions, None]
-        return cls(mixture, rows, cells, rest, nodes, log_recorded, joint)
+    @once
+    def hidden(self) -> Hidden:
+        instrument = instrument_of(self.rows)
+        return instrument.hidden_in(self.mixture.frame, instrument.hidden)
+
+    @once
+    def rest(self) -> Rows:
+        """Samples without their hidden values."""
+        values = np.where(instrument_of(self.rows).hidden, np.nan, self.rows.values)
+        return Rows(values, self.rows.weights, self.rows.first)
+
+    @once
+    def cells(self) -> tuple[Array, Indices]:
+        """Columns and bounds (3, G) of distinct cells, and which are those of hidden values."""
+        columns, _, *bounds, _ = self.hidden
+        cells, numbers = np.unique([columns, *bounds], axis=1, return_inverse=True)
+        return cells, numbers.ravel()
+
+    @once
+    def nodes(self) -> list[Nodes]:
+        """Nodes of each component."""
+        components, numbers = self.mixture.components, range(self.mixture.n_components)
+        return [_nodes_in(components.subset(np.array([k])), *self.cells[0]) for k in numbers]
+
+    @once
+    def recorded(self) -> tuple[CellView, Array, CellView] | None:
+        """The region of recorded values, samples' log probability in it, and all values."""
+        if (regions := instrument_of(self.rows).regions()) is None:
+            return None
+        inside, everywhere = (CellView(self.mixture, samples) for samples in regions)
+        return inside, np.logaddexp.reduce(inside.joint, axis=1), everywhere
+
+    @property
+    def joint(self) -> Array:
+        joint, hidden = INCOMPLETE.log_joint(self.mixture, self.rest), self.hidden
+        for k, part in enumerate(self.nodes):
+            logs = part.log_total[self.cells[1]] - hidden.log_steps
+            joint[:, k] += np.bincount(hidden.samples, logs, len(joint))
+        return joint if self.recorded is None else joint - self.recorded[1][:, None]
 
     def sums(self) -> ChunkSums:
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Any:
-        """Return the statistics of responsibilities (n, K), with expectations over cells.
+        """Return the statistics of responsibilities (n, K), with expectations over cells."""
+        parts = [(self, shares)]
+        if self.recorded is not None:
+            inside, log_recorded, everywhere = self.recorded
+            odds = np.exp(-log_recorded) * per_region(shares.sum(axis=1), log_recorded)
+            drawn = odds.sum() * np.exp(self.mixture.log_weights)[None]
+            parts += [(inside, -odds[:, None] * np.exp(inside.joint)), (everywhere, drawn)]
+        of_components = []
+        for k in range(self.mixture.n_components):
+            points = [view.points(k, part[:, k]) for view, part in parts]
+            values, weights = (np.concatenate(part) for part in zip(*points, strict=True))
+            _, statistics = self.mixture.components.subset(np.array([k])).linear.seen(values)
+            of_components.append(statistics(weights[:, None]))
+        return type(of_components[0]).joined(of_components)
+
+    def points(self, k: int, share: Array) -> tuple[Array, Array]:
+        """Return samples and nodes (q, D) in the frame, and their weights, of a component.
 
         A node is a sample without other values; what samples without any value add is subtracted.
-        Samples that were not recorded are nodes too, by their expected number.
         """
-        cells, mixture, U = self.cells, self.mixture, self.cells.n_regions
-        values = mixture.frame.apply(np.asarray(self.rest.values))
-        blank = np.full((1, values.shape[1]), np.nan)
-        odds = np.bincount(cells.regions, shares.sum(axis=1)[: len(cells.regions)], U)
-        odds = odds * np.exp(-self.log_recorded)
-        of_components = []
-        for k, (part, share) in enumerate(zip(self.nodes, shares.T, strict=True)):
-            of_hidden = share[cells.hidden.samples]
-            mass = np.bincount(cells.numbers, of_hidden, len(cells.columns))
-            unrecorded = slice(len(mass) - 3 * U, len(mass) - U)
-            logs = mixture.log_weights[k] + part.log_total[unrecorded]
-            mass[unrecorded] = np.tile(odds, 2) * np.exp(logs)
-            points = blank.repeat(len(part.values), axis=0)
-            points[range(len(points)), cells.columns[part.owner]] = part.values
-            weights = share, part.mass * mass[part.owner], [-of_hidden.sum()]
-            component = cast("Any", mixture.components).subset(np.array([k]))
-            _, statistics = component.linear.seen(np.concatenate([values, points, blank]))
-            of_components.append(statistics(np.concatenate(weights)[:, None]))
-        return type(of_components[0]).joined(of_components)
+        (columns, *_), numbers = self.cells
+        values, part = self.mixture.frame.apply(self.rest.values), self.nodes[k]
+        of_hidden = share[self.hidden.samples]
+        mass = np.bincount(numbers, of_hidden, len(columns))
+        nodes = np.full((len(part.values) + 1, values.shape[1]), np.nan)
+        nodes[range(len(part.values)), columns[part.owner].astype(np.intp)] = part.values
+        weights = share, part.mass * mass[part.owner], [-of_hidden.sum()]
+        return np.concatenate([values, nodes]), np.concatenate(weights)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        (columns, samples, *_), numbers = self.cells.hidden, self.cells.numbers
-        first = self.mixture.frame.apply(np.asarray(self.rest.values))
+        (columns, samples, *_), numbers = self.hidden, self.cells[1]
+        first = self.mixture.frame.apply(self.rest.values)
         second = first * first
         for moments, power in ((first, 1), (second, 2)):
             means = np.array([part.mean(part.values**power) for part in self.nodes])
@@ -164,23 +128,33 @@ class CellView:
         return first, second
 
     def drawn(self, labels: Indices, generator: np.random.Generator) -> Array:
-        (columns, samples, *_), frame = self.cells.hidden, self.mixture.frame
-        values, uniform = np.array(self.rest.values), generator.random(len(samples))
+        (columns, samples, *_), frame = self.hidden, self.mixture.frame
+        values, uniform = self.rest.values.copy(), generator.random(len(samples))
         for k, part in enumerate(self.nodes):
             inside = labels[samples] == k
-            points = part.values[part.drawn(self.cells.numbers[inside], uniform[inside])]
+            points = part.values[part.drawn(self.cells[1][inside], uniform[inside])]
             d = columns[inside]
             values[samples[inside], d] = frame.centre[d] + points * frame.scale[d]
         return values
 
 
-def _kind_of(column: Any) -> tuple[Callable[[Any, Array, Array], Nodes], float]:
-    """Return how cells of a column get nodes, and the least value that the column can have."""
-    if isinstance(column, Gaussians):
-        return _reals_in, -np.inf
-    if isinstance(column, (Poissons, OverdispersedCounts)):
-        return _counts_in, 0.0
-    return _logs_in, float(np.finfo(float).tiny)
+def _nodes_in(component: Any, columns: Array, low: Array, high: Array) -> Nodes:
+    """Return the nodes of cells (G,) for one component."""
+    logs = np.full(len(columns), -np.inf)
+    parts = [(np.empty(0, dtype=np.intp), *np.empty((2, 0)))]
+    for d in np.unique(columns):
+        column = component.marginal(np.array([d], dtype=np.intp))
+        column = getattr(column, "parts", [column])[0]
+        nodes_of, least = _logs_in, float(np.finfo(float).tiny)
+        if isinstance(column, Gaussians):
+            nodes_of, least = _reals_in, -np.inf
+        elif isinstance(column, (Poissons, OverdispersedCounts)):
+            nodes_of, least = _counts_in, 0.0
+        places = np.flatnonzero((columns == d) & (low < high) & (high >= least))
+        nodes = nodes_of(column, low[places], high[places])
+        logs[places] = nodes.log_total
+        parts.append((places[nodes.owner], nodes.values, nodes.mass))
+    return Nodes(*map(np.concatenate, zip(*parts, strict=True)), logs)
 
 
 def _log_density_of(column: Any) -> LogDensity:
@@ -210,25 +184,17 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 
     with np.errstate(divide="ignore"):
         a, b = (np.clip(np.log(np.maximum(bound, 0.0)), -LOGS, LOGS) for bound in (low, high))
-    first, last = -LOGS, LOGS
-    for _ in range(REFINED):
-        places = np.linspace(first, last, 129)
-        best = int(np.nanargmax(log_density(places)))
-        first, last = places[max(best - 1, 0)], places[min(best + 1, 128)]
-    nodes = _nodes_around(log_density, np.clip(0.5 * (first + last), a, b), a, b)
+    mode = mode_of(log_density, np.array([-LOGS]), np.array([LOGS]), 60)
+    nodes = _nodes_around(log_density, mode, a, b)
     return nodes._replace(values=np.exp(nodes.values))
 
 
-def _nodes_around(log_density: LogDensity, centre: Array, a: Array, b: Array) -> Nodes:
-    """Return nodes on both sides of where densities on intervals are largest."""
+def _nodes_around(log_density: LogDensity, mode: Array, a: Array, b: Array) -> Nodes:
+    """Return nodes on both sides of where a density with a mode is largest on intervals."""
+    centre = np.clip(mode, a, b)
     largest = log_density(centre)
     ends = end_of(log_density, centre, largest, np.array([a, b]))
-    values, weights = points_on(np.array([ends[0], centre]), np.array([centre, ends[1]]), MANY)
-    mass = weights * np.exp(log_density(values) - largest)
-    owner = np.broadcast_to(np.arange(len(a)), mass.shape)
-    return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
-
-
+    return nodes_between(log_density, np.array([ends[0], centre, ends[1]]), largest)
 def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     """Return the counts in intervals of a column with one component."""
     log_density = _log_density_of(column)

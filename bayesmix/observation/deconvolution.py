@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from bayesmix.numerics.arrays import (
     without_gaps,
 )
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import Hidden, Instrument, instrument_of, separable
+from bayesmix.observation.instrument import Hidden, instrument_of, per_region, separable
 from bayesmix.observation.rectangles import (
     drawn_on_interval,
     drawn_on_rectangle,
@@ -61,8 +61,7 @@ class Block:
     hidden: Hidden
 
 
-@dataclass(frozen=True)
-class TruncatedNormals:
+class TruncatedNormals(NamedTuple):
     """Hidden values given the exact ones of a sample: normals (K, m) and their bounds.
 
     Dependent ones of a sample are ``pairs`` (2, p), with bounds and correlations (5, K, p).
@@ -74,15 +73,6 @@ class TruncatedNormals:
     high: Array
     pairs: Indices
     rectangles: Array
-
-    def drawn(self, labels: Integers, uniform: Array) -> Array:
-        """Return draws of the hidden values under components (m,)."""
-        place, first = (labels, range(len(labels))), self.pairs[0]
-        draws = drawn_on_interval(self.low[place], self.high[place], uniform)
-        if len(first):
-            rectangles = self.rectangles[:, labels[first], range(len(first))]
-            draws[self.pairs] = drawn_on_rectangle(rectangles, uniform[self.pairs])
-        return self.centres[place] + self.deviations[place] * draws
 
 
 @dataclass(frozen=True)
@@ -113,38 +103,21 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
     For sums, many samples of equal errors are together; these and sequences are not divided.
     """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
-    apart, undivided = instrument.apart(mixture.components.structure), rows.side.begins is not None
+    apart, whole = instrument.apart(mixture.components.structure), rows.side.begins is not None
     if not apart:  # extrapolation may leave negative variances, of which errors make positive sums
         _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
-    kinds, key = len(instrument.errors), np.array(instrument.groups)
-    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
-    if not sums or undivided or np.count_nonzero(key < kinds) < TOGETHER * kinds:
-        key = np.where(key.any(), kinds, key)
-    alike = (key == key[:1]).all()
-    order = np.arange(n) if alike else np.argsort(key, kind="stable")
+    inexact = (np.isnan(np.asarray(rows.values)) | instrument.cells(apart)).any(axis=1)
+    kinds = len(instrument.errors)
+    key = np.where(inexact, kinds, instrument.groups)
+    if not sums or whole or np.count_nonzero(~inexact) < TOGETHER * kinds:
+        key = np.full(n, kinds)
+    order = np.argsort(key, kind="stable")
     most = BLOCK_VALUES // (mixture.n_components * D * (4 if apart else D))
     for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
         equal = bool(key[group[0]] < kinds)
-        size = n if sums and (equal or undivided) else max(TOGETHER, most)
-        for first in range(0, len(group), size):
-            place = slice(first, first + size)  # of all samples, needs no copy
-            indices = place if len(group) == n else group[place]
-            yield indices, rows if size >= n == len(group) else rows.some(indices), equal
-
-
-def block_of(mixture: Mixture[Any], values: Stored, instrument: Instrument) -> Block:
-    """Return samples in the frame of a mixture."""
-    frame, hidden = mixture.frame, instrument.cells(instrument.apart(mixture.components.structure))
-    # Sheppard's correction of rounded values that are no intervals.
-    approximate = instrument.hidden & ~hidden
-    more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
-    values = np.where(approximate, instrument.middle, np.where(hidden, np.nan, values))
-    values = frame.apply(values).T
-    errors = instrument.framed(frame)
-    errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
-    exact = ~np.isnan(values)
-    exact = exact[:, :1] if exact.all() else exact
-    return Block(without_gaps(values), exact, errors, instrument.hidden_in(frame, hidden))
+        size = n if sums and (equal or whole) else max(TOGETHER, most)
+        for indices in np.split(group, range(size, len(group), size)):
+            yield indices, rows if len(indices) == n else rows.some(indices), equal
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:
@@ -158,17 +131,10 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
         swept = (C.transpose(1, 2, 0)[..., None] + S[:, :, None])[:, :, None]
     A, _, B, _, n = swept.shape
     exact = block.exact.reshape(A, B, 1, -1)
-    away = (means - block.values[:, None]).reshape(A, B, K, -1)
-    complete = bool(exact.all())
-    if not complete:
-        away *= exact
-    pivots = _sweep(swept, exact)
+    away = (means - block.values[:, None]).reshape(A, B, K, -1) * exact
+    logs = _sweep(swept, exact)
     moved = np.einsum("abxkn,bxkn->axkn", swept, away)
-    gradient = moved if complete else moved * exact
-    hessian = swept if complete else swept * (exact[:, None] & exact)
-    # Few logarithms: products of eight variances below 1e38 are finite.
-    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // 8)
-    logs = np.log([part.prod(axis=0) for part in parts]).sum(axis=0)
+    gradient, hessian = moved * exact, swept * (exact[:, None] & exact)
     log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
     truncated = None
@@ -222,28 +188,22 @@ def _add_hidden(
 
 
 def _sweep(T: Array, exact: Booleans) -> Array:
-    """Sweep matrices (A, A, B, K, n) by exact columns (A, B, 1, n); return the pivots.
+    """Sweep matrices (A, A, B, K, n) by exact columns (A, B, 1, n); return log determinants (K, n).
 
     With T_oo of exact columns and T_oh, T_hh, they become -T_oo⁻¹, T_oo⁻¹ T_oh and the covariance
     T_hh - T_ho T_oo⁻¹ T_oh of the others given these (Goodnight 1979).
     """
-    pivots, column, room = np.empty((3, *T.shape[1:]))
+    logs = np.zeros(T.shape[3:])
     for j, swept in enumerate(exact):
-        places = True if swept.all() else swept
-        pivots[j] = 1.0
-        np.copyto(pivots[j], T[j, j], where=places)
-        _refuse_singular(pivots[j])
-        inverse = swept / pivots[j]
-        column[:j], column[j:] = T[j, :j], T[j:, j]
-        for a in range(len(T)):
-            if a != j:
-                factor = column[a] * inverse
-                T[a, : a + 1] -= np.multiply(column[: a + 1], factor, out=room[: a + 1])
-                np.copyto(T[max(a, j), min(a, j)], factor, where=places)
-        np.negative(inverse, out=T[j, j], where=places)
-    for a in range(len(T)):
-        T[:a, a] = T[a, :a]
-    return pivots
+        pivot = np.where(swept, T[j, j], 1.0)
+        _refuse_singular(pivot)
+        logs += np.log(pivot).sum(axis=0)
+        column, inverse = T[j].copy(), swept / pivot
+        factor = column * inverse
+        T -= column[:, None] * factor
+        T[j] = T[:, j] = np.where(swept, factor, column)
+        T[j, j] = np.where(swept, -inverse, column[j])
+    return logs
 
 
 def _refuse_singular(pivots: Array) -> None:
@@ -265,25 +225,30 @@ class NormalView:
 
     @once
     def block(self) -> Block:
-        return block_of(self.mixture, self.rows.values, instrument_of(self.rows))
+        frame, instrument = self.mixture.frame, instrument_of(self.rows)
+        hidden = instrument.cells(instrument.apart(self.components.structure))
+        # Sheppard's correction of rounded values that are no intervals.
+        approximate = instrument.hidden & ~hidden
+        more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
+        values = np.where(approximate, instrument.middle, self.rows.values)
+        values = frame.apply(np.where(hidden, np.nan, values)).T
+        errors = instrument.framed(frame)
+        errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
+        exact = ~np.isnan(values)
+        exact = exact[:, :1] if exact.all() else exact
+        return Block(without_gaps(values), exact, errors, instrument.hidden_in(frame, hidden))
 
     @once
     def part(self) -> Derivatives:
         return derivatives(self.components, self.block)
 
     @once
-    def recorded(self) -> tuple[Derivatives, Array] | None:
-        """Components in the region of recorded values, and log probabilities (n,) of samples there.
-
-        n = 1 if these are equal for all.
-        """
-        region = instrument_of(self.rows).region
-        if region is None:
+    def recorded(self) -> tuple[NormalView, Array] | None:
+        """The region of recorded values, and the log probability of samples in it."""
+        if (regions := instrument_of(self.rows).regions()) is None:
             return None
-        nothing = np.full(region.lower.shape, np.nan)
-        inside = derivatives(self.components, block_of(self.mixture, nothing, region))
-        logs = inside.log_density + self.mixture.log_weights[:, None]
-        return inside, np.logaddexp.reduce(logs, axis=0)
+        inside = NormalView(self.mixture, regions[0])
+        return inside, np.logaddexp.reduce(inside.joint, axis=1)
 
     @property
     def joint(self) -> Array:
@@ -314,10 +279,10 @@ class NormalView:
         """Return moments from counts (K,), Σ r g (K, D), Σ r (g gᵀ + H) and weights (n,)."""
         if self.recorded is not None:
             inside, log_recorded = self.recorded
-            weights = weights if len(log_recorded) > 1 else weights.sum(keepdims=True)
+            weights = per_region(weights, log_recorded)
             drawn = weights * np.exp(self.mixture.log_weights[:, None] - log_recorded)
-            expected = drawn * np.exp(inside.log_density)
-            slope, bend = inside.sums(expected)
+            expected = drawn * np.exp(inside.part.log_density)
+            slope, bend = inside.part.sums(expected)
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
             counts = counts + (drawn - expected).sum(axis=1)
@@ -375,10 +340,14 @@ class NormalView:
         """
         components, block = self.components, self.block
         if self.part.truncated is not None:
+            centres, deviations, low, high, pairs, rectangles = self.part.truncated
             columns, samples = block.hidden[:2]
-            uniform = generator.random(len(columns))
+            place, uniform = (labels[samples], range(len(samples))), generator.random(len(samples))
+            draws = drawn_on_interval(low[place], high[place], uniform)
+            both = rectangles[:, labels[samples[pairs[0]]], range(pairs.shape[1])]
+            draws[pairs] = drawn_on_rectangle(both, uniform[pairs])
             values, exact = block.values.copy(), block.exact.copy()
-            values[columns, samples] = self.part.truncated.drawn(labels[samples], uniform)
+            values[columns, samples] = centres[place] + deviations[place] * draws
             exact[columns, samples] = True
             nothing: Any = [part[:0] for part in block.hidden]
             block = Block(values, exact, block.errors, Hidden(*nothing))

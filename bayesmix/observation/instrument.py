@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.rows import Event, Frame, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -40,6 +40,11 @@ def instrument_of(rows: Rows) -> Instrument:
     return cast("Instrument", rows.side.measurement)
 
 
+def per_region(weights: Array, log_recorded: Array) -> Array:
+    """Return the weights (n,) of samples in each region, of which there are n or one."""
+    return weights if len(log_recorded) > 1 else weights.sum(keepdims=True)
+
+
 def separable(structure: Structure, n_features: int) -> bool:
     """Whether the columns of a component are independent, so that each interval stands alone."""
     return structure.algebra.kind == AXES or n_features == 1
@@ -50,11 +55,11 @@ def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
     return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
 
 
-def _parts(family: Any, n_features: int) -> list[tuple[list[int], Any]]:
-    """Return columns and families of the parts of a product, or of a family as one part."""
+def _parts(family: Any, n_features: int) -> Iterator[tuple[list[int], Any]]:
+    """Yield columns and families of the parts of a product, or of a family as one part."""
     if family.name != "product":
-        return [(list(range(n_features)), family)]
-    return list(zip(map(list, family.layout.columns), family.families, strict=True))
+        return iter([(list(range(n_features)), family)])
+    return zip(map(list, family.layout.columns), family.families, strict=True)
 
 
 class Hidden(NamedTuple):
@@ -96,41 +101,6 @@ class Instrument:
         """Whether errors of a sample may be correlated."""
         return self.errors.ndim == 3
 
-    def apart(self, structure: Structure) -> bool:
-        """Whether columns are independent given the component, after errors."""
-        return not self.full and separable(structure, self.errors.shape[1])
-
-    @property
-    def region(self) -> Instrument | None:
-        """The measurement of values of which all that is known is that they were recorded.
-
-        It is of one sample if that is equal for all, and None without truncation.
-        """
-        if not self.truncated.any():
-            return None
-        alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
-        samples = self[:1] if alike else self
-        steps = np.zeros_like(samples.steps)
-        low, high = (np.where(self.truncated, b, np.nan) + steps for b in (self.least, self.most))
-        return replace(samples, lower=low, upper=high, steps=steps)
-
-    def framed(self, frame: Frame) -> Array:
-        """Return the errors (D, n) or (D, D, n) in a frame."""
-        scale = frame.inverse_scale
-        factors = np.outer(scale, scale).ravel() if self.full else scale * scale
-        errors = self.errors[self.groups].reshape(-1, len(factors)).T
-        framed = np.multiply(errors, factors[:, None], order="C")
-        return framed.reshape(*self.errors.shape[1:], -1)
-
-    def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
-        """Return the hidden values (n, D) in a frame."""
-        columns, samples = np.nonzero(hidden.T)
-        bounds = np.array([self.lower, self.upper])[:, samples, columns] - frame.centre[columns]
-        steps, scale = self.steps[samples, columns], frame.inverse_scale[columns]
-        lower, upper = bounds * scale
-        log_steps = np.log(np.where(steps > 0.0, steps * scale, 1.0))
-        return Hidden(columns, samples, lower, upper, log_steps)
-
     @property
     def hidden(self) -> Booleans:
         """Which values (n, D) are known to an interval."""
@@ -141,16 +111,10 @@ class Instrument:
         """Which values (n, D) contribute the probability of an interval."""
         return self.hidden & ~(self.steps > 0.0)
 
-    def cells(self, apart: bool) -> Booleans:
-        """Return which values (n, D) are treated as intervals.
-
-        Where columns depend on each other and more than two values of a sample are known to one,
-        the rounded ones are values with an error instead.
-        """
-        hidden = self.hidden
-        if apart:
-            return hidden
-        return hidden & ~((self.steps > 0.0) & (hidden.sum(axis=1) > 2)[:, None])
+    @property
+    def truncated(self) -> Booleans:
+        """Which columns (D,) have bounds of recorded values."""
+        return np.any(np.isfinite(self.least) | np.isfinite(self.most), axis=0)
 
     @property
     def middle(self) -> Array:
@@ -158,10 +122,52 @@ class Instrument:
         low, high = self.lower, self.upper
         return 0.5 * (np.where(np.isinf(low), high, low) + np.where(np.isinf(high), low, high))
 
-    @property
-    def truncated(self) -> Booleans:
-        """Which columns (D,) have bounds of recorded values."""
-        return np.any(np.isfinite(self.least) | np.isfinite(self.most), axis=0)
+    def apart(self, structure: Structure) -> bool:
+        """Whether columns are independent given the component, after errors."""
+        return not self.full and separable(structure, self.errors.shape[1])
+
+    def cells(self, apart: bool) -> Booleans:
+        """Return which values (n, D) are treated as intervals.
+
+        Where columns depend on each other and more than two values of a sample are known to one,
+        the rounded ones are values with an error instead.
+        """
+        hidden = self.hidden
+        return hidden & (apart | self.censored | (hidden.sum(axis=1) <= 2)[:, None])
+
+    def regions(self) -> tuple[Rows, Rows] | None:
+        """Return samples known to be recorded only, and one that may have any value.
+
+        The first is one sample if that is equal for all. The result is None without truncation.
+        """
+        if not self.truncated.any():
+            return None
+        alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
+        recorded = self._within(slice(1 if alike else None), self.least, self.most)
+        return recorded, self._within(slice(1), np.array([[-np.inf]]), np.array([[np.inf]]))
+
+    def _within(self, samples: slice, least: Array, most: Array) -> Rows:
+        """Return samples whose values in truncated columns have bounds, and no others."""
+        part = self[samples]
+        low, high = (np.where(self.truncated, b, np.nan) + 0.0 * part.steps for b in (least, most))
+        ends = np.full((2, 1, low.shape[1]), [[[-np.inf]], [[np.inf]]])
+        only = Instrument(self.errors, part.groups, low, high, 0.0 * part.steps, *ends)
+        return Rows(np.full(low.shape, np.nan), side=SideInformation(measurement=only))
+
+    def framed(self, frame: Frame) -> Array:
+        """Return the errors (D, n) or (D, D, n) in a frame."""
+        scale = frame.inverse_scale
+        framed = self.errors * (np.outer(scale, scale) if self.full else scale * scale)
+        return np.ascontiguousarray(np.moveaxis(framed[self.groups], 0, -1))
+
+    def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
+        """Return the hidden values (n, D) in a frame."""
+        columns, samples = np.nonzero(hidden.T)
+        scale, steps = frame.inverse_scale[columns], self.steps[samples, columns]
+        bounds = np.array([self.lower, self.upper])[:, samples, columns]
+        lower, upper = (bounds - frame.centre[columns]) * scale
+        log_steps = np.log(np.where(steps > 0.0, steps * scale, 1.0))
+        return Hidden(columns, samples, lower, upper, log_steps)
 
     def form(self, family: Family, variational: bool, seed: int) -> Form:
         if variational:
@@ -174,33 +180,36 @@ class Instrument:
 
         return Measuring(seed)
 
-    def _refuse(self, family: Family, apart: bool) -> None:
-        """Raise an error for a measurement that the family does not support."""
-        normal, celled = family.name == REAL, self.truncated | self.hidden.any(axis=0)
-        if self.errors.any() and not normal:
-            raise UnsupportedError(
-                f"errors of measured data need a Gaussian family, got {family!r}: use "
-                "GaussianMixture, or leave out error"
-            )
-        for columns, part in [] if normal else _parts(family, len(celled)):
-            alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
-            if celled[columns].any() and not (alone and part.name in (*POSITIVE, *COUNTS, REAL)):
-                raise UnsupportedError(
-                    f"limits, intervals, steps and truncation do not support {part!r}: use "
-                    "Exponential(), Gamma(), LogNormal(), NegativeBinomial(), Poisson(), "
-                    "Weibull(), Gaussian(covariance='diag'), or a Product of them"
-                )
-        remedy = "use GaussianMixture(covariance_type='diag'), without covariances of errors"
-        numbers = self.censored.sum(axis=1)
-        if not apart and numbers.max() > 2:
-            raise UnsupportedError(
-                "dependent columns allow two censored values in a sample, but row "
-                f"{np.argmax(numbers > 2)} has {numbers[numbers > 2][0]}: {remedy}"
-            )
-        if self.truncated.sum() > 1 and not (normal and apart):
-            what = "dependent columns allow" if normal else f"{family!r} allows"
-            numbers = self.truncated.sum()
-            raise UnsupportedError(f"{what} truncation of one column, got {numbers}: {remedy}")
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        from bayesmix.observation.true_values import views_of
+
+        joint = np.empty((len(rows), mixture.n_components))
+        for indices, view in views_of(mixture, rows):
+            joint[indices] = view.joint
+        return joint
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return the log volumes of the columns with a density."""
+        seen = ~np.isnan(np.asarray(rows.values)) & ~self.censored
+        return seen @ np.log(mixture.frame.scale)
+
+    def spans(self, rows: Rows) -> tuple[Array, Array]:
+        """Return values, those in intervals at their bound or middle, and error bars of them."""
+        values = np.array(rows.values, dtype=np.float64)
+        variances = np.diagonal(self.errors, axis1=1, axis2=2) if self.full else self.errors
+        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(variances[self.groups]))
+        bars = np.where(self.hidden, [self.lower, self.upper], bars)
+        return np.where(self.hidden, self.middle, values), bars
+
+    def least_errors(self, rows: Rows) -> Array:
+        """Return the smallest variances (D,) of errors of values.
+
+        They are 0 for columns with an exact value, or with intervals alone.
+        """
+        of_groups = np.linalg.eigvalsh(self.errors)[:, :1] if self.full else self.errors
+        seen = ~np.isnan(np.asarray(rows.values)) & ~self.hidden
+        least = np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
+        return np.where(np.isinf(least), 0.0, least)
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""
@@ -222,6 +231,33 @@ class Instrument:
                     f"{_names(columns, n_features)[places[column]]} holds no value of "
                     f"{part!r}: correct the bounds, leave out that row, or use a Gaussian family"
                 )
+
+    def _refuse(self, family: Family, apart: bool) -> None:
+        """Raise an error for a measurement that the family does not support."""
+        normal, celled = family.name == REAL, self.truncated | self.hidden.any(axis=0)
+        if self.errors.any() and not normal:
+            raise UnsupportedError(
+                f"errors of measured data need a Gaussian family, got {family!r}: use "
+                "GaussianMixture, or leave out error"
+            )
+        for columns, part in () if normal else _parts(family, len(celled)):
+            alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
+            if celled[columns].any() and not (alone and part.name in (*POSITIVE, *COUNTS, REAL)):
+                raise UnsupportedError(
+                    f"limits, intervals, steps and truncation do not support {part!r}: use "
+                    "Exponential(), Gamma(), LogNormal(), NegativeBinomial(), Poisson(), "
+                    "Weibull(), Gaussian(covariance='diag'), or a Product of them"
+                )
+        numbers, n_truncated = self.censored.sum(axis=1), self.truncated.sum()
+        remedy = "use GaussianMixture(covariance_type='diag'), without covariances of errors"
+        if not apart and numbers.max() > 2:
+            raise UnsupportedError(
+                "dependent columns allow two censored values in a sample, but row "
+                f"{np.argmax(numbers > 2)} has {numbers[numbers > 2][0]}: {remedy}"
+            )
+        if n_truncated > 1 and not (normal and apart):
+            what = "dependent columns allow" if normal else f"{family!r} allows"
+            raise UnsupportedError(f"{what} truncation of one column, got {n_truncated}: {remedy}")
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
@@ -276,37 +312,3 @@ class Instrument:
             )
             events.append(Event("undetermined", text, components=(k,)))
         return tuple(events)
-
-    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        from bayesmix.observation.true_values import views_of
-
-        joint = np.empty((len(rows), mixture.n_components))
-        for indices, view in views_of(mixture, rows):
-            joint[indices] = view.joint
-        return joint
-
-    def spans(self, rows: Rows) -> tuple[Array, Array]:
-        """Return values, those in intervals at their bound or middle, and error bars of them."""
-        values = np.array(rows.values, dtype=np.float64)
-        variances = np.diagonal(self.errors, axis1=1, axis2=2) if self.full else self.errors
-        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(variances[self.groups]))
-        bars = np.where(self.hidden, [self.lower, self.upper], bars)
-        return np.where(self.hidden, self.middle, values), bars
-
-    def least_errors(self, rows: Rows) -> Array:
-        """Return the smallest variances (D,) of errors of values.
-
-        They are 0 for columns with an exact value, or with intervals alone.
-        """
-        if self.full:
-            of_groups = np.linalg.eigvalsh(self.errors)[:, :1] + np.zeros(self.errors.shape[1])
-        else:
-            of_groups = self.errors
-        seen = ~np.isnan(np.asarray(rows.values)) & ~self.hidden
-        least = np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
-        return np.where(seen.any(axis=0), least, 0.0)
-
-    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        """Return the log volumes of the columns with a density."""
-        seen = ~np.isnan(np.asarray(rows.values)) & ~self.censored
-        return seen @ np.log(mixture.frame.scale)

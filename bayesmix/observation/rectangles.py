@@ -69,6 +69,16 @@ def points_on(low: Array, high: Array, rule: tuple[Array, Array]) -> tuple[Array
     return (low + half) + half * points, half * weights
 
 
+def nodes_between(
+    log_density: LogDensity, breaks: Array, largest: Array, rule: tuple[Array, Array] | None = None
+) -> Nodes:
+    """Return nodes between breaks (B, m) of densities relative to ``exp(largest)`` (m,)."""
+    values, weights = points_on(breaks[:-1], breaks[1:], rule or MANY)
+    mass = weights * np.exp(log_density(values) - largest)
+    owner = np.broadcast_to(np.arange(len(largest)), mass.shape)
+    return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
+
+
 def mode_of(log_density: LogDensity, low: Array, high: Array, sections: int) -> Array:
     """Return where log-concave densities are largest between bounds, by golden sections."""
     for _ in range(sections if low.size else 0):

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities
+from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.random import drawn_labels
 from bayesmix.core.rows import Rows
@@ -22,21 +22,19 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.numerics.arrays import Array
+from bayesmix.observation.cells import CellView
+from bayesmix.observation.deconvolution import NormalView, blocks_of
 from bayesmix.observation.missing import Drawing
 
 if TYPE_CHECKING:
     from bayesmix.em.result import FitResult
-    from bayesmix.observation.cells import CellView
-    from bayesmix.observation.deconvolution import NormalView
-
-    View: TypeAlias = NormalView | CellView
 
 
-def views_of(mixture: Mixture[Any], rows: Rows, sums: bool = False) -> Iterator[tuple[Any, View]]:
+def views_of(
+    mixture: Mixture[Any], rows: Rows, sums: bool = False
+) -> Iterator[tuple[Any, NormalView | CellView]]:
     """Yield views of the blocks of a chunk with the indices of their samples."""
     if isinstance(mixture.components, Gaussians):
-        from bayesmix.observation.deconvolution import NormalView, blocks_of
-
         for indices, block, equal in blocks_of(mixture, rows, sums):
             yield indices, NormalView(mixture, block, equal)
     elif isinstance(mixture.components, StudentDensities):
@@ -45,24 +43,7 @@ def views_of(mixture: Mixture[Any], rows: Rows, sums: bool = False) -> Iterator[
             "GaussianMixture, with prior='auto' for posterior modes"
         )
     else:
-        from bayesmix.observation.cells import CellView
-
-        yield slice(None), CellView.of(mixture, rows)
-
-
-@dataclass(frozen=True)
-class Measuring(Drawing):
-    """E-step over true values."""
-
-    name = "true values given what was measured"
-
-    def step(self, mixture: Mixture[Components]) -> Step:
-        return partial(chunk_sums, mixture)
-
-    def drawn(
-        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
-    ) -> Array:
-        return drawn(mixture, rows, generator)
+        yield slice(None), CellView(mixture, rows)
 
 
 def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
@@ -70,7 +51,7 @@ def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     return reduce(add, (view.sums() for _, view in views_of(mixture, rows, sums=True)))
 
 
-def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
+def drawn(mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
     """Return draws (n, D) of true values given what was measured, in data units."""
     shares, _ = mixture.responsibilities(rows)
     labels = drawn_labels(shares, generator)
@@ -78,6 +59,17 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
     for indices, view in views_of(mixture, rows):
         values[indices] = view.drawn(labels[indices], generator)
     return values
+
+
+@dataclass(frozen=True)
+class Measuring(Drawing):
+    """E-step over true values."""
+
+    name = "true values given what was measured"
+    drawn = staticmethod(drawn)
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return partial(chunk_sums, mixture)
 
 
 class TrueValues(NamedTuple):
@@ -98,7 +90,6 @@ def true_values(
     shares, _ = mixture.responsibilities(rows)
     for indices, view in views_of(mixture, rows):
         first[indices], second[indices] = view.moments(shares[indices])
-    frame, variances = mixture.frame, np.maximum(second - first * first, 0.0)
+    deviations = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
     draws = np.array([drawn(mixture, rows, generator) for _ in range(n_draws)])
-    deviations = np.sqrt(variances * frame.scale**2)
-    return TrueValues(frame.undo(first), deviations, draws.reshape(-1, *first.shape))
+    return TrueValues(mixture.frame.undo(first), deviations, draws.reshape(-1, *first.shape))
