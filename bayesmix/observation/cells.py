@@ -25,12 +25,13 @@ from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Hidden, instrument_of, per_region
 from bayesmix.observation.rectangles import (
+    MANY,
     NEGLIGIBLE,
     LogDensity,
     Nodes,
     end_of,
     mode_of,
-    nodes_between,
+    points_on,
 )
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
@@ -194,7 +195,12 @@ def _nodes_around(log_density: LogDensity, mode: Array, a: Array, b: Array) -> N
     centre = np.clip(mode, a, b)
     largest = log_density(centre)
     ends = end_of(log_density, centre, largest, np.array([a, b]))
-    return nodes_between(log_density, np.array([ends[0], centre, ends[1]]), largest)
+    values, weights = points_on(np.array([ends[0], centre]), np.array([centre, ends[1]]), MANY)
+    mass = weights * np.exp(log_density(values) - largest)
+    owner = np.broadcast_to(np.arange(len(a)), mass.shape)
+    return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
+
+
 def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     """Return the counts in intervals of a column with one component."""
     log_density = _log_density_of(column)

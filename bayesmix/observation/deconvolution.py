@@ -10,9 +10,9 @@ recorded are completed by their expected number and moments (Dempster, Laird & R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,9 +28,7 @@ from bayesmix.numerics.arrays import (
     LOG_2PI,
     Array,
     Booleans,
-    Indices,
     Integers,
-    Stored,
     without_gaps,
 )
 from bayesmix.numerics.memo import once
@@ -61,20 +59,6 @@ class Block:
     hidden: Hidden
 
 
-class TruncatedNormals(NamedTuple):
-    """Hidden values given the exact ones of a sample: normals (K, m) and their bounds.
-
-    Dependent ones of a sample are ``pairs`` (2, p), with bounds and correlations (5, K, p).
-    """
-
-    centres: Array
-    deviations: Array
-    low: Array
-    high: Array
-    pairs: Indices
-    rectangles: Array
-
-
 @dataclass(frozen=True)
 class Derivatives:
     """Log densities (K, n) of a block, gradients (D, K, n) and Hessians in the means.
@@ -85,7 +69,8 @@ class Derivatives:
     log_density: Array
     gradient: Array
     hessian: Array
-    truncated: TruncatedNormals | None = None
+    # Draws of hidden values (m,) from labels of components and uniform numbers (m,).
+    drawn: Callable[[Integers, Array], Array] | None = None
 
     def sums(self, shares: Array) -> tuple[Array, Array]:
         """Return Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (K, n)."""
@@ -106,18 +91,19 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
     apart, whole = instrument.apart(mixture.components.structure), rows.side.begins is not None
     if not apart:  # extrapolation may leave negative variances, of which errors make positive sums
         _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
-    inexact = (np.isnan(np.asarray(rows.values)) | instrument.cells(apart)).any(axis=1)
-    kinds = len(instrument.errors)
-    key = np.where(inexact, kinds, instrument.groups)
-    if not sums or whole or np.count_nonzero(~inexact) < TOGETHER * kinds:
-        key = np.full(n, kinds)
-    order = np.argsort(key, kind="stable")
+    kinds, key = len(instrument.errors), np.array(instrument.groups)
+    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
+    if not sums or whole or np.count_nonzero(key < kinds) < TOGETHER * kinds:
+        key[:] = kinds if key.any() else 0
+    order = np.argsort(key, kind="stable") if key.any() else np.arange(n)
     most = BLOCK_VALUES // (mixture.n_components * D * (4 if apart else D))
     for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
         equal = bool(key[group[0]] < kinds)
         size = n if sums and (equal or whole) else max(TOGETHER, most)
-        for indices in np.split(group, range(size, len(group), size)):
-            yield indices, rows if len(indices) == n else rows.some(indices), equal
+        for first in range(0, len(group), size):
+            place = slice(first, first + size)  # of all samples, needs no copy
+            indices = place if len(group) == n else group[place]
+            yield indices, rows if size >= n == len(group) else rows.some(indices), equal
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:
@@ -131,23 +117,29 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
         swept = (C.transpose(1, 2, 0)[..., None] + S[:, :, None])[:, :, None]
     A, _, B, _, n = swept.shape
     exact = block.exact.reshape(A, B, 1, -1)
-    away = (means - block.values[:, None]).reshape(A, B, K, -1) * exact
-    logs = _sweep(swept, exact)
+    complete = bool(exact.all())
+    away = (means - block.values[:, None]).reshape(A, B, K, -1)
+    away = away if complete else away * exact
+    pivots = _sweep(swept, exact)
     moved = np.einsum("abxkn,bxkn->axkn", swept, away)
-    gradient, hessian = moved * exact, swept * (exact[:, None] & exact)
+    gradient = moved if complete else moved * exact
+    hessian = swept if complete else swept * (exact[:, None] & exact)
+    # Few logarithms: products of eight variances below 1e38 are finite.
+    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // 8)
+    logs = np.log([part.prod(axis=0) for part in parts]).sum(axis=0)
     log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
-    truncated = None
+    drawn = None
     if len(block.hidden.columns):
-        truncated, of_hidden = _add_hidden(block, means[..., 0], swept, moved, gradient, hessian)
+        drawn, of_hidden = _add_hidden(block, means[..., 0], swept, moved, gradient, hessian)
         log_density += [np.bincount(block.hidden.samples, part, n) for part in of_hidden]
-    return Derivatives(log_density, gradient.reshape(D, K, -1), hessian, truncated)
+    return Derivatives(log_density, gradient.reshape(D, K, -1), hessian, drawn)
 
 
 def _add_hidden(
     block: Block, means: Array, swept: Array, moved: Array, gradient: Array, hessian: Array
-) -> tuple[TruncatedNormals, Array]:
-    """Add what hidden values tell given the exact ones; return their normals and log densities."""
+) -> tuple[Callable[[Integers, Array], Array], Array]:
+    """Add what hidden values tell given the exact ones; return draws and their log densities."""
     columns, samples, lower, upper, log_steps = block.hidden
     B = swept.shape[2]
     a, b = np.divmod(columns, B)
@@ -163,7 +155,14 @@ def _add_hidden(
     correlation = swept[a[i], a[j], b[i], :, samples[i]].T / (deviations[:, i] * deviations[:, j])
     _refuse_singular(1.0 - correlation * correlation)
     rectangles = np.array([low[:, i], low[:, j], high[:, i], high[:, j], correlation])
-    truncated = TruncatedNormals(centres, deviations, low, high, np.array([i, j]), rectangles)
+
+    def drawn(labels: Integers, uniform: Array) -> Array:
+        place, pairs = (labels, range(len(labels))), np.array([i, j])
+        draws = drawn_on_interval(low[place], high[place], uniform)
+        both = rectangles[:, labels[i], range(len(i))]
+        draws[pairs] = drawn_on_rectangle(both, uniform[pairs])
+        return cast("Array", centres[place] + deviations[place] * draws)
+
     # w = e - T_oo⁻¹ T_oh is the part of T⁻¹ of a hidden value given the others.
     exact = block.exact.reshape(len(swept), B, 1, -1)
     w = -swept[a, :, b, :, samples] * exact[:, b, :, samples]
@@ -184,26 +183,32 @@ def _add_hidden(
     for u, v, entry in information:
         product = w[u][:, :, None] * w[v][:, None] * entry.T[:, None, None]
         hessian[:, :, b[u], :, samples[u]] -= product
-    return truncated, logs
+    return drawn, logs
 
 
 def _sweep(T: Array, exact: Booleans) -> Array:
-    """Sweep matrices (A, A, B, K, n) by exact columns (A, B, 1, n); return log determinants (K, n).
+    """Sweep matrices (A, A, B, K, n) by exact columns (A, B, 1, n); return the pivots.
 
     With T_oo of exact columns and T_oh, T_hh, they become -T_oo⁻¹, T_oo⁻¹ T_oh and the covariance
     T_hh - T_ho T_oo⁻¹ T_oh of the others given these (Goodnight 1979).
     """
-    logs = np.zeros(T.shape[3:])
+    pivots, column, room = np.empty((3, *T.shape[1:]))
     for j, swept in enumerate(exact):
-        pivot = np.where(swept, T[j, j], 1.0)
-        _refuse_singular(pivot)
-        logs += np.log(pivot).sum(axis=0)
-        column, inverse = T[j].copy(), swept / pivot
-        factor = column * inverse
-        T -= column[:, None] * factor
-        T[j] = T[:, j] = np.where(swept, factor, column)
-        T[j, j] = np.where(swept, -inverse, column[j])
-    return logs
+        places = True if swept.all() else swept
+        pivots[j] = 1.0
+        np.copyto(pivots[j], T[j, j], where=places)
+        _refuse_singular(pivots[j])
+        inverse = swept / pivots[j]
+        column[:j], column[j:] = T[j, :j], T[j:, j]
+        for a in range(len(T)):
+            if a != j:
+                factor = column[a] * inverse
+                T[a, : a + 1] -= np.multiply(column[: a + 1], factor, out=room[: a + 1])
+                np.copyto(T[max(a, j), min(a, j)], factor, where=places)
+        np.negative(inverse, out=T[j, j], where=places)
+    for a in range(len(T)):
+        T[:a, a] = T[a, :a]
+    return pivots
 
 
 def _refuse_singular(pivots: Array) -> None:
@@ -321,44 +326,37 @@ class NormalView:
         true = self._of_true_values(counts, gradient, curvature, weights)
         return ChunkSums(log_normaliser, sums.magnitude, true, sums.allocation)
 
+    def _posterior(self, part: Derivatives) -> tuple[Array, Array]:
+        """Return means (D, K, n) and covariances (D, D, K, n) of true values in components."""
+        C, (D, K, n), B = self.components.covariances, part.gradient.shape, part.hessian.shape[2]
+        hessian = np.einsum("abxkn,xy->axbykn", part.hessian, np.eye(B)).reshape(D, D, K, n)
+        means = self.components.means.T[..., None] + np.einsum("kab,bkn->akn", C, part.gradient)
+        change = np.einsum("kda,keb,abkn->dekn", C, C, hessian, optimize=True)
+        return means, C.transpose(1, 2, 0)[..., None] + change
+
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        C, part, D = self.components.covariances, self.part, self.rows.values.shape[1]
-        means = self.components.means.T[..., None] + np.einsum("kab,bkn->akn", C, part.gradient)
-        hessian = np.einsum("abxkn,xy->axbykn", part.hessian, np.eye(part.hessian.shape[2]))
-        hessian = hessian.reshape(D, D, *means.shape[1:])
-        variances = np.diagonal(C, axis1=1, axis2=2).T[..., None] + np.einsum(
-            "kda,kdb,abkn->dkn", C, C, hessian, optimize=True
-        )
-        first = np.einsum("nk,dkn->nd", shares, means)
-        return first, np.einsum("nk,dkn->nd", shares, means * means + variances)
+        means, covariances = self._posterior(self.part)
+        second = means * means + np.einsum("ddkn->dkn", covariances)
+        return tuple(np.einsum("nk,dkn->nd", shares, part) for part in (means, second))
 
     def drawn(self, labels: Integers, generator: np.random.Generator) -> Array:
-        """Draw hidden values first, then a true value and an error.
-
-        These are moved by what their sum lacks (Matheron).
-        """
-        components, block = self.components, self.block
-        if self.part.truncated is not None:
-            centres, deviations, low, high, pairs, rectangles = self.part.truncated
+        """Draw hidden values first, then true values given all values."""
+        block, part, (n, D) = self.block, self.part, self.rows.values.shape
+        if part.drawn is not None:
             columns, samples = block.hidden[:2]
-            place, uniform = (labels[samples], range(len(samples))), generator.random(len(samples))
-            draws = drawn_on_interval(low[place], high[place], uniform)
-            both = rectangles[:, labels[samples[pairs[0]]], range(pairs.shape[1])]
-            draws[pairs] = drawn_on_rectangle(both, uniform[pairs])
             values, exact = block.values.copy(), block.exact.copy()
-            values[columns, samples] = centres[place] + deviations[place] * draws
+            uniform = generator.random(len(columns))
+            values[columns, samples] = part.drawn(labels[samples], uniform)
             exact[columns, samples] = True
             nothing: Any = [part[:0] for part in block.hidden]
-            block = Block(values, exact, block.errors, Hidden(*nothing))
-        normal = generator.standard_normal((2, *block.values.T.shape))
-        out = components.means[labels] + components.spread_out(normal[0], labels)
-        measured = out + drawn_errors(block.errors, normal[1])
-        centred = replace(components, means=np.zeros_like(components.means))
-        lacking = derivatives(centred, replace(block, values=block.values - measured.T))
-        gradient = lacking.gradient[:, labels, range(len(labels))].T
-        out = out + np.einsum("nde,ne->nd", components.covariances[labels], gradient)
-        return self.mixture.frame.undo(out)
+            part = derivatives(
+                self.components, Block(values, exact, block.errors, Hidden(*nothing))
+            )
+        means, covariances = self._posterior(part)
+        chosen = np.s_[..., labels, np.arange(n)]
+        away = drawn_errors(covariances[chosen], generator.standard_normal((n, D)))
+        return self.mixture.frame.undo(means[chosen].T + away)
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

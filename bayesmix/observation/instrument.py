@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -133,7 +133,9 @@ class Instrument:
         the rounded ones are values with an error instead.
         """
         hidden = self.hidden
-        return hidden & (apart | self.censored | (hidden.sum(axis=1) <= 2)[:, None])
+        if apart or not hidden.any():
+            return hidden
+        return hidden & (self.censored | (hidden.sum(axis=1) <= 2)[:, None])
 
     def regions(self) -> tuple[Rows, Rows] | None:
         """Return samples known to be recorded only, and one that may have any value.
@@ -157,8 +159,10 @@ class Instrument:
     def framed(self, frame: Frame) -> Array:
         """Return the errors (D, n) or (D, D, n) in a frame."""
         scale = frame.inverse_scale
-        framed = self.errors * (np.outer(scale, scale) if self.full else scale * scale)
-        return np.ascontiguousarray(np.moveaxis(framed[self.groups], 0, -1))
+        factors = np.outer(scale, scale).ravel() if self.full else scale * scale
+        errors = self.errors.reshape(-1, len(factors))[self.groups].T
+        framed = np.multiply(errors, factors[:, None], order="C")
+        return framed.reshape(*self.errors.shape[1:], -1)
 
     def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
         """Return the hidden values (n, D) in a frame."""

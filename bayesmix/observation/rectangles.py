@@ -15,6 +15,7 @@ y = (z_2 - ρ z_1) / s and s² = 1 - ρ², R⁻¹z = (z_1 - ρ y / s, y / s) has
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -69,16 +70,6 @@ def points_on(low: Array, high: Array, rule: tuple[Array, Array]) -> tuple[Array
     return (low + half) + half * points, half * weights
 
 
-def nodes_between(
-    log_density: LogDensity, breaks: Array, largest: Array, rule: tuple[Array, Array] | None = None
-) -> Nodes:
-    """Return nodes between breaks (B, m) of densities relative to ``exp(largest)`` (m,)."""
-    values, weights = points_on(breaks[:-1], breaks[1:], rule or MANY)
-    mass = weights * np.exp(log_density(values) - largest)
-    owner = np.broadcast_to(np.arange(len(largest)), mass.shape)
-    return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
-
-
 def mode_of(log_density: LogDensity, low: Array, high: Array, sections: int) -> Array:
     """Return where log-concave densities are largest between bounds, by golden sections."""
     for _ in range(sections if low.size else 0):
@@ -124,17 +115,13 @@ def on_interval(a: Array, b: Array) -> Truncated:
     wide = ~narrow & (c * c < 2.0 * NEGLIGIBLE)
     out = np.empty((3, *c.shape))
     for chosen, rule in ((narrow, FEW), (~narrow & ~wide, MANY)):
-        centre, first, half = c[chosen], start[chosen], 0.5 * width[chosen]
-        sums = np.zeros((3, len(half)))
-        for point, weight in zip(*rule, strict=True):
-            t = first + (1.0 + point) * half
-            density = weight * half * np.exp(-t * (centre + 0.5 * t))
-            for total in sums:
-                total += density
-                density *= t
+        centre = c[chosen]
+        t, weights = points_on(start[chosen], stop[chosen], rule)
+        density = weights * np.exp(-t * (centre + 0.5 * t))
+        mass = density.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):  # intervals of no width
-            shift, square = sums[1:] / sums[0]
-            out[:, chosen] = np.log(sums[0]), centre + shift, 1.0 - (square - shift * shift)
+            shift, square = (density * t).sum(axis=0) / mass, (density * t * t).sum(axis=0) / mass
+            out[:, chosen] = np.log(mass), centre + shift, 1.0 - (square - shift * shift)
     ends = c[wide] + np.array([start[wide], stop[wide]])
     density = np.exp(0.5 * (c[wide] + ends) * (c[wide] - ends))
     mass = -np.diff(np.sqrt(0.5 * np.pi) * erfcx(np.sqrt(0.5) * ends) * density, axis=0)[0]
@@ -145,83 +132,70 @@ def on_interval(a: Array, b: Array) -> Truncated:
     return Truncated(out[0] - 0.5 * (c * c + LOG_2PI), np.where(flipped, -out[1], out[1]), out[2])
 
 
-class _Rectangles(NamedTuple):
-    """Rectangles (m,): lower bounds, upper bounds, correlations ρ and s."""
+def _rest(rectangles: Array) -> Array:
+    """Return s of rectangles (5, m): lower bounds, upper bounds and correlations."""
+    return np.sqrt((1.0 - rectangles[4]) * (1.0 + rectangles[4]))
 
-    low: Array
-    second_low: Array
-    high: Array
-    second_high: Array
-    correlation: Array
-    rest: Array
 
-    @classmethod
-    def of(cls, rectangles: Array) -> _Rectangles:
-        """Return rectangles from bounds and correlations (5, m)."""
-        correlation = rectangles[4]
-        return cls(*np.vstack([rectangles, np.sqrt((1.0 - correlation) * (1.0 + correlation))]))
+def _second_bounds(rectangles: Array, z: Array) -> Array:
+    """Return the bounds (2, ...) of y given z_1."""
+    shift, rest = rectangles[4] * z, _rest(rectangles)
+    return np.array([(rectangles[1] - shift) / rest, (rectangles[3] - shift) / rest])
 
-    def some(self, places: Indices) -> _Rectangles:
-        return _Rectangles(*(part[places] for part in self))
 
-    def second_bounds(self, z: Array) -> tuple[Array, Array]:
-        """Return the bounds of y given z_1."""
-        shift = self.correlation * z
-        return (self.second_low - shift) / self.rest, (self.second_high - shift) / self.rest
+def _log_density(rectangles: Array, z: Array) -> Array:
+    """Return log p(z_1, rectangle)."""
+    a, b = _second_bounds(rectangles, z)
+    low, high = log_ndtr(np.where(a > -b, [-b, -a], [a, b]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return high + np.log(-np.expm1(low - high)) - 0.5 * (z * z + LOG_2PI)
 
-    def log_density(self, z: Array) -> Array:
-        """Return log p(z_1, rectangle)."""
-        a, b = self.second_bounds(z)
-        low, high = log_ndtr(np.where(a > -b, [-b, -a], [a, b]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return high + np.log(-np.expm1(low - high)) - 0.5 * (z * z + LOG_2PI)
 
-    def nodes(self) -> Nodes:
-        """Return nodes of z_1."""
-        ratio = self.correlation / self.rest
-        far = 10.0 + np.max(np.abs(np.where(np.isfinite(self[:4]), self[:4], 0.0)), axis=0)
-        low, high = np.maximum(self.low, -far), np.minimum(self.high, far)
-        middle, width = 0.5 * (low + high), high - low
-        largest = self.log_density(middle)
-        slope = ratio * on_interval(*self.second_bounds(middle)).scores - middle
-        few = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
-        wide = np.flatnonzero(~few)
-        pairs = self.some(wide)
-        mode = mode_of(pairs.log_density, low[wide], high[wide], 20)  # only divides panels
-        largest[wide] = pairs.log_density(mode)
-        ends = end_of(pairs.log_density, mode, largest[wide], np.array([low[wide], high[wide]]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            edges = [
-                (bound + side * pairs.rest) / pairs.correlation
-                for bound in (pairs.second_low, pairs.second_high)
-                for side in (-EDGE, EDGE)
-            ]
-        breaks = np.array([*ends, mode, *edges])
-        breaks = np.sort(np.clip(np.where(np.isnan(breaks), mode, breaks), *ends), axis=0)
-        panel, place = np.nonzero(breaks[1:] > breaks[:-1])
-        parts = []
-        for rule, owner, start, stop in (
-            (FEW, np.flatnonzero(few), low[few], high[few]),
-            (MANY, wide[place], breaks[panel, place], breaks[panel + 1, place]),
-        ):
-            z, weights = points_on(start, stop, rule)
-            mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
-            parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
-        owner, values, mass = map(np.concatenate, zip(*parts, strict=True))
-        return Nodes.of(owner, values, mass, largest)
+def _nodes_of(rectangles: Array) -> Nodes:
+    """Return nodes of z_1 in rectangles."""
+    ratio = rectangles[4] / _rest(rectangles)
+    far = 10.0 + np.where(np.isfinite(rectangles), np.abs(rectangles), 0.0).max(axis=0)
+    low, high = np.maximum(rectangles[0], -far), np.minimum(rectangles[2], far)
+    middle, width = 0.5 * (low + high), high - low
+    largest = _log_density(rectangles, middle)
+    slope = ratio * on_interval(*_second_bounds(rectangles, middle)).scores - middle
+    narrow = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
+    few, wide = np.flatnonzero(narrow), np.flatnonzero(~narrow)
+    log_density = partial(_log_density, rectangles[:, wide])
+    mode = mode_of(log_density, low[wide], high[wide], 20)  # only divides panels
+    largest[wide] = log_density(mode)
+    ends = end_of(log_density, mode, largest[wide], np.array([low[wide], high[wide]]))
+    _, second_low, _, second_high, correlation = rectangles[:, wide]
+    edge = EDGE * _rest(rectangles[:, wide])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounds = np.array(
+            [second_low - edge, second_low + edge, second_high - edge, second_high + edge]
+        )
+        edges = bounds / correlation
+    breaks = np.array([*ends, mode, *np.where(np.isnan(edges), mode, edges)])
+    breaks = np.sort(np.clip(breaks, *ends), axis=0)
+    panel, place = np.nonzero(breaks[1:] > breaks[:-1])
+    parts = []
+    for rule, owner, start, stop in (
+        (FEW, few, low[few], high[few]),
+        (MANY, wide[place], breaks[panel, place], breaks[panel + 1, place]),
+    ):
+        z, weights = points_on(start, stop, rule)
+        mass = weights * np.exp(_log_density(rectangles[:, owner], z) - largest[owner])
+        parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
+    return Nodes.of(*map(np.concatenate, zip(*parts, strict=True)), largest)
 
 
 def on_rectangle(rectangles: Array) -> Truncated:
     """Return the distributions for bounds and correlations (5, ...)."""
     # Values below limits of detection have the same rectangle if nothing else was measured.
     distinct, numbers = np.unique(rectangles.reshape(5, -1), axis=1, return_inverse=True)
-    pairs = _Rectangles.of(distinct)
-    nodes, rest = pairs.nodes(), pairs.rest
-    bounds = pairs.some(nodes.owner).second_bounds(nodes.values)
-    ratio, second = pairs.correlation / rest, on_interval(*bounds)
-    parts = nodes.values - ratio[nodes.owner] * second.scores, second.scores / rest[nodes.owner]
+    nodes, rest = _nodes_of(distinct), _rest(distinct)
+    ratio, owner = distinct[4] / rest, nodes.owner
+    second = on_interval(*_second_bounds(distinct[:, owner], nodes.values))
+    parts = nodes.values - ratio[owner] * second.scores, second.scores / rest[owner]
     scores = np.array([nodes.mean(part) for part in parts])
-    first, last = parts - scores[:, nodes.owner]
+    first, last = parts - scores[:, owner]
     lost = nodes.mean(second.information)
     information = np.array(
         [
@@ -243,8 +217,7 @@ def drawn_on_interval(a: Array, b: Array, uniform: Array) -> Array:
 
 def drawn_on_rectangle(rectangles: Array, uniform: Array) -> Array:
     """Return draws (2, m) from uniform numbers (2, m); the first value is one of the nodes."""
-    pairs = _Rectangles.of(rectangles)
-    nodes = pairs.nodes()
-    z = nodes.values[nodes.drawn(np.arange(len(pairs.low)), uniform[0])]
-    y = drawn_on_interval(*pairs.second_bounds(z), uniform[1])
-    return np.array([z, pairs.correlation * z + pairs.rest * y])
+    nodes = _nodes_of(rectangles)
+    z = nodes.values[nodes.drawn(np.arange(rectangles.shape[1]), uniform[0])]
+    y = drawn_on_interval(*_second_bounds(rectangles, z), uniform[1])
+    return np.array([z, rectangles[4] * z + _rest(rectangles) * y])
