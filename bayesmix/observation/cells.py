@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from bayesmix.core.components import Components
 from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
@@ -42,7 +43,7 @@ LOGS, LARGEST_COUNT = 700.0, 2.0**53
 class CellView:
     """What a chunk tells of values in cells."""
 
-    mixture: Mixture[Any]
+    mixture: Mixture[Components]
     rows: Rows
 
     @once
@@ -66,8 +67,11 @@ class CellView:
     @once
     def nodes(self) -> list[Nodes]:
         """Nodes of each component."""
-        components, numbers = self.mixture.components, range(self.mixture.n_components)
-        return [_nodes_in(components.subset(np.array([k])), *self.cells[0]) for k in numbers]
+        components = map(self.component, range(self.mixture.n_components))
+        return [_nodes_in(component, *self.cells[0]) for component in components]
+
+    def component(self, k: int) -> Any:
+        return self.mixture.components.subset(np.array([k]))
 
     @once
     def recorded(self) -> tuple[CellView, Array, CellView] | None:
@@ -100,7 +104,7 @@ class CellView:
         for k in range(self.mixture.n_components):
             points = [view.points(k, part[:, k]) for view, part in parts]
             values, weights = (np.concatenate(part) for part in zip(*points, strict=True))
-            _, statistics = self.mixture.components.subset(np.array([k])).linear.seen(values)
+            _, statistics = self.component(k).linear.seen(values)
             of_components.append(statistics(weights[:, None]))
         return type(of_components[0]).joined(of_components)
 
@@ -155,7 +159,8 @@ def _nodes_in(component: Any, columns: Array, low: Array, high: Array) -> Nodes:
         nodes = nodes_of(column, low[places], high[places])
         logs[places] = nodes.log_total
         parts.append((places[nodes.owner], nodes.values, nodes.mass))
-    return Nodes(*map(np.concatenate, zip(*parts, strict=True)), logs)
+    owner, values, mass = map(np.concatenate, zip(*parts, strict=True))
+    return Nodes(owner, values, mass, logs)
 
 
 def _log_density_of(column: Any) -> LogDensity:

@@ -19,7 +19,7 @@ import numpy as np
 from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
+from bayesmix.em.expectation import LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.family import Gaussians
@@ -75,6 +75,7 @@ class Derivatives:
     def sums(self, shares: Array) -> tuple[Array, Array]:
         """Return Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (K, n)."""
         A, _, B, K, _ = self.hessian.shape
+        shares = np.ascontiguousarray(shares)
         first = (self.gradient.swapaxes(0, 1) @ shares[:, :, None])[..., 0]
         of_blocks = self.gradient.reshape(A, B, K, -1).transpose(2, 1, 0, 3)
         second = (shares[:, None, None] * of_blocks) @ of_blocks.swapaxes(2, 3)
@@ -161,7 +162,7 @@ def _add_hidden(
         draws = drawn_on_interval(low[place], high[place], uniform)
         both = rectangles[:, labels[i], range(len(i))]
         draws[pairs] = drawn_on_rectangle(both, uniform[pairs])
-        return cast("Array", centres[place] + deviations[place] * draws)
+        return centres[place] + deviations[place] * draws
 
     # w = e - T_oo⁻¹ T_oh is the part of T⁻¹ of a hidden value given the others.
     exact = block.exact.reshape(len(swept), B, 1, -1)
@@ -255,76 +256,76 @@ class NormalView:
         inside = NormalView(self.mixture, regions[0])
         return inside, np.logaddexp.reduce(inside.joint, axis=1)
 
+    @once
+    def offset(self) -> Array:
+        """Log factors (K,) of components for the resolution of the data."""
+        components, algebra = self.components, self.components.structure.algebra
+        if components.resolution is None:
+            return np.zeros(len(components.means))
+        of_blocks = algebra.trace(components.resolution, components.precision_root)
+        return -0.5 * algebra.per_component(of_blocks, *components.means.shape)
+
     @property
     def joint(self) -> Array:
         joint = np.array(self.part.log_density.T, order="C")
-        joint += self.mixture.finite_log_weights
-        components = self.components
-        if components.resolution is not None:
-            algebra = components.structure.algebra
-            of_blocks = algebra.trace(components.resolution, components.precision_root)
-            joint -= 0.5 * algebra.per_component(of_blocks, *components.means.shape)
-        if self.recorded is not None:
-            joint -= self.recorded[1][:, None]
-        return joint
+        joint += self.mixture.finite_log_weights + self.offset
+        return joint if self.recorded is None else joint - self.recorded[1][:, None]
 
     def sums(self) -> ChunkSums:
-        hidden = instrument_of(self.rows).hidden.any()
-        if self.equal and not hidden and self.components.resolution is None:
+        instrument = instrument_of(self.rows)
+        if self.equal and not instrument.hidden.any() and not instrument.truncated.any():
             return self._sums_of_alike()
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Moments:
-        gradient, curvature = self.part.sums(np.ascontiguousarray(shares.T))
-        return self._of_true_values(shares.sum(axis=0), gradient, curvature, shares.sum(axis=1))
-
-    def _of_true_values(
-        self, counts: Array, gradient: Array, curvature: Array, weights: Array
-    ) -> Moments:
-        """Return moments from counts (K,), Σ r g (K, D), Σ r (g gᵀ + H) and weights (n,)."""
+        counts, (gradient, curvature) = shares.sum(axis=0), self.part.sums(shares.T)
         if self.recorded is not None:
             inside, log_recorded = self.recorded
-            weights = per_region(weights, log_recorded)
+            weights = per_region(shares.sum(axis=1), log_recorded)
             drawn = weights * np.exp(self.mixture.log_weights[:, None] - log_recorded)
             expected = drawn * np.exp(inside.part.log_density)
             slope, bend = inside.part.sums(expected)
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
             counts = counts + (drawn - expected).sum(axis=1)
-        structure, C = self.components.structure, self.components.covariances
+        C = self.components.covariances
         moved = (C @ gradient[:, :, None])[..., 0]
         steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
         scatter = counts[:, None, None] * C + C @ curvature @ C
-        scatter -= moved[:, :, None] * steps[:, None]
+        return self._moments(counts, steps, scatter - moved[:, :, None] * steps[:, None])
+
+    def _moments(self, counts: Array, steps: Array, scatter: Array) -> Moments:
+        """Return moments from counts, means less those of components, and dense scatter."""
+        structure = self.components.structure
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
         return Moments(structure, counts, self.components.means + steps, blocks)
 
     def _sums_of_alike(self) -> ChunkSums:
         """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
 
-        What was measured has covariances T = Σ_k + S, and its moments about m_k tell Σ r g =
-        T⁻¹ Σ r (x - m) and Σ r (g gᵀ + H) = T⁻¹ Σ r (x - m)(x - m)ᵀ T⁻¹ - T⁻¹ Σ r.
+        What was measured has covariances T = Σ_k + S. True values given it are linear in it, with
+        slope Σ_k T⁻¹, and have covariance Σ_k - Σ_k T⁻¹ Σ_k.
         """
-        components, rows, instrument = self.components, self.rows, instrument_of(self.rows)
-        means, errors = components.means, instrument[:1].framed(self.mixture.frame)[..., 0]
-        S = errors if instrument.full else np.diag(errors)
+        components, instrument = self.components, instrument_of(self.rows)
+        means, C = components.means, components.covariances
+        errors = instrument[:1].framed(self.mixture.frame)[..., 0]
         structure = STRUCTURES["diag" if instrument.apart(components.structure) else "full"]
         algebra = structure.algebra
-        measured = Gaussians(structure, means, algebra.of_dense(components.covariances + S))
+        blocks = algebra.of_dense(C + (errors if instrument.full else np.diag(errors)))
+        measured = Gaussians(structure, means, blocks)
+        linear = replace(measured.linear, offset=measured.linear.offset + self.offset)
+        Gaussians.linear.given(measured, linear)
         seen = replace(self.mixture, components=measured)
-        sums = LINEAR.sums(seen, rows).finished()
+        sums = LINEAR.sums(seen, self.rows).finished()
         if not LINEAR.keeps_digits(seen, sums):
-            sums = CENTRED.sums(seen, rows).finished()
+            return block_sums(self.mixture, self.joint, self.rows, self.statistics)
         counts, moments = sums.counts, cast("Moments", sums.statistics)
-        P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
-        gradient = (P @ (counts[:, None] * (moments.means - means))[:, :, None])[..., 0]
-        spread = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
-        curvature = P @ spread @ P - counts[:, None, None] * P
-        weights, log_normaliser = rows.weights_or_ones, sums.log_normaliser
-        if self.recorded is not None:
-            log_normaliser -= float((weights * self.recorded[1]).sum())
-        true = self._of_true_values(counts, gradient, curvature, weights)
-        return ChunkSums(log_normaliser, sums.magnitude, true, sums.allocation)
+        slope = C @ algebra.dense(algebra.gram(measured.precision_root), *means.shape)
+        scatter = slope @ algebra.dense(moments.scatter, *means.shape) @ slope.swapaxes(1, 2)
+        scatter += counts[:, None, None] * (C - slope @ C)
+        steps = (slope @ (moments.means - means)[:, :, None])[..., 0]
+        true = self._moments(counts, steps, scatter)
+        return ChunkSums(sums.log_normaliser, sums.magnitude, true, sums.allocation)
 
     def _posterior(self, part: Derivatives) -> tuple[Array, Array]:
         """Return means (D, K, n) and covariances (D, D, K, n) of true values in components."""

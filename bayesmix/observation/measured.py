@@ -116,12 +116,11 @@ def Measured(
     low, high = data.intervals(lower=(written[0], lower), upper=(written[1], upper))
     errors, groups, unknown = data.errors(np.zeros(values.shape[1]) if error is None else error)
     values[unknown] = low[unknown] = high[unknown] = np.nan
-    if limits is not None:
-        least, most = data.pair("limits", limits)
-        beyond = (values <= least) & (least > -np.inf), (values >= most) & (most < np.inf)
-        below, above = (np.isnan(low) & side for side in beyond)
-        low = np.where(below, -np.inf, np.where(above, most, low))
-        high = np.where(below, least, np.where(above, np.inf, high))
+    least, most = data.pair("limits", limits)
+    below = np.isnan(low) & (values <= least) & (least > -np.inf)
+    above = np.isnan(low) & (values >= most) & (most < np.inf)
+    low = np.where(below, -np.inf, np.where(above, most, low))
+    high = np.where(below, least, np.where(above, np.inf, high))
     exact = np.isnan(low) & ~np.isnan(values)
     data.refuse(
         exact & np.isinf(values),
@@ -219,11 +218,8 @@ class _Table(NamedTuple):
             given = given if D > 1 else given[:, :, 0]
         else:
             given = np.where(unknown, 0.0, given) ** 2
-        unknown = np.broadcast_to(unknown, (n, D))
         distinct, numbers = np.unique(given, axis=0, return_inverse=True)
-        if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
-            return given, np.arange(n), unknown
-        return distinct, np.broadcast_to(numbers.ravel(), n), unknown
+        return distinct, np.broadcast_to(numbers.ravel(), n), np.broadcast_to(unknown, (n, D))
 
     def intervals(self, **bounds: Any) -> tuple[Array, Array]:
         """Return bounds (n, D) from those given and written; values that these tell are set."""
@@ -310,9 +306,6 @@ def column_of(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        none = np.full((2, len(column)), np.nan)
-        return np.vstack([column.to_numpy(np.float64, na_value=np.nan), none])
     text = column.astype("string").fillna("").str.strip().str.translate(str.maketrans("≤≥", "<>"))
     undetected = text.str.lower().isin(UNDETECTED).to_numpy(bool)
     parts = text.mask(undetected, "").str.extract(r"^([<>])?=?\s*(.*)$")

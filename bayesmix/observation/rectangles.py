@@ -183,7 +183,8 @@ def _nodes_of(rectangles: Array) -> Nodes:
         z, weights = points_on(start, stop, rule)
         mass = weights * np.exp(_log_density(rectangles[:, owner], z) - largest[owner])
         parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
-    return Nodes.of(*map(np.concatenate, zip(*parts, strict=True)), largest)
+    owner, values, mass = map(np.concatenate, zip(*parts, strict=True))
+    return Nodes.of(owner, values, mass, largest)
 
 
 def on_rectangle(rectangles: Array) -> Truncated:
@@ -219,5 +220,6 @@ def drawn_on_rectangle(rectangles: Array, uniform: Array) -> Array:
     """Return draws (2, m) from uniform numbers (2, m); the first value is one of the nodes."""
     nodes = _nodes_of(rectangles)
     z = nodes.values[nodes.drawn(np.arange(rectangles.shape[1]), uniform[0])]
-    y = drawn_on_interval(*_second_bounds(rectangles, z), uniform[1])
+    low, high = _second_bounds(rectangles, z)
+    y = drawn_on_interval(low, high, uniform[1])
     return np.array([z, rectangles[4] * z + _rest(rectangles) * y])
