@@ -31,12 +31,13 @@ from bayesmix.observation.rectangles import (
     LogDensity,
     Nodes,
     end_of,
-    mode_of,
     points_on,
 )
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
+# Grids, each in two steps of the one before: the last step is a billionth.
+REFINED = 7
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,11 @@ def _log_density_of(column: Any) -> LogDensity:
 
 def _reals_in(column: Any, low: Array, high: Array) -> Nodes:
     """Return nodes of intervals of a Gaussian column with one component."""
-    centre = np.clip(column.means[0, 0], low, high)
+    mean = float(column.means[0, 0])
+    centre = np.clip(mean, low, high)
     reach = np.sqrt(2.0 * NEGLIGIBLE) * float(column.deviations[0, 0])
     bounds = np.maximum(low, centre - reach), np.minimum(high, centre + reach)
-    return _nodes_around(_log_density_of(column), centre, *bounds)
+    return _nodes_around(_log_density_of(column), mean, *bounds)
 
 
 def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
@@ -190,12 +192,16 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 
     with np.errstate(divide="ignore"):
         a, b = (np.clip(np.log(np.maximum(bound, 0.0)), -LOGS, LOGS) for bound in (low, high))
-    mode = mode_of(log_density, np.array([-LOGS]), np.array([LOGS]), 60)
-    nodes = _nodes_around(log_density, mode, a, b)
+    first, last = -LOGS, LOGS
+    for _ in range(REFINED):
+        places = np.linspace(first, last, 129)
+        best = int(np.nanargmax(log_density(places)))
+        first, last = places[max(best - 1, 0)], places[min(best + 1, 128)]
+    nodes = _nodes_around(log_density, 0.5 * (first + last), a, b)
     return nodes._replace(values=np.exp(nodes.values))
 
 
-def _nodes_around(log_density: LogDensity, mode: Array, a: Array, b: Array) -> Nodes:
+def _nodes_around(log_density: LogDensity, mode: float, a: Array, b: Array) -> Nodes:
     """Return nodes on both sides of where a density with a mode is largest on intervals."""
     centre = np.clip(mode, a, b)
     largest = log_density(centre)
