@@ -18,6 +18,7 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
+from bayesmix.observation.deconvolution import NormalView
 from bayesmix.observation.true_values import chunk_sums, drawn
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -200,6 +201,22 @@ def test_sums_of_equal_errors_are_expected_moments_of_true_values(structure, ful
     structure = components.structure
     expected = structure.blocks.pool(structure.algebra.of_dense(scatter))
     np.testing.assert_allclose(sums.statistics.scatter, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_equal_errors_give_the_sums_of_each_sample_also_with_a_resolution(structure):
+    _, X, _ = problem(17, full=False)
+    model = bm.GaussianMixture(2, covariance_type=structure, **EXACT).fit(X)
+    mixture = model.result_.mixture
+    components = mixture.components
+    floor = components.structure.algebra.of_dense(0.01 * np.eye(2)[None])
+    mixture = replace(mixture, components=replace(components, resolution=floor))
+    view = NormalView(mixture, bm.Measured(X, error=[0.3, 0.4]).rows, equal=True)
+    alike, each = view.sums().finished(), replace(view, equal=False).sums().finished()
+    assert alike.log_normaliser == pytest.approx(each.log_normaliser, rel=1e-12)
+    np.testing.assert_allclose(alike.counts, each.counts, rtol=1e-10)
+    np.testing.assert_allclose(alike.statistics.means, each.statistics.means, atol=1e-10)
+    np.testing.assert_allclose(alike.statistics.scatter, each.statistics.scatter, rtol=1e-9)
 
 
 @pytest.mark.parametrize("full", [True, False])
