@@ -351,6 +351,10 @@ def model_and_rows(
             f"{command} does not support a {type(model).__name__}: use Python, "
             f"bayesmix.load({model_path!r}){instead}"
         )
+    if model.result_.side.ordered and command != "predict":
+        raise UnsupportedError(
+            f"{command} does not support hidden Markov models: bayesmix predict writes their states"
+        )
     if model.result_.side.design is not None and command != "predict":
         raise InvalidInputError(
             f"{command} does not support covariates: use Python, "

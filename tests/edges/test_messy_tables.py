@@ -129,7 +129,7 @@ def test_workers_change_no_answer_in_python_and_in_the_shell(tmp_path, case):
     weights = None if weight is None else frame[weight]
     given = () if weight is None else ("--weight", weight)
     answers = []
-    for jobs in (1, 3):
+    for jobs in (1, 2, 4):
         search = bm.select(
             rows, (1, 2), criterion="bic", sample_weight=weights, missing=missing, n_jobs=jobs
         )
@@ -137,10 +137,11 @@ def test_workers_change_no_answer_in_python_and_in_the_shell(tmp_path, case):
         said = in_shell(path, "--jobs", str(jobs), *given)
         candidates = [{**row, "seconds": 0} for row in said["candidates"]]
         answers.append((table, search.predict(rows), candidates, said["summary"]))
-    (table, labels, candidates, summary), parallel = answers
-    pd.testing.assert_frame_equal(parallel[0], table, check_exact=True)
-    np.testing.assert_array_equal(parallel[1], labels)
-    assert parallel[2:] == (candidates, summary)
+    (table, labels, candidates, summary), *parallel = answers
+    for other in parallel:
+        pd.testing.assert_frame_equal(other[0], table, check_exact=True)
+        np.testing.assert_array_equal(other[1], labels)
+        assert other[2:] == (candidates, summary)
     assert candidates[0]["bic"] == table["bic"].iloc[0]
 
 

@@ -84,6 +84,13 @@ def test_predictions_are_in_the_order_of_the_file(run, patients):
     np.testing.assert_allclose(predicted, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("command", ["merge", "report"])
+def test_commands_for_clusters_name_what_takes_chains(run, patients, command):
+    bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], [60] * 3).save("model.bayesmix")
+    said = run(command, "model.bayesmix", "patients.csv", code=2).stderr
+    assert f"{command} does not support hidden Markov models: bayesmix predict" in said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
