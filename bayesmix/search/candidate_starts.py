@@ -8,7 +8,7 @@ from dataclasses import replace
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.run import State, begin_at
 from bayesmix.search.moves import Assignment, Move, best_splits
-from bayesmix.search.optimum import FULL, SETTLE_PASSES, Numbered, OptimumSearch
+from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
 from bayesmix.search.starts import OfMixture, begun
 
 # Splits of a mixture with one component less that serve as starts, and passes to find them.
@@ -30,14 +30,17 @@ def continued_from(search: OptimumSearch) -> State | None:
     return search.attempts.run(search.all_rows, state, SETTLE_PASSES)
 
 
-def near_starts(search: OptimumSearch) -> Iterator[Numbered]:
-    """Yield starts from fits of other candidates, numbered from -1; smaller fits are split."""
-    K, number = search.model.n_components, 0
+def near_runs(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
+    """Yield short runs from fits of other candidates; smaller fits are split first."""
+    number = 0
     for near in search.settings.near:
-        if near.n_components <= K and search.monitor.stopped is None:
-            for state in _grown(search, near):
+        if near.n_components > search.model.n_components or search.monitor.stopped is not None:
+            continue
+        for state in _grown(search, near):
+            after = search.attempts.run(search.sample, state, passes)
+            if after is not None:
                 number -= 1
-                yield number, state
+                yield ShortRun(number, after)
 
 
 def _grown(search: OptimumSearch, near: Mixture) -> Iterator[State]:

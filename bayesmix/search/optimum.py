@@ -437,20 +437,18 @@ class OptimumSearch:
     def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
         """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
-        near: list[Numbered] = []
         if self.settings.near and not guided:
-            from bayesmix.search.candidate_starts import near_starts
+            from bayesmix.search.candidate_starts import near_runs
 
-            near += near_starts(self)
+            runs += near_runs(self, schedule.passes)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
         if guided and len(numbers) > 1:
             numbers = range(len(numbers), 2 * len(numbers))
-        if near and schedule is QUICK:  # fits of other candidates are better than most starts
+        if runs and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
-        starts: Iterator[Numbered] = chain(near, self._begun(numbers, schedule))
-        n_starts, passes = len(near) + len(numbers), schedule.passes
-        if n_starts > 1 and not guided:
-            starts, passes = raced(self.sample, starts, n_starts, self.monitor, passes)
+        starts, passes = self._begun(numbers, schedule), schedule.passes
+        if len(numbers) > 1 and not guided:
+            starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
         for number, state in starts:
             if self._stopped:
                 break
