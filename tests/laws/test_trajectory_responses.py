@@ -238,6 +238,7 @@ def test_levels_are_those_of_all_rows_in_folds():
         ({"response": "censored_normal", "limits": (3, 1)}, "lower < upper"),
         ({"response": "censored_normal", "limits": (0, 1)}, "within limits"),
         ({"limits": (0, 1)}, "limits need response='censored_normal'"),
+        ({"response": "ordinal", "limits": (None, 3)}, "at most 50 levels"),
         ({"inflation": [0]}, "inflation needs response='zero_inflated_poisson'"),
         ({"response": "zero_inflated_poisson", "inflation": ["z"]}, "inflation must contain"),
     ],

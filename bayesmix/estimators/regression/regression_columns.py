@@ -220,20 +220,17 @@ def configured(
     if inflation and response.name != "zero_inflated_poisson":
         raise InvalidInputError("inflation needs response='zero_inflated_poisson': leave it out")
     if response.name == "censored_normal":
-        lower, upper = (
-            sign * np.inf if limit is None else float(limit)
-            for sign, limit in zip((-1.0, 1.0), pair_of(limits), strict=True)
-        )
+        lower, upper = pair_of(limits)
         return replace(cast("Any", response), lower=lower, upper=upper), None
     n_means = len(design.terms)
     if response.name == "ordinal":
         lowest, highest = pair_of((y.min(), y.max()) if limits is None else limits)
-        n_levels = int(highest - lowest) + 1
-        if n_levels > MOST_LEVELS:
+        if not highest - lowest < MOST_LEVELS:
             raise InvalidInputError(
                 f"response='ordinal' is for at most {MOST_LEVELS} levels, got y from {lowest:g} to "
                 f"{highest:g}: use response='normal'"
             )
+        n_levels = int(highest - lowest) + 1
         names = tuple(f"{lowest + level:g}" for level in range(1, n_levels - 1))
         levels = Standardised(names, np.zeros(len(names)), np.ones(len(names)), intercept=False)
         found = {"lowest": lowest, "n_levels": n_levels, "n_means": n_means}
@@ -246,14 +243,17 @@ def configured(
     return replace(cast("Any", response), n_means=n_means), columns
 
 
-def pair_of(limits: Any) -> tuple[Any, Any]:
-    """Return the limits of a response, one of which may be None."""
+def pair_of(limits: Any) -> tuple[float, float]:
+    """Return the limits of a response, infinite if None."""
     pair = () if limits is None else tuple(limits)
     if len(pair) != 2 or pair == (None, None):
         raise InvalidInputError(
             f"limits must be (lower, upper), one of which may be None, got {limits!r}"
         )
-    numbers = [each for each in pair if each is not None]
-    if not all(np.diff([validation.number("limits", each, -np.inf) for each in numbers]) > 0.0):
+    lower, upper = (
+        end if given is None else validation.number("limits", given, -np.inf)
+        for given, end in zip(pair, (-np.inf, np.inf), strict=True)
+    )
+    if not lower < upper:
         raise InvalidInputError(f"limits must be (lower, upper) with lower < upper, got {limits!r}")
-    return pair
+    return lower, upper
