@@ -360,7 +360,7 @@ class Summary:
 class Event:
     """An event of a run to report to the user."""
 
-    kind: str  # "relocated", "held", "flat", "pruned", "centred form", "split", "merged", ...
+    kind: str  # "relocated", "held", "fell", "flat", "pruned", "centred form", "split", ...
     message: str
     at_pass: int = 0
     components: tuple[int, ...] = ()
