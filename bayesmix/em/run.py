@@ -155,8 +155,6 @@ GOES_ON_CENTRED = "centred form"  # kind of event
 HELD, RELOCATED = "held", "relocated"
 # A fall relative to the magnitude that is no rounding.
 LOST = 1e-6
-FELL = "fell"
-FELL_BECAUSE = "the objective fell, because the covariances that components share became singular"
 
 
 @dataclass(frozen=True)
@@ -355,17 +353,18 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
             checked = True  # the fall may be rounding
             continue
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
-        lost = value < state.objective - LOST * expectation.magnitude
-        if shorter is None and lost and not thorough:  # a component may be singular
-            return step(problem, state, monitor, thorough=True)
         if shorter is None:
             break
         mixture = shorter
     gain = value - state.objective
+    lost = fell and gain < -LOST * expectation.magnitude
+    if lost and not thorough:  # a component may be singular
+        return step(problem, state, monitor, thorough=True)
     monitor.tick(iteration, value, gain)
     new_segment = changed or form is not state.form or lost
     if lost and not changed:
-        events += (Event(FELL, FELL_BECAUSE, at_pass=state.passes),)
+        text = f"the objective fell by {-gain:.3g} nats in one pass: compare other starts"
+        events += (Event("fell", text, at_pass=state.passes),)
     anderson = Anderson() if new_segment else state.anderson
     if problem.accelerate and not changed:
         anderson = anderson.remembered(state.expectation.pack(), expectation)

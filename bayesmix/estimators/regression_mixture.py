@@ -255,11 +255,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             y = look_at_response(y, self.response)
             warn_of_order(X, y)
         regression_data.check_table(X, y)
-        given = y
+        y_given = y
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
-        return training_data(self, response, X, y, names, given, weight, **beside)
+        return training_data(self, response, X, y, names, y_given, weight, **beside)
 
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
@@ -407,8 +407,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         For discrete responses they are randomised within the step of the distribution function.
         """
         rows = self._new(X, gate, offset, trials)
-        given, y = y, finite_array("y", y, (len(rows.values),))
-        regression_data.check_response(self._response, y, rows.values[:, 2], given)
+        y_given, y = y, finite_array("y", y, (len(rows.values),))
+        regression_data.check_response(self._response, y, rows.values[:, 2], y_given)
         shares = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
         below = rows.cdf(self._response.before(y))
         upper = below + shares * (rows.cdf(y) - below)

@@ -108,8 +108,9 @@ def trajectories(
     named = (("offset", offset), ("trials", trials), ("sample_weight", sample_weight))
     given = {argument: column for argument, column in named if column is not None}
     validation.one_of("missing", missing, ("error", "drop"))
-    others = [*(("fixed", name) for name in fixed), *(("class_predictors", name) for name in gate)]
-    frame = _table(frame, y, time, unit, [*others, *given.items()], missing == "drop")
+    arguments = [("fixed", name) for name in fixed]
+    arguments += [*(("class_predictors", name) for name in gate), *given.items()]
+    frame = _table(frame, y, time, unit, arguments, missing == "drop")
     degree = validation.integer("degree", degree, 1)
     n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
@@ -147,27 +148,28 @@ def _names(columns: Any) -> list[str]:
 
 
 def _table(
-    frame: Any, y: str, time: str, unit: str, others: list[tuple[str, str]], complete: bool
+    frame: Any, y: str, time: str, unit: str, arguments: list[tuple[str, str]], complete: bool
 ) -> pd.DataFrame:
     """Return rows with a response as numbers; ``complete`` ones have a value in all columns.
 
-    ``others`` are further arguments with their columns.
+    ``arguments`` are further arguments with their columns.
     """
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}; "
             "DataFrame.melt makes a long table of one with a column per visit"
         )
-    if any(np.ndim(name) for _, name in others):
+    if any(np.ndim(name) for _, name in arguments):
         raise InvalidInputError(
             "fixed, class_predictors, offset, trials and sample_weight must be names of columns of "
             "the frame, got values"
         )
-    used = list(dict.fromkeys((y, time, unit, *(name for _, name in others))))
-    from bayesmix.io.readers import read_table
+    used = list(dict.fromkeys((y, time, unit, *(name for _, name in arguments))))
     from bayesmix.io.table_columns import as_pandas, is_frame
 
     if isinstance(frame, (str, PathLike)):
+        from bayesmix.io.readers import read_table
+
         frame = read_table(frame, used)
     elif not is_frame(frame):
         raise InvalidInputError(
@@ -191,7 +193,7 @@ def _table(
         warn(text, BayesmixWarning)
     if frame.empty:
         raise InvalidInputError(f"frame must have rows with a value of {y!r}, got none")
-    for argument, name in (("unit", unit), ("time", time), *others):
+    for argument, name in (("unit", unit), ("time", time), *arguments):
         if (absent := frame[name].isna()).any():
             raise InvalidInputError(
                 f"{argument}: column {name!r} is missing in row {frame.index[absent][0]}: use "

@@ -15,7 +15,7 @@ from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.
 FEWEST_ROWS = 10
-SOME_ROWS = 10_000  # on which dependent columns are looked for
+SOME_ROWS = 10_000  # on which dependent columns are looked for first
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
 NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
@@ -36,8 +36,8 @@ SUMMARIES = (
 
 def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]:
     """Return sets of columns of which one is a sum of others, with the doubt about their first."""
-    (n, *_) = map(len, columns.values())
-    values = np.column_stack([values[:: 1 + n // SOME_ROWS] for values in columns.values()])
+    columns_of, every = [*columns], [*columns.values()]
+    values = np.column_stack([column[:: 1 + len(column) // SOME_ROWS] for column in every])
     values = values[np.isfinite(values).all(axis=1)]
     if len(values) <= len(columns) + 1:
         return {}
@@ -52,8 +52,12 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
         places, weights = np.append(before[parts], d), np.append(weights[parts], -1.0)
         first = np.abs(weights).argmax()  # a sum varies most
         raw = weights / scale[places]
+        terms = np.array([every[place] for place in places]) * raw[:, None]
+        terms = terms[:, np.isfinite(terms).all(axis=0)]
+        if terms.sum(axis=0).std() > ROUNDING * terms.std(axis=1).max():  # not so in other rows
+            continue
         constant = np.ptp(raw) <= ROUNDING * np.abs(raw).max()
-        names = [[*columns][place] for place in places]
+        names = [columns_of[place] for place in places]
         if constant and {0.0, 1.0} >= {*values[:, places].flat}:
             doubt = f"one of {brief(names)} is 1 in each row: make them one column"
         elif constant:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -55,11 +55,11 @@ def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
     return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
 
 
-def _parts(family: Any, n_features: int) -> Iterator[tuple[list[int], Any]]:
-    """Yield columns and families of the parts of a product, or of a family as one part."""
+def _parts(family: Any, n_features: int) -> list[tuple[list[int], Any]]:
+    """Return columns and families of the parts of a product, or of a family as one part."""
     if family.name != "product":
-        return iter([(list(range(n_features)), family)])
-    return zip(map(list, family.layout.columns), family.families, strict=True)
+        return [(list(range(n_features)), family)]
+    return list(zip(map(list, family.layout.columns), family.families, strict=True))
 
 
 class Hidden(NamedTuple):
@@ -244,7 +244,7 @@ class Instrument:
                 f"errors of measured data need a Gaussian family, got {family!r}: use "
                 "GaussianMixture, or leave out error"
             )
-        for columns, part in () if normal else _parts(family, len(celled)):
+        for columns, part in [] if normal else _parts(family, len(celled)):
             alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
             if celled[columns].any() and not (alone and part.name in (*POSITIVE, *COUNTS, REAL)):
                 raise UnsupportedError(

@@ -218,8 +218,11 @@ class _Table(NamedTuple):
             given = given if D > 1 else given[:, :, 0]
         else:
             given = np.where(unknown, 0.0, given) ** 2
+        unknown = np.broadcast_to(unknown, (n, D))
         distinct, numbers = np.unique(given, axis=0, return_inverse=True)
-        return distinct, np.broadcast_to(numbers.ravel(), n), np.broadcast_to(unknown, (n, D))
+        if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
+            return given, np.arange(n), unknown
+        return distinct, np.broadcast_to(numbers.ravel(), n), unknown
 
     def intervals(self, **bounds: Any) -> tuple[Array, Array]:
         """Return bounds (n, D) from those given and written; values that these tell are set."""
@@ -306,6 +309,9 @@ def column_of(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
     import pandas as pd
 
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        none = np.full((2, len(column)), np.nan)
+        return np.vstack([column.to_numpy(np.float64, na_value=np.nan), none])
     text = column.astype("string").fillna("").str.strip().str.translate(str.maketrans("≤≥", "<>"))
     undetected = text.str.lower().isin(UNDETECTED).to_numpy(bool)
     parts = text.mask(undetected, "").str.extract(r"^([<>])?=?\s*(.*)$")

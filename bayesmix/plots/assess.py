@@ -428,7 +428,7 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     names = [f"{index[place][0]}: {index[place][1]}" for run in runs for place in run]
     every, reach, what = np.concatenate(places), (-0.02, 1.02), "probability in the class"
     if across:
-        ax.set_xticks(every, names, rotation=45, ha="right")
+        ax.set_xticks(every, names, rotation=45, ha="right", parse_math=False)
         return style.finished(ax, key, ylim=reach, ylabel=what)
-    ax.set_yticks(every, names)
+    ax.set_yticks(every, names, parse_math=False)  # names may have dollar signs
     return style.finished(ax, key, ylim=(every[-1] + 1.0, -1.0), xlim=reach, xlabel=what)

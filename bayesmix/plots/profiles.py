@@ -101,9 +101,7 @@ def plot_class_profiles(
             )  # fmt: skip
     if z:
         ax.axhline(0.0, color=INK, linewidth=0.6, zorder=0)
-    ax.set_xticks(places, list(rows))
-    for text in ax.get_xticklabels():
-        text.set_parse_math(False)  # names may have dollar signs
+    ax.set_xticks(places, list(rows), parse_math=False)  # names may have dollar signs
     if sum(map(len, rows)) > MOST_CHARACTERS:
         ax.tick_params("x", rotation=35)
         for text in ax.get_xticklabels():

@@ -269,6 +269,11 @@ def test_a_sum_or_a_mean_of_other_columns_is_named():
     counts = pd.DataFrame(RNG.negative_binomial(1, 0.1, (N, 2)), columns=["calls", "visits"])
     doubts = coded(counts.assign(all=counts.sum(axis=1)))[1].doubts
     assert doubts == "all: an exact sum, mean or difference of calls, visits: leave it out"
+    many = pd.DataFrame(RNG.negative_binomial(1, 0.1, (30_000, 2)), columns=["calls", "visits"])
+    many = many.assign(all=many.sum(axis=1))
+    assert coded(many)[1].doubts == doubts
+    many.loc[1, "all"] += 1
+    assert not coded(many)[1].doubts
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,6 +123,32 @@ def test_a_run_that_goes_on_from_a_converged_one_takes_no_pass():
 
 
 @pytest.mark.slow
+def test_a_fall_is_an_event_and_begins_a_segment():
+    """An update that forgets what it learned, once, as of a shape that becomes singular."""
+    rows = overlapping(3)
+
+    class Forgetful(bm.MaximumLikelihood):
+        updates = 0
+
+        def update(self, expectation, previous, frame, resolution):
+            type(self).updates += 1
+            if 6 <= self.updates <= 7:  # the pass, and that which looks again
+                shares = np.full((len(rows), 3), 1.0 / 3.0)
+                statistics = self.family.statistics(frame.apply(rows), shares)
+                expectation = replace(expectation, statistics=statistics)
+            return super().update(expectation, previous, frame, resolution)
+
+    source, model = ArraySource(rows), Model(3, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, source, Settings(Aitken(), accelerate=False))
+    objective = Forgetful(problem.objective.family, problem.objective.weights)
+    problem = replace(problem, objective=objective)
+    start = begun(problem, named_start("kmeans", source, source.summary, 3, 0, 0), 3)
+    state = run(problem, start, Monitor(), 20)
+    (fall,) = np.flatnonzero(np.diff(state.trace) < 0.0) + 1
+    assert [(event.kind, event.at_pass) for event in state.events] == [("fell", fall)]
+    assert fall in state.segments
+
+
 def test_a_trace_after_a_search_is_never_longer_than_max_iter():
     for max_iter in (10, 12, 100):
         model = bm.GaussianMixture(3, max_iter=max_iter, random_state=0).fit(overlapping(5))

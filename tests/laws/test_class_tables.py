@@ -306,6 +306,8 @@ def test_bars_of_items():
     named = pd.DataFrame(codes, columns=["a", "$\\x$", "$1-$2"])
     of_names = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(named)
     bm.class_profiles(of_names, named).plot(Figure().subplots()).figure.draw_without_rendering()
+    classes = bm.latent_classes(of_names, named)
+    classes.plot(ax=Figure().subplots()).figure.draw_without_rendering()
     profiles = bm.class_profiles(m, codes)
     ax = profiles.plot(Figure().subplots())
     assert ax.get_ylabel() == "Probability"

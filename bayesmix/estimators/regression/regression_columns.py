@@ -112,7 +112,7 @@ def training_data(
     X: Array,
     y: Array,
     names: tuple[str, ...],
-    given: Any,
+    y_given: Any,
     weight: Any,
     gate: Any = None,
     groups: Any = None,
@@ -121,7 +121,7 @@ def training_data(
 ) -> Data | RandomEffectData:
     """Return the data of a fit of an estimator, ordered by unit.
 
-    ``given`` is the response as it came, whose index names rows.
+    ``y_given`` is the response as the user gave it, whose index names rows.
     """
     n, bayes = len(y), None
     intercept = validation.flag("fit_intercept", estimator.fit_intercept)
@@ -131,7 +131,7 @@ def training_data(
     trials = regression_data.trial_numbers(trials, n)
     offset = regression_data.offsets(offset, n)
     response, inflation = configured(estimator, response, y, X, design)
-    regression_data.check_response(response, y, trials, given)
+    regression_data.check_response(response, y, trials, y_given)
     places, floor = shared_places(estimator.fixed, design), 0.0
     if inflation is not None and response.name == "ordinal":
         # All components share the coefficients of levels.
@@ -154,7 +154,7 @@ def training_data(
             place = int(np.argmax(weights != weights[firsts][units]))
             raise InvalidInputError(
                 "sample_weight must be equal within a unit, but differs in row "
-                f"{row_label(given, place)}: use one value for each unit"
+                f"{row_label(y_given, place)}: use one value for each unit"
             )
         if gate_design is not None and (
             found := unequal(gate_design.terms, covariates, firsts[units])

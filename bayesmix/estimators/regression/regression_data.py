@@ -456,15 +456,15 @@ def trial_numbers(trials: Any, n: int) -> Array:
     return numbers
 
 
-def check_response(response: Any, y: Array, trials: Array, given: Any) -> None:
-    """Raise ``InvalidInputError`` for responses outside the support, as they were ``given``."""
+def check_response(response: Any, y: Array, trials: Array, y_given: Any) -> None:
+    """Raise ``InvalidInputError`` for responses outside the support; ``y_given`` names the row."""
     wrong, support = response.wrong(y, trials)
     if wrong.any():
         place = int(np.argmax(wrong))
         tried = f" of {trials[place]:g} trials" if response.name == "binomial" else ""
         raise InvalidInputError(
             f"y must be {support} for response={response.name!r}, got {y[place]:g}{tried} in row "
-            f"{row_label(given, place)}: correct such rows, or use another response"
+            f"{row_label(y_given, place)}: correct such rows, or use another response"
         )
 
 
