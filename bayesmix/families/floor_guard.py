@@ -44,7 +44,7 @@ class FloorGuard(Generic[C]):
     ) -> Repair | None:
         if not thorough:
             return None
-        known = set(held_before(events))
+        known = held_before(events)
         every = self.held(mixture, self.floor)
         found = [event for event in every if known.isdisjoint(event.components)]
         return Repair(tuple(found), resolution) if found else None

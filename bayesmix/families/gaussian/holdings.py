@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +20,24 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior
 
 
-# Times that a component is held; under a prior its variance may stay below the floor anyway.
-HELD_IN_VAIN = 16
+# Tolerance for the rounding of directions.
+WHOLE = 1.0 - 1e-9
 
 
-def held_before(events: tuple[Event, ...]) -> Counter[int]:
-    """Count how often each component was held."""
-    return Counter(k for event in events if event.kind == "held" for k in event.components)
+def held_before(events: tuple[Event, ...]) -> set[int]:
+    """Return which components were held."""
+    return {k for event in events if event.kind == "held" for k in event.components}
+
+
+def not_held(guard: GaussianGuard, axes: Array, resolution: Array) -> Array:
+    """Return the directions along which the resolution of a component is below the floor.
+
+    Under a prior a variance may stay below the floor even where its component is held.
+    """
+    scaled = axes / np.sqrt(guard.floor)[:, None]
+    held = np.einsum("dj,de,ej->j", scaled, resolution, scaled)
+    kept: Array = axes[:, held < WHOLE]
+    return kept
 
 
 def widened(
@@ -183,6 +193,9 @@ def judged(
 ) -> Repair | None:
     """Decide which narrow components have too few distinct values, and repair them."""
     shared = guard.structure.shared
+    if sound and resolution is not None:
+        dense = guard.structure.algebra.dense(resolution, mixture.n_components, len(guard.floor))
+        directions = [not_held(guard, *of_one) for of_one in zip(directions, dense, strict=True)]
     # A widened component would take observations of its neighbours.
     looked_at = mixture if sound else widened(guard, mixture, resolution, directions)
     holdings = guard.source.reduce(
@@ -216,7 +229,6 @@ def judged(
         for k, axes in degenerate
         if axes.shape[1]
         and (shared or holdings.by_component[k].n_rows or (guard.repair and k not in held_already))
-        and (guard.repair or held_already[k] < HELD_IN_VAIN)
     ]
     if not degenerate:
         if sound:
