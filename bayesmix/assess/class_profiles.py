@@ -15,7 +15,7 @@ from scipy import stats
 
 from bayesmix.allocation.designs import variable_of
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
-from bayesmix.assess.distal import distal, wald_test
+from bayesmix.assess.distal import check_outcomes, distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
@@ -97,6 +97,9 @@ def class_profiles(
     reference = validation.integer("reference", reference, 1)
     if reference > K:
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
+    outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
+    outcomes = {} if outcomes is None else dict(outcomes)
+    check_outcomes(outcomes, np.shape(X)[0])
     surveyed = not (clusters is None and strata is None)
     if sample_weight is not None:
         weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X, n))
@@ -117,8 +120,7 @@ def class_profiles(
     tables, tests = {}, []
     options |= {"covariates": covariates, "clusters": clusters}
     options["weight_type"] = None if sample_weight is None else weight_type
-    outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
-    for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
+    for name, outcome in outcomes.items():
         try:
             table = distal(estimator, X, outcome, correction, **options)
         except InvalidInputError as problem:

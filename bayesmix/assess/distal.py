@@ -9,6 +9,7 @@ of the fit (Bakk, Oberski & Vermunt 2014) by repeating all steps for randomly we
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -41,6 +42,8 @@ from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import are_sampling, weighted
 
 CORRECTIONS = ("ML", "BCH", None)
+# Levels of text that may each be rare: more are identifiers, dates, or numbers with words.
+MOST_LEVELS = 10
 
 
 @dataclass(frozen=True)
@@ -247,17 +250,12 @@ def distal(
         weights = finite_array("sample_weight", sample_weight, (len(shares),))
         if are_sampling(weights, weight_type) and clusters is None:
             clusters = np.arange(len(shares))
-    given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
-    if given.shape != (len(shares),):
-        raise InvalidInputError(
-            f"outcome must have one value for each of the {len(shares)} samples, got shape "
-            f"{np.shape(outcome)}"
-        )
+    given = _values(outcome, len(shares))
     n_draws = validation.integer("n_draws", n_draws, 0)
     survey = SurveyDesign.of(len(shares), clusters, strata)
     if survey is not None and not n_draws:
         raise InvalidInputError("designs and sampling weights need refits: use n_draws=100, got 0")
-    observed, levels = _observed(given.reset_index(drop=True), weights)
+    observed, levels = _observed(given, weights)
     with single_threaded_blas():
         estimates = observed.assigned(shares, weights).estimates(correction)
         if n_draws:
@@ -275,6 +273,26 @@ def distal(
     names = ("chi_squared", "df", "p")
     table.attrs["tests"] = {pair: dict(zip(names, test, strict=True)) for pair, *test in tests}
     return table
+
+
+def check_outcomes(outcomes: Mapping[Any, Any], n: int) -> None:
+    """Raise an error that names the first outcome without n usable values."""
+    for name, outcome in outcomes.items():
+        try:
+            _observed(_values(outcome, n), np.ones(n))
+        except InvalidInputError as problem:
+            raise InvalidInputError(f"outcome {str(name)!r}: {problem}") from None
+
+
+def _values(outcome: Any, n: int) -> pd.Series:
+    """Return the values of an outcome by number of the sample."""
+    given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
+    if given.shape != (n,):
+        raise InvalidInputError(
+            f"outcome must have one value for each of the {n} samples, got shape "
+            f"{np.shape(outcome)}"
+        )
+    return given.reset_index(drop=True)
 
 
 def class_means(
@@ -367,6 +385,11 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]
             raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
     else:
         codes, levels = pd.factorize(observed, sort=True)
+        if MOST_LEVELS < len(levels) > 0.5 * len(observed):
+            raise InvalidInputError(
+                f"outcome is text with {len(levels)} levels in {len(observed)} observations, such "
+                f"as {levels[0]!r} and {levels[-1]!r}: give numbers, or fewer levels"
+            )
         coded = np.eye(len(levels))[codes]
     if len(coded) and (coded == coded[0]).all():
         raise InvalidInputError(

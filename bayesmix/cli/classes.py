@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from bayesmix.allocation.designs import indicated, indicator_name
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work
+from bayesmix.cli.fits import Work, results_folder
 from bayesmix.cli.screen import Screen
 from bayesmix.cli.supervised import weight_type
 from bayesmix.errors import InvalidInputError
@@ -54,6 +54,7 @@ def classes(
     (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
+    from bayesmix.assess.distal import check_outcomes
     from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
@@ -72,6 +73,7 @@ def classes(
         names = " or ".join(table[needed].columns[table[needed].isna().any()])
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
+    check_outcomes({name: table[name] for name in outcomes}, len(table))
     weights: dict[str, Any] = {}
     if rows.weight is not None:
         weights["sample_weight"] = table[rows.weight].to_numpy()
@@ -92,24 +94,32 @@ def classes(
         **weights,
     }
     numbers = options.numbers(classes) or []
+    selected = None if select is None else select.rpartition(":")[2]
+    if selected is not None and selected not in map(str, numbers):
+        raise InvalidInputError(
+            f"--select must be MODEL:K with K of --classes {classes}, got {select!r}"
+        )
+    folder = None if out is None else results_folder(out)
     enumeration = enumerate_classes(X, numbers, covariates=coded, **settings)
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
     plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
     source = replace(fit._seen(X, weights.get("sample_weight")), columns=tuple(map(str, X.columns)))
-    work = Work.on("classes", screen, rows, source, out)
-    profiles = work.noting(
-        lambda: class_profiles(
-            fit,
-            X,
-            {name: table[name] for name in outcomes},
-            covariates=coded,
-            random_state=run.seed,
-            **survey,
-            **weights,
-        )
-    )
+    work = replace(Work.on("classes", screen, rows, source, None), place=folder)
+
+    def described(correction: str) -> Any:
+        three_step: dict[str, Any] = {"outcomes": {name: table[name] for name in outcomes}}
+        three_step |= {"correction": correction, "random_state": run.seed, "covariates": coded}
+        return class_profiles(fit, X, **three_step, **survey, **weights)
+
+    try:
+        profiles = work.noting(lambda: described("ML"))
+    except InvalidInputError as problem:  # too few values for normal outcomes in classes
+        if not outcomes:
+            raise
+        profiles = work.noting(lambda: described("BCH"))
+        screen.postpone(f"outcomes have the BCH correction: {str(problem).partition(': use ')[0]}")
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
     rivals = [class_profiles(fit, X, **survey, **weights) for fit in fits if fit is not None]
     report = class_report(

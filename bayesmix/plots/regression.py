@@ -27,6 +27,8 @@ def plot_regression(
 ) -> Axes:
     """Plot the mean response of each component along one column, over the data if given.
 
+    Components of a fit with groups are classes, which count from 1.
+
     Parameters
     ----------
     model : RegressionMixture
@@ -59,7 +61,7 @@ def plot_regression(
             column[mine], response[mine], s=14, color=colour(k), alpha=0.6, marker=marker(k),
             linewidths=0,
         )  # fmt: skip
-        label = f"component {k} (weight {model.weights_[k]:.2f})"
+        label = f"{data.name_of(k)} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.legend(frameon=False)
     return finished(ax, xlabel=data.design.names[place], ylabel=model._label)
@@ -71,11 +73,11 @@ MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
 def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> Axes:
     """Plot the weight of each component along one covariate.
 
-    Weights are averaged over the other covariates of the data.
+    Weights are averaged over the other covariates of the data. Classes of units count from 1.
 
     Parameters
     ----------
-    model : fitted mixture, or RegressionMixture
+    model : fitted mixture, RegressionMixture or search
         With covariates of the weights.
     covariate : str or int, default=0
         Name or index of the covariate.
@@ -91,8 +93,11 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
     >>> bm.plots.plot_gate(gm).get_ylabel()
     'weight'
     """
-    if hasattr(model, "_data"):
-        design, gate, table = model._data.gate, model._mixture.weights, model._data.covariates
+    name_of = "component {}".format
+    regressions = getattr(model, "best_estimator_", model)
+    if hasattr(regressions, "_data"):
+        data, gate = regressions._data, regressions._mixture.weights
+        design, table, name_of = data.gate, data.covariates, data.name_of
     else:
         result = fitted(model, with_noise=True).result_
         design, gate, table = result.side.design, result.mixture.weights, result.side.covariates
@@ -109,7 +114,7 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
     units = along * design.scale[place - 1] + design.centre[place - 1]
     for k, curve in enumerate(weights.T):
         style = {"color": colour(k), "linestyle": line(k)}
-        ax.plot(units, curve, linewidth=2.0, label=f"component {k}", **style)
+        ax.plot(units, curve, linewidth=2.0, label=name_of(k), **style)
     ax.legend(frameon=False)
     return finished(ax, xlabel=design.names[place - 1], ylabel="weight", ylim=(0.0, 1.0))
 

@@ -76,3 +76,37 @@ def test_classes_of_weighted_ratings_of_complete_rows(run):
     assert "N = 89. Cells are means" in shown.stdout
     assert "robust sandwich estimator" in shown.stdout
     assert "to overrule" not in shown.stderr
+
+
+def test_classes_checks_outcomes_and_the_selection_before_the_fits(run, monkeypatch):
+    from bayesmix.estimators.classes import class_enumeration
+
+    def no_fit(*_, **__):
+        raise AssertionError("a fit began")
+
+    monkeypatch.setattr(class_enumeration, "enumerate_classes", no_fit)
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(40, 2)), columns=["a", "b"])
+    frame["same"], frame["name"] = 1.0, [f"person {i}" for i in range(40)]
+    frame.to_csv("x.csv", index=False)
+    for outcome, words in (
+        ("income", "no column 'income'"),
+        ("same", "outcome 'same': outcome must have at least two values"),
+        ("name", "outcome 'name': outcome is text with 40 levels in 40 observations"),
+    ):
+        assert words in run("classes", "x.csv", "--distal", outcome, code=2).stderr
+    shown = run("classes", "x.csv", "--classes", "1:3", "--select", "1:4", code=2)
+    assert "--select must be MODEL:K with K of --classes 1:3" in shown.stderr
+
+
+def test_classes_estimates_outcomes_that_are_constant_in_a_class_by_bch(run):
+    rng = np.random.default_rng(0)
+    reads = rng.random(300) < 0.4
+    items = (rng.random((300, 4)) < np.where(reads[:, None], 0.9, 0.1)).astype(int)
+    frame = pd.DataFrame(items, columns=["a", "b", "c", "d"])
+    frame["visits"] = np.where(reads, rng.poisson(2.0, 300), 0)
+    frame.to_csv("x.csv", index=False)
+    options = ("--classes", "2", "--bootstrap", "0", "--distal", "visits")
+    shown = run("classes", "x.csv", *options)
+    assert "outcomes have the BCH correction: outcome 'visits': " in shown.stderr
+    assert "Three-step estimates (BCH correction)" in shown.stdout

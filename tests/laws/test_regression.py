@@ -387,6 +387,11 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
     assert density.sum() == pytest.approx(search.best_estimator_.log_likelihood_)
     assert "regressions" in search.summary()
     assert search.plot().lines
+    labels = [text.get_text() for text in bm.plots.plot_gate(search).get_legend().get_texts()]
+    assert labels == [f"component {k}" for k in range(search.n_components_)]
+    search.best_estimator_.fit(X, y, groups=np.arange(len(y)), gate=gate)
+    labels = [text.get_text() for text in bm.plots.plot_gate(search).get_legend().get_texts()]
+    assert labels == [f"class {k + 1}" for k in range(len(labels))]
 
 
 @pytest.mark.slow

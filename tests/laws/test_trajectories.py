@@ -109,10 +109,11 @@ def test_curves_are_the_regressions_with_their_intervals(search):
     expected = model.intercept_[k] + model.coef_[k, 0] * curves["time"]
     assert np.allclose(curves["mean"], expected)
     assert (curves["lower"] < curves["mean"]).all()
-    points = sum(len(each.get_offsets()) for each in model.plot().collections)
-    assert points == len(courses())
-    ax = bm.plots.plot_trajectories(search)
-    assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 1", "class 2"]
+    ax = model.plot()
+    assert sum(len(each.get_offsets()) for each in ax.collections) == len(courses())
+    for axes in (ax, bm.plots.plot_trajectories(search)):
+        labels = [text.get_text()[:7] for text in axes.get_legend().get_texts()]
+        assert labels == ["class 1", "class 2"]
 
 
 def test_curves_are_smooth_beside_a_covariate_and_follow_powers_of_time():
