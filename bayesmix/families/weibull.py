@@ -5,7 +5,8 @@ mean of x^k, and k maximises log k + k E[log x] - log E[x^k]. No finite statisti
 all k, so that statistics hold x^k and its first two derivatives at the current shape. They give a
 lower bound that is tight there up to the second derivative, since |f'''| <= R f'' for f(k) = log
 E[x^k], with R the range of log x (Bach 2010). The update maximises the bound, so that the
-likelihood never falls, and it converges like Newton's method.
+likelihood never falls, and it converges like Newton's method. A value above c, whose log
+probability is -(c / s)^k, adds c^k to the sum of x^k alone.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from bayesmix.core.rows import Frame
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.without_prior import PositiveFamily, PositivePoints
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import once
 
 # The variance of log x is π² / (6 k²).
 VARIANCE_OF_LOGS = np.pi**2 / 6.0
 # Outside of these shapes powers of the data overflow, or a column is constant to double precision.
 LOWEST_SHAPE, HIGHEST_SHAPE = 1e-3, 1e6
+LOG_LOWEST, LOG_HIGHEST = np.log(LOWEST_SHAPE), np.log(HIGHEST_SHAPE)
 # Bisections of the logarithm of a shape, to rounding.
 STEPS = 60
 # Larger exponents overflow; such observations have density 0 anyway.
@@ -37,7 +40,8 @@ class PowerSums(Rearranged):
     """Sums at given shapes k and scales s (K, D), additive over observations at the same ones.
 
     With z = log(x / s): Σ w r, Σ w r z, and Σ w r e^(k z) times 1, z and z². ``lowest`` and
-    ``highest`` (D,) are the limits of log x.
+    ``highest`` (D,) are the limits of log x. Packed are shapes and scales after the update, which
+    may be extrapolated where sums at different shapes may not.
     """
 
     counts: Array  # (K,)
@@ -52,15 +56,16 @@ class PowerSums(Rearranged):
 
     @classmethod
     def of(cls, values: Array, responsibilities: Array, before: Weibulls) -> PowerSums:
-        """Return the sums of values (n, D), of which missing ones are left out."""
-        present = ~np.isnan(values)
-        logs = np.log(np.where(present, values, 1.0))
+        """Return the sums of values (n, D); missing ones add nothing, and -x is a value above x."""
+        present, exact = ~np.isnan(values), values > 0.0
+        logs = np.log(np.where(present, np.abs(values), 1.0))
         shape = before.shapes.shape
         known, sums, powers = np.empty(shape), np.empty(shape), np.empty((*shape, 3))
         for k in range(shape[0]):
             shares = responsibilities[:, [k]] * present
             z = logs - np.log(before.scales[k])
             weighted = shares * np.exp(np.minimum(before.shapes[k] * z, LARGEST_POWER))
+            shares = shares * exact
             known[k], sums[k] = shares.sum(axis=0), (shares * z).sum(axis=0)
             for order in range(3):
                 powers[k, :, order] = weighted.sum(axis=0)
@@ -103,51 +108,64 @@ class PowerSums(Rearranged):
         return replace(first._each(lambda *each: np.concatenate(each), *rest), **own)
 
     def pack(self) -> Array:
+        scales = self.best_scales(self.best_shapes)
         return np.concatenate(
-            [self.counts, self.known.ravel(), self.logs.ravel(), self.powers.ravel()]
+            [self.counts, np.log(self.best_shapes).ravel(), np.log(scales).ravel()]
         )
 
     def units(self) -> float:
         return 1.0
 
     def unpack(self, vector: Array) -> PowerSums:
-        arrays = (self.counts, self.known, self.logs, self.powers)
-        parts = np.split(vector, np.cumsum([array.size for array in arrays])[:-1])
-        pairs = zip(parts, arrays, strict=True)
-        counts, known, logs, powers = (part.reshape(array.shape) for part, array in pairs)
-        return replace(self, counts=counts, known=known, logs=logs, powers=powers)
+        """Return sums at shapes and scales that the update keeps."""
+        counts, logs = np.split(vector, [len(self.counts)])
+        limits = [[[LOG_LOWEST]], [[-LARGEST_POWER]]], [[[LOG_HIGHEST]], [[LARGEST_POWER]]]
+        shapes, scales = np.exp(np.clip(logs.reshape(2, *self.known.shape), *limits))
+        powers = self.known[..., None] * [1.0, 0.0, 0.0]
+        sums = {"counts": counts, "logs": -self.known / shapes, "powers": powers}
+        return replace(self, **sums, shapes=shapes, scales=scales)
+
+    @once
+    def _bound(self) -> tuple[Array, ...]:
+        """B0, B1 and B2 (K, D), mean z, and R."""
+        known = np.where(self.known > 0.0, self.known, 1.0)
+        total = np.maximum(self.powers[..., 0], SMALLEST)
+        first = self.powers[..., 1] / total
+        second = np.maximum(self.powers[..., 2] / total - first**2, 0.0)
+        span = np.maximum(self.highest - self.lowest, SMALLEST) + np.zeros(first.shape)
+        return np.log(total / known), first, second, self.logs / known, span
+
+    @once
+    def best_shapes(self) -> Array:
+        """Shapes (K, D) that maximise the lower bound; empty components have those before.
+
+        With t the step of the shape from k: log(k + t) + (k + t) E[z] - B(t), where B(t) = B0 + t
+        B1 + B2 (e^(R |t|) - R |t| - 1) / R² and B0, B1, B2 are log E[e^(k z)] and its derivatives.
+        """
+        _, first, second, mean, span = self._bound
+        low, high = np.full(first.shape, LOG_LOWEST), np.full(first.shape, LOG_HIGHEST)
+        for _ in range(STEPS):
+            middle = 0.5 * (low + high)
+            shape = np.exp(middle)
+            step = shape - self.shapes
+            slope = np.sign(step) * second * _growth(span, step)
+            rising = 1.0 / shape + mean - first - slope > 0.0
+            low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+        return np.where(self.known > 0.0, np.exp(0.5 * (low + high)), self.shapes)
+
+    def best_scales(self, shapes: Array) -> Array:
+        """Return the scales (K, D) that maximise the lower bound given shapes."""
+        level, first, second, _, span = self._bound
+        step = shapes - self.shapes
+        curved = second * (_growth(span, step) - np.abs(step)) / span
+        moved = np.log(self.scales) + (level + step * first + curved) / shapes
+        moved = np.exp(np.clip(moved, -LARGEST_POWER, LARGEST_POWER))
+        return np.where(self.known > 0.0, moved, self.scales)
 
 
-def updated(sums: PowerSums, most: Array) -> tuple[Array, Array]:
-    """Return shapes up to ``most`` and scales (K, D) that maximise the lower bound.
-
-    With t the step of the shape from k: log(k + t) + (k + t) E[z] - B(t), where B(t) = B0 + t B1 +
-    B2 (e^(R |t|) - R |t| - 1) / R² and B0, B1, B2 are log E[e^(k z)] and its derivatives.
-    """
-    known = np.where(sums.known > 0.0, sums.known, 1.0)
-    total = np.maximum(sums.powers[..., 0], SMALLEST)
-    level = np.log(total / known)
-    first = sums.powers[..., 1] / total
-    second = np.maximum(sums.powers[..., 2] / total - first**2, 0.0)
-    mean = sums.logs / known
-    span = np.maximum(sums.highest - sums.lowest, SMALLEST) + np.zeros(first.shape)
-
-    def growth(step: Array) -> Array:
-        """Return (e^(R |t|) - 1) / R."""
-        return np.expm1(np.minimum(span * np.abs(step), LARGEST_POWER)) / span
-
-    low, high = np.full(first.shape, np.log(LOWEST_SHAPE)), np.log(most) + np.zeros(first.shape)
-    for _ in range(STEPS):
-        middle = 0.5 * (low + high)
-        shape = np.exp(middle)
-        step = shape - sums.shapes
-        rising = 1.0 / shape + mean - first - np.sign(step) * second * growth(step) > 0.0
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    shape = np.exp(0.5 * (low + high))
-    step = shape - sums.shapes
-    curved = second * (growth(step) - np.abs(step)) / span
-    bound = level + step * first + curved
-    return shape, sums.scales * np.exp(bound / shape)
+def _growth(span: Array, step: Array) -> Array:
+    """Return (e^(R |t|) - 1) / R."""
+    return np.expm1(np.minimum(span * np.abs(step), LARGEST_POWER)) / span
 
 
 @dataclass(frozen=True)
@@ -237,16 +255,7 @@ class Weibull(PositiveFamily, FamilyOf[PowerSums, Weibulls]):
         frame: Frame | None = None,
     ) -> Weibulls:
         """Maximise a lower bound of the expected log likelihood, tight where sums were taken."""
-        most = np.full((1, statistics.shapes.shape[1]), HIGHEST_SHAPE)
+        shapes = statistics.best_shapes
         if resolution is not None:
-            most = np.minimum(np.sqrt(VARIANCE_OF_LOGS / resolution), most)
-        shapes, scales = updated(statistics, most)
-        # An empty component keeps the parameters at which its sums were taken.
-        there = statistics.known > 0.0
-        return Weibulls(
-            np.where(there, shapes, statistics.shapes), np.where(there, scales, statistics.scales)
-        )
-
-    def feasible(self, statistics: PowerSums) -> bool:
-        """Return False, as sums at different shapes cannot be extrapolated."""
-        return False
+            shapes = np.minimum(np.sqrt(VARIANCE_OF_LOGS / resolution), shapes)
+        return Weibulls(shapes, statistics.best_scales(shapes))

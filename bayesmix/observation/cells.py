@@ -22,6 +22,7 @@ from bayesmix.em.expectation import block_sums
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
+from bayesmix.families.weibull import LARGEST_POWER, Weibulls
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Hidden, instrument_of, per_region
@@ -46,6 +47,7 @@ class CellView:
 
     mixture: Mixture[Components]
     rows: Rows
+    survival: bool = False  # whether nodes are for sums alone, so that survival may be one
 
     @once
     def hidden(self) -> Hidden:
@@ -69,18 +71,19 @@ class CellView:
     def nodes(self) -> list[Nodes]:
         """Nodes of each component."""
         components = map(self.component, range(self.mixture.n_components))
-        return [_nodes_in(component, *self.cells[0]) for component in components]
+        return [_nodes_in(component, self.survival, *self.cells[0]) for component in components]
 
     def component(self, k: int) -> Any:
         return self.mixture.components.subset(np.array([k]))
 
     @once
-    def recorded(self) -> tuple[CellView, Array, CellView] | None:
-        """The region of recorded values, samples' log probability in it, and all values."""
+    def recorded(self) -> tuple[CellView, CellView, Array, Array] | None:
+        """The region of recorded values, all values, log joint and log probability of the first."""
         if (regions := instrument_of(self.rows).regions()) is None:
             return None
         inside, everywhere = (CellView(self.mixture, samples) for samples in regions)
-        return inside, np.logaddexp.reduce(inside.joint, axis=1), everywhere
+        joint = inside.joint
+        return inside, everywhere, joint, np.logaddexp.reduce(joint, axis=1)
 
     @property
     def joint(self) -> Array:
@@ -88,7 +91,7 @@ class CellView:
         for k, part in enumerate(self.nodes):
             logs = part.log_total[self.cells[1]] - hidden.log_steps
             joint[:, k] += np.bincount(hidden.samples, logs, len(joint))
-        return joint if self.recorded is None else joint - self.recorded[1][:, None]
+        return joint if self.recorded is None else joint - self.recorded[3][:, None]
 
     def sums(self) -> ChunkSums:
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
@@ -97,10 +100,10 @@ class CellView:
         """Return the statistics of responsibilities (n, K), with expectations over cells."""
         parts = [(self, shares)]
         if self.recorded is not None:
-            inside, log_recorded, everywhere = self.recorded
+            inside, everywhere, joint, log_recorded = self.recorded
             odds = np.exp(-log_recorded) * per_region(shares.sum(axis=1), log_recorded)
             drawn = odds.sum() * np.exp(self.mixture.log_weights)[None]
-            parts += [(inside, -odds[:, None] * np.exp(inside.joint)), (everywhere, drawn)]
+            parts += [(inside, -odds[:, None] * np.exp(joint)), (everywhere, drawn)]
         of_components = []
         for k in range(self.mixture.n_components):
             points = [view.points(k, part[:, k]) for view, part in parts]
@@ -144,7 +147,7 @@ class CellView:
         return values
 
 
-def _nodes_in(component: Any, columns: Array, low: Array, high: Array) -> Nodes:
+def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: Array) -> Nodes:
     """Return the nodes of cells (G,) for one component."""
     logs = np.full(len(columns), -np.inf)
     parts = [(np.empty(0, dtype=np.intp), *np.empty((2, 0)))]
@@ -156,12 +159,24 @@ def _nodes_in(component: Any, columns: Array, low: Array, high: Array) -> Nodes:
             nodes_of, least = _reals_in, -np.inf
         elif isinstance(column, (Poissons, OverdispersedCounts)):
             nodes_of, least = _counts_in, 0.0
-        places = np.flatnonzero((columns == d) & (low < high) & (high >= least))
-        nodes = nodes_of(column, low[places], high[places])
-        logs[places] = nodes.log_total
-        parts.append((places[nodes.owner], nodes.values, nodes.mass))
+        inside = (columns == d) & (low < high) & (high >= least)
+        survives = inside & np.isposinf(high) & (survival and isinstance(column, Weibulls))
+        for chosen, nodes_in in ((survives, _survival), (inside & ~survives, nodes_of)):
+            if chosen.any():
+                nodes = nodes_in(column, low[chosen], high[chosen])
+                logs[chosen] = nodes.log_total
+                parts.append((np.flatnonzero(chosen)[nodes.owner], nodes.values, nodes.mass))
     owner, values, mass = map(np.concatenate, zip(*parts, strict=True))
     return Nodes(owner, values, mass, logs)
+
+
+def _survival(column: Weibulls, low: Array, high: Array) -> Nodes:
+    """Return values above bounds as the statistics of a Weibull read them."""
+    with np.errstate(divide="ignore"):
+        away = np.log(np.maximum(low, 0.0)) - np.log(column.scales[0, 0])
+    logs = -np.exp(np.minimum(column.shapes[0, 0] * away, LARGEST_POWER))
+    values = np.where(low > 0.0, -low, np.nan)
+    return Nodes(np.arange(len(low)), values, np.ones(len(low)), logs)
 
 
 def _log_density_of(column: Any) -> LogDensity:

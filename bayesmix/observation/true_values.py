@@ -43,7 +43,7 @@ def views_of(
             "GaussianMixture, with prior='auto' for posterior modes"
         )
     else:
-        yield slice(None), CellView(mixture, rows)
+        yield slice(None), CellView(mixture, rows, sums)
 
 
 def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:

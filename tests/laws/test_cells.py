@@ -346,6 +346,33 @@ def test_units_do_not_matter_and_weights_repeat_samples():
     assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-9)
 
 
+def test_where_nine_in_ten_durations_go_on_the_maximum_has_no_slope_and_few_passes_lead_there():
+    rng = np.random.default_rng(11)
+    days = 2.0 * rng.weibull(1.5, 400)
+    days[::2] = 10.0 * rng.weibull(3.0, 200)
+    stop = np.sort(days)[40]
+    low, high = np.minimum(days, stop), np.where(days > stop, np.inf, days)
+    data = bm.Measured(low[:, None], lower=low[:, None], upper=high[:, None])
+    options = {"family": bm.Weibull(), "search": None, **EXACT}
+    model = bm.Mixture(1, **options).fit(data)
+    ended, found = high < np.inf, model.result_.unframed
+    shape, scale = found.shapes.item(), found.scales.item()
+    powers = (low / scale) ** shape
+    assert ended.sum() == pytest.approx(powers.sum(), rel=1e-6)
+    slope = (1.0 / shape + np.log(low / scale))[ended].sum() - powers @ np.log(low / scale)
+    assert abs(slope) * shape < 1e-4
+    assert model.n_iter_ < 30
+    mixture = bm.Mixture(2, **options, max_iter=300).fit(data)
+    assert mixture.converged_
+    assert mixture.log_likelihood_ >= model.log_likelihood_
+    found = mixture.result_.unframed
+    life = stats.weibull_min(found.shapes.T, scale=found.scales.T)
+    x = low[:, None]
+    logs = np.where(ended[:, None], life.logpdf(x), life.logsf(x)) + np.log(mixture.weights_)
+    direct = np.logaddexp.reduce(logs, axis=1).sum()
+    assert mixture.log_likelihood_ == pytest.approx(direct, rel=1e-9)
+
+
 def test_limits_that_are_written_in_cells_of_a_frame_are_read():
     frame = pd.DataFrame({"lead": ["≤0.5", "1.25", " >9", ""], "zinc": [1.0, 2.0, 3.0, np.nan]})
     intervals = bm.Measured(frame).side.measurement

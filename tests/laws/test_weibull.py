@@ -93,10 +93,30 @@ def test_sums_add_up_with_missing_values_and_unpack():
     whole = PowerSums.of(rows, shares, at)
     both = PowerSums.of(rows[:7], shares[:7], at) + PowerSums.of(rows[7:], shares[7:], at)
     assert_same(both, whole, rtol=1e-12)
-    assert_same(whole.unpack(whole.pack()), whole, rtol=0.0)
+    after, packed = (
+        bm.Weibull().maximum_likelihood(s) for s in (whole, whole.unpack(whole.pack()))
+    )
+    assert_same(packed, after, rtol=1e-12)
     parts = [whole.subset(np.array([own])) for own in range(3)]
     assert_same(PowerSums.joined(parts), whole, rtol=0.0)
     np.testing.assert_allclose(whole.known[0], shares[:, 0] @ ~np.isnan(rows), rtol=1e-12)
+
+
+def test_an_update_with_values_above_a_bound_is_a_lower_bound_with_their_survival():
+    rows, rng = durations(13), generator(14)
+    shares, above = soft_assignments(rng, 200, 2), rng.random(rows.shape) < 0.6
+    for _ in range(20):
+        before = Weibulls(
+            np.exp(rng.normal(0.0, 1.0, (2, 2))), np.exp(rng.normal(2.0, 1.0, (2, 2)))
+        )
+        sums = before.statistics(np.where(above, -rows, rows), shares)
+        gain = 0.0
+        for point, sign in ((bm.Weibull().maximum_likelihood(sums), 1.0), (before, -1.0)):
+            life = stats.weibull_min(point.shapes, scale=point.scales)
+            x = rows[:, None]
+            logs = np.where(above[:, None], life.logsf(x), life.logpdf(x)).sum(axis=2)
+            gain += sign * (shares * logs).sum()
+        assert gain >= -1e-9
 
 
 def test_the_exponential_is_a_weibull_of_shape_one_in_any_units():
