@@ -146,9 +146,6 @@ PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation, and the largest number of repairs in an M-step.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
-# Passes whose rounding is checked, and passes between checks thereafter: a check costs a pass over
-# small data 3 %.
-CHECKED_FIRST, CHECKED_EVERY = 16, 4
 # Times that a Newton step is halved where the objective fell.
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
@@ -285,12 +282,10 @@ def _with_segment(state: State) -> tuple[int, ...]:
     return (*state.segments, state.iterations) if state.trace else state.segments
 
 
-def summed(
-    source: Source, mixture: Mixture, form: Form, checked: bool = True
-) -> tuple[Expectation, Form]:
-    """Return the sums of an E-step, and the form that computed them, accurately if ``checked``."""
+def summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
+    """Return the sums of an E-step, and the form that computed them accurately."""
     expectation = source.reduce(form.step(mixture), mixture.n_components).finished()
-    if not checked or form.keeps_digits(mixture, expectation):
+    if form.keeps_digits(mixture, expectation):
         return expectation, form
     return summed(source, mixture, form.surer)
 
@@ -343,15 +338,11 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
     form = state.form
-    checked = thorough or iteration <= CHECKED_FIRST or iteration % CHECKED_EVERY == 0
     for _ in range(MOST_HALVINGS):
         wanted = form
-        expectation, form = summed(problem.source, mixture, wanted, checked)
+        expectation, form = summed(problem.source, mixture, wanted)
         value = expectation.log_normaliser + problem.objective.regulariser(mixture)
         fell = value < state.objective - ROUNDING * expectation.magnitude
-        if fell and not checked:
-            checked = True  # the fall may be rounding
-            continue
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
         if shorter is None:
             break
@@ -449,8 +440,7 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             )
             if ended:
                 mixture = state.current_mixture()
-                collapsed = problem.guard.examine(mixture, state.resolution, state.events, True)
-                if collapsed is None and state.form.keeps_digits(mixture, state.expectation):
+                if problem.guard.examine(mixture, state.resolution, state.events, True) is None:
                     return replace(state, status="converged")
             if state.iterations >= until:
                 return replace(state, status="max_iter")

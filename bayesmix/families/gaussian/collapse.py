@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dnrm2
@@ -128,10 +128,6 @@ VARIANCE_FLOOR = 1e-6
 DEEP_UNDER_THE_FLOOR = 1e4
 # Tolerance for the rounding of variances held at the floor.
 AT_THE_FLOOR = 1.0 + 1e-9
-# Ratio of observations and required distinct values above which a component is large.
-MANY_ROWS = 5
-# Smaller steps between distinct values, relative to the scale, count as continuous data.
-SMALLEST_GAP = 1e-6
 
 
 def variance_floor(unit: Array, tied: Array) -> Array:
@@ -209,7 +205,6 @@ class GaussianGuard:
             tight = tightest > AT_THE_FLOOR
             if np.count_nonzero(tight) == 0:
                 return None
-            tight &= ~self._surely_many(mixture, len(tightest))
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
             sound = False
@@ -229,17 +224,6 @@ class GaussianGuard:
         from bayesmix.families.gaussian.holdings import judged
 
         return judged(self, mixture, resolution, events, directions, sound)
-
-    def _surely_many(self, mixture: GaussianMixtures, n_blocks: int) -> Any:
-        """Return which components are large where columns have no ties: narrow, but not degenerate.
-
-        Ties along other directions soon make a covariance singular, and are examined then.
-        """
-        ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
-        if ties.any() or self.structure.shared:
-            return np.zeros(n_blocks, dtype=np.bool_)
-        rows = mixture.weights.mean() * self.source.total_weight
-        return rows >= MANY_ROWS * self.needed
 
     @property
     def needed(self) -> int:
