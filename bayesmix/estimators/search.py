@@ -111,7 +111,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Ignored with cross-validation.
     polish : float, optional
         With ``search="short"``, candidates within this many nats of the best are fitted again with
-        the full search. None: only the best candidate by "cv".
+        the full search. None: only the best by "cv", or on the sample of ``most_samples``.
     variable_selection : bool, default=False
         Whether to select the features that distinguish the clusters. Candidates are fitted to
         these features only. See ``get_support`` and ``feature_evidence_``.
@@ -280,7 +280,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._run(sweep)
             rows = sweep.candidates(weights)
         rows, tested = subject.by_unit(rows, sweep)
-        rows = self._completed(sweep.task, rows, criterion)
+        rows = self._completed(sweep.task, rows, criterion, part is not None)
         if part is not None:
             rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
@@ -400,13 +400,20 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             subject.of_features,
         )
 
-    def _completed(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
-        """Return candidates after full searches of the best, with the criterion of the rule."""
-        polish = 0.0 if task.by_folds else self.polish
+    def _completed(
+        self, task: Task, rows: list[Candidate], criterion: str, large: bool
+    ) -> list[Candidate]:
+        """Return candidates after full searches of the best, with the criterion of the rule.
+
+        On ``large`` data a poor optimum would decide, as bounds differ by more than their errors.
+        """
+        polish = self.polish
+        if task.by_folds or (large and polish is None):
+            polish = 0.0
         if polish is not None and self.refit and not self.interrupted_:
             from bayesmix.selection.full_searches import completed
 
-            rows = completed(task, rows, criterion, polish, self._prior_over_k)
+            rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
         return (
             criteria.with_log_posteriors(rows, self._prior_over_k)
             if criterion == criteria.RULE

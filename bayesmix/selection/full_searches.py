@@ -20,11 +20,16 @@ A_GAIN = 1.0  # nats that make a better fit a new start for others
 
 
 def polished(
-    task: Task, rows: list[Candidate], worth: Callable[[list[Candidate]], Array], within: float
+    task: Task,
+    rows: list[Candidate],
+    worth: Callable[[list[Candidate]], Array],
+    within: float,
+    large: bool = False,
 ) -> list[Candidate]:
     """Return candidates after full searches of at most MOST_POLISHED, best first.
 
-    A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
+    A candidate is searched if its ``worth`` is at least that of the best minus ``within``. On
+    ``large`` data other structures with as many components also start from the better fit.
     """
     rows, done = list(rows), set[int]()
     if not task.fitter.searches:
@@ -43,6 +48,10 @@ def polished(
         if rows[i].reached > before + A_GAIN and not task.by_folds:
             _pass_down(task, rows, i)
         done.add(i)
+        if large:
+            others = [j for j, row in enumerate(rows) if row.asked == rows[i].asked and j != i]
+            for j in others:
+                rows[j] = task.refit(rows[j], rows[i].begin, Effort.STARTS)
         values = worth(rows)
     return rows
 
@@ -69,6 +78,7 @@ def completed(
     criterion: str,
     polish: float,
     prior_over_k: dict[int, float],
+    large: bool,
 ) -> list[Candidate]:
     """Return candidates of which those that may win got the full search.
 
@@ -76,7 +86,7 @@ def completed(
     full search; with folds only the winner is.
     """
     if criterion == RULE:
-        return polished(task, rows, partial(log_posteriors, prior=prior_over_k), polish)
+        return polished(task, rows, partial(log_posteriors, prior=prior_over_k), polish, large)
     scored = record(criterion).column
 
     def worth(rows: list[Candidate]) -> Array:
@@ -85,4 +95,4 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    return polished(task, rows, worth, polish)
+    return polished(task, rows, worth, polish, large)

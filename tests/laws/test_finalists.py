@@ -34,6 +34,23 @@ def test_the_answer_is_that_of_a_search_of_all_data(rng):
     assert part.n_clusters_ == 3
 
 
+CENTRES = [[0, -2.4], [2.6, -3.1], [1.8, 3.4], [-3.9, 2], [3.6, -0.8], [-3.7, -0.2], [0.4, 0.8]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("draw", "seed"), [(1, 1), (2, 1), (3, 0)])
+def test_a_poor_optimum_on_the_sample_does_not_decide(draw, seed):
+    """Short runs on the sample end at nine components here."""
+    rng = np.random.default_rng(draw)
+    shares = [0.18, 0.05, 0.16, 0.15, 0.11, 0.2, 0.05, 0.1]
+    means = np.array([*CENTRES, [-3.5, -3.4]])[rng.choice(8, 6000, p=shares)]
+    root = np.linalg.cholesky([[0.58, -0.22], [-0.22, 0.96]])
+    X = means + rng.normal(size=(6000, 2)) @ root.T
+    options = {"family": "gaussian", "random_state": seed, "progress": False}
+    search = bm.select(X, range(6, 11), most_samples=3000, **options)
+    assert search.best_params_ == {"covariance_type": "tied", "n_components": 8}
+
+
 def test_candidates_of_the_sample_alone_have_its_criterion_and_no_fit(rng):
     X = groups(rng, (900, 700, 400))
     search = searched(X, 300)
