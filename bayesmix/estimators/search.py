@@ -403,22 +403,15 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _completed(
         self, task: Task, rows: list[Candidate], criterion: str, large: bool
     ) -> list[Candidate]:
-        """Return candidates after full searches of the best, with the criterion of the rule.
-
-        On ``large`` data a poor optimum would decide, as bounds differ by more than their errors.
-        """
-        polish = self.polish
-        if task.by_folds or (large and polish is None):
-            polish = 0.0
+        """Return candidates after full searches of the best, with the criterion of the rule."""
+        polish = 0.0 if task.by_folds or (large and self.polish is None) else self.polish
         if polish is not None and self.refit and not self.interrupted_:
             from bayesmix.selection.full_searches import completed
 
             rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
-        return (
-            criteria.with_log_posteriors(rows, self._prior_over_k)
-            if criterion == criteria.RULE
-            else rows
-        )
+        if criterion == criteria.RULE:
+            return criteria.with_log_posteriors(rows, self._prior_over_k)
+        return rows
 
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
