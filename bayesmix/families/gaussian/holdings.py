@@ -239,7 +239,10 @@ def judged(
     free = [k for k, _ in degenerate if k not in moved]
     from bayesmix.families.gaussian.repair import hold, relocate
 
+    lost = dict(degenerate)
     if guard.repair and free and not shared and mixture.n_components > 1:
-        shown = widened(guard, mixture, resolution, directions)
+        # Other components, which may be as narrow with many values, stay as they are.
+        collapsed = [lost.get(k, axes[:, :0]) for k, axes in enumerate(directions)]
+        shown = widened(guard, mixture, resolution, collapsed)
         return relocate(guard, looked_at, shown, free, holdings, resolution)
-    return hold(guard, mixture, resolution, dict(degenerate), holdings, shared)
+    return hold(guard, mixture, resolution, lost, holdings, shared)
