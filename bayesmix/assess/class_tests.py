@@ -179,10 +179,11 @@ def vuong_lo_mendell_rubin(smaller: ParameterScores, larger: ParameterScores) ->
     Vuong 1989, theorem 3.3 (i); Lo, Mendell & Rubin 2001. The weights are the eigenvalues of a
     matrix of scores and information of both models. The proof fails where the smaller model is at
     the boundary of the larger, as here (Jeffries 2003), and in simulations the test rejects true
-    numbers of classes too often: prefer the bootstrap. NaN if a model is not identified.
+    numbers of classes too often: prefer the bootstrap. Probabilities at 0 or 1 are fixed there, as
+    in Mplus. NaN if a model is not identified.
     """
     models = (larger, smaller)
-    if any(model.inverse[1].shape[1] for model in models):
+    if not all(model.identified for model in models):
         return float("nan")
     scores = [model.weights[:, None] * model.scores for model in models]
     matrix = [

@@ -148,10 +148,7 @@ class PairTask:
             scores = (ParameterScores(result, source) for result in results)
             values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
             if math.isnan(values["vlmr_p"]):
-                note = (
-                    note
-                    or "no VLMR test: a model is not identified, or an estimate is at a boundary"
-                )
+                note = note or "no VLMR test: a model is not identified"
         except BayesmixError:
             note = note or "no VLMR test: a covariance is almost singular, or data are too large"
         if self.n_bootstrap:

@@ -269,6 +269,17 @@ class FitScores(ABC):
         flat[free] = vectors[:, ~known]
         return inverse, flat
 
+    @property
+    def identified(self) -> bool:
+        """Whether every direction of parameters that is away from boundaries changes the density.
+
+        Where the first level of a category has probability 0, common steps of the log odds of the
+        others move no reported parameter.
+        """
+        flat = self.inverse[1]
+        moved = np.linalg.norm(self.derivatives @ flat, axis=0) if flat.size else np.zeros(0)
+        return not (moved > IN_FLAT * np.linalg.norm(flat, axis=0)).any()
+
     def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return the covariance (p, p) of the estimates in their units."""
         inverse, _ = self.inverse

@@ -261,6 +261,21 @@ def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypa
         bm.enumerate_classes(rows, (1, 2), 1, weight_type="frequency", **options)
 
 
+def test_the_vlmr_test_does_not_depend_on_the_order_of_levels_of_which_one_has_probability_0():
+    rng = np.random.default_rng(4)
+    second = rng.random(300) < 0.5
+    shares = np.array([[0.0, 0.5, 0.5], [0.6, 0.2, 0.2]])
+    drawn = rng.random((300, 4, 1)) > shares.cumsum(axis=1)[second.astype(int)][:, None, :2]
+    X, tests = drawn.sum(axis=2), []
+    for codes in (X, (X + 1) % 3):
+        options = {"continuous": False, "n_bootstrap": 0, "random_state": 0, "n_jobs": 1}
+        found = bm.enumerate_classes(pd.DataFrame(codes), (2, 3), **options)
+        least = found.fit(n_classes=2).result_.mixture.components.probabilities.min()
+        tests.append(found.table["vlmr_p"][1])
+    assert least < 1e-6
+    assert tests[0] == pytest.approx(tests[1], rel=0.02)
+
+
 def test_a_covariance_next_to_a_singular_one_does_not_end_the_enumeration(separated, monkeypatch):
     def refuse(*arguments):
         raise DegenerateFitError("the covariance of component 2 is singular")
