@@ -162,8 +162,8 @@ def _log_likelihood(
 def _quantiles(model: Any, X: Any, probability: float) -> np.ndarray:
     """Return quantiles (n,) of the mixtures that are the posteriors of true values."""
     mixture, rows = model.result_.density, X.rows
-    shares, scale = model.predict_proba(X), mixture.frame.scale
-    (means,), (variances,) = NormalView(mixture, rows).part.moments(mixture.components)
+    shares, scale, view = model.predict_proba(X), mixture.frame.scale, NormalView(mixture, rows)
+    (means,), ((variances,),) = view.posterior(view.part)
     means, spreads = means.T, np.sqrt(variances).T
     low, high = (means - 9.0 * spreads).min(axis=1), (means + 9.0 * spreads).max(axis=1)
     for _ in range(60):  # bisection to rounding

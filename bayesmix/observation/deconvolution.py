@@ -233,13 +233,13 @@ class NormalView:
     def block(self) -> Block:
         frame, instrument = self.mixture.frame, instrument_of(self.rows)
         hidden = instrument.cells(instrument.apart(self.components.structure))
+        values, errors = self.rows.values, instrument.framed(frame)
         # Sheppard's correction of rounded values that are no intervals.
-        approximate = instrument.hidden & ~hidden
-        more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
-        values = np.where(approximate, instrument.middle, self.rows.values)
+        if (approximate := instrument.hidden & ~hidden).any():
+            more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
+            errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
+            values = np.where(approximate, instrument.middle, values)
         values = frame.apply(np.where(hidden, np.nan, values)).T
-        errors = instrument.framed(frame)
-        errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
         exact = ~np.isnan(values)
         exact = exact[:, :1] if exact.all() else exact
         return Block(without_gaps(values), exact, errors, instrument.hidden_in(frame, hidden))
@@ -297,6 +297,8 @@ class NormalView:
     def _moments(self, counts: Array, steps: Array, scatter: Array) -> Moments:
         """Return moments from counts, means less those of components, and dense scatter."""
         structure = self.components.structure
+        # Rounding would make covariances asymmetric, more so in each pass.
+        scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
         return Moments(structure, counts, self.components.means + steps, blocks)
 
@@ -327,7 +329,7 @@ class NormalView:
         true = self._moments(counts, steps, scatter)
         return ChunkSums(sums.log_normaliser, sums.magnitude, true, sums.allocation)
 
-    def _posterior(self, part: Derivatives) -> tuple[Array, Array]:
+    def posterior(self, part: Derivatives) -> tuple[Array, Array]:
         """Return means (D, K, n) and covariances (D, D, K, n) of true values in components."""
         C, (D, K, n), B = self.components.covariances, part.gradient.shape, part.hessian.shape[2]
         hessian = np.einsum("abxkn,xy->axbykn", part.hessian, np.eye(B)).reshape(D, D, K, n)
@@ -337,7 +339,7 @@ class NormalView:
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        means, covariances = self._posterior(self.part)
+        means, covariances = self.posterior(self.part)
         second = means * means + np.einsum("ddkn->dkn", covariances)
         return tuple(np.einsum("nk,dkn->nd", shares, part) for part in (means, second))
 
@@ -354,7 +356,7 @@ class NormalView:
             part = derivatives(
                 self.components, Block(values, exact, block.errors, Hidden(*nothing))
             )
-        means, covariances = self._posterior(part)
+        means, covariances = self.posterior(part)
         chosen = np.s_[..., labels, np.arange(n)]
         away = drawn_errors(covariances[chosen], generator.standard_normal((n, D)))
         return self.mixture.frame.undo(means[chosen].T + away)

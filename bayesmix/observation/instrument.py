@@ -166,7 +166,7 @@ class Instrument:
 
     def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
         """Return the hidden values (n, D) in a frame."""
-        columns, samples = np.nonzero(hidden.T)
+        columns, samples = np.nonzero(np.ascontiguousarray(hidden.T))  # many times as fast
         scale, steps = frame.inverse_scale[columns], self.steps[samples, columns]
         bounds = np.array([self.lower, self.upper])[:, samples, columns]
         lower, upper = (bounds - frame.centre[columns]) * scale

@@ -219,6 +219,18 @@ def test_equal_errors_give_the_sums_of_each_sample_also_with_a_resolution(struct
     np.testing.assert_allclose(alike.statistics.scatter, each.statistics.scatter, rtol=1e-9)
 
 
+def test_covariances_are_symmetric_after_many_passes():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(3, 3))
+    S = 0.1 * A @ A.T + 0.2 * np.eye(3)
+    X = rng.normal(0, 2, (3, 3))[rng.integers(3, size=1000)] + rng.normal(size=(1000, 3))
+    X += rng.multivariate_normal(np.zeros(3), S, 1000)
+    model = bm.GaussianMixture(3, search=None, max_iter=5000, **EXACT)
+    covariances = model.fit(bm.Measured(X, error=np.broadcast_to(S, (1000, 3, 3)))).covariances_
+    assert model.n_iter_ > 50
+    np.testing.assert_allclose(covariances, covariances.swapaxes(1, 2), rtol=0.0, atol=1e-13)
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_an_infinite_error_is_a_missing_value(full):
     _, X, error = problem(5, full=full)
