@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lgamma
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ class Dirichlet:
     @once
     def total(self) -> float:
         """Σ_k α_k."""
-        return float(self.concentration.sum())
+        return float(np.add.reduce(self.concentration))
 
     def expected_log(self) -> Array:
         """Return E[log π_k] (Bishop 2006, eq. 10.66)."""
@@ -54,7 +55,7 @@ class Dirichlet:
 
     def log_normaliser(self) -> float:
         """Return log C(α) (Bishop 2006, eq. B.23)."""
-        return float(gammaln(self.total) - gammaln(self.concentration).sum())
+        return lgamma(self.total) - float(np.add.reduce(gammaln(self.concentration)))
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         """Return independent draws of π: normalised gamma variables."""
@@ -86,11 +87,15 @@ class DirichletPrior:
         """Return the posterior α_k = α0 + N_k (Bishop 2006, eq. 10.58)."""
         return Dirichlet(self.concentration + counts)
 
+    def log_normaliser(self, n_components: int) -> float:
+        """Return log C(α0, ..., α0) (Bishop 2006, eq. B.23)."""
+        return lgamma(n_components * self.concentration) - n_components * lgamma(self.concentration)
+
     def kl(self, weights: Dirichlet) -> float:
         """Return KL(q || p) (Bishop 2006, eq. 10.73 and 10.76)."""
         return float(
             weights.log_normaliser()
-            - _symmetric(self.concentration, weights.n_components).log_normaliser()
+            - self.log_normaliser(weights.n_components)
             + (weights.concentration - self.concentration) @ weights.expected_log()
         )
 
@@ -105,9 +110,8 @@ class DirichletPrior:
 
     def log_density(self, weights: PointWeights) -> float:
         """Return the log prior density at point weights, with 0 log 0 = 0."""
-        return _symmetric(self.concentration, weights.n_components).log_normaliser() + float(
-            xlogy(self.concentration - 1.0, weights.probabilities).sum()
-        )
+        powers = xlogy(self.concentration - 1.0, weights.probabilities)
+        return self.log_normaliser(weights.n_components) + float(powers.sum())
 
     def log_density_of(self, draws: WeightDraws) -> Array:
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
