@@ -26,6 +26,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
 
@@ -100,12 +101,17 @@ def class_profiles(
     outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
     outcomes = {} if outcomes is None else dict(outcomes)
     check_outcomes(outcomes, np.shape(X)[0])
-    surveyed = not (clusters is None and strata is None)
+    parts = {"clusters": clusters, "strata": strata}
+    design = [
+        f"{pd.unique(np.asarray(p)).size} {name}" for name, p in parts.items() if p is not None
+    ]
+    surveyed = bool(design)
     if sample_weight is not None:
         weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X, n))
         if weight_type is not None:
             sample_weight = weighted(X, sample_weight, weight_type)[1]
-        surveyed |= are_sampling(np.asarray(sample_weight), weight_type)
+        if are_sampling(np.asarray(sample_weight), weight_type):
+            surveyed, design = True, ["sampling weights", *design]
     if standard_errors is None:
         standard_errors = "sandwich" if surveyed else "information"
     options = {"strata": strata, "sample_weight": sample_weight, "level": level}
@@ -155,6 +161,7 @@ def class_profiles(
         n,
         reference,
         residuals,
+        phrase(design) if design else "",
     )
 
 

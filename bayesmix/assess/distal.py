@@ -385,10 +385,14 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]
             raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
     else:
         codes, levels = pd.factorize(observed, sort=True)
-        if MOST_LEVELS < len(levels) > 0.5 * len(observed):
+        numbers = pd.to_numeric(pd.Series(levels), errors="coerce").notna()
+        if len(levels) > MOST_LEVELS and max(len(levels) / len(observed), numbers.mean()) > 0.5:
+            words = [
+                str(level) for level, number in zip(levels, numbers, strict=True) if not number
+            ]
             raise InvalidInputError(
                 f"outcome is text with {len(levels)} levels in {len(observed)} observations, such "
-                f"as {levels[0]!r} and {levels[-1]!r}: give numbers, or fewer levels"
+                f"as {(words or levels)[0]!r}: give numbers, with NaN for missing, or fewer levels"
             )
         coded = np.eye(len(levels))[codes]
     if len(coded) and (coded == coded[0]).all():

@@ -74,6 +74,8 @@ class ClassProfiles:
     residuals : Series or None
         Bivariate residuals of all pairs of items, the largest first, as in ``latent_classes``:
         large values contradict independence within classes. None for other families.
+    design : str
+        Design of a survey in words, such as "sampling weights and 60 clusters"; "" without.
     """
 
     sizes: pd.DataFrame
@@ -90,6 +92,7 @@ class ClassProfiles:
     n_samples: float
     reference: int
     residuals: pd.Series | None
+    design: str = ""
 
     @property
     def n_classes(self) -> int:

@@ -58,6 +58,7 @@ def classes(
     from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
+    from bayesmix.io.table_columns import coded
     from bayesmix.report.class_report import class_report
 
     screen = Screen(run)
@@ -73,6 +74,8 @@ def classes(
         names = " or ".join(table[needed].columns[table[needed].isna().any()])
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
+    if (beside or outcomes) and (doubts := coded(table, None, [*beside, *outcomes])[1].doubts):
+        screen.postpone(f"columns: {doubts}")
     check_outcomes({name: table[name] for name in outcomes}, len(table))
     weights: dict[str, Any] = {}
     if rows.weight is not None:
@@ -80,7 +83,7 @@ def classes(
         weights["weight_type"] = weight_type(rows) or ("sampling" if cluster or strata else None)
     survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
     survey["strata"] = strata and table[strata]
-    coded = against_most_frequent(table[beside]) if beside else None
+    in_numbers = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {
         "models": named and [int(name) if name.isdigit() else name for name in named],
@@ -100,7 +103,7 @@ def classes(
             f"--select must be MODEL:K with K of --classes {classes}, got {select!r}"
         )
     folder = None if out is None else results_folder(out)
-    enumeration = enumerate_classes(X, numbers, covariates=coded, **settings)
+    enumeration = enumerate_classes(X, numbers, covariates=in_numbers, **settings)
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
     plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
@@ -110,7 +113,7 @@ def classes(
 
     def described(correction: str) -> Any:
         three_step: dict[str, Any] = {"outcomes": {name: table[name] for name in outcomes}}
-        three_step |= {"correction": correction, "random_state": run.seed, "covariates": coded}
+        three_step |= {"correction": correction, "random_state": run.seed, "covariates": in_numbers}
         return class_profiles(fit, X, **three_step, **survey, **weights)
 
     try:

@@ -61,6 +61,7 @@ def test_classes_refuses_a_model_that_was_not_fitted(run):
     )
 
 
+@pytest.mark.slow
 def test_classes_of_weighted_ratings_of_complete_rows(run):
     generator = np.random.default_rng(2)
     low = generator.random((90, 1)) < 0.5
@@ -71,10 +72,12 @@ def test_classes_of_weighted_ratings_of_complete_rows(run):
     frame.to_csv("ratings.csv", index=False)
     options = ("--continuous", "all", "--models", "1", "--classes", "1:2", "--bootstrap", "0")
     survey = ("--weight", "w", "--cluster", "village", "--missing", "drop")
-    shown = run("classes", "ratings.csv", *options, *survey)
+    shown = run("classes", "ratings.csv", *options, *survey, "--out", "paper")
     assert "left out: 1 row without a value of q2" in shown.stderr
     assert "N = 89. Cells are means" in shown.stdout
     assert "robust sandwich estimator" in shown.stdout
+    report = Path("paper/report.md").read_text("utf-8")
+    assert "account for sampling weights and 18 clusters." in report
     assert "to overrule" not in shown.stderr
 
 
@@ -88,11 +91,13 @@ def test_classes_checks_outcomes_and_the_selection_before_the_fits(run, monkeypa
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(rng.normal(size=(40, 2)), columns=["a", "b"])
     frame["same"], frame["name"] = 1.0, [f"person {i}" for i in range(40)]
+    frame["count"] = [7, "DK", *rng.integers(0, 100, 38)]
     frame.to_csv("x.csv", index=False)
     for outcome, words in (
         ("income", "no column 'income'"),
+        ("count", "column 'count' of X is neither numeric nor categorical: numbers except 'DK'"),
         ("same", "outcome 'same': outcome must have at least two values"),
-        ("name", "outcome 'name': outcome is text with 40 levels in 40 observations"),
+        ("name", "column 'name' of X is neither numeric nor categorical"),
     ):
         assert words in run("classes", "x.csv", "--distal", outcome, code=2).stderr
     shown = run("classes", "x.csv", "--classes", "1:3", "--select", "1:4", code=2)

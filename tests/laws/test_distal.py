@@ -224,6 +224,12 @@ def test_bad_outcomes_are_named(measured):
         bm.distal(model, X, np.where(y > 2.0, np.inf, y))
     with pytest.raises(InvalidInputError, match="outcome must have at least two values, got 1"):
         bm.distal(model, X, np.ones(len(X)))
+    for text in (np.round(y, 1).astype(str), [f"person {i}" for i in range(len(X))]):
+        outcome = pd.Series(text).where(y > np.quantile(y, 0.1), "refused")
+        with pytest.raises(
+            InvalidInputError, match=r"levels in 3000 observations, such as '(ref|per)"
+        ):
+            bm.class_profiles(model, X, {"income": outcome}, standard_errors="bootstrap")
     with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         bm.distal(model, X[:50], y[:50])
     with pytest.raises(InvalidInputError, match="correction must be"):
