@@ -139,7 +139,7 @@ def _posterior(moved: Sequence[Moved]) -> Finding | None:
 def _modes(modes: Sequence[Mode], elbo: float, ordered: bool) -> Finding | None:
     by_chain = np.array([mode.by_chain for mode in modes])
     owners = [int(np.argmax(chain)) if chain.max() >= OWNED_FROM else -1 for chain in by_chain.T]
-    others = [(n, mode) for n, mode in enumerate(modes) if n and mode.share >= NAMED_FROM]
+    distinct = [(n, mode) for n, mode in enumerate(modes) if n and mode.share >= NAMED_FROM]
     better = _better(modes, elbo, ordered)
     if -1 not in owners and len(set(owners)) > 1:
         parts = [
@@ -149,13 +149,13 @@ def _modes(modes: Sequence[Mode], elbo: float, ordered: bool) -> Finding | None:
         ]
         said = f"chains are stuck in different modes: {'; '.join(parts)}"
         return Finding("stuck", f"{said}{better}")
-    if not others:
+    if not distinct:
         return None
-    if modes[0].share < NAMED_FROM and others[0][1].share >= OWNED_FROM:
-        said = f"all chains are in a different mode from the fit ({_told(others[0][1], elbo)})"
+    if modes[0].share < NAMED_FROM and distinct[0][1].share >= OWNED_FROM:
+        said = f"all chains are in a different mode from the fit ({_told(distinct[0][1], elbo)})"
     else:
         named = [
-            f"{mode.share:.0%} reach {_where(mode, n, elbo)}" for n, mode in others[:MOST_NAMED]
+            f"{mode.share:.0%} reach {_where(mode, n, elbo)}" for n, mode in distinct[:MOST_NAMED]
         ]
         said = (
             "the posterior has several modes. Share of restarts from posterior draws: "
@@ -277,14 +277,15 @@ SAMPLERS = {"gibbs": "blocked Gibbs sampling", "nutpie": "NUTS (nutpie)"}
 
 def headline(check: Any) -> str:
     """Return fit, sampler and verdict in one line."""
-    result, found = check.found.result, check.found
+    sampler = check.found
+    result = sampler.result
     K = result.n_components
     size = f"{K} {result.noun}{'s' if K != 1 else ''}"
     if result.requested_components != K:
         size += f" of {result.requested_components}"
     return (
-        f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {found.n_chains} x "
-        f"{found.n_draws:,} draws: {answer(check.findings)}"
+        f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {sampler.n_chains} x "
+        f"{sampler.n_draws:,} draws: {answer(check.findings)}"
     )
 
 

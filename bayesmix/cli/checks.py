@@ -83,9 +83,9 @@ def predict(
         source, beside, in_file = source.subset(in_time), {"groups": groups}, in_time.argsort()
     if (design := fit.result_.side.design) is not None:
         covariates = covariates_of(asked, design)
-        known = covariates.notna().all(axis=1).to_numpy()
-        say_left_out(screen.note, known, "without a value of a covariate")
-        source, present = source.subset(known[present].nonzero()[0]), known & present
+        complete = covariates.notna().all(axis=1).to_numpy()
+        say_left_out(screen.note, complete, "without a value of a covariate")
+        source, present = source.subset(complete[present].nonzero()[0]), complete & present
         beside["covariates"] = covariates[present]
     probabilities = fit.predict_proba(source, **beside)[in_file]
     labels = most_probable(probabilities, K)

@@ -131,12 +131,12 @@ def complete(
 
     Rows without a response are left out; others with missing values only on request.
     """
-    known = table[table[target].notna()]
-    if n_without := len(table) - len(known):
+    with_response = table[table[target].notna()]
+    if n_without := len(table) - len(with_response):
         screen.postpone(f"left out: {n_rows_text(n_without)} without a value of {target!r}")
-    gaps = known[list(dict.fromkeys(used))].isna()
+    gaps = with_response[list(dict.fromkeys(used))].isna()
     if not (n_gaps := int(gaps.any(axis=1).sum())):
-        return known
+        return with_response
     if missing is not Missing.DROP:
         columns = ", ".join(gaps.columns[gaps.any()])
         raise InvalidInputError(
@@ -145,7 +145,7 @@ def complete(
             "leave out columns"
         )
     screen.postpone(f"left out: {n_rows_text(n_gaps)} with missing values (--missing drop)")
-    return known[~gaps.any(axis=1)]
+    return with_response[~gaps.any(axis=1)]
 
 
 def n_rows_text(n_rows: int) -> str:

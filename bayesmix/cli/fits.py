@@ -84,13 +84,6 @@ class Work:
         self.screen.table(frame_table("Log odds of components against component 0", table))
         return {"gate": table.to_dict("records")}
 
-    def name_checkpoint(self, interrupted: bool, checkpoint: str | None) -> None:
-        """Print how to resume after Ctrl-C."""
-        if interrupted and checkpoint is not None:
-            self.screen.note(
-                f"to resume, repeat the command with --checkpoint {checkpoint} --resume"
-            )
-
     def end_search(
         self, search: Any, pages: list[str] | None = None, more: dict[str, Any] | None = None
     ) -> None:
@@ -298,7 +291,8 @@ def select(
     if report:
         report_place(page)
     work.fit(search, **beside)
-    work.name_checkpoint(search.interrupted_, checkpoint)
+    if search.interrupted_ and checkpoint is not None:
+        screen.note(f"to resume, repeat the command with --checkpoint {checkpoint} --resume")
     screen.table(candidate_table(search))
     screen.say()
     screen.answer(search.summary())

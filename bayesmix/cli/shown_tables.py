@@ -130,9 +130,9 @@ def _line_per_candidate(search: Any) -> Table:
     results, criterion = search.results_, search.criterion_
     table = new_table(f"{_criterion(search)}: candidates, {_direction(search)}")
     errors = results.get(f"{criterion}_se")
-    found = results["found_components"]
-    pruned = bool((found != results["n_components"]).any())
-    others = [name for name in OTHER_CRITERIA if name in results and name != criterion][:3]
+    remaining = results["found_components"]
+    pruned = bool((remaining != results["n_components"]).any())
+    criteria = [name for name in OTHER_CRITERIA if name in results and name != criterion][:3]
     families = [repr(family) for family in results.get("family", ())]
     several = len(set(families)) > 1
     if several:
@@ -142,17 +142,17 @@ def _line_per_candidate(search: Any) -> Table:
         table.add_column("found", justify="right")
     table.add_column(HEADS.get(criterion, criterion.upper()), justify="right")
     table.add_column("behind", justify="right", min_width=9)
-    for name in others:
+    for name in criteria:
         table.add_column(name.upper(), justify="right", style="dim")
     for place, row in enumerate(results.index):
         error = "" if errors is None else f" ({errors[row]:,.2f})"
         table.add_row(
             *([families[place]] if several else []),
             str(results["n_components"][row]),
-            *([str(found[row])] if pruned else []),
+            *([str(remaining[row])] if pruned else []),
             _number(results[criterion][row], error),
             _behind(search, row),
-            *(_number(results[name][row]) for name in others),
+            *(_number(results[name][row]) for name in criteria),
         )
     if errors is not None:
         table.caption = "in brackets the standard error"

@@ -36,7 +36,6 @@ class BayesianRegressionFamily:
     name = "bayesian_regression"
     continuous = far_densities = False
     linear = False
-    by_steps = False
 
     def response(self, values: Array) -> Array:
         """Return the response (n,) less offset and centre."""

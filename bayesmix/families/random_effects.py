@@ -394,7 +394,6 @@ class RandomEffectFamily:
     name = "random effects"
     continuous = far_densities = False
     linear = False
-    by_steps = True
     response = NORMAL
 
     def feasible(self, statistics: EffectSums) -> bool:

@@ -396,7 +396,6 @@ class RegressionFamily:
     name = "regression"
     continuous = far_densities = False
     linear = False
-    by_steps = True
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         """Return weighted least squares of the first predictors, where no components are known."""

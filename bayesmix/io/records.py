@@ -242,7 +242,7 @@ class Reader:
     def __init__(self, arrays: list[Bits]) -> None:
         self.arrays = arrays
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: object) -> Any:
         """Return a value; raise ``DamagedFileError`` for JSON that no ``Writer`` produces."""
         match value:
             case None | bool() | int() | float() | str():
@@ -269,12 +269,12 @@ class Reader:
                 return self._array(index)
         raise DamagedFileError(f"is damaged: it contains {str(value)[:60]} instead of a value")
 
-    def _array(self, index: int) -> Any:
+    def _array(self, index: int) -> Bits:
         if not 0 <= index < len(self.arrays):
             raise DamagedFileError(f"is damaged: it contains no array {index}")
         return self.arrays[index]
 
-    def _record(self, name: str, fields: dict[str, Any]) -> Any:
+    def _record(self, name: str, fields: dict[str, Json]) -> object:
         values = {key: self.value(each) for key, each in fields.items()}
         if name not in REPLACED:
             self._check(name, values)
@@ -313,7 +313,7 @@ def _hints(name: str) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: Any) -> bool:
     """Whether a value has the declared type of a field."""
     origin = typing.get_origin(hint)
     if hint is Any or isinstance(hint, typing.TypeVar):
@@ -352,7 +352,7 @@ SAVED = {*ESTIMATORS, "MixtureSearch", "MixtureClassifier"}
 REGRESSIONS = ("RegressionMixture",)
 
 
-def described(model: Any, writer: Writer) -> dict[str, Any]:
+def described(model: Any, writer: Writer) -> dict[str, Json]:
     """Describe a fitted mixture: class, parameters, feature names, result."""
     name = class_name(model)
     regression = name in REGRESSIONS
@@ -377,7 +377,7 @@ def class_name(model: Any) -> str:
     )
 
 
-def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
+def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Json]:
     """Return constructor parameters; generators become seeds, functions become defaults."""
     saved = {}
     defaults = type(model)().get_params(deep=False)
@@ -432,9 +432,9 @@ def unfitted(described: dict[str, Any], reader: Reader) -> Any:
     return kind(**values)
 
 
-def adopt(model: Any, result: Any, features: Any) -> None:
+def adopt(model: Any, result: object, features: list[str]) -> None:
     """Make an estimator fitted; raise ``DamagedFileError`` for an inconsistent result."""
-    _check(result, features)
+    result = _checked(result, features)
     model._adopt(result)
     if features:
         model.feature_names_in_ = np.array(features, dtype=object)
@@ -449,8 +449,8 @@ def adopt(model: Any, result: Any, features: Any) -> None:
         raise DamagedFileError("is damaged: its parts do not fit together")
 
 
-def _check(result: Any, features: Any) -> None:
-    """Check that sizes agree before they are used."""
+def _checked(result: object, features: list[str]) -> FitResult:
+    """Return a result whose sizes agree."""
     if not isinstance(result, FitResult):
         raise DamagedFileError("is damaged: it contains no result")
     if not fits(features, list[str]) or len(features) not in (0, result.n_features):
@@ -473,3 +473,4 @@ def _check(result: Any, features: Any) -> None:
             raise DamagedFileError(
                 f"is damaged: its {part} should have the shape {expected} and have {found}"
             )
+    return result

@@ -37,11 +37,6 @@ def beside(values: Array | Integers, X: Any) -> Any:
     return compat.array_namespace(X).asarray(values, device=compat.device(X))
 
 
-def device_of(X: Any) -> Any:
-    """Return the device of an array."""
-    return compat.device(X)
-
-
 def chosen(X: Any, rows: Integers) -> Any:
     """Return some rows, copied on the device."""
     return compat.array_namespace(X).take(X, beside(rows, X), axis=0)

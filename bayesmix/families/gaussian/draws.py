@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
@@ -55,18 +54,6 @@ def coloured(algebra: Algebra, normal: Array, roots: Array) -> Array:
         return normal / roots
     solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
     return solved.astype(np.float64, copy=False)
-
-
-MEAN_PRECISION_RANGE = (1e-30, 1.0)
-
-
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.prior_mode import PriorAtAPoint
-else:
-    PriorAtAPoint = lazy.methods(
-        "bayesmix.families.gaussian.prior_mode:PriorAtAPoint",
-        "mode log_density",
-    )
 
 
 class PriorOfDraws:
