@@ -65,7 +65,8 @@ def Measured(
         Resolution of each column, 0 for none: the value lies within half a step of X. "auto" finds
         the grid of columns in which most values are tied.
     truncated : (low, high), each a number, (D,), (n, D) or, of one column, (n,), optional
-        Samples with measured values (before rounding) beyond these bounds were never recorded.
+        Samples with measured values (before rounding) beyond these bounds were never recorded;
+        missing values of recorded samples lie within them.
         ``weights_`` are then shares among recorded samples, ``population_weights_`` those before
         truncation, which predictions for other data use.
 
@@ -132,6 +133,9 @@ def Measured(
     low = np.where(steps > 0.0, values - 0.5 * steps, low)
     high = np.where(steps > 0.0, values + 0.5 * steps, high)
     least, most = data.pair("truncated", truncated, each=True)
+    # A missing value of a recorded sample lies within the bounds.
+    lost = np.isnan(values) & np.isnan(low) & (np.isfinite(least) | np.isfinite(most))
+    low, high = np.where(lost, least, low), np.where(lost, most, high)
     seen = np.where(np.isnan(values), low, values)
     low, high = np.clip(low, least, most), np.clip(high, least, most)
     data.refuse(

@@ -258,6 +258,23 @@ def test_truncation_of_one_of_two_dependent_columns_is_undone():
         assert abs(slope) / 2e-4 < 0.1
 
 
+def test_missing_values_of_recorded_samples_tell_nothing_of_a_truncated_column():
+    rng = np.random.default_rng(12)
+    X = rng.normal([0.0, 4.0], [1.0, 2.0], (400, 2))
+    X = X[X[:, 0] > -0.5]
+    missing = rng.random(len(X)) < 0.3
+    options = {"covariance_type": "diag", **EXACT}
+    gappy = bm.Measured(
+        np.where(missing[:, None] & [True, False], np.nan, X), truncated=([-0.5, -np.inf], None)
+    )
+    seen = bm.Measured(X[~missing, :1], truncated=(-0.5, None))
+    model, alone = (bm.GaussianMixture(1, **options).fit(data) for data in (gappy, seen))
+    assert model.means_[0, 0] == pytest.approx(alone.means_[0, 0], abs=1e-3)
+    assert model.covariances_[0, 0] == pytest.approx(alone.covariances_[0, 0], rel=1e-3)
+    other = norm(X[:, 1].mean(), X[:, 1].std()).logpdf(X[:, 1]).sum()
+    assert model.log_likelihood_ == pytest.approx(alone.log_likelihood_ + other, rel=1e-7)
+
+
 @pytest.mark.slow
 def test_weights_among_recorded_samples_are_those_before_truncation_times_probabilities():
     X, _ = two_clusters(5, 600)
