@@ -408,7 +408,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if polish is not None and self.refit and not self.interrupted_:
             from bayesmix.selection.full_searches import completed
 
-            rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
+            try:
+                rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
+            except KeyboardInterrupt:
+                self.interrupted_ = True
         if criterion == criteria.RULE:
             return criteria.with_log_posteriors(rows, self._prior_over_k)
         return rows

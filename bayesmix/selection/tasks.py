@@ -215,6 +215,8 @@ class Task:
                 result = self.fitter.fit(model, (begin,))
             except BayesmixError:
                 return row  # the quick fit remains
+            if result.status == "interrupted":
+                raise KeyboardInterrupt
             if result.degenerate is not None or result.objective <= row.sound.objective:
                 return row
             better = self._scored(row, model, result)

@@ -125,6 +125,19 @@ def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     assert search.best_estimator_.n_components_ >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"criterion": "bic"}, {"most_samples": 300}])
+def test_an_interrupt_in_a_full_search_keeps_the_quick_fits(options, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    # Quick fits make no moves.
+    monkeypatch.setattr("bayesmix.search.improver.Improver.improved", interrupted)
+    search = bm.select(rotated(2, 600), covariance_type=("tied", "diag"), **options)
+    assert search.interrupted_
+    assert search.best_estimator_.n_components_ >= 1
+
+
 # What is not counted as a cluster, and excludes nothing
 
 
