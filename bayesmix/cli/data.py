@@ -141,8 +141,8 @@ def complete(
         columns = ", ".join(gaps.columns[gaps.any()])
         raise InvalidInputError(
             f"a regression does not support missing values, but {n_rows_text(n_gaps)} of DATA "
-            f"lack some ({columns}): give --missing drop to leave out these rows, or --exclude to "
-            "leave out columns"
+            f"lack some ({columns}): give --missing drop to leave out these rows, or "
+            "leave out these columns"
         )
     screen.postpone(f"left out: {n_rows_text(n_gaps)} with missing values (--missing drop)")
     return with_response[~gaps.any(axis=1)]

@@ -20,6 +20,7 @@ from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, fini
 from bayesmix.plots.subject import fitted
 
 MOST_UNITS = 150  # drawn behind the curves
+BESIDE = 0.03  # distance between rows of points of a response with two values, in their difference
 
 
 def plot_regression(
@@ -124,7 +125,8 @@ def plot_trajectories(
 ) -> Axes:
     """Plot the mean curve of each class with its interval, and a sample of units behind.
 
-    Units have the colour of their most probable class, whose share of units is in the legend.
+    Units have the colour of their most probable class, whose share of units is in the legend. Of a
+    response with two values, each class has a row of points beside them.
 
     Parameters
     ----------
@@ -141,12 +143,17 @@ def plot_trajectories(
     shares, data, ax = class_assignment(model)["share"], model._data, axes_or_new(ax)
     (place, column), values = time_of(data, time), data.values
     response, labels = values[:, 0] / values[:, 2], joint.argmax(axis=1)
-    ends = np.cumsum(np.bincount(data.units))
+    ends, line_style = np.cumsum(np.bincount(data.units)), "-"
+    if len(levels := np.unique(response)) == 2:
+        # Lines between two values would cover the curves: a row of points for each class.
+        line_style, places = "none", BESIDE * np.diff(levels) * (1 + labels[data.units])
+        response = response + np.where(response == levels[1], places, -places)
     for i in evenly(len(ends), MOST_UNITS):
         rows = np.arange(ends[i - 1] if i else 0, ends[i])
         rows = rows[np.argsort(column[rows], kind="stable")]
         style: dict[str, Any] = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
-        ax.plot(column[rows], response[rows], marker=".", markersize=2.0, **style)
+        style |= {"marker": ".", "markersize": 2.0, "linestyle": line_style}
+        ax.plot(column[rows], response[rows], **style)
     for k, (number, curve) in enumerate(curves.groupby("class")):
         label = f"class {number} ({shares[number]:.0%} of units)"
         ax.fill_between(

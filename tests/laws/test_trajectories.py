@@ -525,3 +525,15 @@ def test_incomplete_rows_are_left_out_on_request():
     assert model.log_likelihood_ == expected.log_likelihood_
     with pytest.raises(InvalidInputError, match="missing must be"):
         bm.trajectories(frame, **ARGUMENTS, missing="ignore")
+
+
+def test_responses_of_two_values_are_drawn_as_rows_of_points_beside_them():
+    frame = courses()
+    high = (frame["score"] > frame["score"].median()).astype(int)
+    model = bm.RegressionMixture(2, response="binomial", random_state=0, n_init=2)
+    model.fit(frame[["age"]], high, groups=frame["id"])
+    ax = bm.plots.plot_trajectories(model)
+    units = [each for each in ax.lines if each.get_marker() == "."]
+    assert {each.get_linestyle() for each in units} == {"None"}
+    drawn = np.unique(np.concatenate([each.get_ydata() for each in units]))
+    np.testing.assert_allclose(drawn, [-0.06, -0.03, 1.03, 1.06])
