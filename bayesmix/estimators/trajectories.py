@@ -13,6 +13,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.random_effects import INTERCEPT
+from bayesmix.selection.summary_text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,7 @@ def _table(
         without, columns = gaps.any(axis=1), ", ".join(map(repr, gaps.columns[gaps.any()]))
         frame = frame[~without]
         n_units -= frame[unit].nunique()
-        of_units = f", among them all rows of {n_units} units" if n_units else ""
+        of_units = f", among them all rows of {counted(n_units, 'unit')}" if n_units else ""
         text = f"rows without a value of {columns} are left out: {without.sum()}{of_units}"
         warn(text, BayesmixWarning)
     if frame.empty:

@@ -426,7 +426,7 @@ def test_missing_responses_are_left_out_and_text_becomes_indicators():
     last = frame["id"] == "u59"
     frame.loc[last, "score"] = np.nan
     text = (
-        f"without a value of 'score' are left out: {2 + last.sum()}, among them all rows of 1 units"
+        f"without a value of 'score' are left out: {2 + last.sum()}, among them all rows of 1 unit"
     )
     with pytest.warns(bm.errors.BayesmixWarning, match=text):
         model = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
