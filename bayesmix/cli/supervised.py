@@ -369,12 +369,16 @@ def trajectories(
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
     from bayesmix.plots.regression import plot_trajectories
     from bayesmix.report.page import trajectory_page
+    from bayesmix.selection.summary_text import counted
     from bayesmix.sources.memory import as_source
 
     screen = Screen(run)
     others = [*(options.names(fixed) or []), *(options.names(gate) or [])]
     used = [target, time, unit, *others, *filter(None, [rows.weight])]
-    frame = complete(screen, whole_table(rows, used), used, target, missing)
+    table = whole_table(rows, used)
+    frame = complete(screen, table, used, target, missing)
+    if n_units := table[unit].nunique() - frame[unit].nunique():
+        screen.postpone(f"left out: all rows of {counted(n_units, 'unit')}")
     source = as_source(np.empty((len(frame), 1)), columns=(time,))
     work = Work.on("trajectories", screen, rows, source, out)
     search: Any = work.noting(

@@ -116,3 +116,16 @@ def test_rows_with_missing_values_are_left_out_of_a_regression_on_request(run):
     assert "nan in row 3, column 'dose'" in said
     found = json.loads(ended.stdout)["log_likelihood"]
     assert found == pytest.approx(direct.log_likelihood_, abs=1e-6)
+
+
+def test_units_without_a_usable_row_are_counted(run):
+    rng = generator(6)
+    table = pd.DataFrame({"id": np.repeat(np.arange(20), 3), "t": np.tile([0.0, 1.0, 2.0], 20)})
+    table["y"] = table["t"] + rng.normal(0, 0.5, 60)
+    table.loc[table["id"] == 4, "y"] = table.loc[5, "t"] = np.nan
+    table.to_csv("long.csv", index=False)
+    asked = ("trajectories", "long.csv", "--unit", "id", "--time", "t", "--target", "y")
+    ended = run(*asked, "--components", 1, "--missing", "drop", "--json")
+    assert "left out: 3 rows without a value of 'y'" in ended.stderr
+    assert "left out: 1 row with missing values" in ended.stderr
+    assert "left out: all rows of 1 unit\n" in ended.stderr
