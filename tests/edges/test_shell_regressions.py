@@ -118,6 +118,7 @@ def test_rows_with_missing_values_are_left_out_of_a_regression_on_request(run):
     assert found == pytest.approx(direct.log_likelihood_, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_units_without_a_usable_row_are_counted(run):
     rng = generator(6)
     table = pd.DataFrame({"id": np.repeat(np.arange(20), 3), "t": np.tile([0.0, 1.0, 2.0], 20)})
