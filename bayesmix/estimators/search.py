@@ -43,7 +43,7 @@ from bayesmix.selection.data_checks import duplicates, log_scale, rounded_featur
 from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import Task
+from bayesmix.selection.tasks import MOST_SAMPLES, Task
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Ignored with cross-validation.
     polish : float, optional
         With ``search="short"``, candidates within this many nats of the best are fitted again with
-        the full search. None: only the best by "cv", or on the sample of ``most_samples``.
+        the full search. None: only the best by "cv", or of 20,000 samples or more.
     variable_selection : bool, default=False
         Whether to select the features that distinguish the clusters. Candidates are fitted to
         these features only. See ``get_support`` and ``feature_evidence_``.
@@ -262,9 +262,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        search_checks.share_workers(
-            self, subject.estimator, subject.source, len(chains) * (1 + len(splits))
-        )
+        n_chains = len(chains) * (1 + len(splits))
+        search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
         part = self._part(subject, folded or criterion == "loo", seed)
@@ -280,7 +279,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._run(sweep)
             rows = sweep.candidates(weights)
         rows, tested = subject.by_unit(rows, sweep)
-        rows = self._completed(sweep.task, rows, criterion, part is not None)
+        large = part is not None or subject.source.shape[0] >= MOST_SAMPLES
+        rows = self._completed(sweep.task, rows, criterion, large)
         if part is not None:
             rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
