@@ -206,13 +206,15 @@ class Instrument:
         return np.where(self.hidden, self.middle, values), bars
 
     def least_errors(self, rows: Rows) -> Array:
-        """Return the smallest variances (D,) of errors of values.
+        """Return the smallest variances (D,) of errors of values, of exact ones if there are any.
 
-        They are 0 for columns with an exact value, or with intervals alone.
+        They are 0 for columns with a value without error.
         """
         of_groups = np.linalg.eigvalsh(self.errors)[:, :1] if self.full else self.errors
-        seen = ~np.isnan(np.asarray(rows.values)) & ~self.hidden
-        least = np.where(seen, of_groups[self.groups], np.inf).min(axis=0)
+        errors, seen = of_groups[self.groups], ~np.isnan(np.asarray(rows.values))
+        kinds = (seen & ~self.hidden, seen)
+        exact, any_value = (np.where(k, errors, np.inf).min(axis=0) for k in kinds)
+        least = np.where(np.isinf(exact), any_value, exact)
         return np.where(np.isinf(least), 0.0, least)
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:

@@ -121,6 +121,18 @@ def test_components_narrower_than_their_errors_are_no_collapse():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+def test_errors_of_rounded_values_bound_the_likelihood_too():
+    """Both samples may be components without extent; one normal component has -9.26."""
+    X, errors = np.array([[6.0, -3.0], [2.0, 3.0]]), np.array([[0.7, 1.3], [0.7, 0.9]])
+    model = bm.GaussianMixture(2, covariance_type="diag", random_state=0, max_iter=1000, tol=1e-3)
+    model.fit(bm.Measured(X, error=errors, step=0.5))
+    edges = norm.cdf((X[:, None] - X + [[[[-0.25]]], [[[0.25]]]]) / errors[:, None])
+    most = np.log((np.diff(edges, axis=0)[0] / 0.5).prod(axis=2).mean(axis=1)).sum()
+    assert most - 0.1 < model.log_likelihood_ <= most
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [21, 22, 23])
 def test_few_samples_with_errors_end_near_the_maximum_of_a_direct_search(seed):
     """Before, narrow components were held, and fits ended up to 13 nats low."""
