@@ -171,7 +171,7 @@ def _chosen(enumeration: Any, select: str | None) -> Any:
     if select is None:
         return enumeration.key()
     model, _, number = select.rpartition(":")
-    if not number.isdigit() or (not model and len(enumeration.models) > 1):
+    if not model and len(enumeration.models) > 1:
         raise InvalidInputError(
             f"--select must be MODEL:K, such as {next(iter(enumeration.models))}:3, got {select!r}"
         )

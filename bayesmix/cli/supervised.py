@@ -373,8 +373,8 @@ def trajectories(
     from bayesmix.sources.memory import as_source
 
     screen = Screen(run)
-    others = [*(options.names(fixed) or []), *(options.names(gate) or [])]
-    used = [target, time, unit, *others, *filter(None, [rows.weight])]
+    covariates = [*(options.names(fixed) or []), *(options.names(gate) or [])]
+    used = [target, time, unit, *covariates, *filter(None, [rows.weight])]
     table = whole_table(rows, used)
     frame = complete(screen, table, used, target, missing)
     if n_units := table[unit].nunique() - frame[unit].nunique():

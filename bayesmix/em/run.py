@@ -339,8 +339,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     mixture, resolution, events, changed = _updated(problem, state, thorough)
     form = state.form
     for _ in range(MOST_HALVINGS):
-        wanted = form
-        expectation, form = summed(problem.source, mixture, wanted)
+        expectation, form = summed(problem.source, mixture, form)
         value = expectation.log_normaliser + problem.objective.regulariser(mixture)
         fell = value < state.objective - ROUNDING * expectation.magnitude
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
@@ -370,7 +369,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         recent=(value,) if new_segment else (*state.recent, value)[-6:],
         plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
         anderson=anderson,
-        events=events + _told(wanted, form, state.passes),
+        events=events + _told(state.form, form, state.passes),
         passes=state.passes + 1,
         status=state.status,
     )

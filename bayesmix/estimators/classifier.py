@@ -226,21 +226,21 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     def _numbers(self, classes: Any) -> list[int | None]:
         asked = self.n_components
-        each = [asked] * len(classes)
+        numbers = [asked] * len(classes)
         if isinstance(asked, Mapping):
-            names = [str(one) for one in classes]
+            names = list(map(str, classes))
             if unknown := [key for key in asked if str(key) not in names]:
                 raise InvalidInputError(
                     f"n_components names class {unknown[0]!r}, but the classes are "
                     f"{', '.join(names)}"
                 )
             by_name = {str(key): number for key, number in asked.items()}
-            each = [by_name.get(name, 1) for name in names]
+            numbers = [by_name.get(name, 1) for name in names]
         return [
             None
-            if isinstance(one, str) and one == "auto"
-            else validation.integer("n_components", one, 1)
-            for one in each
+            if isinstance(number, str) and number == "auto"
+            else validation.integer("n_components", number, 1)
+            for number in numbers
         ]
 
     def _mixture(self, n_components: int, structure: Any = None) -> Mixture:

@@ -111,7 +111,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Ignored with cross-validation.
     polish : float, optional
         With ``search="short"``, candidates within this many nats of the best are fitted again with
-        the full search. None: only the best by "cv", or of 20,000 samples or more.
+        the full search. None: the best by "cv", on a sample, or of 20,000 samples or more.
     variable_selection : bool, default=False
         Whether to select the features that distinguish the clusters. Candidates are fitted to
         these features only. See ``get_support`` and ``feature_evidence_``.

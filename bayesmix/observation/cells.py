@@ -47,7 +47,7 @@ class CellView:
 
     mixture: Mixture[Components]
     rows: Rows
-    survival: bool = False  # whether nodes are for sums alone, so that survival may be one
+    survival: bool = False  # whether Weibull values above a bound are one node, for sums alone
 
     @once
     def hidden(self) -> Hidden:
@@ -91,7 +91,10 @@ class CellView:
         for k, part in enumerate(self.nodes):
             logs = part.log_total[self.cells[1]] - hidden.log_steps
             joint[:, k] += np.bincount(hidden.samples, logs, len(joint))
-        return joint if self.recorded is None else joint - self.recorded[3][:, None]
+        if self.recorded is None:
+            return joint
+        *_, log_recorded = self.recorded
+        return joint - log_recorded[:, None]
 
     def sums(self) -> ChunkSums:
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
@@ -171,7 +174,7 @@ def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: 
 
 
 def _survival(column: Weibulls, low: Array, high: Array) -> Nodes:
-    """Return values above bounds as the statistics of a Weibull read them."""
+    """Return minus each bound, which the statistics of a Weibull read as a value above it."""
     with np.errstate(divide="ignore"):
         away = np.log(np.maximum(low, 0.0)) - np.log(column.scales[0, 0])
     logs = -np.exp(np.minimum(column.shapes[0, 0] * away, LARGEST_POWER))

@@ -24,12 +24,12 @@ def polished(
     rows: list[Candidate],
     worth: Callable[[list[Candidate]], Array],
     within: float,
-    large: bool = False,
+    large: bool,
 ) -> list[Candidate]:
     """Return candidates after full searches of at most MOST_POLISHED, best first.
 
     A candidate is searched if its ``worth`` is at least that of the best minus ``within``. On
-    ``large`` data other structures with as many components also start from the better fit.
+    ``large`` data other structures with as many components also start from its fit.
     """
     rows, done = list(rows), set[int]()
     if not task.fitter.searches:
@@ -49,9 +49,9 @@ def polished(
             _pass_down(task, rows, i)
         done.add(i)
         if large:
-            others = [j for j, row in enumerate(rows) if row.asked == rows[i].asked and j != i]
-            for j in others:
-                rows[j] = task.refit(rows[j], rows[i].begin, Effort.STARTS)
+            for j, row in enumerate(rows):
+                if row.asked == rows[i].asked and j != i:
+                    rows[j] = task.refit(row, rows[i].begin, Effort.STARTS)
         values = worth(rows)
     return rows
 

@@ -70,10 +70,11 @@ class ComponentsByColumn(Mapping[Any, PartParameters]):
         ):
             drawn = part.family.as_draws([part_components]).parameters(Frame.identity(len(columns)))
             drawn.pop("covariance_prior", None)
-            own = PartParameters({name: array[0] for name, (_, array) in drawn.items()})
-            own.family, own.columns = part.family, tuple(names[column] for column in columns)
-            own.levels = tuple(None if coding is None else coding.levels[d] for d in columns)
-            self._parts[part.columns if len(part.columns) > 1 else part.columns[0]] = own
+            parameters = PartParameters({name: array[0] for name, (_, array) in drawn.items()})
+            parameters.family = part.family
+            parameters.columns = tuple(names[column] for column in columns)
+            parameters.levels = tuple(None if coding is None else coding.levels[d] for d in columns)
+            self._parts[part.columns if len(part.columns) > 1 else part.columns[0]] = parameters
 
     def __getitem__(self, key: Any) -> PartParameters:
         if key in self._parts:

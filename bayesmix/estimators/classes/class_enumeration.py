@@ -241,9 +241,9 @@ class Stored:
 
 def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
     """Return fits that differ by one class, the longest tests first, so that workers end alike."""
-    known = {(one.model, one.n_classes): one for one in fits if one.estimator is not None}
-    smaller = {key: known.get((key[0], key[1] - 1)) for key in known}
-    pairs = [(one, known[key]) for key, one in smaller.items() if one is not None]
+    fitted = {(fit.model, fit.n_classes): fit for fit in fits if fit.estimator is not None}
+    smaller = {key: fitted.get((key[0], key[1] - 1)) for key in fitted}
+    pairs = [(fit, fitted[key]) for key, fit in smaller.items() if fit is not None]
     return tuple(sorted(pairs, key=lambda pair: -cast("int", pair[1].values["n_parameters"])))
 
 

@@ -209,7 +209,7 @@ class GaussianGuard:
         except DegenerateFitError:
             sound = False
             tight = np.ones(len(components.blocks), dtype=np.bool_)
-        if not tight.any() or (sound and not thorough):
+        if sound and not thorough:
             return None
         directions = [
             axes if suspect else axes[:, :0]
