@@ -352,7 +352,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         return step(problem, state, monitor, thorough=True)
     monitor.tick(iteration, value, gain)
     new_segment = changed or form is not state.form or lost
-    if lost and not changed:
+    if lost and not changed and all(event.kind != "fell" for event in events):
         text = f"the objective fell by {-gain:.3g} nats in one pass: compare other starts"
         events += (Event("fell", text, at_pass=state.passes),)
     anderson = Anderson() if new_segment else state.anderson

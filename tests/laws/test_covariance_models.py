@@ -68,6 +68,41 @@ def test_the_m_step_is_the_maximum_within_the_structure(name, seed, n_components
             assert np.allclose(again, best, rtol=1e-9)
 
 
+def test_a_common_shape_does_not_fall_where_a_scatter_is_rounding():
+    """Coinciding observations have a scatter of rounding, which need not be positive definite."""
+    structure, rng = STRUCTURES["VEE"], generator(3)
+    scatter, counts = sufficient(structure, rng, 3, 4)
+    previous = structure.estimate(scatter, counts, None)
+    scatter[2] = 1e-13 * np.diag([1.0, -1.0, 2.0, -0.5])
+    size = (3, 4)
+    before = objective(structure, previous, scatter, counts, *size)
+    after = structure.estimate(scatter, counts, previous)
+    assert objective(structure, after, scatter, counts, *size) > before
+    assert np.trace(after[2]) < 1e-10 * np.trace(after[0])
+
+
+@pytest.mark.parametrize("name", ["EEV", "VEV", "EVE", "VVE"])
+@pytest.mark.parametrize("powers", [(-4.5, -9.0, 0.0), (0.0, -4.5, -9.0), (-9.0, 0.0, -4.5)])
+def test_axes_are_exact_where_units_of_columns_are_far_apart(name, powers):
+    rows = generator(1).normal(size=(150, 3)) @ generator(2).normal(size=(3, 3))
+    rows *= 10.0 ** np.array(powers)
+    full = bm.GaussianMixture(1, covariance_type="full").fit(rows)
+    one = bm.GaussianMixture(1, covariance_type=name).fit(rows)
+    assert one.log_likelihood_ == pytest.approx(full.log_likelihood_, abs=1e-6)
+
+
+def test_own_forms_of_a_singular_scatter_can_be_factorised():
+    structure, rng = STRUCTURES["EVV"], generator(4)
+    scatter, counts = sufficient(structure, rng, 3, 3)
+    line = rng.normal(size=3)
+    scatter[1] = np.outer(line, line)
+    covariances = structure.estimate(scatter, counts, None)
+    structure.algebra.root(covariances)  # raises no error
+    volumes = np.linalg.slogdet(covariances)[1]
+    assert volumes[[0, 2]] == pytest.approx(volumes[1], abs=1e-2)  # the smallest is rounded
+    assert np.linalg.eigvalsh(covariances[1])[1] < 1e-5 * np.linalg.eigvalsh(covariances[1])[2]
+
+
 @every_structure
 def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
     rows = read_csv("iris.csv", usecols=range(4))

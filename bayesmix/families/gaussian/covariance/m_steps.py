@@ -31,11 +31,18 @@ def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Arra
     return (share * volumes).sum() * shapes
 
 
+# Smallest relative extent of a scatter that stays positive definite in rounding.
+THINNEST = 1e-12
+
+
 def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVV: Σ_k = λ C_k with |C_k| = 1."""
-    extents = np.maximum(np.trace(scatter, axis1=-2, axis2=-1), 1.0)
-    volumes = np.maximum(determinant_roots(scatter), NO_VARIANCE * extents)
-    return volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
+    squares, axes = principal(scatter)
+    thinnest = np.maximum(THINNEST * squares[:, -1:], NO_VARIANCE)
+    squares = np.maximum(squares, thinnest)
+    forms = unit_volume(squares)
+    volumes = squares[:, 0] / forms[:, 0]
+    return along(axes, volumes.sum() / counts.sum() * forms)
 
 
 def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
@@ -45,9 +52,13 @@ def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
 
 
 def principal(scatter: Array) -> tuple[Array, Array]:
-    """Return sums of squares (K, D) along the principal axes, and the axes (K, D, D)."""
-    squares, axes = np.linalg.eigh(scatter)
-    return np.maximum(squares, 0.0), axes
+    """Return sums of squares (K, D) along the principal axes, and the axes (K, D, D).
+
+    Eigenvalues of a matrix that falls along its diagonal have small relative errors.
+    """
+    falling = np.argsort(-np.diagonal(scatter.sum(axis=0)), kind="stable")
+    squares, axes = np.linalg.eigh(scatter[:, falling[:, None], falling])
+    return np.maximum(squares, 0.0), axes[:, np.argsort(falling)]
 
 
 def along(axes: Array, variances: Array) -> Array:
@@ -143,7 +154,7 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
     """Return the axes (D, D), as columns, of least cost from several starts."""
     begun = [_axes_of(scatter if previous is None else previous)]
     if previous is None:
-        begun += list(np.linalg.eigh(scatter)[1])
+        begun += list(principal(scatter)[1])
     best = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda point: point.cost)
     for _ in range(TURNS if scatter.shape[1] > 1 else 0):
         angles, promised, unturned = best.descent(cost)
@@ -239,7 +250,7 @@ def _axes_of(matrices: Array) -> Array:
     traces = np.maximum(np.trace(matrices, axis1=1, axis2=2), NO_VARIANCE)
     # Unequal weights, as an equal average loses axes that two matrices exchange.
     shares = np.sqrt(np.arange(1.0, len(matrices) + 1.0)) / traces
-    return np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1]
+    return principal(np.einsum("k,kij->ij", shares, matrices)[None])[1][0]
 
 
 def _seen(scatter: Array, axes: Array) -> Array:
@@ -317,30 +328,41 @@ def of_own_axes_and_volumes(scatter: Array, counts: Array, previous: Array | Non
 
 
 def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """VEE: Σ_k = λ_k C with |C| = 1; a singular C is kept."""
+    """VEE: Σ_k = λ_k C with |C| = 1; a singular C is kept.
+
+    Where the scatter of coinciding observations is rounding, their sum may not be positive
+    definite: then C stays, and its volumes are the best.
+    """
     n_components, n_features, _ = scatter.shape
-    first = scatter.sum(axis=0) if previous is None else previous[0]
-    first = first / determinant_roots(first)
+    matrix = scatter.sum(axis=0) if previous is None else previous[0]
+    matrix = matrix / determinant_roots(matrix)
     try:
-        squares = _seen_by(inverse_root(first[None])[0], scatter)
-        begun = np.log(_at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts)))
-        scattered = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
-
-        def pooled(logs: Array) -> tuple[float, Array, Array]:
-            parts = scattered * np.exp(-logs)[:, None, None]
-            root = inverse_root(parts.sum(axis=0)[None])[0]
-            shares = _seen_by(root, parts)
-            log_det = -2.0 * float(np.log(np.diagonal(root)).sum())
-            return log_det, np.trace(shares, axis1=1, axis2=2), shares.reshape(n_components, -1)
-
-        logs = _least(pooled, counts, n_features, begun)
-        matrix = (scattered * np.exp(-logs)[:, None, None]).sum(axis=0)
-        matrix = matrix / determinant_roots(matrix)
-        squares = _seen_by(inverse_root(matrix[None])[0], scatter)
+        root = inverse_root(matrix[None])[0]
     except DegenerateFitError:
-        return np.broadcast_to(first, scatter.shape).copy()
-    volumes = _at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts))
-    return align(volumes, scatter) * matrix
+        return np.broadcast_to(matrix, scatter.shape).copy()
+
+    def volumes() -> Array:
+        squares = np.trace(_seen_by(root, scatter), axis1=1, axis2=2)
+        return _at_least(squares / (n_features * counts))
+
+    begun = np.log(volumes())
+    scattered = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
+
+    def pooled(logs: Array) -> tuple[float, Array, Array]:
+        parts = scattered * np.exp(-logs)[:, None, None]
+        root = inverse_root(parts.sum(axis=0)[None])[0]
+        shares = _seen_by(root, parts)
+        log_det = -2.0 * float(np.log(np.diagonal(root)).sum())
+        return log_det, np.trace(shares, axis1=1, axis2=2), shares.reshape(n_components, -1)
+
+    try:
+        logs = _least(pooled, counts, n_features, begun)
+        learned = (scattered * np.exp(-logs)[:, None, None]).sum(axis=0)
+        learned = learned / determinant_roots(learned)
+        root, matrix = inverse_root(learned[None])[0], learned
+    except DegenerateFitError:
+        pass
+    return align(volumes(), scatter) * matrix
 
 
 def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
