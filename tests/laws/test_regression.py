@@ -172,6 +172,19 @@ def test_units_change_nothing_but_their_coefficient(npreg):
     np.testing.assert_allclose(model.coef_ * [1e3, 1e-4], coef, rtol=1e-3, atol=1e-4)
 
 
+def test_lines_far_from_zero_are_the_same_lines():
+    for seed in (105, 112, 113):
+        rng = generator(seed)
+        z, x = rng.integers(0, 3, 150), 3.0 * rng.normal(size=(150, 2))
+        y = (x @ rng.normal(size=2)) * np.array([1.0, -1.0, 2.0])[z] + 3.0 * z
+        y += 0.5 * rng.normal(size=150)
+        near, far = (
+            bm.RegressionMixture(3, random_state=0).fit(x, y + away).log_likelihood_
+            for away in (0.0, 1e6 * y.std())
+        )
+        assert far == pytest.approx(near, abs=1e-3)
+
+
 def test_groups_share_their_component():
     rng = generator(5)
     units = rng.permutation(np.repeat(np.arange(40), 5))

@@ -259,7 +259,7 @@ class Data(UnitData):
         if self.units is not None:
             distances = self.of_units(distances)[self.units]
         # Lines through a sample are equally near, up to rounding.
-        labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
+        labels = np.round(distances / (target.var() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
     def of_new(self, rows: tuple[Array, ...], covariates: Array | None, sizes: Integers) -> Data:
