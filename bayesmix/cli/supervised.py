@@ -118,7 +118,7 @@ def classify(
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
     if new is not None:
-        answers = class_predictions(classifier, new)
+        answers = work.noting(lambda: class_predictions(classifier, new))
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
         contents["predictions.csv"] = answers.to_csv(index=False)
@@ -284,7 +284,8 @@ def predict_table(
     if not getattr(model, "novelty", True):
         for of_class in model.models_.values():
             of_class.set_params(missing="use")
-    predicted = PREDICTIONS[type(model).__name__](model, X[present])
+    with screen.noting_warnings():
+        predicted = PREDICTIONS[type(model).__name__](model, X[present])
     if getattr(model, "_time", None) is not None:
         screen.note(
             "these are mean responses; for the classes of new units use Python: "

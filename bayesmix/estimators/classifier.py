@@ -471,7 +471,9 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     try:
         check_classification_targets(labels)
     except ValueError as problem:
-        raise InvalidInputError(f"y must hold classes: {problem}") from None
+        why = "it has fractions: fit a mixture of regressions, or cut y into classes"
+        why = why if labels.dtype.kind == "f" else str(problem)
+        raise InvalidInputError(f"y must hold classes, but {why}") from None
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)

@@ -190,13 +190,15 @@ def procedure(
     compared = compared and not (is_source(X) and side_of(X).measurement is not None)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
-    default = family is None and estimator is None and criterion == "auto" and not ordered
+    default = family is None and estimator is None and not ordered
+    default = default and (criterion == "auto" or criterion not in POSTERIOR)
     if default and compared and is_source(X) and not options.get("variable_selection"):
         from bayesmix.estimators.searching.rival_families import overdispersed_counts
 
         chosen = overdispersed_counts(X, n_components, missing, random_state, options.get("n_jobs"))
         if chosen is not None:
-            family, families, criterion = chosen, [chosen], "bic"
+            family, families = chosen, [chosen]
+            criterion = "bic" if criterion == "auto" else criterion
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
     with_noise = [member for member in families if noise is not None and has_noise(member)]

@@ -19,11 +19,17 @@ SOME_ROWS = 10_000  # on which dependent columns are looked for first
 # Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
 NUMERIC_CODES = {-1, -2} | {
     int(sign + code)
-    for length in range(1, 7)
+    for length in range(1, 9)
     for digit in "789"
     for code in (length * digit, (length - 1) * "9" + digit)
     for sign in "+-"
 } - {7, 8, 9}
+DECIMAL_CODES = [
+    float(f"{sign}{whole}.{places}")
+    for sign in ("", "-")
+    for whole in ("9", "99", "999", "9999")
+    for places in ("9", "99")
+]
 # The same at an end of a scale of answers, behind a level that nobody gave.
 SCALE_CODES = {-2, -1, 7, 8, 9}
 # Norm of a residual, relative to its column, that is rounding.
@@ -89,13 +95,13 @@ def code_in_scale(values: Array, given: Array) -> str:
 def codes_said(values: Array, codes: Array) -> str:
     """Return that some values may mean missing, and their number; "" if none occurs."""
     times = np.isin(values, codes).sum()
-    shown = ", ".join(f"{code:.0f}" for code in codes)
+    shown = ", ".join(f"{code:.10g}" for code in codes)
     return f"{shown} in {times} rows {A_CODE}" if times else ""
 
 
 def outlying(values: Array, levels: Array) -> str:
     """Return that outlying values such as -999 may mean missing, or ""."""
-    coded = np.isin(levels, [*NUMERIC_CODES])
+    coded = np.isin(levels, [*NUMERIC_CODES, *DECIMAL_CODES])
     others = levels[~coded]
     for codes in (
         levels[coded & (levels < others.min(initial=np.inf))],
@@ -116,10 +122,11 @@ def odd_levels(levels: Sequence[Any]) -> str:
     """Return that levels have several spellings, or that cells list several answers, or ""."""
     plain = [str(level).strip().lower() for level in levels]
     times = Counter(plain)
-    alike = [str(level) for level, text in zip(levels, plain, strict=True) if times[text] > 1]
+    alike = [level for level, text in zip(levels, plain, strict=True) if times[text] > 1]
     if alike:
-        pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
-        return f"levels differ in case or outer spaces only: {pairs}"
+        pairs = sorted(alike, key=lambda level: str(level).lower())[: 2 * CELLS_NAMED]
+        how = "case or outer spaces" if all(isinstance(level, str) for level in alike) else "type"
+        return f"levels differ in {how} only: {', '.join(map(repr, pairs))}"
     for sign in ";|,":
         if len({part.strip() for text in plain for part in text.split(sign)}) < len(levels):
             return "cells list several answers: make one column of 0 and 1 for each answer"

@@ -67,7 +67,9 @@ PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
 AN_ANGLE = "angles wrap around: use their cosine and sine"
 ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
-WEIGHTS = {"wt", "wgt", "weights", "pw", "pweight", "perwt", "finalwt", "svywt"}
+# As in "WTMEC2YR", "FINLWT21", "hhweight" and "survey_weight", unlike "weight" and "birthweight".
+WEIGHTS = r"wt.*|wgt.*|.*wgh?ts?|.*wt|pw|weights|(an|d|hh|p|psp|samp)weight"
+OF_SURVEYS = {"survey", "sample", "sampling", "final", "population", "design", "expansion"}
 A_WEIGHT = "if these are weights of the rows, pass them as sample_weight"
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
@@ -121,7 +123,9 @@ PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may co
 CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
-TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
+TIME_OF_DAY = r"\d{1,3}:\d\d(:\d\d)?([.,]\d+)?( ?[ap]\.?m\.?)?"
+# As in "120/80" and "52.5, 13.4".
+TWO_NUMBERS = r"[-+]?\d+(\.\d+)?\s*[/,;]\s*[-+]?\d+(\.\d+)?"
 
 
 @dataclass(frozen=True)
@@ -220,11 +224,11 @@ def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
             continue
         alike = [*guessed.values()].count(guessed[name]) >= FEWEST_OF_A_SCALE
         longest = max(len(str(level)) for level in guessed[name])
-        if ranks or (alike and longest > 3):  # "A/C" is a genotype
-            decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
-        elif beside := except_for(guessed[name]):
+        if beside := except_for(guessed[name]):
             doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
             decided[name] = replace(kinds[name], doubt=doubt)
+        elif ranks or (alike and longest > 3):  # "A/C" is a genotype
+            decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
     return decided
 
 
@@ -242,7 +246,7 @@ def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     if pd.api.types.is_complex_dtype(dtype):
         return _out("complex numbers")
     if pd.api.types.is_numeric_dtype(dtype):
-        return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64))
+        return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64), len(column))
     if isinstance(dtype, pd.CategoricalDtype):
         kind = _of_levels(name, column)
         ordered = dtype.ordered and kind.levels is not None and len(kind.levels) > 2
@@ -266,9 +270,9 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
     return ColumnKind(kind, AS_REQUESTED)
 
 
-def _of_numbers(name: str, values: Array) -> ColumnKind:
-    """Return the kind of numbers without missing values (rules 4 to 7, 9 and 10)."""
-    if len(values) > 1 and values.min() == values.max():
+def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
+    """Return the kind of numbers that are not missing among ``size`` (rules 4 to 7, 9 and 10)."""
+    if size > 1 and values.min() == values.max():
         return _out("one value")
     whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
     levels, n, words = np.unique(values), len(values), _words(name)
@@ -287,7 +291,9 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
     named = bool(counted & NUMBERS)
     # A table of R as a frame has its counts in "Freq".
-    weights = (words & WEIGHTS and levels[0] > 0.0) or words in ({"freq"}, {"frequency"})
+    weights = any(re.fullmatch(WEIGHTS, word) for word in words)
+    weights = weights or ("weight" in words and bool(words & OF_SURVEYS))
+    weights = (weights and levels[0] >= 0.0) or words in ({"freq"}, {"frequency"})
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
     doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
@@ -312,7 +318,7 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
     in_order = np.ptp(np.diff(values)) == 0.0
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    if n_levels == n and (words & NUMBERED or np.abs(levels).min() > 2.0**53):
+    if n_levels == n and (words & NUMBERED or 2.0**53 < levels[0] <= levels[-1] < 2.0**64):
         return f"{KEY_LIKE}: all values are unique"
     if words & KEYS and n_levels > MOST_RATINGS:
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
@@ -389,7 +395,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if mostly and text.str.fullmatch(r"0\d+").any():
         return _out(f"{KEY_LIKE}: numbers with leading zeros")
     if numbers.notna().all():
-        return _of_numbers(name, numbers.to_numpy(dtype=np.float64))
+        return _of_numbers(name, numbers.to_numpy(dtype=np.float64), len(column))
     if mostly and len(wrong) and wrong.is_unique and wrong.index.equals(column.index[: len(wrong)]):
         rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
         return _out(f"numbers below {rows}: drop such rows of units or titles")
@@ -404,7 +410,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return replace(kind, doubt=f"{cells} in {len(wrong)} rows {A_CODE}")
     values, how = amounts(text)
     if values is not None:
-        kind = _of_numbers(name, values.to_numpy())
+        kind = _of_numbers(name, values.to_numpy(), len(column))
         return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
     if how:
         return _out(how)
@@ -417,6 +423,8 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out("times of day or durations")
     if _are_dates(distinct, column.index):
         return _out("dates")
+    if text.str.fullmatch(TWO_NUMBERS).all():
+        return _out(f"numbers in pairs, such as {text.iloc[0]!r}: make them two columns")
     return _of_levels(name, column)
 
 
@@ -448,7 +456,10 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
     if not doubt and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
         doubt = f"{', '.join(codes)} in {stripped(column).isin(codes).sum()} rows {A_CODE}"
-    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt or odd_levels(levels))
+    doubt = doubt or odd_levels(levels)
+    if not doubt and len(levels) > MOST_RATINGS and n_rows < FEWEST_ROWS * len(levels):
+        doubt = f"{len(levels)} levels in {n_rows} rows: make rare ones one level, or leave it out"
+    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

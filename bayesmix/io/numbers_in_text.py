@@ -27,7 +27,7 @@ CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
 AMOUNT = (
     rf"([-+]?)({CURRENCY})? ?([-+]?)"
     r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
-    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
+    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]|[KMB]))?"
 )
 # Negative numbers of accounts: "(120)" and "120-".
 NEGATIVE = r"^\((\D{0,4}\d.*)\)$|^(\D{0,4}\d.*)-$"

@@ -186,7 +186,9 @@ def as_pandas(X: Any) -> pd.DataFrame:
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidInputError(f"X must have unique column names, got {twice[0]!r} twice")
+        raise InvalidInputError(
+            f"X must have unique column names, got {twice[0]!r} twice: rename one"
+        )
     named: pd.DataFrame = frame.set_axis(names, axis=1)
     turned = {
         name: kind.newbyteorder("=")

@@ -60,6 +60,8 @@ def test_answers_that_may_have_an_order_remain_categories_with_a_word():
         "labels like '1 = never'; dkq0: Don't know beside answers on a scale: read as missing, or "
         "as an ordered category"
     )
+    refused = coded(drawn(("Never", "Sometimes", "Always", "Prefer not to say"), 3))[1]
+    assert refused.doubts.startswith("q0, q1, q2: Prefer not to say beside answers on a scale: ")
     brackets = coded(drawn(("5-9", "10-14", "15+")))[1]
     assert brackets.levels == (("5-9", "10-14", "15+"),)
     assert brackets.doubts.startswith("q0: levels may have an order")

@@ -56,6 +56,8 @@ KINDS = {
     "phone_minutes": (RNG.integers(0, 500, N), "continuous", ""),
     "valid": (RNG.integers(0, 10**6, N), "continuous", ""),
     "rank": (SHUFFLED, "continuous", ""),
+    "molecules": (6e23 * (1 + SHUFFLED), "continuous", ""),
+    "almost": (np.r_[2.5, np.full(N - 1, np.nan)], "exclude", "one value, else empty"),
     # Measurements rounded to few values, ages, parts of dates
     "temperature": (RNG.choice([36.5, 37.0, 37.5, 38.0], N), "continuous", ""),
     "degrees": (RNG.integers(36, 42, N), "continuous", ""),
@@ -112,6 +114,17 @@ KINDS = {
     "wave": (["Wave", *(f"2024-03-{1 + i % 9:02}" for i in range(N - 1))], "exclude", "dates"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
     "wt": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass them"),
+    "WTMEC2YR": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass"),
+    "pspwght": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass"),
+    "survey_weight": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, p"),
+    "birth_weight": (RNG.gamma(2.0, size=N), "continuous", ""),
+    "bp": ([f"{120 + i % 31}/{70 + i % 29}" for i in range(N)], "exclude", "numbers in pairs"),
+    "place": ([f"{i / 7:.2f}, {i / 9:.2f}" for i in range(N)], "exclude", "numbers in pairs"),
+    "lap": ([f"1:{i % 60:02d}.{i:03d}" for i in range(N)], "exclude", "times of day or durations"),
+    "followers": ([f"{i / 10}{'KM'[i % 2]}" for i in range(N)], "exclude", "numbers with several"),
+    "session": ([f"s{i // 4:x}" for i in range(N)], "categorical", "60 levels in 240 rows: make"),
+    "mixed": (pd.Series([1, "1", "many"] * (N // 3), dtype=object), "categorical",
+              "levels differ in type only: 1, '1'"),
     "wage": (RNG.choice([".a", ".b", "1.5", "2", "3.25"], N), "continuous", ""),
     "item": (RNG.choice([*"12345", "Refused", "DK"], N), "categorical", "DK, Refused in"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
@@ -172,6 +185,14 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
         assert cells in doubts
     assert "cyl" not in doubts
     assert "na=['7', '9', '97', '98', '99', \"don't know\"]" in doubts
+    long = pd.DataFrame({"pay": with_code(RNG.integers(9_000, 90_000, N), 9_999_998)})
+    long["bmi"] = with_code(RNG.normal(24.0, 2.0, N).round(1), 999.9)
+    long["score"] = RNG.normal(9.0, 1.0, N).round(1)  # 9.9 is one of many values
+    assert coded(long)[1].doubts == (
+        f"pay (9999998 in {(long.pay == 9_999_998).sum()} rows may mean missing), bmi (999.9 in "
+        f"{(long.bmi == 999.9).sum()} rows may mean missing): read the file with na=['999.9', "
+        "'9999998'], or replace them by NaN"
+    )
     ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
     assert not coded(ten)[1].doubts
 

@@ -22,6 +22,18 @@ def test_half_zeros_beside_a_negative_binomial_are_no_poisson_components(size, m
     assert search.columns_.loc["visits", "kind"] == "counts"
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("criterion", ["bic", "icl"])
+def test_counts_are_negative_binomial_also_by_criteria_of_likelihood(criterion):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"visits": rng.negative_binomial(2, 2 / 14, 200)})
+    with pytest.warns(BayesmixWarning, match="counts are negative binomial: visits"):
+        search = bm.select(frame, (1, 2, 3), criterion=criterion, n_jobs=1)
+    assert (search.n_components_, search.criterion) == (1, criterion)
+    assert search.best_estimator_.components_["visits"]["sizes"].shape == (1, 1)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.slow
 def test_poisson_counts_stay_poisson():

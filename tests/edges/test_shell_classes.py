@@ -97,6 +97,23 @@ def test_a_classifier_of_complete_rows_predicts_rows_with_missing_values(run):
     assert "must have no missing values" in said
 
 
+def test_categories_that_a_classifier_has_not_seen_are_one_note(run):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"x": rng.normal(size=40), "colour": rng.choice(["red", "blue"], 40)})
+    frame["kind"] = np.where(frame.x > 0.0, "high", "low")
+    frame.to_csv("train.csv", index=False)
+    frame.assign(colour=["violet", *frame.colour[1:]]).to_csv("new.csv", index=False)
+    quick = ("classify", "train.csv", "--target", "kind", "--folds", 0, "--out", "o")
+    note = (
+        "note: 1 row has categories that the fit has not seen, which count as missing: "
+        "colour ('violet')"
+    )
+    assert run(*quick, "--predict", "new.csv").stderr.splitlines().count(note) == 1
+    assert run("predict", "o/model.bayesmix", "new.csv").stderr.splitlines() == [note]
+    said = run("classify", "train.csv", "--target", "x", code=2).stderr
+    assert "y must hold classes, but it has fractions: fit a mixture of regressions" in said
+
+
 def test_a_fit_to_complete_rows_predicts_rows_with_missing_values(run):
     x = np.r_[np.arange(20), 40 + np.arange(20)] / 8.0
     frame = pd.DataFrame({"x": x, "y": (7 * x) ** 2 % 3.1, "component": 1})

@@ -57,7 +57,9 @@ def refuse_text(X: Any) -> None:
     times = Counter(column for column in X.columns if isinstance(column, str))
     twice = [name for name, count in times.items() if count > 1]
     if twice:
-        raise InvalidInputError(f"X must have unique column names, got {twice[0]!r} twice")
+        raise InvalidInputError(
+            f"X must have unique column names, got {twice[0]!r} twice: rename one"
+        )
     wrong = [
         f"{column!r} ({dtype})"
         for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
