@@ -338,6 +338,9 @@ def _same_in_any_order(asked: Problem, model: Any) -> None:
     numbers = asked.table.apply(pd.to_numeric, errors="coerce")
     steps = [np.diff(numbers[name].dropna()) for name in numbers]
     by_folds = asked.task == "classifier" or asked.options.get("criterion") in ("cv", "auto")
+    # Folds decide between Poisson and negative binomial counts.
+    kinds = getattr(model, "columns_", None)
+    by_folds = by_folds or (kinds is not None and (kinds["kind"] == "counts").any())
     if asked.task == "chain" or by_folds or any(len(s) and (s == 1.0).all() for s in steps):
         rows = np.arange(len(rows))
     orders = {"rows": (rows, np.sort(columns)), "columns": (np.sort(rows), columns)}
