@@ -126,7 +126,8 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
     gradient = moved if complete else moved * exact
     hessian = swept if complete else swept * (exact[:, None] & exact)
     # Few logarithms: products of eight variances below 1e38 are finite.
-    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // 8)
+    together = 8 if errors.max(initial=0.0) < 1e38 else 1
+    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // together)
     logs = np.log([part.prod(axis=0) for part in parts]).sum(axis=0)
     log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
@@ -272,31 +273,34 @@ class NormalView:
         return joint if self.recorded is None else joint - self.recorded[1][:, None]
 
     def sums(self) -> ChunkSums:
-        instrument = instrument_of(self.rows)
-        if self.equal and not instrument.hidden.any() and not instrument.truncated.any():
+        alike = self.equal and not instrument_of(self.rows).hidden.any()
+        if alike and (self.recorded is None or len(self.recorded[1]) == 1):
             return self._sums_of_alike()
         return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Moments:
         counts, (gradient, curvature) = shares.sum(axis=0), self.part.sums(shares.T)
-        if self.recorded is not None:
-            inside, log_recorded = self.recorded
-            weights = per_region(shares.sum(axis=1), log_recorded)
-            drawn = weights * np.exp(self.mixture.log_weights[:, None] - log_recorded)
-            expected = drawn * np.exp(inside.part.log_density)
-            slope, bend = inside.part.sums(expected)
-            gradient, curvature = gradient - slope, curvature - bend
-            # Samples that were not recorded.
-            counts = counts + (drawn - expected).sum(axis=1)
         C = self.components.covariances
         moved = (C @ gradient[:, :, None])[..., 0]
-        steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
-        scatter = counts[:, None, None] * C + C @ curvature @ C
-        return self._moments(counts, steps, scatter - moved[:, :, None] * steps[:, None])
+        second = counts[:, None, None] * C + C @ curvature @ C
+        steps, scatter = _about_average(counts, moved, second)
+        return self._moments(counts, steps, scatter, shares.sum(axis=1))
 
-    def _moments(self, counts: Array, steps: Array, scatter: Array) -> Moments:
-        """Return moments from counts, means less those of components, and dense scatter."""
+    def _moments(self, counts: Array, steps: Array, scatter: Array, weights: Array) -> Moments:
+        """Return moments of all samples from those of recorded ones, of which (n,) are weights."""
         structure = self.components.structure
+        if self.recorded is not None:
+            inside, log_recorded = self.recorded
+            per_sample = per_region(weights, log_recorded)
+            drawn = per_sample * np.exp(self.mixture.log_weights[:, None] - log_recorded)
+            expected = drawn * np.exp(inside.part.log_density)
+            lost, C = (drawn - expected).sum(axis=1), self.components.covariances
+            gradient, curvature = inside.part.sums(expected)
+            moved = counts[:, None] * steps
+            second = scatter + moved[:, :, None] * steps[:, None]
+            second += lost[:, None, None] * C - C @ curvature @ C
+            counts, moved = counts + lost, moved - (C @ gradient[:, :, None])[..., 0]
+            steps, scatter = _about_average(counts, moved, second)
         # Rounding would make covariances asymmetric, more so in each pass.
         scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
@@ -326,8 +330,11 @@ class NormalView:
         scatter = slope @ algebra.dense(moments.scatter, *means.shape) @ slope.swapaxes(1, 2)
         scatter += counts[:, None, None] * (C - slope @ C)
         steps = (slope @ (moments.means - means)[:, :, None])[..., 0]
-        true = self._moments(counts, steps, scatter)
-        return ChunkSums(sums.log_normaliser, sums.magnitude, true, sums.allocation)
+        log_normaliser = sums.log_normaliser
+        if self.recorded is not None:
+            log_normaliser -= self.rows.weights_or_ones.sum() * self.recorded[1][0]
+        true = self._moments(counts, steps, scatter, counts)
+        return ChunkSums(log_normaliser, sums.magnitude, true, sums.allocation)
 
     def posterior(self, part: Derivatives) -> tuple[Array, Array]:
         """Return means (D, K, n) and covariances (D, D, K, n) of true values in components."""
@@ -360,6 +367,12 @@ class NormalView:
         chosen = np.s_[..., labels, np.arange(n)]
         away = drawn_errors(covariances[chosen], generator.standard_normal((n, D)))
         return self.mixture.frame.undo(means[chosen].T + away)
+
+
+def _about_average(counts: Array, moved: Array, second: Array) -> tuple[Array, Array]:
+    """Return averages, and scatter about these, from sums (K, D) and (K, D, D) of counts."""
+    average = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
+    return average, second - moved[:, :, None] * average[:, None]
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

@@ -215,15 +215,19 @@ def test_sums_of_equal_errors_are_expected_moments_of_true_values(structure, ful
     np.testing.assert_allclose(sums.statistics.scatter, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("truncated", [False, True])
 @pytest.mark.parametrize("structure", ["full", "diag"])
-def test_equal_errors_give_the_sums_of_each_sample_also_with_a_resolution(structure):
+def test_equal_errors_give_the_sums_of_each_sample_also_with_a_resolution(structure, truncated):
     _, X, _ = problem(17, full=False)
+    least = np.array([np.median(X[:, 0]) if truncated else -np.inf, -np.inf])
+    X = X[(least < X).all(axis=1)]
     model = bm.GaussianMixture(2, covariance_type=structure, **EXACT).fit(X)
     mixture = model.result_.mixture
     components = mixture.components
     floor = components.structure.algebra.of_dense(0.01 * np.eye(2)[None])
     mixture = replace(mixture, components=replace(components, resolution=floor))
-    view = NormalView(mixture, bm.Measured(X, error=[0.3, 0.4]).rows, equal=True)
+    data = bm.Measured(X, error=[0.3, 0.4], truncated=(least, None))
+    view = NormalView(mixture, data.rows, equal=True)
     alike, each = view.sums().finished(), replace(view, equal=False).sums().finished()
     assert alike.log_normaliser == pytest.approx(each.log_normaliser, rel=1e-12)
     np.testing.assert_allclose(alike.counts, each.counts, rtol=1e-10)
@@ -259,6 +263,20 @@ def test_an_infinite_error_is_a_missing_value(full):
     model = bm.GaussianMixture(2, **options).fit(bm.Measured(X, error=error))
     assert model.log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-8)
     np.testing.assert_allclose(model.means_, expected.means_, atol=1e-4)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_a_sample_with_a_huge_error_tells_nothing_and_does_not_overflow(structure):
+    _, X, _ = problem(17, full=False)
+    error = np.full(X.shape, 0.3)
+    error[3] = 1e150
+    options = {"covariance_type": structure, **EXACT}
+    model = bm.GaussianMixture(2, **options).fit(bm.Measured(X, error=error))
+    rest = bm.Measured(np.delete(X, 3, axis=0), error=[0.3, 0.3])
+    expected = bm.GaussianMixture(2, **options).fit(rest)
+    own = -2.0 * np.log(1e150) - np.log(2.0 * np.pi)
+    assert model.log_likelihood_ == pytest.approx(expected.log_likelihood_ + own, rel=1e-9)
+    np.testing.assert_allclose(model.means_, expected.means_, atol=1e-5)
 
 
 def test_an_infinite_error_makes_intervals_and_draws_missing():
