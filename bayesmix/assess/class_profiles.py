@@ -29,6 +29,9 @@ from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
+# One of the parts of a survey.
+SINGULAR = {"clusters": "cluster", "strata": "stratum"}
+
 
 def class_profiles(
     model: Any,
@@ -102,9 +105,8 @@ def class_profiles(
     outcomes = {} if outcomes is None else dict(outcomes)
     check_outcomes(outcomes, np.shape(X)[0])
     parts = {"clusters": clusters, "strata": strata}
-    design = [
-        f"{pd.unique(np.asarray(p)).size} {name}" for name, p in parts.items() if p is not None
-    ]
+    sets = {name: pd.unique(np.asarray(p)).size for name, p in parts.items() if p is not None}
+    design = [f"{size} {name if size > 1 else SINGULAR[name]}" for name, size in sets.items()]
     surveyed = bool(design)
     if sample_weight is not None:
         weight_type = weight_type or ("sampling" if surveyed else type_of(sample_weight, X, n))
@@ -257,7 +259,7 @@ def _odds_ratios(
     names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
     table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
     table = table.set_index(["class", "reference", "term"])
-    table.attrs["level"] = level
+    table.attrs |= {"level": level, "degrees_of_freedom": degrees}
     tests: dict[str, Any] = {}
     variables: dict[str, list[int]] = {}
     for p, term in enumerate(design.terms):

@@ -166,9 +166,11 @@ class SuggestedClasses:
     n_classes: int
     reasons: tuple[str, ...]
     noun: str = "class"
+    words: str = ""  # the model, where there are several
 
     def __str__(self) -> str:
-        head = f"Suggested: model {self.model} with {counted(self.n_classes, self.noun)}."
+        of_model = f"model {self.model} ({self.words}) with " if self.words else ""
+        head = f"Suggested: {of_model}{counted(self.n_classes, self.noun)}."
         return "\n".join([head, *self.reasons])
 
     __repr__ = __str__
@@ -267,7 +269,7 @@ class Enumeration:
         )
         bend = fits["bic"].diff().diff().shift(-1)
         if bend.notna().any():
-            reasons[-1] += f"; BIC bends most at {best_number(-bend)}"
+            reasons[-1] += f"; the elbow of BIC is at {best_number(-bend)}"
         reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap, self.noun))
         if K > 1:
             clear = (
@@ -275,11 +277,12 @@ class Enumeration:
                 if best["entropy"] >= CLEAR_ENTROPY
                 else f"below 0.8: {plural(self.noun)} overlap"
             )
-            reasons.append(f"Relative entropy: {best['entropy']:.2f} ({clear})")
+            reasons.append(f"Relative entropy: {best['entropy']:.3f} ({clear})")
         reasons.append(f"Smallest {self.noun}: {best['smallest']:.1%} of the sample")
         reasons.append(f"Best likelihood in {best['replicated']} of {STARTS} random starts")
         reasons.append(f"The number of {plural(self.noun)} also needs theory: compare its rivals")
-        return SuggestedClasses(model, K, tuple(f"{r}." for r in reasons), self.noun)
+        words = self.models[model] if len(self.models) > 1 else ""
+        return SuggestedClasses(model, K, tuple(f"{r}." for r in reasons), self.noun, words)
 
     def plot(self, axes: Any = None, **options: Any) -> Any:
         """Plot the criteria against the number of classes; see ``plot_enumeration``."""
@@ -329,7 +332,9 @@ class Enumeration:
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
-        note.append(f"Replications: of {STARTS} random starts, those with the best likelihood.")
+        note.append(f"Replications: of {STARTS} random starts, those with the best likelihood")
+        unmatched = (table["replicated"] == 0).any()
+        note[-1] += "; 0: the search alone found it." if unmatched else "."
         note += [f"{remark}." for remark in self.remarks]
         title = title or f"Fit of Models With Different Numbers of {plural(self.noun).title()}"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])
@@ -363,15 +368,21 @@ class Enumeration:
     @property
     def remarks(self) -> list[str]:
         """Notes in words, one for each distinct note."""
-        remarks = []
+        remarks, several = [], len(self.models) > 1
         for note, rows in self.notes.groupby("note", sort=False):
             words = str(note)
             places = [
-                f"model {name} with {_listed(of_model['n_classes'].tolist())}"
+                f"model {name} " * several + f"with {self._listed(of_model['n_classes'].tolist())}"
                 for name, of_model in rows.groupby("model", sort=False)
             ]
             remarks.append(f"{words[:1].upper()}{words[1:]} ({phrase(places)})")
         return remarks
+
+    def _listed(self, numbers: list[int]) -> str:
+        """Return ascending numbers of classes in words, such as "2 to 6 classes"."""
+        every = numbers == list(range(numbers[0], numbers[-1] + 1))
+        shown = [*map(str, numbers[:-1]), counted(numbers[-1], self.noun)]
+        return f"{shown[0]} to {shown[-1]}" if len(numbers) > 2 and every else phrase(shown)
 
     def with_entropy(self, definition: str) -> Enumeration:
         """Return the enumeration with another definition of entropy: relative, sum or mean."""
@@ -382,13 +393,6 @@ class Enumeration:
             for name, K in zip(self.table["model"], self.table["n_classes"], strict=True)
         ]
         return replace(self, table=self.table.assign(entropy=values))
-
-
-def _listed(numbers: list[int]) -> str:
-    """Return ascending numbers in words, such as "2 to 6"."""
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"{numbers[0]} to {numbers[-1]}"
-    return phrase([str(number) for number in numbers])
 
 
 def best_number(values: pd.Series[float]) -> int:

@@ -110,6 +110,11 @@ class ClassProfiles:
         return plural(self.noun)
 
     @property
+    def errors_in_words(self) -> str:
+        """Kind of the standard errors, and the design of the survey if there is one."""
+        return KINDS[self.standard_errors] + (f" with {self.design}" if self.design else "")
+
+    @property
     def heads(self) -> list[str]:
         """Names of the classes in tables."""
         return [f"{self.noun.title()} {k}" for k in self.sizes.index]
@@ -188,7 +193,7 @@ class ClassProfiles:
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
             f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
-            f"({KINDS[self.standard_errors]}). Percentages are estimated {self.noun} sizes."
+            f"({self.errors_in_words}). Percentages are estimated {self.noun} sizes."
         )
         note += f" SD = standard deviation within the {self.noun}." if "mean" in shown else ""
         if self.profiles["standard_error"].isna().any():
@@ -273,13 +278,16 @@ class ClassProfiles:
             "p": ("p", p_text),
         }
         tests = "; ".join(
-            f"{term} {wald_text(test)}" for term, test in rows_by_key(self.covariate_tests)
+            f"{term} {wald_text(test)}"
+            for term, test in rows_by_key(self.covariate_tests.dropna(subset="p"))
         )
         note = (
             f"Multinomial logistic regression of {self.noun} membership: log odds (b) and odds "
-            f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval. "
-            f"Overall: {tests}."
+            f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval."
         )
+        if np.isfinite(degrees := self.contrasts.attrs["degrees_of_freedom"]):
+            note += f" Tests of b by Student's t with {degrees:.0f} degrees of freedom."
+        note += f" Overall: {tests}." if tests else ""
         if self.contrasts["standard_error"].isna().any():
             note += (
                 f" A predictor with a dash separates the {self.plural}, so that no estimate is "

@@ -23,6 +23,7 @@ from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.selection.summary_text import four_digits
 from bayesmix.version import __version__
 
 if TYPE_CHECKING:
@@ -321,18 +322,20 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         f"{row.mean_probability:.2f}"
         for k, row in classes.iterrows()
     )
-    coefficients = model._table().loc["coefficient"].round(3)
+    coefficients = model._table().loc["coefficient"]
     criterion, parameters = getattr(search, "criterion", "none"), model.get_params()
     settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
     items = (
         ("1", "Metric of time", data.design.names[0]),
-        ("2", "Mean and variance of time", f"mean {time.mean():.3g}, variance {time.var():.3g}"),
+        ("2", "Mean and variance of time", f"mean {four_digits(time.mean())}, variance "
+         f"{four_digits(time.var())}"),
         ("3a", "Missing data mechanism", ""),
         ("3b", "Variables related to missing data", ""),
         ("3c", "Missing data in the analysis", f"maximum likelihood; {sizes.min()} to "
          f"{sizes.max()} visits of a unit; rows without a response are left out beforehand"),
-        ("4", "Distribution of the response", f"{model.response}; mean {y.mean():.3g}, standard "
-         f"deviation {y.std():.3g}, range {y.min():.3g} to {y.max():.3g}"),
+        ("4", "Distribution of the response", f"{model.response}; mean {four_digits(y.mean())}, "
+         f"standard deviation {four_digits(y.std())}, range {four_digits(y.min())} to "
+         f"{four_digits(y.max())}"),
         ("5", "Software", f"bayesmix {__version__}"),
         ("6a", "Heterogeneity within classes", f"random effects: {effects}"),
         ("6b", "Differences of covariances between classes", covariances),
@@ -350,7 +353,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("14c", "Mean and observed trajectories", "plot_trajectories(search)"),
         ("15", "Final classes", f"{K} classes. {described}. Coefficients: "
          + "; ".join(f"{term} ({'all classes' if k == 'all' else f'class {k}'}) "
-                     f"{row.estimate:g} [{row.lower:g}, {row.upper:g}]"
+                     f"{four_digits(row.estimate)} [{four_digits(row.lower)}, "
+                     f"{four_digits(row.upper)}]"
                      for (k, term), row in coefficients.iterrows())),
         ("16", "Syntax", f"RegressionMixture({settings})"),
     )  # fmt: skip

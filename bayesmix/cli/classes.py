@@ -59,6 +59,7 @@ def classes(
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
     from bayesmix.io.table_columns import coded
+    from bayesmix.posterior.survey_design import SurveyDesign
     from bayesmix.report.class_report import class_report
 
     screen = Screen(run)
@@ -68,7 +69,9 @@ def classes(
     table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
     X, columns = features_of(screen, table, rows, kinds, other_columns)
     # Mixtures integrate over missing values of X, but not of what the classes depend on.
-    needed = [*beside, *(X.columns if missing is options.Missing.DROP else ())]
+    needed = [*beside, *(name for name in (cluster, strata) if name is not None)]
+    if missing is options.Missing.DROP:
+        needed += list(X.columns)
     lacking = table[needed].isna().any(axis=1)
     if n_lacking := int(lacking.sum()):
         names = " or ".join(table[needed].columns[table[needed].isna().any()])
@@ -77,12 +80,13 @@ def classes(
     if (beside or outcomes) and (doubts := coded(table, None, [*beside, *outcomes])[1].doubts):
         screen.postpone(f"columns: {doubts}")
     check_outcomes({name: table[name] for name in outcomes}, len(table))
+    survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
+    survey["strata"] = strata and table[strata]
+    SurveyDesign.of(len(table), **survey)
     weights: dict[str, Any] = {}
     if rows.weight is not None:
         weights["sample_weight"] = table[rows.weight].to_numpy()
         weights["weight_type"] = weight_type(rows) or ("sampling" if cluster or strata else None)
-    survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
-    survey["strata"] = strata and table[strata]
     in_numbers = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable
+from bayesmix.selection.summary_text import four_digits
 from bayesmix.sources.memory import coding_of
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def frame_table(title: str, frame: pd.DataFrame) -> Table:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) else NO_VALUE
+        return four_digits(value) if math.isfinite(value) else NO_VALUE
     return escape(printable(str(value)))
 
 

@@ -112,6 +112,13 @@ def trajectories(
     arguments = [("fixed", name) for name in fixed]
     arguments += [*(("class_predictors", name) for name in gate), *given.items()]
     frame = _table(frame, y, time, unit, arguments, missing == "drop")
+    twice = frame.duplicated([unit, time, y]) & (response == "normal")
+    if n_twice := int(twice.sum()):
+        text = (
+            f"{counted(n_twice, 'row')} repeat{'s' * (n_twice == 1)} unit, time and response of "
+            f"another, the first is row {frame.index[twice][0]}: drop rows that were entered twice"
+        )
+        warn(text, BayesmixWarning)
     degree = validation.integer("degree", degree, 1)
     n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
@@ -209,7 +216,10 @@ def _table(
     remedy = "write NaN for missing, and ordered levels as 0, 1, ... with response='ordinal'"
     table: pd.DataFrame = frame.copy(deep=False)
     table[y] = _numbers("y", frame[y], remedy)
-    remedy = "give the time since an origin, as in (time - time.min()).dt.days of dates"
+    remedy = (
+        "give the time since an origin, such as days since the first date (in pandas: (time - "
+        "time.min()).dt.days)"
+    )
     table[time] = _numbers("time", frame[time], remedy)
     return table
 

@@ -35,6 +35,7 @@ MOST_CHARACTERS = 40
 # Luminance above which text in a cell is dark.
 PALE = 0.55
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
+CRITERIA = ("aic", "bic", "sabic")
 LABELS = {"aic": "AIC", "bic": "BIC", "sabic": "SABIC", "caic": "CAIC", "awe": "AWE"}
 
 
@@ -112,9 +113,7 @@ def plot_class_profiles(
     return finished(ax, key, ylabel=label)
 
 
-def plot_enumeration(
-    enumeration: Any, axes: Any = None, criteria: Any = ("aic", "bic", "sabic")
-) -> Any:
+def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERIA) -> Any:
     """Plot criteria against the number of classes; elbows are where the lines flatten.
 
     One class, whose values are often far above the others, is shown beside fewer than three other
@@ -147,10 +146,7 @@ def plot_enumeration(
         raise InvalidInputError(
             f"criteria must be columns of the table ({', '.join(table)}), got {unknown[0]!r}"
         )
-    several = table[table["n_classes"] > 1]
-    best_numbers = table.loc[[table[name].idxmin() for name in criteria], "n_classes"]
-    if several["n_classes"].nunique() > 2 and best_numbers.min() > 1:
-        table = several
+    table = shown_fits(table, criteria)
     n, heads = len(criteria), plural(enumeration.noun).title()
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
     for ax, name in zip(axes, criteria, strict=True):
@@ -166,6 +162,13 @@ def plot_enumeration(
         shown = key if len(key) > 1 and ax is axes[-1] else None
         finished(ax, shown, xlabel=heads, ylabel=LABELS.get(name, name))
     return axes
+
+
+def shown_fits(table: Any, criteria: Any = CRITERIA) -> Any:
+    """Return the rows of an enumeration that ``plot_enumeration`` shows."""
+    several = table[table["n_classes"] > 1]
+    best_numbers = table.loc[[table[name].idxmin() for name in criteria], "n_classes"]
+    return several if several["n_classes"].nunique() > 2 and best_numbers.min() > 1 else table
 
 
 def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:

@@ -26,9 +26,17 @@ class SurveyDesign:
         """Return the design of n samples; None if neither clusters nor strata are given."""
         if clusters is None and strata is None:
             return None
-        groups = np.arange(n) if clusters is None else _codes("clusters", clusters, n)
-        layers = np.zeros(n, dtype=int) if strata is None else _codes("strata", strata, n)
-        return cls(tuple(_clusters(groups, layers, layer) for layer in range(layers.max() + 1)), n)
+        groups = _codes("clusters", np.arange(n) if clusters is None else clusters, n)[1]
+        names, layers = _codes("strata", np.zeros(n) if strata is None else strata, n)
+        strata = [np.flatnonzero(layers == layer) for layer in range(len(names))]
+        found = tuple(_clusters(groups, inside) for inside in strata)
+        for name, inside in zip(names, found, strict=True):
+            if len(inside) < 2:
+                raise InvalidInputError(
+                    "every stratum must have at least two clusters, but stratum "
+                    f"{str(name)!r} has one: merge strata"
+                )
+        return cls(found, n)
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -89,23 +97,23 @@ class SurveyDesign:
         return SurveyDesign(tuple(map(tuple, filter(None, strata))), len(kept))
 
 
-def _clusters(groups: Integers, layers: Integers, layer: int) -> tuple[Integers, ...]:
-    inside = np.flatnonzero(layers == layer)
+def _clusters(groups: Integers, inside: Integers) -> tuple[Integers, ...]:
     _, own = np.unique(groups[inside], return_inverse=True)
-    found = tuple(inside[own == cluster] for cluster in range(own.max() + 1))
-    if len(found) < 2:
-        raise InvalidInputError(
-            f"every stratum must have at least two clusters, but stratum {layer} has one: merge "
-            "strata"
-        )
-    return found
+    return tuple(inside[own == cluster] for cluster in range(own.max() + 1))
 
 
-def _codes(name: str, values: Any, n: int) -> Integers:
+def _codes(name: str, values: Any, n: int) -> tuple[Any, Integers]:
+    """Return the distinct values, and the place of each sample among them."""
+    import pandas as pd
+
     given = np.asarray(values)
     if given.shape != (n,):
         raise InvalidInputError(
             f"{name} must have one entry for each of the {n} samples, got shape {given.shape}"
         )
-    codes: Integers = np.unique(given, return_inverse=True)[1]
-    return codes
+    if (absent := pd.isna(given)).any():
+        raise InvalidInputError(
+            f"{name} is missing in row {np.flatnonzero(absent)[0]}: drop such rows, or give each a "
+            "value of its own"
+        )
+    return np.unique(given, return_inverse=True)

@@ -20,7 +20,6 @@ from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
 from bayesmix.assess.enumeration import STARTS, Enumeration, best_number
 from bayesmix.assess.profile_tables import (
-    KINDS,
     LARGE_RESIDUAL,
     ClassProfiles,
     ratio,
@@ -28,7 +27,7 @@ from bayesmix.assess.profile_tables import (
     wald_text,
 )
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.profiles import HEIGHT, WIDTH
+from bayesmix.plots.profiles import HEIGHT, WIDTH, shown_fits
 from bayesmix.plots.style import Axes
 from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
@@ -225,7 +224,7 @@ def class_report(
         vlmr=everything["vlmr_p"].notna().any(),
         starts=STARTS,
         level=LEVEL,
-        errors=KINDS[profiles.standard_errors],
+        shares=phrase([f"{share:.1%}" for share in profiles.sizes["share"]]),
         covariates=phrase(enumeration.covariates) if enumeration.covariates else "",
         correction=f"{corrections[0]} correction" if corrections else "",
         chosen=chosen if len(enumeration.models) > 1 else "The model",
@@ -256,14 +255,17 @@ def class_report(
 
 def _figures(enumeration: Enumeration, profiles: ClassProfiles) -> dict[str, ApaFigure]:
     """Return the figures of criteria, profiles and classification."""
-    errors = f"Bars are standard errors ({KINDS[profiles.standard_errors]})."
+    errors = f"Bars are standard errors ({profiles.errors_in_words})."
+    hidden = len(shown_fits(enumeration.table)) < len(enumeration.table)
+    circle = "A circle marks the smallest value."
+    circle += f" Values of one {profiles.noun} are larger, and not shown." if hidden else ""
     panels = {"nrows": 1, "ncols": 3, "squeeze": False}
     kinds = profiles.profiles.index.unique("parameter")
     units = "Means in standard deviations from the mean of the sample. " if "mean" in kinds else ""
     n_rows = len(profiles.profiles) / profiles.n_classes
     wide = max(WIDTH, (0.8 if units else 0.28 * profiles.n_classes) * n_rows)
     numbered: tuple[tuple[Any, ...], ...] = (
-        (f"Criteria by Number of {profiles.plural.title()}", "A circle marks the smallest value.",
+        (f"Criteria by Number of {profiles.plural.title()}", circle,
          lambda axes: plots.plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
         (f"Estimates of the {profiles.n_classes}-{profiles.noun.title()} Model", f"{units}{errors}",
          lambda ax: plots.plot_class_profiles(profiles, ax=ax), (wide, HEIGHT)),

@@ -31,6 +31,8 @@ from bayesmix.selection.summary_text import counted
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
+# Answer to items that only the authors of a study know.
+AUTHOR = "to be stated by the author"
 CURVES = (
     "Mean curves with 90 % intervals, and a sample of units in the colour of their most probable "
     "class."
@@ -105,12 +107,14 @@ def trajectory_page(search: Any, title: str) -> str:
     model, _ = fitted_units(search)
     # Coefficients have a table of their own.
     answer, *sentences = model._sentences() if search is model else search.summary().splitlines()
-    numbers = trajectory_table(search).reset_index()
+    numbers = trajectory_table(search).reset_index().rename(columns={"bic_visits": "BIC (visits)"})
     chosen = (numbers["classes"] == model.n_components_).tolist()
     frames = {
         "Classes": class_assignment(search),
         "Coefficients": model._table(),
-        "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search),
+        "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search).replace(
+            "", AUTHOR
+        ),
     }
     return template.page(
         "trajectories.html",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.summary_text import four_digits
 from bayesmix.selection.tasks import DEGENERATE
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def of_frame(frame: pd.DataFrame) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NO_VALUE
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return four_digits(value, ",") if isinstance(value, float) else str(value)
 
 
 def criteria(subject: Subject) -> list[tuple[str, str, str]]:

@@ -228,6 +228,13 @@ def phrase(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def four_digits(value: float, separator: str = "") -> str:
+    """Return a number with four digits, large ones such as log likelihoods with a decimal."""
+    if not 1e3 <= abs(value) < 1e7:
+        return f"{value:{separator}.4g}"
+    return f"{value:{separator}.{0 if value == int(value) else 1}f}"
+
+
 def label(candidate: Candidate) -> str:
     """Describe a candidate: "3 components, tied covariance"."""
     parts = [counted(candidate.n_components, noun_of(candidate.estimator))]

@@ -27,7 +27,7 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     assert "left out: 1 row without a value of age" in shown.stderr
     output = shown.stdout
     assert "Profile 2 vs. 1: place (city vs. a village)" in output
-    assert "Suggested: model 1 with 2 profiles" in output
+    assert "Suggested: 2 profiles." in output
     assert "Predictors of Profile Membership" in output
     assert "Fit of Models Without Covariates" in output
     assert Path("paper/rival_1.md").exists()
@@ -102,6 +102,9 @@ def test_classes_checks_outcomes_and_the_selection_before_the_fits(run, monkeypa
         assert words in run("classes", "x.csv", "--distal", outcome, code=2).stderr
     shown = run("classes", "x.csv", "--classes", "1:3", "--select", "1:4", code=2)
     assert "--select must be MODEL:K with K of --classes 1:3" in shown.stderr
+    frame.assign(area=[*["lone"], *["north", "south"] * 19, None]).to_csv("x.csv", index=False)
+    shown = run("classes", "x.csv", "--columns", "a,b", "--strata", "area", code=2)
+    assert "stratum 'lone' has one" in shown.stderr
 
 
 def test_classes_estimates_outcomes_that_are_constant_in_a_class_by_bch(run):

@@ -48,7 +48,9 @@ def test_a_predictor_that_separates_classes_has_dashes_and_no_test():
     p = 1.0 / (1.0 + np.exp(-design @ b))
     expected = np.linalg.inv((design.T * (p * (1.0 - p))) @ design).diagonal() ** 0.5
     np.testing.assert_allclose(effects["standard_error"][["intercept", "age"]], expected, rtol=1e-3)
-    assert "no estimate is finite" in found.to_apa("covariates").note
+    note = found.to_apa("covariates").note
+    assert "no estimate is finite" in note
+    assert "rare χ²" not in note  # its test does not exist
 
 
 def test_levels_of_text_are_tested_together():
@@ -185,6 +187,17 @@ def test_sampling_weights_have_robust_errors_whatever_their_scale():
     assert profiles.outcomes["y"]["standard_error"].iloc[0] == pytest.approx(expected, rel=0.14)
 
 
+def test_notes_name_the_survey_and_the_degrees_of_freedom(analysis):
+    m, rows, plain, _ = analysis
+    assert "(observed information)" in plain.to_apa().note
+    assert "degrees of freedom" not in plain.to_apa("covariates").note
+    schools, one = np.arange(300) % 20, np.ones(300)
+    survey = bm.class_profiles(m, rows, clusters=schools, strata=one)
+    words = "robust sandwich estimator with 20 clusters and 1 stratum"
+    assert words in survey.to_apa().note
+    assert "Student's t with 19 degrees of freedom" in survey.to_apa("covariates").note
+
+
 @pytest.mark.slow
 def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     _, _, profiles, _ = analysis
@@ -257,6 +270,9 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
     assert "AIC was smallest with 2 profiles and SABIC with 2 profiles" in text
+    sizes = " and ".join(f"{share:.1%}" for share in profiles.sizes["share"])
+    assert f"The estimated sizes of the profiles are {sizes}" in text
+    assert "are larger, and not shown" not in text
     assert f"replicated in {found.table['replicated'][1]} of 20 random starts" in text
     page = report.save(tmp_path / "report.html").read_text("utf-8")
     assert (page.count("<table"), page.count("<img")) == (5, 3)
@@ -291,6 +307,10 @@ def test_the_figure_of_criteria_begins_where_the_best_are(analysis):
     found = bm.enumerate_classes(rows, range(1, 5), 1, n_bootstrap=0, random_state=0, n_jobs=1)
     (ax,) = found.plot(Figure().subplots(1, 1, squeeze=False), criteria=("bic",))
     assert list(ax.lines[0].get_xdata()) == [2, 3, 4]
+    report = bm.class_report(found, bm.class_profiles(found.fit(1, 2), rows), 1, 2)
+    assert "Values of one profile are larger, and not shown" in report.to_markdown()
+    nowhere = replace(found, table=found.table.assign(replicated=0))
+    assert "0: the search alone found it" in nowhere.to_apa().note
     far = np.random.default_rng(0).normal(size=(100, 3))
     one = bm.enumerate_classes(far, range(1, 5), 1, n_bootstrap=0, random_state=0, n_jobs=1)
     (ax,) = one.plot(Figure().subplots(1, 1, squeeze=False), criteria=("bic",))

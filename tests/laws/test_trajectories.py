@@ -18,6 +18,7 @@ from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.selection.clusters import _weights
+from bayesmix.selection.summary_text import four_digits
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
 
@@ -537,3 +538,18 @@ def test_responses_of_two_values_are_drawn_as_rows_of_points_beside_them():
     assert {each.get_linestyle() for each in units} == {"None"}
     drawn = np.unique(np.concatenate([each.get_ydata() for each in units]))
     np.testing.assert_allclose(drawn, [-0.06, -0.03, 1.03, 1.06])
+
+
+def test_rows_that_were_entered_twice_are_named():
+    frame = pd.DataFrame({"id": np.repeat(np.arange(20), 3), "t": np.tile(np.arange(3.0), 20)})
+    frame["y"] = np.random.default_rng(0).normal(size=60)
+    twice = pd.concat([frame, frame[4:6]], ignore_index=True)
+    with pytest.warns(
+        UserWarning, match="2 rows repeat unit, time and response .* is row 60: drop"
+    ):
+        bm.trajectories(twice, y="y", time="t", unit="id", n_components=1, random=None)
+
+
+def test_large_numbers_of_tables_have_a_decimal():
+    texts = [four_digits(value, ",") for value in (-12345.678, 0.0123456, 1500.0, 2.5e8)]
+    assert texts == ["-12,345.7", "0.01235", "1,500", "2.5e+08"]
