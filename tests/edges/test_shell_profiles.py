@@ -77,7 +77,7 @@ def test_classes_of_weighted_ratings_of_complete_rows(run):
     assert "N = 89. Cells are means" in shown.stdout
     assert "robust sandwich estimator" in shown.stdout
     report = Path("paper/report.md").read_text("utf-8")
-    assert "account for sampling weights and 18 clusters." in report
+    assert "sandwich estimator with sampling weights and 18 clusters." in report
     assert "to overrule" not in shown.stderr
 
 
