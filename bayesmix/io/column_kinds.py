@@ -67,9 +67,10 @@ PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
 AN_ANGLE = "angles wrap around: use their cosine and sine"
 ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
-# As in "WTMEC2YR", "FINLWT21", "hhweight" and "survey_weight", unlike "weight" and "birthweight".
-WEIGHTS = r"wt.*|wgt.*|.*wgh?ts?|.*wt|pw|weights|(an|d|hh|p|psp|samp)weight"
-OF_SURVEYS = {"survey", "sample", "sampling", "final", "population", "design", "expansion"}
+# As in "WTMEC2YR", "FINLWT21", "hhweight" and "survey_weight", unlike "weight" and "bwt".
+OF_A_SURVEY = "an|asec|d|fin|final|finl|hh|llcp|p|per|psp|samp|svy"
+WEIGHTS = rf"wt.*|wgt.*|.*wgh?ts?|pw|weights|({OF_A_SURVEY})w(eigh)?t"
+SURVEY_WORDS = {"survey", "sample", "sampling", "final", "population", "design", "expansion"}
 A_WEIGHT = "if these are weights of the rows, pass them as sample_weight"
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
@@ -292,7 +293,7 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     named = bool(counted & NUMBERS)
     # A table of R as a frame has its counts in "Freq".
     weights = any(re.fullmatch(WEIGHTS, word) for word in words)
-    weights = weights or ("weight" in words and bool(words & OF_SURVEYS))
+    weights = weights or ("weight" in words and bool(words & SURVEY_WORDS))
     weights = (weights and levels[0] >= 0.0) or words in ({"freq"}, {"frequency"})
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
     doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
