@@ -471,9 +471,13 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     try:
         check_classification_targets(labels)
     except ValueError as problem:
-        why = "it has fractions: fit a mixture of regressions, or cut y into classes"
-        why = why if labels.dtype.kind == "f" else str(problem)
-        raise InvalidInputError(f"y must hold classes, but {why}") from None
+        # The words of scikit-learn, whose checks look for them.
+        fractions = (
+            "y must hold classes, but it has fractions (Unknown label type: continuous): fit a "
+            "mixture of regressions, or cut y into classes"
+        )
+        said = fractions if labels.dtype.kind == "f" else f"y must hold classes: {problem}"
+        raise InvalidInputError(said) from None
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)
