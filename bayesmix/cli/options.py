@@ -22,9 +22,9 @@ Parts = StrEnum("Parts", "HALF BOOTSTRAP")
 Dependence = StrEnum("Dependence", "INDEPENDENT REGRESSION")
 
 
-def option(metavar: str, text: str, **bounds: Any) -> Any:
-    """Return an option of a command that takes a value."""
-    return typer.Option(metavar=metavar, help=text, **bounds)
+def option(metavar: str, text: str, *names: str, **bounds: Any) -> Any:
+    """Return an option of a command that takes a value; ``names`` if it has several."""
+    return typer.Option(*names, metavar=metavar, help=text, **bounds)
 
 
 def flag(name: str, text: str) -> Any:

@@ -314,7 +314,10 @@ def trajectories(
     target: Annotated[str, options.option("COLUMN", "Column of the response")],
     time: Annotated[str, options.option("COLUMN", "Column of the time of each visit")],
     unit: Annotated[str, options.option("COLUMN", "Column of the identifier of the unit")],
-    components: Annotated[str, options.option("K", options.NUMBERS)] = "1:5",
+    components: Annotated[
+        str,
+        options.option("K", "Numbers of classes: 3, 1:6 or 1,2,5", "--components", "--classes"),
+    ] = "1:5",
     degree: Annotated[int, options.option("N", "Degree of the polynomial in time", min=1)] = 1,
     random: Annotated[
         str,
@@ -327,7 +330,10 @@ def trajectories(
         str | None, options.option("A,B", "Columns with one coefficient for all classes")
     ] = None,
     gate: Annotated[
-        str | None, options.option("A,B", "Columns that predict class membership")
+        str | None,
+        options.option(
+            "A,B", "Columns that predict class membership", "--gate", "--class-predictors"
+        ),
     ] = None,
     response: Annotated[
         CourseResponse,

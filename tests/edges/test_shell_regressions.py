@@ -123,6 +123,7 @@ def test_units_without_a_usable_row_are_counted(run):
     rng = generator(6)
     table = pd.DataFrame({"id": np.repeat(np.arange(20), 3), "t": np.tile([0.0, 1.0, 2.0], 20)})
     table["y"] = table["t"] + rng.normal(0, 0.5, 60)
+    table["sex"] = table["id"] % 2
     table.loc[table["id"] == 4, "y"] = table.loc[5, "t"] = np.nan
     table.to_csv("long.csv", index=False)
     asked = ("trajectories", "long.csv", "--unit", "id", "--time", "t", "--target", "y")
@@ -130,3 +131,6 @@ def test_units_without_a_usable_row_are_counted(run):
     assert "left out: 3 rows without a value of 'y'" in ended.stderr
     assert "left out: 1 row with missing values" in ended.stderr
     assert "left out: all rows of 1 unit\n" in ended.stderr
+    # The words of Python and of bayesmix classes are taken too.
+    words = ("--classes", 1, "--class-predictors", "sex", "--missing", "drop", "--json")
+    assert json.loads(run(*asked, *words).stdout)["n_components"] == 1
