@@ -37,12 +37,14 @@ THINNEST = 1e-12
 
 def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVV: Σ_k = λ C_k with |C_k| = 1."""
-    squares, axes = principal(scatter)
-    thinnest = np.maximum(THINNEST * squares[:, -1:], NO_VARIANCE)
-    squares = np.maximum(squares, thinnest)
-    forms = unit_volume(squares)
-    volumes = squares[:, 0] / forms[:, 0]
-    return along(axes, volumes.sum() / counts.sum() * forms)
+    n_features = scatter.shape[-1]
+    extents = np.maximum(np.trace(scatter, axis1=-2, axis2=-1) / n_features, NO_VARIANCE)
+    volumes = determinant_roots(scatter)
+    if (volumes < THINNEST ** (1.0 / n_features) * extents).any():  # some may be singular
+        squares, axes = principal(scatter)
+        squares = np.maximum(squares, np.maximum(THINNEST * squares[:, -1:], NO_VARIANCE))
+        scatter, volumes = along(axes, squares), np.exp(np.log(squares).mean(axis=1))
+    return volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
 
 
 def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
