@@ -332,9 +332,9 @@ class Enumeration:
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
-        note.append(f"Replications: of {STARTS} random starts, those with the best likelihood")
-        unmatched = (table["replicated"] == 0).any()
-        note[-1] += "; 0: the search alone found it." if unmatched else "."
+        alone = "; 0: the search alone found it" if (table["replicated"] == 0).any() else ""
+        best = f"of {STARTS} random starts, those with the best likelihood"
+        note.append(f"Replications: {best}{alone}.")
         note += [f"{remark}." for remark in self.remarks]
         title = title or f"Fit of Models With Different Numbers of {plural(self.noun).title()}"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])
@@ -372,7 +372,8 @@ class Enumeration:
         for note, rows in self.notes.groupby("note", sort=False):
             words = str(note)
             places = [
-                f"model {name} " * several + f"with {self._listed(of_model['n_classes'].tolist())}"
+                (f"model {name} " if several else "")
+                + f"with {self._listed(of_model['n_classes'].tolist())}"
                 for name, of_model in rows.groupby("model", sort=False)
             ]
             remarks.append(f"{words[:1].upper()}{words[1:]} ({phrase(places)})")

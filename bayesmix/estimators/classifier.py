@@ -472,12 +472,12 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         check_classification_targets(labels)
     except ValueError as problem:
         # The words of scikit-learn, whose checks look for them.
-        fractions = (
+        of_fractions = (
             "y must hold classes, but it has fractions (Unknown label type: continuous): fit a "
             "mixture of regressions, or cut y into classes"
         )
-        said = fractions if labels.dtype.kind == "f" else f"y must hold classes: {problem}"
-        raise InvalidInputError(said) from None
+        of_others = f"y must hold classes: {problem}"
+        raise InvalidInputError(of_fractions if labels.dtype.kind == "f" else of_others) from None
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)

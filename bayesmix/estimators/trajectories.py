@@ -116,7 +116,7 @@ def trajectories(
     if n_twice := int(twice.sum()):
         text = (
             f"{counted(n_twice, 'row')} repeat{'s' * (n_twice == 1)} unit, time and response of "
-            f"another, the first is row {frame.index[twice][0]}: drop rows that were entered twice"
+            f"another, the first is row {frame.index[twice][0]}: drop duplicates"
         )
         warn(text, BayesmixWarning)
     degree = validation.integer("degree", degree, 1)

@@ -291,16 +291,20 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     # As "numbids" and "nvisits".
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
     named = bool(counted & NUMBERS)
-    # A table of R as a frame has its counts in "Freq".
-    weights = any(re.fullmatch(WEIGHTS, word) for word in words)
-    weights = weights or ("weight" in words and bool(words & SURVEY_WORDS))
-    weights = (weights and levels[0] >= 0.0) or words in ({"freq"}, {"frequency"})
+    weights = _may_be_weights(words, levels[0])
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
     doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=doubt)
     return ColumnKind(CONTINUOUS, doubt=doubt)
+
+
+def _may_be_weights(words: set[str], least: float) -> bool:
+    """Whether a column is named like survey weights, or like the counts of a table of R."""
+    of_survey = "weight" in words and bool(words & SURVEY_WORDS)
+    named = of_survey or any(re.fullmatch(WEIGHTS, word) for word in words)
+    return (named and least >= 0.0) or words in ({"freq"}, {"frequency"})
 
 
 def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:

@@ -28,15 +28,17 @@ class SurveyDesign:
             return None
         groups = _codes("clusters", np.arange(n) if clusters is None else clusters, n)[1]
         names, layers = _codes("strata", np.zeros(n) if strata is None else strata, n)
-        strata = [np.flatnonzero(layers == layer) for layer in range(len(names))]
-        found = tuple(_clusters(groups, inside) for inside in strata)
-        for name, inside in zip(names, found, strict=True):
-            if len(inside) < 2:
+        samples = [np.flatnonzero(layers == layer) for layer in range(len(names))]
+        by_stratum = tuple(_clusters(groups, inside) for inside in samples)
+        for name, members in zip(names, by_stratum, strict=True):
+            if len(members) < 2:
                 raise InvalidInputError(
                     "every stratum must have at least two clusters, but stratum "
                     f"{str(name)!r} has one: merge strata"
+                    if strata is not None
+                    else "there must be at least two clusters, got one: leave clusters out"
                 )
-        return cls(found, n)
+        return cls(by_stratum, n)
 
     @property
     def degrees_of_freedom(self) -> int:

@@ -161,6 +161,8 @@ def test_strata_remove_the_differences_between_them():
     assert SurveyDesign.of(20, None, strata).variance_of_total(scores) == 0.0
     with pytest.raises(ValueError, match="at least two clusters"):
         SurveyDesign.of(20, strata, strata)
+    with pytest.raises(ValueError, match="at least two clusters, got one: leave clusters out"):
+        SurveyDesign.of(20, np.ones(20), None)
     for absent in (["a", None] * 10, [1.0, np.nan] * 10):
         with pytest.raises(ValueError, match="strata is missing in row 1: drop such rows"):
             SurveyDesign.of(20, None, absent)

@@ -343,11 +343,11 @@ def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Arra
     except DegenerateFitError:
         return np.broadcast_to(matrix, scatter.shape).copy()
 
-    def volumes() -> Array:
+    def volumes(root: Array) -> Array:
         squares = np.trace(_seen_by(root, scatter), axis1=1, axis2=2)
         return _at_least(squares / (n_features * counts))
 
-    begun = np.log(volumes())
+    begun = np.log(volumes(root))
     scattered = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
 
     def pooled(logs: Array) -> tuple[float, Array, Array]:
@@ -364,7 +364,7 @@ def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Arra
         root, matrix = inverse_root(learned[None])[0], learned
     except DegenerateFitError:
         pass
-    return align(volumes(), scatter) * matrix
+    return align(volumes(root), scatter) * matrix
 
 
 def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
