@@ -154,8 +154,8 @@ DOMAINS = {
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 
-# Parameters of estimators of version 0.2.0 that were removed.
-REMOVED = {"checkpoint"}
+# Parameters of estimators and fields of records of version 0.2.0 that were removed.
+REMOVED = {"checkpoint", "StudentPosterior.renewed"}
 
 # Objects without state, saved by name.
 NAMED: dict[str, object] = {
@@ -275,7 +275,9 @@ class Reader:
         return self.arrays[index]
 
     def _record(self, name: str, fields: dict[str, Json]) -> object:
-        values = {key: self.value(each) for key, each in fields.items()}
+        values = {
+            key: self.value(each) for key, each in fields.items() if f"{name}.{key}" not in REMOVED
+        }
         if name not in REPLACED:
             self._check(name, values)
         try:

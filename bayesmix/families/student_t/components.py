@@ -64,8 +64,6 @@ def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Arr
 
 # Grid of about equal steps in log ν, from almost Cauchy to almost normal.
 GRID = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
-# Gain in nats per observation above which q(ν) is updated in a separate pass.
-WORTH_A_PASS = 1e-10
 
 
 def log_normaliser(nu: Array, n_features: int) -> Array:
@@ -115,18 +113,10 @@ class FreedomPrior:
         return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
 
     def posterior(self, scores: Array) -> FreedomFactor:
-        logs = self._logs(scores)
-        return FreedomFactor(self.values, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
-
-    def _logs(self, scores: Array) -> Array:
-        return np.tile(scores.sum(axis=0), (len(scores), 1)) if self.shared else scores
-
-    def gain(self, scores: Array, q: FreedomFactor) -> float:
-        """Return the gain of the bound if q(ν) is updated."""
-        logs, shares = self._logs(scores), q.probabilities
-        most = logsumexp(logs, axis=1)
-        gained = most - (shares * logs).sum(axis=1) + xlogy(shares, shares).sum(axis=1)
-        return float(gained[0] if self.shared else gained.sum())
+        if self.shared:
+            scores = np.tile(scores.sum(axis=0), (len(scores), 1))
+        shares = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
+        return FreedomFactor(self.values, shares)
 
     def kl(self, q: FreedomFactor) -> float:
         shares = q.probabilities[:1] if self.shared else q.probabilities

@@ -5,7 +5,7 @@ q(u | z = k, ν) = Gamma((ν + D) / 2, (ν + E[δ²]) / 2) for squared distances
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NoReturn
@@ -15,6 +15,7 @@ from scipy.special import gammaincinv, logsumexp
 from scipy.stats import gamma
 
 from bayesmix.core.components import Named
+from bayesmix.core.mixture import halfway
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -31,7 +32,6 @@ from bayesmix.families.gaussian.prior import (
 )
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.student_t.components import (
-    WORTH_A_PASS,
     FreedomFactor,
     FreedomPrior,
     StudentComponents,
@@ -41,7 +41,7 @@ from bayesmix.families.student_t.components import (
     log_normaliser,
     point_freedom,
 )
-from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers
+from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array, Integers, normalise
 from bayesmix.numerics.memo import once
 
 
@@ -89,8 +89,6 @@ RARE = 1e-6
 STEP = 0.35
 BEYOND = 1e-16
 BLOCK_ROWS = 2048
-# Stand-in for a squared distance of 0 in logarithms.
-TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -126,27 +124,23 @@ class MixedStudents:
         out = np.empty((len(values), self.n_components))
         for start in range(0, len(values), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
-            with np.errstate(divide="ignore"):
-                logs = np.log(self.students.squares(values[rows]))
-            out[rows] = self._mixed(logs)
+            squares = self.students.squares(values[rows])
+            for k in range(self.n_components):
+                out[rows, k] = normalise(self._by_width(squares[:, k], k))
         return out
 
-    def _mixed(self, log_squares: Array) -> Array:
-        """Return log densities (n, K) from log squared distances (n, K, G) by group of columns."""
-        out = np.empty(log_squares.shape[:2])
-        for k in range(self.n_components):
-            out[:, k] = logsumexp(self._by_width(log_squares[:, k], k), axis=1)
-        return out
+    def _by_width(self, squares: Array, k: int) -> Array:
+        """Return log density plus log weight (n, Q) at each width of component k.
 
-    def _by_width(self, log_squares: Array, k: int) -> Array:
-        """Return log density plus log weight (n, Q) at each width of component k."""
-        students, log_widths = self.students, np.log(self.widths[k])
+        From squared distances (n, G) by group of columns.
+        """
+        students, widths = self.students, self.widths[k]
         n_joint = students.joint_columns
-        total = np.broadcast_to(self.log_shares[k], (len(log_squares), len(log_widths))).copy()
-        pairs = zip(students.freedoms[k], students.constants[k], log_squares.T, strict=True)
-        for nu, constant, logs in pairs:
-            widened = np.logaddexp(0.0, logs[:, None] - log_widths - np.log(nu))
-            total += constant - 0.5 * n_joint * log_widths - 0.5 * (nu + n_joint) * widened
+        total = np.broadcast_to(self.log_shares[k], (len(squares), len(widths))).copy()
+        pairs = zip(students.freedoms[k], students.constants[k], squares.T, strict=True)
+        for nu, constant, of_group in pairs:
+            widened = np.log1p(of_group[:, None] / (nu * widths))
+            total += constant - 0.5 * n_joint * np.log(widths) - 0.5 * (nu + n_joint) * widened
         return total
 
     def unframed(self, frame: Frame) -> MixedStudents:
@@ -162,9 +156,9 @@ class MixedStudents:
             return replace(self, students=students)
         known = self.marginal(given)
         squares = known.students.squares(values[None])
-        with np.errstate(divide="ignore"):
-            logs = np.log(squares)
-        shares = np.concatenate([known._by_width(logs[:, k], k) for k in range(self.n_components)])
+        shares = np.concatenate(
+            [known._by_width(squares[:, k], k) for k in range(self.n_components)]
+        )
         shares -= logsumexp(shares, axis=1, keepdims=True)
         widths = self.widths
         if self.students.joint:
@@ -237,7 +231,6 @@ class StudentPosterior:
     normals: GaussianPosterior
     freedom: FreedomFactor
     shared: bool  # whether all components share ν
-    renewed: bool = False  # whether the last update was that of q(ν)
 
     @property
     def structure(self) -> Structure:
@@ -286,18 +279,14 @@ class StudentPosterior:
 
     @once
     def _constants(self) -> Array:
-        """Constants of the log density at each ν (J, K)."""
+        """Return log ∫ exp E[log p(x, u | θ_k, ν_j)] du + (ν_j + D)/2 log(ν_j + E[δ²]) (J, K)."""
         q, (n_components, n_features) = self.normals, self.normals.means.shape
         log_det = q.structure.algebra.per_component(
             q.precisions.expected_log_det, n_components, n_features
         )
-        normaliser = log_normaliser(self.freedom.values, n_features)
+        nu = self.freedom.values
+        normaliser = log_normaliser(nu, n_features) + 0.5 * (nu + n_features) * LOG_2
         return normaliser[:, None] + 0.5 * (log_det - n_features * LOG_2PI)
-
-    def _at(self, j: int, log_rates: Array) -> Array:
-        """Return log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K) from log((ν_j + E[δ²]) / 2)."""
-        half = 0.5 * (self.freedom.values[j] + self.normals.n_features)
-        return self._constants[j] - half * log_rates
 
     def _squared(self, values: Array) -> Array:
         """Return E[δ²] (n, K)."""
@@ -307,26 +296,31 @@ class StudentPosterior:
 
     def expected_log_density(self, values: Array) -> Array:
         """Return Σ_j q(ν_k = ν_j) log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K)."""
-        squared = self._squared(values)
-        return self._averaged(lambda nu: np.log(0.5 * (nu + squared)))
-
-    def _averaged(self, log_rates: Callable[[float], Array]) -> Array:
-        """Average the log densities over ν."""
-        pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
-        present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
-        return sum((shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(()))
+        squared, n_features = self._squared(values), values.shape[1]
+        shares = self.freedom.probabilities.T
+        out = np.broadcast_to((shares * self._constants).sum(axis=0), squared.shape).copy()
+        for nu, share in zip(self.freedom.values, shares, strict=True):
+            if share.any():
+                out -= 0.5 * (nu + n_features) * share * np.log(nu + squared)
+        return out
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
         freedom, n_features = self.freedom, values.shape[1]
+        counts = responsibilities.sum(axis=0)
         squared, mixing = self._squared(values), np.zeros(responsibilities.shape)
-        scores = np.empty(freedom.probabilities.shape)
-        for j, (nu, shares) in enumerate(zip(freedom.values, freedom.probabilities.T, strict=True)):
+        scores = counts[:, None] * self._constants.T
+        for j, (nu, share) in enumerate(zip(freedom.values, freedom.probabilities.T, strict=True)):
             rates = nu + squared
-            mixing += shares * (nu + n_features) / rates
-            densities = self._at(j, np.log(0.5 * rates))
-            scores[:, j] = np.einsum("nk,nk->k", responsibilities, densities)
+            if share.any():
+                mixing += (nu + n_features) * share / rates
+            logs = np.log(rates, out=rates)
+            scores[:, j] -= 0.5 * (nu + n_features) * np.vecdot(responsibilities.T, logs.T)
         weighted = moments(self.structure, values, responsibilities * mixing)
-        return WeightedMoments(responsibilities.sum(axis=0), weighted, scores)
+        return WeightedMoments(counts, weighted, scores)
+
+    def halfway_to(self, other: StudentPosterior) -> StudentPosterior:
+        """Return ``other`` with q(ν) from here."""
+        return other if other.freedom is self.freedom else replace(other, freedom=self.freedom)
 
     def subset(self, keep: Integers) -> StudentPosterior:
         return replace(self, normals=self.normals.subset(keep), freedom=self.freedom.subset(keep))
@@ -355,6 +349,9 @@ class StudentPosterior:
         raise UnsupportedError(NO_CONDITIONAL)
 
 
+halfway.register(StudentPosterior, StudentPosterior.halfway_to)
+
+
 @dataclass(frozen=True)
 class NormalWishartFreedom:
     """Prior (μ_k, Λ_k) ~ ``normals``, ν on a grid."""
@@ -369,26 +366,21 @@ class NormalWishartFreedom:
         previous: StudentPosterior | None = None,
         resolution: Array | None = None,
     ) -> StudentPosterior:
-        """Update q(μ, Λ) from weighted moments, alternating with q(ν) if that gains.
+        """Update q(μ, Λ) and q(ν) from the same statistics.
 
-        Updating both at once is not coordinate ascent, and the bound could fall.
+        Both at once are not coordinate ascent: a pass that falls is repeated with the old q(ν).
         """
         scores = statistics.tails
         known = previous is not None and scores.shape == previous.freedom.probabilities.shape
-        if previous is not None and known and not previous.renewed:
-            gained = self.freedom.gain(scores, previous.freedom)
-            if gained > WORTH_A_PASS * statistics.counts.sum():
-                freedom = self.freedom.posterior(scores)
-                return replace(previous, freedom=freedom, renewed=True)
         before, held = None if previous is None else previous.normals, None
         if resolution is not None:
             held = self.normals.structure.algebra.of_dense(np.diag(resolution[0]))[None]
         normals = self.normals.posterior(statistics.weighted, before, held)
         rows = self._degrees_of_freedom(statistics)
         precisions = replace(normals.precisions, degrees_of_freedom=rows)
-        freedom = self.freedom.first(normals.n_components)
-        if previous is not None and known:
-            freedom = previous.freedom
+        freedom = (
+            self.freedom.posterior(scores) if known else self.freedom.first(normals.n_components)
+        )
         return StudentPosterior(
             replace(normals, precisions=precisions), freedom, self.freedom.shared
         )
