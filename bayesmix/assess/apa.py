@@ -22,7 +22,7 @@ from bayesmix.sources.writing import file_to_write, write
 MISSING = "–"
 LEAST_P = 0.001
 # Symbols of statistics, which are in italics.
-ITALIC = ("p", "M", "SD", "SE", "OR", "LL", "χ²", "n", "df", "N", "b", "d")
+ITALIC = ("p", "M", "SD", "SE", "OR", "LL", "F", "χ²", "n", "df", "N", "b", "d")
 TEX = str.maketrans(
     {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "²": "$^2$", "χ": r"$\chi$"}
     | {"×": r"$\times$", "Δ": r"$\Delta$", "≠": r"$\neq$", "√": r"$\surd$"}

@@ -31,6 +31,8 @@ from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
 # One of the parts of a survey.
 SINGULAR = {"clusters": "cluster", "strata": "stratum"}
+# Values of a Wald test.
+TEST = ["chi_squared", "df", "df_denominator", "p"]
 
 
 def class_profiles(
@@ -141,8 +143,10 @@ def class_profiles(
                 pair: Any = table.loc[[int(k) for k in test.split(" vs ")]]
                 d = -pair["mean"].diff().iloc[1] / np.sqrt((pair["sd"] ** 2).mean())
             tests.append((str(name), test, *values.values(), d))
-    columns = ["outcome", "test", "chi_squared", "df", "p", "d"]
-    degrees = np.inf if survey is None else survey.degrees_of_freedom
+    columns = ["outcome", "test", *TEST, "d"]
+    degrees = np.inf
+    if surveyed:
+        degrees = len(scores.weights) - 1 if survey is None else survey.degrees_of_freedom
     kind = "information" if standard_errors == "bootstrap" else standard_errors
     contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
     residuals = None
@@ -271,7 +275,7 @@ def _odds_ratios(
                 (K - 1) * len(terms), size
             )
             differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
-            test = wald_test(differences, contrast @ covariance @ contrast.T)
-            tests[name] = (np.nan, len(contrast), np.nan) if infinite[terms].any() else test
-    names = ["chi_squared", "df", "p"]
-    return table, pd.DataFrame.from_dict(tests, orient="index", columns=names).rename_axis("term")
+            test = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
+            nothing = {"chi_squared": np.nan, "p": np.nan} if infinite[terms].any() else {}
+            tests[name] = test | nothing
+    return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")

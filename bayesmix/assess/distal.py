@@ -223,7 +223,8 @@ def distal(
         counted from 1 (and level). Numbers also have ``sd``, the standard deviation within the
         class; classes need not have equal ones. ``attrs["n"]`` is the number of observations with
         an outcome, ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal,
-        as dicts of ``chi_squared``, ``df`` and ``p``.
+        as dicts of ``chi_squared``, ``df``, ``df_denominator`` and ``p``: with the design of a
+        survey by F, as in Stata, else by chi-squared (``df_denominator`` is infinite).
 
     Examples
     --------
@@ -257,21 +258,20 @@ def distal(
         raise InvalidInputError("designs and sampling weights need refits: use n_draws=100, got 0")
     observed, levels = _observed(given, weights)
     with single_threaded_blas():
-        estimates = observed.assigned(shares, weights).estimates(correction)
+        estimates, n_refits = observed.assigned(shares, weights).estimates(correction), np.inf
         if n_draws:
             draws = _refitted_means(
                 estimator, X, observed, correction, sample_weight, n_draws, random_state, survey
             )
-            covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
+            n_refits = len(draws)
+            covariance = np.atleast_2d(np.cov(draws.reshape(n_refits, -1), rowvar=False))
             estimates = replace(estimates, covariance=covariance)
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
     classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
     table = outcome_table(estimates, z, classes, levels)
     table.attrs["n"] = int(given.notna().sum())
-    tests = wald_tests(estimates.means, estimates.covariance)
-    names = ("chi_squared", "df", "p")
-    table.attrs["tests"] = {pair: dict(zip(names, test, strict=True)) for pair, *test in tests}
+    table.attrs["tests"] = wald_tests(estimates.means, estimates.covariance, degrees, n_refits)
     return table
 
 
@@ -324,7 +324,9 @@ def outcome_table(
     return table
 
 
-def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, float]]:
+def wald_tests(
+    means: Array, covariance: Array, degrees: float = np.inf, n_refits: float = np.inf
+) -> dict[str, dict[str, float]]:
     """Return Wald tests that outcomes (K, M) are equal in all classes, and in each pair.
 
     ``covariance`` is (K M, K M). Of M probabilities one is left out.
@@ -334,20 +336,40 @@ def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, f
     places = np.arange(K * M).reshape(K, M)[:, :free].ravel()
     means, covariance = means[:, :free], covariance[np.ix_(places, places)]
 
-    def tested(pairs: list[tuple[int, int]]) -> tuple[float, int, float]:
+    def tested(pairs: list[tuple[int, int]]) -> dict[str, float]:
         rows = [np.eye(K)[first] - np.eye(K)[second] for first, second in pairs]
         contrast = np.kron(rows, np.eye(free))
-        return wald_test(contrast @ means.ravel(), contrast @ covariance @ contrast.T)
+        spread = contrast @ covariance @ contrast.T
+        return wald_test(contrast @ means.ravel(), spread, degrees, n_refits)
 
-    tests = [("all", *tested([(0, k) for k in range(1, K)]))] if K > 1 else []
-    pairs = combinations(range(K), 2)
-    return tests + [(f"{i + 1} vs {j + 1}", *tested([(i, j)])) for i, j in pairs]
+    tests = {"all": tested([(0, k) for k in range(1, K)])} if K > 1 else {}
+    return tests | {f"{i + 1} vs {j + 1}": tested([(i, j)]) for i, j in combinations(range(K), 2)}
 
 
-def wald_test(differences: Array, covariance: Array) -> tuple[float, int, float]:
-    """Return statistic, degrees of freedom and p-value of the test that all differences are 0."""
-    statistic = float(differences @ np.linalg.pinv(covariance, hermitian=True) @ differences)
-    return statistic, len(differences), float(stats.chi2.sf(statistic, len(differences)))
+def wald_test(
+    differences: Array, covariance: Array, degrees: float = np.inf, n_refits: float = np.inf
+) -> dict[str, float]:
+    """Return statistic, degrees of freedom and p-value of the test that all differences are 0.
+
+    A covariance with finite ``degrees`` of freedom, those of a survey, gives an F test (Korn &
+    Graubard 1990). The inverse of a covariance of ``n_refits`` refits is too large on average
+    (Hartlap, Simon & Schneider 2007). NaN if either is too small for so many differences.
+    """
+    k = len(differences)
+    denominator, kept = degrees - k + 1.0, 1.0 - (k + 1.0) / (n_refits - 1.0)
+    statistic = p = np.nan
+    if min(denominator, kept) > 0.0:
+        inverse = np.linalg.pinv(covariance, hermitian=True)
+        statistic = kept * float(differences @ inverse @ differences)
+        p = float(stats.chi2.sf(statistic, k))
+        if np.isfinite(denominator):
+            p = float(stats.f.sf(f_statistic(statistic, k, denominator), k, denominator))
+    return {"chi_squared": statistic, "df": k, "df_denominator": denominator, "p": p}
+
+
+def f_statistic(chi_squared: float, df: float, df_denominator: float) -> float:
+    """Return the F statistic of a Wald test."""
+    return chi_squared * df_denominator / (df * (df_denominator + df - 1.0))
 
 
 @dataclass(frozen=True)

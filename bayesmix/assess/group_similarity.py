@@ -21,7 +21,7 @@ from scipy.special import logsumexp, softmax
 from bayesmix.allocation.point import PointWeights
 from bayesmix.assess.apa import ApaTable, p_text, plain, whole
 from bayesmix.assess.class_tests import information_criteria
-from bayesmix.assess.profile_tables import rows_by_key, wald_text
+from bayesmix.assess.profile_tables import noun_of, rows_by_key, wald_text
 from bayesmix.assess.stability import no_starts, quiet, to_refit
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
@@ -33,6 +33,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.parameter_errors import ParameterScores, parameter_index
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.selection.summary_text import plural
 from bayesmix.sources.survey_weights import weighted
 
 # What groups share in each model, from the least to the most constrained.
@@ -207,13 +208,15 @@ class GroupSimilarity:
             "p": ("p", p_text),
         }
         groups = ", ".join(f"{name} (n = {n:,})" for name, n in self.n_samples.items())
+        noun = noun_of(self.estimates)
         note = (
             f"Groups: {groups}. Equal in all groups: structural, means or probabilities; "
-            "dispersion, also variances; distributional, also class sizes. LL = log likelihood. "
+            f"dispersion, also variances; distributional, also {noun} sizes. LL = log likelihood. "
             "Scaling = correction factor of the likelihood ratio. Δχ² = scaled likelihood ratio "
             "test against the model above (Satorra & Bentler, 2001)."
         )
-        return ApaTable.of(self.table, columns, "Similarity of the Classes Across Groups", note)
+        title = f"Similarity of the {plural(noun).title()} Across Groups"
+        return ApaTable.of(self.table, columns, title, note)
 
     def summary(self) -> str:
         """Return the model with the smallest BIC, and the tests."""

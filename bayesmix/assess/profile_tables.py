@@ -21,6 +21,7 @@ from bayesmix.assess.apa import (
     whole,
     with_errors,
 )
+from bayesmix.assess.distal import f_statistic
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.summary_text import counted, phrase, plural
@@ -63,12 +64,13 @@ class ClassProfiles:
         Effects of covariates by class, reference class and term, for all pairs of classes:
         ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
     covariate_tests : DataFrame or None
-        Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``, ``p``.
+        Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``,
+        ``df_denominator`` (with the design of a survey the test is by F; else infinite), ``p``.
     outcomes : dict of DataFrame
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
-        Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
-        and for numbers Cohen's ``d``, divided by the root of the mean of both variances.
+        Such tests of each outcome: all classes equal, and pairs; for numbers also Cohen's ``d``,
+        divided by the root of the mean of both variances.
     standard_errors : str
         Kind of the standard errors of ``profiles``.
     residuals : Series or None
@@ -101,8 +103,7 @@ class ClassProfiles:
     @property
     def noun(self) -> str:
         """What papers call a class: "profile" where all indicators are continuous."""
-        kinds = self.profiles.index.unique("parameter")
-        return "profile" if tuple(kinds) == ("mean",) else "class"
+        return noun_of(self.profiles)
 
     @property
     def plural(self) -> str:
@@ -300,7 +301,6 @@ class ClassProfiles:
     def _outcomes(self) -> ApaTable:
         if not self.outcomes:
             raise InvalidInputError("no outcomes were given: class_profiles(m, X, outcomes=)")
-        heads = ("Outcome", *self.heads, "χ²", "df", "p", "Pairs")
         rows: list[tuple[str, ...]] = []
         for name, table in self.outcomes.items():
             tests: Any = self.tests.loc[name]
@@ -310,8 +310,7 @@ class ClassProfiles:
                 if row["p"] < 1.0 - table.attrs["level"]
             ]
             overall: Any = tests.loc["all"]
-            tested = [plain(overall["chi_squared"]), whole(overall["df"]), p_text(overall["p"])]
-            tested.append(", ".join(pairs) or "none")
+            tested = [*statistic(overall)[1:], p_text(overall["p"]), ", ".join(pairs) or "none"]
             levels = table.index.unique("level") if "level" in table.index.names else [None]
             for level in levels:
                 outcome: Any = table if level is None else table.xs(level, level="level")
@@ -337,6 +336,7 @@ class ClassProfiles:
         )
         if any("sd" in outcome for outcome in self.outcomes.values()):
             note += f" SD = standard deviation within the {self.noun}."
+        heads = ("Outcome", *self.heads, statistic(self.tests.iloc[0])[0], "df", "p", "Pairs")
         return ApaTable(f"Outcomes by {self.noun.title()}", heads, tuple(rows), note)
 
     def _pairs(self) -> ApaTable:
@@ -345,10 +345,12 @@ class ClassProfiles:
             f"{outcome}: {pair.replace('vs', 'vs.')}"
             for outcome, pair in zip(table["outcome"], table["test"], strict=True)
         ]
+        tests = [statistic(test) for test in table.to_dict("records")]
+        table["value"], table["degrees"] = ([test[place] for test in tests] for place in (1, 2))
         columns: Any = {
             "name": (f"Outcome and {self.plural}", str),
-            "chi_squared": ("χ²", plain),
-            "df": ("df", whole),
+            "value": (tests[0][0] if tests else "χ²", str),
+            "degrees": ("df", str),
             "p": ("p", p_text),
         }
         note = f"Wald tests that two {self.plural} are equal; p is not adjusted for their number."
@@ -405,6 +407,12 @@ class ClassProfiles:
         return self.to_apa().to_html()
 
 
+def noun_of(estimates: Any) -> str:
+    """Return what papers call a class, by the parameters of its columns."""
+    kinds = estimates.index.unique("parameter")
+    return "profile" if [kind for kind in kinds if kind in PROFILED] == ["mean"] else "class"
+
+
 def correlation(value: float) -> str:
     """Return a correlation; nothing where there is none."""
     return "" if value != value else bounded(value)
@@ -416,10 +424,18 @@ def ratio(value: float) -> str:
     return "< 0.01" if text == "0.00" else text
 
 
+def statistic(test: Any) -> tuple[str, str, str]:
+    """Return symbol, value and degrees of freedom of a chi-squared or F test."""
+    value, df, denominator = test["chi_squared"], test["df"], test.get("df_denominator", np.inf)
+    if np.isinf(denominator):
+        return "χ²", plain(value), f"{df:.0f}"
+    return "F", plain(f_statistic(value, df, denominator)), f"{df:.0f}, {denominator:,.0f}"
+
+
 def wald_text(test: Any) -> str:
-    """Return a chi-squared test in words."""
-    statistic = f"χ²({test['df']:.0f}) = {plain(test['chi_squared'])}"
-    return f"{statistic}, p {p_equals(test['p'])}"
+    """Return a chi-squared or F test in words."""
+    symbol, value, degrees = statistic(test)
+    return f"{symbol}({degrees}) = {value}, p {p_equals(test['p'])}"
 
 
 def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:

@@ -81,11 +81,14 @@ class ClassReport:
         By name, in the order of their numbers.
     figures : dict of ApaFigure
         By name; empty without matplotlib.
+    title : str
+        "Latent profiles" where all indicators are continuous.
     """
 
     blocks: tuple[str, ...]
     tables: dict[str, ApaTable]
     figures: dict[str, ApaFigure]
+    title: str = "Latent classes"
 
     @property
     def _displays(self) -> dict[str, ApaTable | ApaFigure]:
@@ -98,7 +101,7 @@ class ClassReport:
 
     def to_html(self) -> str:
         """Return the report as a page."""
-        return template.page("classes.html", "Latent classes", blocks=self._elements())
+        return template.page("classes.html", self.title, blocks=self._elements())
 
     def _elements(self) -> list[str]:
         """Return the blocks, tables and figures as HTML."""
@@ -250,6 +253,7 @@ def class_report(
         tuple(b if b.startswith("- ") else " ".join(b.split()) for b in blocks if b),
         tables,
         figures,
+        f"Latent {profiles.plural}",
     )
 
 

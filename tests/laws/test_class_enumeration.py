@@ -13,7 +13,7 @@ from bayesmix.assess.class_tests import (
     mean_posteriors,
     weighted_chi_squared,
 )
-from bayesmix.assess.distal import wald_tests
+from bayesmix.assess.distal import wald_test, wald_tests
 from bayesmix.em.result import DensitySums
 from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints
@@ -239,10 +239,31 @@ def test_mean_posteriors_by_hand():
 
 def test_wald_test_of_two_means_is_their_squared_z():
     means, covariance = np.array([[1.0], [3.0]]), np.diag([0.25, 0.75])
-    (name, statistic, df, p), pair = wald_tests(means, covariance)
-    assert (name, statistic, df) == ("all", 4.0, 1)
-    assert p == pytest.approx(2.0 * stats.norm.sf(2.0))
-    assert pair == ("1 vs 2", 4.0, 1, p)
+    tests = wald_tests(means, covariance)
+    assert (tests["all"]["chi_squared"], tests["all"]["df"]) == (4.0, 1)
+    assert tests["all"]["p"] == pytest.approx(2.0 * stats.norm.sf(2.0))
+    assert tests["1 vs 2"] == tests["all"]
+    # With few clusters it is the squared t of the intervals.
+    few = wald_tests(means, covariance, degrees=19)["all"]
+    assert (few["df"], few["df_denominator"]) == (1, 19.0)
+    assert few["p"] == pytest.approx(2.0 * stats.t.sf(2.0, 19))
+
+
+@pytest.mark.parametrize("source", ["clusters", "refits"])
+def test_wald_tests_hold_their_level_with_few_clusters_and_refits(source):
+    # Hotelling's T²: exact for normal totals of clusters; 100 refits leave .0605 of .05 at 9 df.
+    generator, sets, k, degrees = np.random.default_rng(24), 1000, 9, 99
+    draws = generator.normal(size=(sets, degrees + 1, k))
+    differences = generator.normal(size=(sets, k))
+    options = {"degrees": degrees} if source == "clusters" else {"n_refits": degrees + 1}
+    p = [
+        wald_test(difference, np.cov(drawn, rowvar=False), **options)["p"]
+        for difference, drawn in zip(differences, draws, strict=True)
+    ]
+    level = 0.05 if source == "clusters" else 0.0605
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(level, abs=4.0 * 0.0075)
+    few = wald_test(differences[0], np.cov(draws[0], rowvar=False), degrees=8)
+    assert np.isnan(few["p"])  # nine differences by eight degrees of freedom
 
 
 def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypatch):

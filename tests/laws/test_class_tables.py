@@ -195,7 +195,14 @@ def test_notes_name_the_survey_and_the_degrees_of_freedom(analysis):
     survey = bm.class_profiles(m, rows, clusters=schools, strata=one)
     words = "robust sandwich estimator with 20 clusters and 1 stratum"
     assert words in survey.to_apa().note
-    assert "Student's t with 19 degrees of freedom" in survey.to_apa("covariates").note
+    note = survey.to_apa("covariates").note
+    assert "Student's t with 19 degrees of freedom" in note
+    # An F test, as in Stata; that of one term is the squared t.
+    (test,), effect = survey.covariate_tests.to_dict("records"), survey.covariates.iloc[1]
+    assert test["p"] == pytest.approx(effect["p"])
+    t = effect["estimate"] / effect["standard_error"]
+    assert f"F(1, 19) = {t**2:.2f}" in note
+    assert np.isinf(plain.covariate_tests["df_denominator"]).all()
 
 
 @pytest.mark.slow
@@ -276,6 +283,7 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert f"replicated in {found.table['replicated'][1]} of 20 random starts" in text
     page = report.save(tmp_path / "report.html").read_text("utf-8")
     assert (page.count("<table"), page.count("<img")) == (5, 3)
+    assert "<h1>Latent profiles</h1>" in page
     for name in ("criteria", "profiles", "classification"):
         assert f"]({name}.png)" in text
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")

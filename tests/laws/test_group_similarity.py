@@ -110,6 +110,7 @@ def test_tables_and_refusals(sexes):
     model = bm.GaussianMixture(2, covariance_type="EEI")
     found = bm.group_similarity(model, X, sex, random_state=0)
     assert "Structural" in str(found.to_apa())
+    assert found.to_apa().title == "Similarity of the Profiles Across Groups"
     assert "similarity" in found.summary()
     with pytest.raises(ValueError, match="at least two values"):
         bm.group_similarity(model, X, np.zeros(len(X)))
