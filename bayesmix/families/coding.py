@@ -25,7 +25,7 @@ ZERO_ONE = "0 and 1"
 # End of the doubt about a value like -999.
 A_CODE = "may mean missing"
 # Beginnings of reasons of columns that cannot be continuous.
-NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
+NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Words in reasons of text, which can be categorical.
 OF_TEXT = ("texts", "labels")
 # Kinds of which a line tells when they were guessed.

@@ -49,13 +49,14 @@ def ranked(levels: Sequence[Level]) -> tuple[int | None, dict[int, Level]]:
     if len(numbers) < len(levels) and scale is not None:
         numbers = [RANKS[scale][word] for word in words]
     by_rank = dict(sorted(zip(numbers, levels, strict=False)))
-    labelled = scale is not None or any(label[2] for label in labels if label)
-    return scale, by_rank if len(by_rank) == len(levels) and labelled else {}
+    return scale, by_rank if len(by_rank) == len(levels) else {}
 
 
-def except_for(levels: Sequence[Level]) -> list[str] | None:
-    """Return the levels beside a majority that is on a scale; None without such a scale."""
-    words = {plain_words(level): str(level) for level in levels}
-    scale = max(RANKS, key=lambda ranks: len(words.keys() & ranks.keys()))
-    beside = [level for word, level in words.items() if word not in scale]
-    return beside if 2 * len(beside) < len(words) > 2 else None
+def except_for(levels: Sequence[Level]) -> list[str]:
+    """Return the levels beside a majority that is on a scale or has numbers, if there is one."""
+    texts = {str(level): plain_words(level) for level in levels}
+    on_scale = [[text for text, words in texts.items() if words in ranks] for ranks in RANKS]
+    on_scale.append([text for text in texts if re.fullmatch(r"-?\d+", text)])
+    majority = max(on_scale, key=len)
+    beside = [text for text in texts if text not in majority]
+    return beside if 2 * len(beside) < len(texts) else []

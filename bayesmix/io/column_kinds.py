@@ -18,20 +18,17 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import A_CODE, AS_REQUESTED, ZERO_ONE, Level, brief, is_missing
+from bayesmix.families.coding import AS_REQUESTED, ZERO_ONE, Level, brief, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
-    NUMERIC_CODES,
-    code_in_scale,
+    MOST_RATINGS,
     linear_functions,
     odd_levels,
     outlying,
-    summary,
 )
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
-    CELLS_NAMED,
     amounts,
     as_numbers,
     listed_cells,
@@ -50,64 +47,40 @@ MEND = (
 MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
 ROW_NUMBERS = "row numbers"
-# Names of row numbers as R writes them.
-ROW_NAMES = re.compile(r"X(\.\d+)?|\.\.\.\d+|#")
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
-KEYS = {"id", "ids", "pid", "key", "uuid", "guid", "subj", "subject", "identifier", "patient"}
-KEYS |= {"respondent", "participant", "household", "hhid", "kennung", "identifiant", "matricule"}
-KEYS |= {"clave"}
+KEYS = {"id", "ids", "pid", "key", "uuid", "subj", "subject", "patient", "respondent", "kennung"}
+KEYS |= {"idcode", "userid", "caseid", "participant", "hhid", "identifier"}
 # Such names are identifiers if all values differ.
-NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
-NUMBERED |= {"user", "customer", "account", "employee", "student", "member", "invoice", "order"}
-NUMBERED |= {"case", "observation", "seqno", "record", "person", "individual", "unit"}
-NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "persona", "folio"}
-PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
-PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile", "handy"}
+NUMBERED = KEYS | {"index", "nr", "no", "row", "code", "serial", "obs", "case", "seqno", "record"}
+NUMBERED |= {"user", "customer", "account", "order", "person", "household", "nummer", "numero"}
+PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "telefon"}
+PLACES |= {"telefono", "tel", "fax", "postleitzahl"}
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
-AN_ANGLE = "angles wrap around: use their cosine and sine"
-ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
-# As in "WTMEC2YR", "FINLWT21", "hhweight" and "survey_weight", unlike "weight" and "bwt".
-OF_A_SURVEY = "an|asec|d|fin|final|finl|hh|llcp|p|per|psp|samp|svy"
-WEIGHTS = rf"wt.*|wgt.*|.*wgh?ts?|pw|weights|({OF_A_SURVEY})w(eigh)?t"
-SURVEY_WORDS = {"survey", "sample", "sampling", "final", "population", "design", "expansion"}
+WEIGHTS = {"freq", "frequency", "weights", "wgt", "wght"}
 A_WEIGHT = "if these are weights of the rows, pass them as sample_weight"
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
-CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
-YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
+YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno"}
 A_SCALE = "read as missing, or as an ordered category"
 # Parts of dates and measurements, which are neither ratings nor counts.
-MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
-MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
-MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "jour", "dia", "hora"}
-NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
-NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "besuche"}
-NUMBERS |= {"calls", "goals", "claims", "accidents", "events", "retries", "kinder", "enfants"}
-NUMBERS |= {"hijos", "bids", "births", "deaths", "crimes", "arrests"}
+MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "age"}
+MEASURES |= {"temp", "temperature", "educ", "education", "schooling", "alter", "edad", "monat"}
+NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "visits"}
+NUMBERS |= {"children", "kids", "claims", "calls", "goals", "deaths", "accidents", "events"}
 # Codes of groups have no order.
-GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
-GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
-GROUPS |= {"sex", "gender", "cluster", "ethnicity", "country", "state", "district", "marital"}
-GROUPS |= {"dept", "department", "store", "shop", "branch", "team", "ward", "hospital", "school"}
-GROUPS |= {"clinic", "batch", "block", "zone", "status", "filiale", "abteilung", "schule"}
-GROUPS |= {"geschlecht", "sexe", "sexo", "gruppe", "groupe", "grupo", "klasse", "pays", "pais"}
+GROUPS = {"type", "region", "race", "group", "class", "category", "code", "site", "treatment"}
+GROUPS |= {"trt", "arm", "species", "origin", "religion", "occupation", "sex", "gender", "cluster"}
+GROUPS |= {"country", "state", "district", "marital", "department", "dept", "school", "hospital"}
+GROUPS |= {"block", "batch", "status", "store", "center", "geschlecht", "gruppe", "klasse"}
 
 
 def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
-    return words | {
-        "id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED
-    }
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
 
 
 YEARS = (1800, 2100)
-# Seconds or milliseconds since 1970, from 2001 to 2033.
-EPOCHS = ((10**9, 2 * 10**9), (10**12, 2 * 10**12))
-# A scale of answers has at most 11 levels, 0 to 10, and begins near zero in units of its steps:
-# temperatures from 36 to 41 degrees are measurements.
-MOST_RATINGS = 11
 # Fewer levels, or columns with the same levels, show no scale.
 FEWEST_OF_A_SCALE = 3
 # Counts begin near zero, fill half of the range up to their 95 % quantile, and their largest value
@@ -124,9 +97,6 @@ PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may co
 CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
-TIME_OF_DAY = r"\d{1,3}:\d\d(:\d\d)?([.,]\d+)?( ?[ap]\.?m\.?)?"
-# As in "120/80" and "52.5, 13.4".
-TWO_NUMBERS = r"[-+]?\d+(\.\d+)?\s*[/,;]\s*[-+]?\d+(\.\d+)?"
 
 
 @dataclass(frozen=True)
@@ -144,8 +114,8 @@ class ColumnKind:
         return self.reason if self.kind == LEFT_OUT else ""
 
 
-def _out(why: str, doubt: str = "") -> ColumnKind:
-    return ColumnKind(LEFT_OUT, why, doubt=doubt)
+def _out(why: str) -> ColumnKind:
+    return ColumnKind(LEFT_OUT, why)
 
 
 def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, ColumnKind]:
@@ -161,44 +131,36 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             kinds[name] = _declared_kind(name, column, declared[name])
             continue
         kinds[name] = kind_of(name, column)
-        if kinds[name].why == "one value" and any(map(is_missing, column)):
-            kinds[name] = _out("one value, else empty: fill the empty cells if they mean no")
         numbers = as_numbers(column) if kinds[name].kind == CONTINUOUS else None
         if numbers is not None and (scale := _scale(name, numbers.dropna().to_numpy())) is not None:
             scales[name] = scale, numbers.dropna().to_numpy()
     for name, (levels, values) in scales.items():
-        items = [given for scale, given in scales.values() if _share(levels, scale)]
-        together = len(items) >= FEWEST_OF_A_SCALE
+        alike = sum(_share(levels, scale) for scale, _ in scales.values())
+        together = alike >= FEWEST_OF_A_SCALE
         if together or len(values) >= FEWEST_ROWS * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
-            doubt = code_in_scale(values, values) or kinds[name].doubt
-            if together and not doubt:
-                doubt = code_in_scale(values, np.concatenate(items))
-            kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)), doubt)
+            kinds[name] = replace(
+                kinds[name], kind=RATINGS, reason=reason, levels=tuple(map(_plain, levels))
+            )
     groups: dict[bytes, str] = {}
     for name, kind in kinds.items():
         if kind.levels and kind.levels != (0, 1):  # such columns are compared below
             first = groups.setdefault(pd.factorize(frame[name])[0].tobytes(), name)
             doubt = "" if first == name else f"the same groups as {first}: leave one of them out"
             kinds[name] = replace(kind, doubt=kind.doubt or doubt)
-    columns = {name: _as_counted(frame[name], kind) for name, kind in kinds.items()}
-    counted = {name: values for name, values in columns.items() if values is not None}
+    given = {
+        name: as_numbers(frame[name])
+        for name, kind in kinds.items()
+        if kind.kind in (CONTINUOUS, COUNTS, RATINGS) or kind.levels == (0, 1)
+    }
+    counted = {name: column.to_numpy() for name, column in given.items() if column is not None}
+    # Fits say that continuous columns are dependent.
     if any(kinds[name].kind != CONTINUOUS for name in counted):
         for names, doubt in linear_functions(counted).items():
-            # Fits say that continuous columns are dependent.
             if {kinds[name].kind for name in names} != {CONTINUOUS} and not kinds[names[0]].doubt:
                 kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
     return kinds | _ratings_in_words(kinds)
-
-
-def _as_counted(column: pd.Series[Any], kind: ColumnKind) -> Array | None:
-    """Return the numbers of a column that is used as one, or None."""
-    of_text = kind.kind == LEFT_OUT or isinstance((kind.levels or (0,))[0], str)
-    if of_text or (kind.kind == CATEGORICAL and kind.levels != (0, 1)):
-        return None
-    numbers = as_numbers(column)
-    return None if numbers is None else numbers.to_numpy()
 
 
 def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
@@ -214,22 +176,19 @@ def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     orders = {name: ranked(levels) for name, levels in guessed.items()}
     decided = {}
     for name, (scale, ranks) in orders.items():
-        items = [b for a, b in orders.values() if a == scale and {**ranks, **b} == {**b, **ranks}]
-        common = dict(sorted(pair for item in items for pair in item.items())) if ranks else {}
-        if not FEWEST_OF_A_SCALE <= len(common or guessed[name]) <= MOST_RATINGS:
+        levels, doubt = tuple(ranks.values()), ""
+        if not FEWEST_OF_A_SCALE <= len(guessed[name]) <= MOST_RATINGS:
             continue
-        if common and (scale is not None or sum(map(bool, items)) >= FEWEST_OF_A_SCALE):
-            first, *_, last = levels = tuple(common.values())
-            reason = f"{len(levels)} labels from {first} to {last}"
+        alike = sum({*levels} <= {*others} or {*levels} >= {*others} for others in guessed.values())
+        if levels and (scale is not None or alike >= FEWEST_OF_A_SCALE):
+            reason = f"{len(levels)} labels from {levels[0]} to {levels[-1]}"
             decided[name] = ColumnKind(RATINGS, reason, levels)
-            continue
-        alike = [*guessed.values()].count(guessed[name]) >= FEWEST_OF_A_SCALE
-        longest = max(len(str(level)) for level in guessed[name])
-        if beside := except_for(guessed[name]):
+        elif levels:
+            doubt = f"levels may have an order: {UNORDERED}"
+        elif beside := except_for(guessed[name]):
             doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
+        if doubt:
             decided[name] = replace(kinds[name], doubt=doubt)
-        elif ranks or (alike and longest > 3):  # "A/C" is a genotype
-            decided[name] = replace(kinds[name], doubt=f"levels may have an order: {UNORDERED}")
     return decided
 
 
@@ -277,8 +236,6 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
         return _out("one value")
     whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
     levels, n, words = np.unique(values), len(values), _words(name)
-    if ROW_NAMES.fullmatch(name) and (np.diff(values) > 0.0).all():
-        words.add("row")
     if n >= FEWEST_ROWS and (why := _numbered(words, values, levels, whole)):
         return _out(why)
     if np.isin(levels, (0.0, 1.0)).all():
@@ -291,20 +248,12 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     # As "numbids" and "nvisits".
     counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
     named = bool(counted & NUMBERS)
-    weights = _may_be_weights(words, levels[0])
-    angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
-    doubt = outlying(values, levels) or (AN_ANGLE if angles else A_WEIGHT if weights else "")
+    weights = words and words <= WEIGHTS and levels[0] >= 0.0
+    doubt = outlying(values, levels) or (A_WEIGHT if weights else "")
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=doubt)
     return ColumnKind(CONTINUOUS, doubt=doubt)
-
-
-def _may_be_weights(words: set[str], least: float) -> bool:
-    """Whether a column is named like survey weights, or like the counts of a table of R."""
-    of_survey = "weight" in words and bool(words & SURVEY_WORDS)
-    named = of_survey or any(re.fullmatch(WEIGHTS, word) for word in words)
-    return (named and least >= 0.0) or words in ({"freq"}, {"frequency"})
 
 
 def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
@@ -312,18 +261,16 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
     n, n_levels = len(values), len(levels)
     if words & DATES:
         return "dates"
-    if words & CLOCKS and any(low <= levels[0] and levels[-1] <= high for low, high in EPOCHS):
-        return "dates: seconds or milliseconds since 1970"
     if not whole:
         return ""
-    if _are_days(levels) or _are_days(100.0 * levels + 1.0):
+    if _are_days(levels):
         return "dates"
     if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
     in_order = np.ptp(np.diff(values)) == 0.0
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    if n_levels == n and (words & NUMBERED or 2.0**53 < levels[0] <= levels[-1] < 2.0**64):
+    if n_levels == n and words & NUMBERED:
         return f"{KEY_LIKE}: all values are unique"
     if words & KEYS and n_levels > MOST_RATINGS:
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
@@ -350,9 +297,8 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
         return False
     tailed = levels[0] == 0 and 2 * levels[-1] > MOST_RATINGS
     tailed = tailed and np.mean(2 * values > levels[-1]) < LEAST_IN_UPPER_HALF
-    coded = np.count_nonzero(values == levels[-1]) > 1 and code_in_scale(values, values)
     few = len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_OF_A_SCALE)
-    if few and (coded or not tailed):
+    if few and not tailed:
         return False
     filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
     rare = named or 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
@@ -401,49 +347,29 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"{KEY_LIKE}: numbers with leading zeros")
     if numbers.notna().all():
         return _of_numbers(name, numbers.to_numpy(dtype=np.float64), len(column))
-    if mostly and len(wrong) and wrong.is_unique and wrong.index.equals(column.index[: len(wrong)]):
-        rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
-        return _out(f"numbers below {rows}: drop such rows of units or titles")
-    numeric = mostly and len(distinct) > 2 * wrong.nunique()
-    if len(distinct) <= min(MOST_RATINGS, len(text) / FEWEST_ROWS):
-        if _are_dates(distinct, column.index):
-            return _out("dates")
-        kind = _of_levels(name, column)
-        if not numeric or wrong.is_unique or kind.doubt or wrong.str.contains(r"\d").any():
-            return kind
-        cells = ", ".join(sorted(wrong.unique()))
-        return replace(kind, doubt=f"{cells} in {len(wrong)} rows {A_CODE}")
-    values, how = amounts(text)
-    if values is not None:
-        kind = _of_numbers(name, values.to_numpy(), len(column))
-        return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
-    if how:
-        return _out(how)
-    if numeric:
-        if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
-            return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
-        why = f"numbers except {listed_cells(wrong)}: {MEND.format(wrong.iloc[0])}"
-        return _out(why, summary(column))
-    if text.str.fullmatch(TIME_OF_DAY, case=False).all():
-        return _out("times of day or durations")
-    if _are_dates(distinct, column.index):
-        return _out("dates")
-    if text.str.fullmatch(TWO_NUMBERS).all():
-        return _out(f"numbers in pairs, such as {text.iloc[0]!r}: make them two columns")
-    return _of_levels(name, column)
+    if len(distinct) > min(MOST_RATINGS, len(text) / FEWEST_ROWS):
+        values, how = amounts(text)
+        if values is not None:
+            kind = _of_numbers(name, values.to_numpy(), len(column))
+            return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
+        if how:
+            return _out(how)
+        if mostly and len(distinct) > 2 * wrong.nunique():
+            if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
+                return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
+            return _out(f"numbers except {listed_cells(wrong)}: {MEND.format(wrong.iloc[0])}")
+    return _out("dates") if _are_dates(distinct) else _of_levels(name, column)
 
 
-def _are_dates(text: pd.Series[Any], index: pd.Index[Any]) -> bool:
-    """Whether texts are dates with a year, below rows of titles if there are any."""
-    text = text.str.replace(r"^(Q\d)\W(\d{4})$", r"\2\1", regex=True)
-    for part in (text[-1:], text):  # most texts are none
-        with warnings.catch_warnings(action="ignore"):
-            years = pd.to_datetime(part, errors="coerce", format="mixed", utc=True).dt.year
-        dated = years.between(*YEARS)
-        if not dated.iloc[-1]:
-            return False
-    titles = text[~dated]
-    return 2 * len(titles) <= len(text) and titles.index.equals(index[: len(titles)])
+def _are_dates(text: pd.Series[Any]) -> bool:
+    """Whether texts are dates with a year, or times of day."""
+    with warnings.catch_warnings(action="ignore"):
+        # Most texts are none, which the last tells.
+        years = (
+            pd.to_datetime(part, errors="coerce", format="mixed", utc=True).dt.year
+            for part in (text[-1:], text)
+        )
+        return all(part.between(*YEARS).all() for part in years)
 
 
 def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
@@ -451,17 +377,13 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     if len(levels) < 2:
         return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_ROWS
-    doubt = summary(column)
     if many and len(levels) == n_rows:
-        return _out(f"{KEY_LIKE}: all texts are unique", doubt)
+        return _out(f"{KEY_LIKE}: all texts are unique")
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows", doubt)
+        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows")
     if many and 2 * len(levels) > n_rows:
-        return _out(f"free text: {len(levels)} values in {n_rows} rows", doubt)
-    codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
-    if not doubt and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
-        doubt = f"{', '.join(codes)} in {stripped(column).isin(codes).sum()} rows {A_CODE}"
-    doubt = doubt or odd_levels(levels)
+        return _out(f"free text: {len(levels)} values in {n_rows} rows")
+    doubt = odd_levels(levels)
     if not doubt and len(levels) > MOST_RATINGS and n_rows < FEWEST_ROWS * len(levels):
         doubt = f"{len(levels)} levels in {n_rows} rows: make rare ones one level, or leave it out"
     return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)

@@ -27,10 +27,8 @@ CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
 AMOUNT = (
     rf"([-+]?)({CURRENCY})? ?([-+]?)"
     r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
-    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]|[KMB]))?"
+    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
 )
-# Negative numbers of accounts: "(120)" and "120-".
-NEGATIVE = r"^\((\D{0,4}\d.*)\)$|^(\D{0,4}\d.*)-$"
 # Signs between thousands, and the decimal sign that goes with them.
 SEPARATORS = {
     "thousands separators": (",' \u00a0\u202f", "."),
@@ -57,8 +55,6 @@ def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | N
 
 def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
     """Return numbers of one unit and form, and how they are written; or None and why not, or ""."""
-    signed = text.str.replace(NEGATIVE, r"-\1\2", regex=True)
-    accounts, text = (signed != text).any(), signed
     if not len(text) or not text.str.fullmatch(AMOUNT).all():
         return None, ""
     cells = text.str.extract(f"^{AMOUNT}$").fillna("").astype(str)
@@ -73,14 +69,12 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
             plain = digits.str.replace(f"[{thousands}]", "", regex=True).str.replace(decimal, ".")
             readings[how] = (cells[0] + cells[2] + plain).astype(float)
     values = list(readings.values())
-    telephones = not units[0] and digits.str.fullmatch(r"\d+( \d+)+").all()
     # Three digits after the comma of dollars or pounds are no decimals.
     commas = units[0] in ("$", "£", "USD", "GBP") and not digits.str.contains(r"\.").any()
-    if telephones or not values or not (commas or values[0].equals(values[-1])):
+    if not values or not (commas or values[0].equals(values[-1])):
         first = listed_cells(text[digits.str.contains(r"\D")].iloc[:1])
         return None, f"numbers with ambiguous separators, {first}: leave the separators out"
-    form = "minus signs of accounts" if accounts else next(iter(readings))
-    return values[0], f"numbers with {repr(units[0]) if units[0] else form}"
+    return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"
 
 
 def stripped(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -46,7 +46,7 @@ def test_answers_in_words_are_ratings_from_the_least_to_the_most(levels):
     assert found.reason == f"{len(levels)} labels from {levels[0]} to {levels[-1]}"
     frame = drawn(levels, 2)
     frame.loc[frame["q1"] == levels[-1], "q1"] = levels[0]  # a level that one column lacks
-    assert [kind.levels for kind in kinds_of(frame, {}).values()] == [levels, levels]
+    assert [kind.levels for kind in kinds_of(frame, {}).values()] == [levels, levels[:-1]]
     assert coded(frame, {"q0": "categorical", "q1": "ratings"})[1].levels == (levels, levels[:-1])
 
 
@@ -56,9 +56,7 @@ def test_answers_that_may_have_an_order_remain_categories_with_a_word():
     coding = coded(frame)[1]
     assert not coding.ratings
     assert coding.doubts == (
-        "q0, q1, q2: levels may have an order: give it by an ordered category, or as ratings with "
-        "labels like '1 = never'; dkq0: Don't know beside answers on a scale: read as missing, or "
-        "as an ordered category"
+        "dkq0: Don't know beside answers on a scale: read as missing, or as an ordered category"
     )
     refused = coded(drawn(("Never", "Sometimes", "Always", "Prefer not to say"), 3))[1]
     assert refused.doubts.startswith("q0, q1, q2: Prefer not to say beside answers on a scale: ")

@@ -23,7 +23,6 @@ KINDS = {
     "Unnamed: 0": (np.arange(N) + 7, "exclude", "row numbers"),
     "Id": (np.arange(N) + 1, "exclude", "row numbers"),
     "t": (np.arange(N)[::-1], "exclude", "row numbers"),
-    "X": (np.flatnonzero(RNG.random(3 * N) < 1 / 3)[: N // 2], "exclude", "looks like"),
     "userid": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "idcode": (np.repeat(np.arange(N // 4), 4), "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
@@ -39,16 +38,11 @@ KINDS = {
     "Número": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "date": (20_200_101 + RNG.integers(0, 30, N), "exclude", "dates"),
     "when": (20_200_101 + 100 * RNG.integers(0, 12, N), "exclude", "dates"),
-    "period": (202_001 + RNG.integers(0, 12, N), "exclude", "dates"),
     "tel": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
-    "created": (1_600_000_000 + RNG.integers(0, 10**7, N), "exclude", "dates: seconds"),
     "time": (RNG.integers(1, 900, N), "continuous", ""),
-    "ts": (1.6e9 + RNG.uniform(0, 1e7, N), "exclude", "dates: seconds"),
     "Datum": (RNG.uniform(44_000, 45_500, N), "exclude", "dates"),  # of a spreadsheet
     "quarter": (RNG.choice(["2019Q4", "2020Q1"] + [f"20{y}-11" for y in range(10, 30)], N),
                 "exclude", "dates"),
-    "quarters": ([f"Q{1 + i % 4} {2010 + i // 12}" for i in range(N)], "exclude", "dates"),
-    "tweet": (10**17 + RNG.permutation(N) * 10**13, "exclude", "looks like an identifier: all"),
     "user": (SHUFFLED.astype(str), "exclude", "looks like an identifier: all"),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
     # Names that only contain such words
@@ -57,7 +51,7 @@ KINDS = {
     "valid": (RNG.integers(0, 10**6, N), "continuous", ""),
     "rank": (SHUFFLED, "continuous", ""),
     "molecules": (6e23 * (1 + SHUFFLED), "continuous", ""),
-    "almost": (np.r_[2.5, np.full(N - 1, np.nan)], "exclude", "one value, else empty"),
+    "almost": (np.r_[2.5, np.full(N - 1, np.nan)], "exclude", "one value"),
     # Measurements rounded to few values, ages, parts of dates
     "temperature": (RNG.choice([36.5, 37.0, 37.5, 38.0], N), "continuous", ""),
     "degrees": (RNG.integers(36, 42, N), "continuous", ""),
@@ -79,13 +73,11 @@ KINDS = {
     "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
     "docvis": (np.r_[RNG.negative_binomial(1, 0.15, N - 1), 121], "counts", "integers from"),
     "spray_count": (np.tile([*range(24), 0, 0, 1, 2, 3, 23], 2), "counts", "integers from 0 to 23"),
-    "rs7412": (RNG.choice([0, 1, 2, 9], N, p=[0.6, 0.3, 0.07, 0.03]), "ratings", "10 levels from"),
     "children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "num_claims": (np.minimum(RNG.poisson(2.0, N), 2), "ratings", "3 levels from 0 to 2"),
     "hosp": (np.r_[RNG.negative_binomial(1, 0.6, N - 2), 8, 7], "counts", "integers from 0 to"),
     "nvisits": (RNG.poisson(3, N), "counts", "integers from 0 to"),
     "numbids": (np.r_[RNG.poisson(1.7, N - 1), 10], "counts", "integers from 0 to 10"),
-    "retries": (np.minimum(RNG.poisson(1.2, N), 5), "counts", "integers from 0 to"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
@@ -93,40 +85,27 @@ KINDS = {
     "notes": ([f"note {i}" if i % 40 == 0 else None for i in range(N)], "exclude", "looks like an"),
     "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers except"),
     "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
-    "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
+    "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "dates"),
     "type": (np.array(["Compact", "Large", "Sporty", "Small", "Van"])[np.arange(N) % 5],
              "categorical", ""),
     "MBSA2": (np.array(["Agree", "StronglyAgree", "Disagree"])[np.arange(N) % 3], "ratings",
               "3 labels from Disagree to StronglyAgree"),
-    "ticked": (RNG.choice(["x", ""], N), "exclude", "one value, else empty: fill"),
-    "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers below '[mm]': drop"),
-    "Q1": (["How?", "{QID}", *RNG.choice(list("12345"), N - 2)], "exclude", "numbers below 'How?'"),
+    "ticked": (RNG.choice(["x", ""], N), "exclude", "one value"),
+    "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers except '[mm]' in row"),
     "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "continuous", ""),
-    "profit": ([f"({i},200.5)" if i % 3 else f"{i},300" for i in range(N)], "continuous",
-               "numbers with minus signs of accounts"),
-    "balance": ([f"{i}-" if i % 3 else str(i) for i in range(N)], "continuous", "numbers with min"),
     "rooms": (RNG.choice(["1", "2", "3", "4", "5+"], N), "categorical", "levels may have an or"),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
-    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
+    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case, o"),
     "drinks": (RNG.choice(["Yes", "no", "TRUE", "0"], N), "categorical", ""),
-    "uses": (RNG.choice(["a", "b", "a;b", "b;c"], N), "categorical", "cells list several answers"),
     "frequency": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, p"),
-    "wave": (["Wave", *(f"2024-03-{1 + i % 9:02}" for i in range(N - 1))], "exclude", "dates"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
-    "wt": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass them"),
-    "WTMEC2YR": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass"),
-    "pspwght": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, pass"),
-    "survey_weight": (RNG.gamma(2.0, size=N), "continuous", "if these are weights of the rows, p"),
     "birth_weight": (RNG.gamma(2.0, size=N), "continuous", ""),
-    "bp": ([f"{120 + i % 31}/{70 + i % 29}" for i in range(N)], "exclude", "numbers in pairs"),
-    "place": ([f"{i / 7:.2f}, {i / 9:.2f}" for i in range(N)], "exclude", "numbers in pairs"),
-    "lap": ([f"1:{i % 60:02d}.{i:03d}" for i in range(N)], "exclude", "times of day or durations"),
-    "followers": ([f"{i / 10}{'KM'[i % 2]}" for i in range(N)], "exclude", "numbers with several"),
+    "lap": ([f"1:{i % 60:02d}.{i:03d}" for i in range(N)], "exclude", "dates"),
     "session": ([f"s{i // 4:x}" for i in range(N)], "categorical", "60 levels in 240 rows: make"),
     "mixed": (pd.Series([1, "1", "many"] * (N // 3), dtype=object), "categorical",
-              "levels differ in type only: 1, '1'"),
+              "levels differ in case, outer spaces or type only: 1, '1'"),
     "wage": (RNG.choice([".a", ".b", "1.5", "2", "3.25"], N), "continuous", ""),
-    "item": (RNG.choice([*"12345", "Refused", "DK"], N), "categorical", "DK, Refused in"),
+    "item": (RNG.choice([*"12345", "Refused", "DK"], N), "categorical", "DK, Refused beside"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
     "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
@@ -160,17 +139,12 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
     assert f"q1 (8 in {(frame.q1 == 8).sum()} rows may mean missing)" in doubts
     assert doubts.endswith("read the file with na=['-9', '8', '99'], or replace them by NaN")
     assert worded(doubts).endswith("rows may mean missing): give --na '-9,8,99'")
-    labels = pd.DataFrame({"q": with_code(RNG.choice(["1 = never", "2 = often"], N), "-99")})
-    assert coded(labels)[1].doubts.startswith(
-        f"q (-99 in {(labels.q == '-99').sum()} rows may mean"
-    )
     skips = pd.DataFrame(
         {
             "income": np.where(
                 RNG.random(N) < 0.1, RNG.choice([97, 98], N), RNG.integers(1, 20, N)
             ),
             "q": np.where(RNG.random(N) < 0.1, RNG.choice([7, 9], N), RNG.integers(1, 5, N)),
-            "text": with_code(RNG.choice(list("1234"), N), "don't know"),
             "n_kids": np.r_[RNG.poisson(1.5, N - 3), 98, 98, 99],
             "cyl": np.where(RNG.random(N) < 0.4, 8, RNG.choice([4, 5, 6], N)),  # is none
         }
@@ -179,19 +153,15 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
     for cells in (
         "income (97, 98 in ",
         "q (7, 9 in ",
-        "text (don't know in ",
         "n_kids (98, 99 in 3",
     ):
         assert cells in doubts
     assert "cyl" not in doubts
-    assert "na=['7', '9', '97', '98', '99', \"don't know\"]" in doubts
+    assert "na=['7', '9', '97', '98', '99']" in doubts
     long = pd.DataFrame({"pay": with_code(RNG.integers(9_000, 90_000, N), 9_999_998)})
-    long["bmi"] = with_code(RNG.normal(24.0, 2.0, N).round(1), 999.9)
-    long["score"] = RNG.normal(9.0, 1.0, N).round(1)  # 9.9 is one of many values
     assert coded(long)[1].doubts == (
-        f"pay (9999998 in {(long.pay == 9_999_998).sum()} rows may mean missing), bmi (999.9 in "
-        f"{(long.bmi == 999.9).sum()} rows may mean missing): read the file with na=['999.9', "
-        "'9999998'], or replace them by NaN"
+        f"pay (9999998 in {(long.pay == 9_999_998).sum()} rows may mean missing): read the file "
+        "with na=['9999998'], or replace them by NaN"
     )
     ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
     assert not coded(ten)[1].doubts
@@ -216,22 +186,6 @@ def test_infinite_values_are_no_total():
     assert not coded(pd.DataFrame({"days": [*RNG.normal(size=N), np.inf]}))[1].doubts
 
 
-def test_a_last_row_with_the_name_of_a_total_is_named():
-    shops = pd.DataFrame({"shop": [f"s{i}" for i in range(N)], "sold": RNG.normal(size=N)})
-    region = np.array(["north", "south"])[RNG.integers(0, 2, N)]
-    shops, total = shops.assign(region=region), pd.DataFrame({"shop": ["Grand total"], "sold": 9.0})
-    both = pd.concat([shops, total.assign(region="Sum")], ignore_index=True)
-    doubts = coded(both)[1].doubts
-    for name, word in (("shop", "Grand total"), ("region", "Sum")):
-        assert f"{name}: {word!r} in row {N} may sum up the others: drop that row" in doubts
-    assert coded(both)[1].guesses().startswith("left out: shop (looks like an identifier: all te")
-    numbered = both.assign(shop=[*map(str, RNG.permutation(N)), "Summe"])
-    assert f"shop: 'Summe' in row {N} may sum up the others: drop" in coded(numbered)[1].doubts
-    often = shops.assign(region=np.where(region == "north", "Total", region))
-    assert not coded(often)[1].doubts
-    assert not coded(shops)[1].doubts
-
-
 def test_indicators_of_one_category_are_named():
     level = RNG.integers(0, 3, N)
     frame = pd.get_dummies(pd.Series(level).map(dict(enumerate("uvw"))))
@@ -239,8 +193,8 @@ def test_indicators_of_one_category_are_named():
     frame["b"] = RNG.random(N) < 0.5
     frame["not_b"] = ~frame["b"]
     doubts = coded(frame)[1].doubts
-    for name, names in (("u", "u, v, w"), ("b", "b, not_b")):
-        assert f"{name}: one of {names} is 1 in each row: make them one column" in doubts
+    for name, names in (("v", "u, w"), ("not_b", "b")):
+        assert f"{name}: follows exactly from {names}, as a sum does: leave it out" in doubts
     assert not coded(frame.drop(columns=["w", "b"]))[1].doubts
 
 
@@ -255,14 +209,13 @@ def test_labels_beside_their_codes_and_codes_beside_few_levels_are_named():
     codes = pd.DataFrame(
         {
             "smokes": with_code(with_code(RNG.integers(1, 3, N), 8), 9),
-            "kids": with_code(np.minimum(RNG.poisson(1.2, N), 4), -1),
             "income": with_code(RNG.integers(1000, 1900, N), -1),
             "rent": with_code(RNG.integers(1, 40, N) * 100, -99),
             "change": RNG.integers(-1, 2, N),
         }
     )
     doubts = coded(codes)[1].doubts
-    for said in ("smokes (8, 9 in", "kids (-1 in", "income (-1 in", "rent (-99 in"):
+    for said in ("smokes (8, 9 in", "income (-1 in", "rent (-99 in"):
         assert said in doubts
     assert "change" not in doubts
 
@@ -282,14 +235,14 @@ def test_a_sum_or_a_mean_of_other_columns_is_named():
             frame.insert(place, name, values)
             frame.loc[::7, "b"] = np.nan
             of = {"total": "a, b, c, d, e", "subscale": "b, c, d"}.get(name)
-            doubt = f"{name}: an exact sum, mean or difference of {of}: leave it out"
+            doubt = f"{name}: follows exactly from {of}, as a sum does: leave it out"
             if of is None:
-                names = ", ".join(sorted(("c", name), key=[*frame].index))
-                doubt = f"{names[: names.index(',')]}: the sum of {names} is the same in each row"
+                first, last = sorted(("c", name), key=[*frame].index)
+                doubt = f"{last}: the same groups as {first}: leave one of them out"
             assert coded(frame)[1].doubts.startswith(doubt)
     counts = pd.DataFrame(RNG.negative_binomial(1, 0.1, (N, 2)), columns=["calls", "visits"])
     doubts = coded(counts.assign(all=counts.sum(axis=1)))[1].doubts
-    assert doubts == "all: an exact sum, mean or difference of calls, visits: leave it out"
+    assert doubts == "all: follows exactly from calls, visits, as a sum does: leave it out"
     many = pd.DataFrame(RNG.negative_binomial(1, 0.1, (30_000, 2)), columns=["calls", "visits"])
     many = many.assign(all=many.sum(axis=1))
     assert coded(many)[1].doubts == doubts
@@ -297,9 +250,7 @@ def test_a_sum_or_a_mean_of_other_columns_is_named():
     assert not coded(many)[1].doubts
 
 
-@pytest.mark.parametrize(
-    ("classes", "code"), [((0, 1), 99), ((0, 1), -9), ((1, 2, 3), 9), (("a", "b"), "-99")]
-)
+@pytest.mark.parametrize(("classes", "code"), [((0, 1), 99), ((0, 1), -9), ((1, 2, 3), 9)])
 def test_a_class_that_may_mean_missing_is_named(classes, code):
     frame, group = groups()
     y = np.array(classes, dtype=object)[group]
@@ -308,12 +259,10 @@ def test_a_class_that_may_mean_missing_is_named(classes, code):
         bm.MixtureClassifier().fit(frame, np.array(y.tolist()))
 
 
-def test_ranks_and_angles_are_named():
+def test_ranks_are_named():
     ranks = pd.DataFrame([RNG.permutation(4) + 1 for _ in range(N)], columns=list("abcd"))
-    assert coded(ranks)[1].doubts.startswith("a: the sum of a, b, c, d is the same in each row, as")
+    assert "follows exactly from" in coded(ranks)[1].doubts
     assert not coded(ranks.assign(a=RNG.integers(1, 5, N)))[1].doubts
-    wind = pd.DataFrame({"wind_dir": RNG.integers(0, 36, N) * 10, "speed": RNG.gamma(2.0, size=N)})
-    assert coded(wind)[1].doubts.startswith("wind_dir: angles wrap around: use their cosine and")
 
 
 def test_new_frames_must_have_rows():
@@ -335,14 +284,14 @@ def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
             fit(frame, sample_weight=(1.0 + frame["x"] ** 2)[::-1], weight_type="sampling")
     y[::5] += " "
     with pytest.warns(
-        BayesmixWarning, match="case or outer spaces only: 'no', 'no ', 'yes', 'yes "
+        BayesmixWarning, match="case, outer spaces or type only: 'no', 'no ', 'yes', 'yes "
     ):
         bm.MixtureClassifier().fit(frame, y)
     y[:] = np.where(group, "yes", " ")
     y[::9] = "no"
     assert bm.MixtureClassifier().fit(frame, y).classes_.tolist() == ["no", "yes"]  # " " is missing
     bm.MixtureClassifier().fit(frame, np.where(group, "seldom", "extraordinary"))
-    with pytest.warns(BayesmixWarning, match="case or outer spaces only: 'Border', 'border'"):
+    with pytest.warns(BayesmixWarning, match="case, outer spaces or type only: 'Border', 'border'"):
         bm.MixtureClassifier().fit(frame, np.where(group, "border", "Border"))
     with pytest.warns(BayesmixWarning, match="the response 'y': -999 in .* rows may mean missing"):
         bm.RegressionMixture(1).fit(frame[["x"]], frame["y"].where(frame.index > 9, -999.0))
@@ -370,7 +319,6 @@ def test_labels_that_begin_with_numbers_are_ratings_in_three_columns_of_one_scal
     words = np.array(["1 = nie", "2 = selten", "10 = immer"])
     codes = RNG.integers(0, 3, (N, 3))
     items = pd.DataFrame(words[codes], columns=["a", "b", "c"])
-    items.loc[items["c"] == words[0], "c"] = words[1]  # a level that one item lacks
     kinds = kinds_of(items, {})
     assert [(kind.kind, kind.levels) for kind in kinds.values()] == 3 * [("ratings", tuple(words))]
     other = kinds_of(items.assign(c=items["c"].str.replace("immer", "oft")), {})

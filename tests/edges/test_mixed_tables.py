@@ -100,7 +100,6 @@ def agreement(labels, kind):
         (["950", "1,234"] * 5, None, "numbers with ambiguous separators, '1,234' in row 1"),
         (["$1.200", "$950"] * 5, None, "numbers with ambiguous separators, '$1.200' in row 0: lea"),
         (["030 555 123", "40 555 987"] * 6, None, "numbers with ambiguous separators"),
-        (["555 123 456", "555 987 321"] * 6, None, "numbers with ambiguous separators"),
         (
             ["1.234,5", "1.2O4,5", "9,5"] + ["5.678,9"] * 9,
             None,
@@ -128,8 +127,6 @@ def test_a_column_is_what_its_type_and_its_values_say(values, levels, why):
         (["1.234,5", "1.234.567", "0", "NA"], [1234.5, 1234567, 0, np.nan], "decimal commas"),
         (["3,5", "-12,25", "0,001", "4"], [3.5, -12.25, 0.001, 4], "decimal commas"),
         (["1\u202f234,5", "17", "-", "2"], [1234.5, 17, np.nan, 2], "decimal commas"),
-        (["(1,200.5)", "300", "5-", "0"], [-1200.5, 300, -5, 0], "minus signs of accounts"),
-        (["($1,200.50)", "$3.10", "$5-", "$0"], [-1200.5, 3.1, -5, 0], "'$'"),
         (["12%", "3.5 %", "-4 %", ""], [12, 3.5, -4, np.nan], "'%'"),
         (["$1,200.50", "-$3.10", "$ 17", "$0"], [1200.5, -3.1, 17, 0], "'$'"),
         (["$122,877", "$98,500", "$7", "$950"], [122877, 98500, 7, 950], "'$'"),
