@@ -3,29 +3,26 @@
 The probability of a cell, and the distribution of the value in it, are sums over nodes: the counts
 in it, or Gauss-Legendre nodes of x (normal columns) or log x (positive ones), whose density is
 log-concave. Nodes enter the statistics as values with weights, so any family's M-step is that of
-complete data. So do samples that were not recorded, as all less those in the region of recorded
-values, by their expected number (Dempster, Laird & Rubin 1977).
+complete data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components
 from bayesmix.core.missing_cells import INCOMPLETE
-from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import block_sums
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.families.weibull import LARGEST_POWER, Weibulls
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import Hidden, instrument_of, per_region
+from bayesmix.observation.instrument import Hidden, instrument_of
 from bayesmix.observation.rectangles import (
     MANY,
     NEGLIGIBLE,
@@ -34,6 +31,7 @@ from bayesmix.observation.rectangles import (
     end_of,
     points_on,
 )
+from bayesmix.observation.true_values import View
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
@@ -42,11 +40,9 @@ REFINED = 7
 
 
 @dataclass(frozen=True)
-class CellView:
+class CellView(View):
     """What a chunk tells of values in cells."""
 
-    mixture: Mixture[Components]
-    rows: Rows
     survival: bool = False  # whether Weibull values above a bound are one node, for sums alone
 
     @once
@@ -77,36 +73,14 @@ class CellView:
         return self.mixture.components.subset(np.array([k]))
 
     @once
-    def recorded(self) -> tuple[CellView, CellView, Array, Array] | None:
-        """The region of recorded values, all values, log joint and log probability of the first."""
-        if (regions := instrument_of(self.rows).regions()) is None:
-            return None
-        inside, everywhere = (CellView(self.mixture, samples) for samples in regions)
-        joint = inside.joint
-        return inside, everywhere, joint, np.logaddexp.reduce(joint, axis=1)
-
-    @property
-    def joint(self) -> Array:
+    def joint_of_any(self) -> Array:
         joint, hidden = INCOMPLETE.log_joint(self.mixture, self.rest), self.hidden
         for k, part in enumerate(self.nodes):
             logs = part.log_total[self.cells[1]] - hidden.log_steps
             joint[:, k] += np.bincount(hidden.samples, logs, len(joint))
-        if self.recorded is None:
-            return joint
-        *_, log_recorded = self.recorded
-        return joint - log_recorded[:, None]
+        return joint
 
-    def sums(self) -> ChunkSums:
-        return block_sums(self.mixture, self.joint, self.rows, self.statistics)
-
-    def statistics(self, shares: Array) -> Any:
-        """Return the statistics of responsibilities (n, K), with expectations over cells."""
-        parts = [(self, shares)]
-        if self.recorded is not None:
-            inside, everywhere, joint, log_recorded = self.recorded
-            odds = np.exp(-log_recorded) * per_region(shares.sum(axis=1), log_recorded)
-            drawn = odds.sum() * np.exp(self.mixture.log_weights)[None]
-            parts += [(inside, -odds[:, None] * np.exp(joint)), (everywhere, drawn)]
+    def statistics(self, parts: Sequence[tuple[Self, Array]]) -> Any:
         of_components = []
         for k in range(self.mixture.n_components):
             points = [view.points(k, part[:, k]) for view, part in parts]

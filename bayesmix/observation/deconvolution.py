@@ -4,41 +4,36 @@ The mixture is that of the true values t, and x_n = t_n + e_n, e_n ~ N(0, S_n). 
 gradient and the Hessian of the log density of what was measured in the mean m_k, the true value has
 mean m_k + Σ_k g and covariance Σ_k + Σ_k H Σ_k in component k, so Σ r g and Σ r (g gᵀ + H) are the
 statistics. Exact values have g = T⁻¹(x - m_k) and H = -T⁻¹, T = Σ_k + S_n (Bovy, Hogg & Roweis
-2011); missing ones add nothing, and intervals moments of truncated normals. Samples that were not
-recorded are completed by their expected number and moments (Dempster, Laird & Rubin 1977).
+2011); missing ones add nothing, and intervals moments of truncated normals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from functools import reduce
+from operator import add
+from typing import Any, Self, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import LINEAR, block_sums
+from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.family import Gaussians
-from bayesmix.families.gaussian.moments import Moments
-from bayesmix.numerics.arrays import (
-    LOG_2PI,
-    Array,
-    Booleans,
-    Integers,
-    without_gaps,
-)
+from bayesmix.families.gaussian.moments import Moments, averages
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, align, without_gaps
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import Hidden, instrument_of, per_region, separable
+from bayesmix.observation.instrument import Hidden, instrument_of, separable
 from bayesmix.observation.rectangles import (
     drawn_on_interval,
     drawn_on_rectangle,
     on_interval,
     on_rectangle,
 )
+from bayesmix.observation.true_values import View
 
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
@@ -84,27 +79,29 @@ class Derivatives:
 
 
 def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[Any, Rows, bool]]:
-    """Yield indices and samples of blocks of a chunk, and whether errors are equal, values exact.
+    """Yield indices and samples of blocks of a chunk, and whether they are alike.
 
-    For sums, many samples of equal errors are together; these and sequences are not divided.
+    For sums, many exact samples of equal errors and bounds are together; these and sequences are
+    not divided.
     """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
     apart, whole = instrument.apart(mixture.components.structure), rows.side.begins is not None
     if not apart:  # extrapolation may leave negative variances, of which errors make positive sums
         _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
     kinds, key = len(instrument.errors), np.array(instrument.groups)
-    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
-    if not sums or whole or np.count_nonzero(key < kinds) < TOGETHER * kinds:
-        key[:] = kinds if key.any() else 0
+    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.hidden) // D] = kinds
+    few = np.count_nonzero(key < kinds) < TOGETHER * kinds
+    if not sums or few or len(instrument.least) > 1 or (whole and key.any()):
+        key[:] = kinds
     order = np.argsort(key, kind="stable") if key.any() else np.arange(n)
     most = BLOCK_VALUES // (mixture.n_components * D * (4 if apart else D))
     for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
-        equal = bool(key[group[0]] < kinds)
-        size = n if sums and (equal or whole) else max(TOGETHER, most)
+        alike = bool(key[group[0]] < kinds)
+        size = n if sums and (alike or whole) else max(TOGETHER, most)
         for first in range(0, len(group), size):
             place = slice(first, first + size)  # of all samples, needs no copy
             indices = place if len(group) == n else group[place]
-            yield indices, rows if size >= n == len(group) else rows.some(indices), equal
+            yield indices, rows if size >= n == len(group) else rows.some(indices), alike
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:
@@ -219,12 +216,10 @@ def _refuse_singular(pivots: Array) -> None:
 
 
 @dataclass(frozen=True)
-class NormalView:
+class NormalView(View):
     """What a block of samples tells of their true values under Gaussian components."""
 
-    mixture: Mixture[Components]
-    rows: Rows
-    equal: bool = False  # whether errors are equal, and values exact
+    alike: bool = False  # whether errors and bounds are equal, and values exact
 
     @property
     def components(self) -> Gaussians:
@@ -250,14 +245,6 @@ class NormalView:
         return derivatives(self.components, self.block)
 
     @once
-    def recorded(self) -> tuple[NormalView, Array] | None:
-        """The region of recorded values, and the log probability of samples in it."""
-        if (regions := instrument_of(self.rows).regions()) is None:
-            return None
-        inside = NormalView(self.mixture, regions[0])
-        return inside, np.logaddexp.reduce(inside.joint, axis=1)
-
-    @once
     def offset(self) -> Array:
         """Log factors (K,) of components for the resolution of the data."""
         components, algebra = self.components, self.components.structure.algebra
@@ -266,51 +253,44 @@ class NormalView:
         of_blocks = algebra.trace(components.resolution, components.precision_root)
         return -0.5 * algebra.per_component(of_blocks, *components.means.shape)
 
-    @property
-    def joint(self) -> Array:
+    @once
+    def joint_of_any(self) -> Array:
         joint = np.array(self.part.log_density.T, order="C")
         joint += self.mixture.finite_log_weights + self.offset
-        return joint if self.recorded is None else joint - self.recorded[1][:, None]
+        return joint
 
     def sums(self) -> ChunkSums:
-        alike = self.equal and not instrument_of(self.rows).hidden.any()
-        if alike and (self.recorded is None or len(self.recorded[1]) == 1):
-            return self._sums_of_alike()
-        return block_sums(self.mixture, self.joint, self.rows, self.statistics)
+        return (self._sums_of_alike() if self.alike else None) or View.sums(self)
 
-    def statistics(self, shares: Array) -> Moments:
-        counts, (gradient, curvature) = shares.sum(axis=0), self.part.sums(shares.T)
-        C = self.components.covariances
+    def statistics(self, parts: Sequence[tuple[Self, Array]]) -> Moments:
+        return self._moments([view.totals(shares) for view, shares in parts])
+
+    def totals(self, shares: Array) -> tuple[Array, ...]:
+        """Return Σ r (K,), Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (n, K)."""
+        return shares.sum(axis=0), *self.part.sums(shares.T)
+
+    def _moments(self, totals: Sequence[tuple[Array, ...]]) -> Moments:
+        """Return moments of true values from totals, the first of which are of recorded samples."""
+        components, structure = self.components, self.components.structure
+        counts, gradient, curvature = (reduce(add, parts) for parts in zip(*totals, strict=True))
+        C = components.covariances
         moved = (C @ gradient[:, :, None])[..., 0]
-        second = counts[:, None, None] * C + C @ curvature @ C
-        steps, scatter = _about_average(counts, moved, second)
-        return self._moments(counts, steps, scatter, shares.sum(axis=1))
-
-    def _moments(self, counts: Array, steps: Array, scatter: Array, weights: Array) -> Moments:
-        """Return moments of all samples from those of recorded ones, of which (n,) are weights."""
-        structure = self.components.structure
-        if self.recorded is not None:
-            inside, log_recorded = self.recorded
-            per_sample = per_region(weights, log_recorded)
-            drawn = per_sample * np.exp(self.mixture.log_weights[:, None] - log_recorded)
-            expected = drawn * np.exp(inside.part.log_density)
-            lost, C = (drawn - expected).sum(axis=1), self.components.covariances
-            gradient, curvature = inside.part.sums(expected)
-            moved = counts[:, None] * steps
-            second = scatter + moved[:, :, None] * steps[:, None]
-            second += lost[:, None, None] * C - C @ curvature @ C
-            counts, moved = counts + lost, moved - (C @ gradient[:, :, None])[..., 0]
-            steps, scatter = _about_average(counts, moved, second)
+        steps = averages(moved, counts[:, None])
+        scatter = counts[:, None, None] * C + C @ curvature @ C
+        scatter -= moved[:, :, None] * steps[:, None]
         # Rounding would make covariances asymmetric, more so in each pass.
         scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
-        return Moments(structure, counts, self.components.means + steps, blocks)
+        if components.resolution is not None:  # M-steps add it for all, but only values have one
+            lost = align(counts - totals[0][0], components.resolution)
+            blocks = blocks - structure.blocks.pool(lost * components.resolution)
+        return Moments(structure, counts, components.means + steps, blocks)
 
-    def _sums_of_alike(self) -> ChunkSums:
-        """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
+    def _sums_of_alike(self) -> ChunkSums | None:
+        """Return the sums at the cost of a plain pass, or None if rounding may be large.
 
-        What was measured has covariances T = Σ_k + S. True values given it are linear in it, with
-        slope Σ_k T⁻¹, and have covariance Σ_k - Σ_k T⁻¹ Σ_k.
+        What was measured has covariances T = Σ_k + S, and Σ r g and Σ r (g gᵀ + H) follow from its
+        moments, as g = T⁻¹(x - m_k).
         """
         components, instrument = self.components, instrument_of(self.rows)
         means, C = components.means, components.covariances
@@ -324,17 +304,18 @@ class NormalView:
         seen = replace(self.mixture, components=measured)
         sums = LINEAR.sums(seen, self.rows).finished()
         if not LINEAR.keeps_digits(seen, sums):
-            return block_sums(self.mixture, self.joint, self.rows, self.statistics)
+            return None
         counts, moments = sums.counts, cast("Moments", sums.statistics)
-        slope = C @ algebra.dense(algebra.gram(measured.precision_root), *means.shape)
-        scatter = slope @ algebra.dense(moments.scatter, *means.shape) @ slope.swapaxes(1, 2)
-        scatter += counts[:, None, None] * (C - slope @ C)
-        steps = (slope @ (moments.means - means)[:, :, None])[..., 0]
+        P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
+        gradient = counts[:, None] * (P @ (moments.means - means)[:, :, None])[..., 0]
+        scatter = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
+        own = counts, gradient, P @ scatter @ P - counts[:, None, None] * P
+        others = [view.totals(shares) for view, shares in self.parts(counts[None])[1:]]
         log_normaliser = sums.log_normaliser
         if self.recorded is not None:
-            log_normaliser -= self.rows.weights_or_ones.sum() * self.recorded[1][0]
-        true = self._moments(counts, steps, scatter, counts)
-        return ChunkSums(log_normaliser, sums.magnitude, true, sums.allocation)
+            log_normaliser -= self.rows.weights_or_ones.sum() * self.recorded[2][0]
+        statistics = self._moments([own, *others])
+        return ChunkSums(log_normaliser, sums.magnitude, statistics, sums.allocation)
 
     def posterior(self, part: Derivatives) -> tuple[Array, Array]:
         """Return means (D, K, n) and covariances (D, D, K, n) of true values in components."""
@@ -367,12 +348,6 @@ class NormalView:
         chosen = np.s_[..., labels, np.arange(n)]
         away = drawn_errors(covariances[chosen], generator.standard_normal((n, D)))
         return self.mixture.frame.undo(means[chosen].T + away)
-
-
-def _about_average(counts: Array, moved: Array, second: Array) -> tuple[Array, Array]:
-    """Return averages, and scatter about these, from sums (K, D) and (K, D, D) of counts."""
-    average = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
-    return average, second - moved[:, :, None] * average[:, None]
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

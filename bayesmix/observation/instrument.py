@@ -40,11 +40,6 @@ def instrument_of(rows: Rows) -> Instrument:
     return cast("Instrument", rows.side.measurement)
 
 
-def per_region(weights: Array, log_recorded: Array) -> Array:
-    """Return the weights (n,) of samples in each region, of which there are n or one."""
-    return weights if len(log_recorded) > 1 else weights.sum(keepdims=True)
-
-
 def separable(structure: Structure, n_features: int) -> bool:
     """Whether the columns of a component are independent, so that each interval stands alone."""
     return structure.algebra.kind == AXES or n_features == 1

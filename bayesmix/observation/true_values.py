@@ -1,15 +1,18 @@
-"""The E-step over true values, given what was measured: a view of a chunk answers four questions.
+"""The E-step over true values, given what was measured: a view of a block answers four questions.
 
 The log joint of what was measured, expected statistics of true values, their moments, and draws.
+Samples that were not recorded are completed by their expected number and statistics, as all less
+those in the region of recorded values (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -17,26 +20,84 @@ from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.random import drawn_labels
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import Step
+from bayesmix.em.expectation import Step, block_sums
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.numerics.arrays import Array
-from bayesmix.observation.cells import CellView
-from bayesmix.observation.deconvolution import NormalView, blocks_of
+from bayesmix.numerics.memo import once
+from bayesmix.observation.instrument import instrument_of
 from bayesmix.observation.missing import Drawing
 
 if TYPE_CHECKING:
     from bayesmix.em.result import FitResult
+    from bayesmix.observation.cells import CellView
+    from bayesmix.observation.deconvolution import NormalView
+
+
+@dataclass(frozen=True)
+class View(ABC):
+    """What a block of samples tells of their true values."""
+
+    mixture: Mixture[Components]
+    rows: Rows
+
+    @property
+    @abstractmethod
+    def joint_of_any(self) -> Array:
+        """Log joint (n, K) of what was measured, whether it would be recorded or not."""
+
+    @abstractmethod
+    def statistics(self, parts: Sequence[tuple[Self, Array]]) -> Any:
+        """Return expected statistics of true values from views and their shares (n, K)."""
+
+    @once
+    def recorded(self) -> tuple[Self, Self, Array] | None:
+        """The region of recorded values, all values, and the log probability of the region.
+
+        Floors of components are a resolution of values, which regions do not have.
+        """
+        if (regions := instrument_of(self.rows).regions()) is None:
+            return None
+        mixture = replace(self.mixture, components=self.mixture.components.released())
+        inside, everywhere = (type(self)(mixture, samples) for samples in regions)
+        return inside, everywhere, np.logaddexp.reduce(inside.joint_of_any, axis=1)
+
+    @property
+    def joint(self) -> Array:
+        joint = self.joint_of_any
+        return joint if self.recorded is None else joint - self.recorded[2][:, None]
+
+    def sums(self) -> ChunkSums:
+        return block_sums(
+            self.mixture,
+            self.joint.copy(),
+            self.rows,
+            lambda shares: self.statistics(self.parts(shares)),
+        )
+
+    def parts(self, shares: Array) -> list[tuple[Self, Array]]:
+        """Return views and their shares, with samples that were not recorded."""
+        if self.recorded is None:
+            return [(self, shares)]
+        inside, everywhere, log_recorded = self.recorded
+        weights = shares.sum(axis=1)
+        odds = np.exp(-log_recorded) * (weights if len(log_recorded) > 1 else weights.sum())
+        drawn = odds.sum() * np.exp(self.mixture.log_weights)[None]
+        expected = odds[:, None] * np.exp(inside.joint_of_any)
+        return [(self, shares), (inside, -expected), (everywhere, drawn)]
 
 
 def views_of(
     mixture: Mixture[Any], rows: Rows, sums: bool = False
 ) -> Iterator[tuple[Any, NormalView | CellView]]:
     """Yield views of the blocks of a chunk with the indices of their samples."""
+    from bayesmix.observation.cells import CellView
+    from bayesmix.observation.deconvolution import NormalView, blocks_of
+
     if isinstance(mixture.components, Gaussians):
-        for indices, block, equal in blocks_of(mixture, rows, sums):
-            yield indices, NormalView(mixture, block, equal)
+        for indices, block, alike in blocks_of(mixture, rows, sums):
+            yield indices, NormalView(mixture, block, alike)
     elif isinstance(mixture.components, StudentDensities):
         raise UnsupportedError(
             "predictions from measured data need a point estimate of Gaussian components: use "

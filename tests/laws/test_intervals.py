@@ -1,5 +1,7 @@
 """Limits, intervals, steps and truncation against direct likelihoods and mpmath."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.observation.rectangles import on_interval
-from bayesmix.observation.true_values import drawn
+from bayesmix.observation.true_values import chunk_sums, drawn
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 INFINITY = np.inf
@@ -273,6 +276,33 @@ def test_missing_values_of_recorded_samples_tell_nothing_of_a_truncated_column()
     assert model.covariances_[0, 0] == pytest.approx(alone.covariances_[0, 0], rel=1e-3)
     other = norm(X[:, 1].mean(), X[:, 1].std()).logpdf(X[:, 1]).sum()
     assert model.log_likelihood_ == pytest.approx(alone.log_likelihood_ + other, rel=1e-7)
+
+
+def test_floors_of_components_belong_to_values_and_not_to_the_region_of_recorded_ones():
+    """With a floor R the density has a factor exp(-R / 2σ²), of values that were recorded."""
+    rng = np.random.default_rng(3)
+    bound, x = 0.2, rng.normal(0.7, 1.0, 120)
+    data = bm.Measured(x[x > bound][:, None], truncated=([bound], None))
+    mixture = bm.GaussianMixture(1, search=None, **EXACT).fit(data).result_.mixture
+    frame, structure = mixture.frame, mixture.components.structure
+    floor = structure.algebra.of_dense((0.09 / frame.scale**2)[None, :, None])
+
+    def objective(theta):
+        mean, deviation = theta[0], np.exp(theta[1])
+        logs = norm.logpdf(x[x > bound], mean, deviation) - norm.logsf(bound, mean, deviation)
+        return 0.045 / deviation**2 * len(logs) - logs.sum()
+
+    mean, log_deviation = minimize(objective, [0.7, 0.0], options={"gtol": 1e-8}).x
+    best = Gaussians(
+        structure,
+        frame.apply(np.array([[mean]])),
+        structure.algebra.of_dense(np.exp(2.0 * log_deviation) / frame.scale**2 * np.eye(1)[None]),
+        floor,
+    )
+    sums = chunk_sums(replace(mixture, components=best), data.rows).finished()
+    after = Gaussian("full").maximum_likelihood(sums.statistics, None, floor)
+    np.testing.assert_allclose(after.means, best.means, atol=1e-6)
+    np.testing.assert_allclose(after.blocks, best.blocks, rtol=1e-6)
 
 
 @pytest.mark.slow
