@@ -31,7 +31,7 @@ from bayesmix.observation.rectangles import (
     end_of,
     points_on,
 )
-from bayesmix.observation.true_values import View
+from bayesmix.observation.true_values import MeasuredView
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
@@ -40,7 +40,7 @@ REFINED = 7
 
 
 @dataclass(frozen=True)
-class CellView(View):
+class CellView(MeasuredView):
     """What a chunk tells of values in cells."""
 
     survival: bool = False  # whether Weibull values above a bound are one node, for sums alone

@@ -33,7 +33,7 @@ from bayesmix.observation.rectangles import (
     on_interval,
     on_rectangle,
 )
-from bayesmix.observation.true_values import View
+from bayesmix.observation.true_values import MeasuredView
 
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
@@ -216,7 +216,7 @@ def _refuse_singular(pivots: Array) -> None:
 
 
 @dataclass(frozen=True)
-class NormalView(View):
+class NormalView(MeasuredView):
     """What a block of samples tells of their true values under Gaussian components."""
 
     alike: bool = False  # whether errors and bounds are equal, and values exact
@@ -260,7 +260,7 @@ class NormalView(View):
         return joint
 
     def sums(self) -> ChunkSums:
-        return (self._sums_of_alike() if self.alike else None) or View.sums(self)
+        return (self._sums_of_alike() if self.alike else None) or MeasuredView.sums(self)
 
     def statistics(self, parts: Sequence[tuple[Self, Array]]) -> Moments:
         return self._moments([view.totals(shares) for view, shares in parts])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from bayesmix.core.components import Components
+from bayesmix.core.components import Components, FittedComponents
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.random import drawn_labels
 from bayesmix.core.rows import Rows
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View(ABC):
+class MeasuredView(ABC):
     """What a block of samples tells of their true values."""
 
-    mixture: Mixture[Components]
+    mixture: Mixture[FittedComponents]
     rows: Rows
 
     @property
