@@ -24,7 +24,7 @@ from bayesmix.cli.options import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.coding import AS_REQUESTED, GUESSED, Coding
+from bayesmix.families.coding import Coding
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write
 
@@ -89,21 +89,6 @@ def kinds_named(options: Kinds) -> dict[str, list[str]]:
     return {kind: names(getattr(options, kind)) or [] for kind in kinds}
 
 
-def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
-    """Report the columns that are left out, and the kinds that follow from names and values."""
-    dropped = [
-        f"{name or 'unnamed column'} ({why})"
-        for name, why in coding.left_out
-        if why != AS_REQUESTED
-    ]
-    if dropped:
-        say(f"left out: {', '.join(dropped)}")
-    if guesses := coding.guesses(GUESSED[:-1]):
-        say(f"columns: {guesses}")
-    if coding.doubts:
-        say(f"columns: {coding.doubts}")
-
-
 def features_of(
     screen: Screen, table: pd.DataFrame, rows: Numbers, kinds: Kinds, used: Sequence[str | None]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -119,7 +104,8 @@ def features_of(
     declared = declared_kinds(listed, None, named, rows.data)
     declared = {name: kind for name, kind in declared.items() if name in features}
     _, coding = coded(table[features], declared, wanted and features)
-    say_kinds(screen.postpone, coding)
+    for text in coding.notes():
+        screen.postpone(text)
     decided = {name: kind for name, kind, *_ in coding.decisions if kind != "exclude"}
     return table[list(decided)], decided
 
@@ -189,8 +175,8 @@ def read_table(
         )
     coding = coding_of(rows)
     rows = in_weight_type(rows, table)
-    if coding is not None:
-        say_kinds(screen.postpone, coding)
+    for text in [] if coding is None else coding.notes():
+        screen.postpone(text)
     if table.missing not in (None, Missing.USE):
         return rows
     rows = rows if empty else with_values(screen.postpone, rows)[0]

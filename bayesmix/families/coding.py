@@ -167,6 +167,10 @@ class Coding:
             texts = [f"{where}: read the file with na={cells}, or replace them by NaN"]
         return "; ".join(texts + [f"{brief(names)}: {doubt}" for doubt, names in others.items()])
 
+    def notes(self, kinds: Sequence[str] = ()) -> list[str]:
+        """Return what was guessed about columns of these kinds, and what is odd in any."""
+        return [f"columns: {text}" for text in (self.guesses(kinds), self.doubts) if text]
+
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""
         picked = [int(column) for column in columns]

@@ -19,7 +19,7 @@ from bayesmix.core.families import FamilyOf, Rearranged
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gamma import LARGE
+from bayesmix.families.gamma import log_constant
 from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import CountFamily, Poisson
@@ -37,14 +37,8 @@ STEPS, PRECISION = 60, 1e-7
 
 def log_rising(sizes: Array, values: Array) -> Array:
     """Return log Γ(r + x) - log Γ(r) - x log r, also where r is large."""
-    large = np.maximum(sizes, LARGE)
-    stirling = [
-        1.0 / (12.0 * argument) - 1.0 / (360.0 * argument**3) + 1.0 / (1260.0 * argument**5)
-        for argument in (large + values, large)
-    ]
-    series = (large + values - 0.5) * np.log1p(values / large) - values + stirling[0] - stirling[1]
-    plain = gammaln(sizes + values) - gammaln(sizes) - values * np.log(sizes)
-    return np.where(sizes >= LARGE, series, plain)
+    constants = log_constant(sizes) - log_constant(sizes + values)
+    return (sizes + values) * np.log1p(values / sizes) - values + constants
 
 
 @dataclass(frozen=True)

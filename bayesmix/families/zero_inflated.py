@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, lambertw
 
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import CountFamily
 from bayesmix.families.without_prior import WithoutPrior
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers
-
-# Newton steps for the rate, which converges from the start below within six.
-STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,9 @@ WITH_ZEROS = WithZeros()
 
 def rates_of_positive(means: Array) -> Array:
     """Return λ with λ / (1 - exp(-λ)) = ``means`` >= 1, the mean of the positive counts."""
-    # The root of a convex function, from above: λ <= m and λ <= 2 (m - 1).
-    rates = np.minimum(means, 2.0 * (means - 1.0))
-    for _ in range(STEPS):
-        slopes = 1.0 - means * np.exp(-rates)
-        heights = rates + means * np.expm1(-rates)
-        rates = np.maximum(rates - heights / np.where(slopes > 0.0, slopes, np.inf), 0.0)
+    # With y = λ - m, y exp(y) = -m exp(-m). The bound λ <= 2 (m - 1) is reached at m = 1, about
+    # which the function has no numbers.
+    rates: Array = np.fmin(means + lambertw(-means * np.exp(-means)).real, 2.0 * (means - 1.0))
     return rates
 
 

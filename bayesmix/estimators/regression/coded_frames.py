@@ -47,8 +47,8 @@ def looked_at(
         return X, None
     declared = declared_kinds(list(map(str, X.columns)), columns, named)
     frame, coding = coded(X, declared)
-    for text in filter(None, (coding.guesses(said), coding.doubts)):
-        warn(f"columns: {text}", BayesmixWarning)
+    for text in coding.notes(said):
+        warn(text, BayesmixWarning)
     return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
 
 
