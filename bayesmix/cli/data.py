@@ -24,7 +24,7 @@ from bayesmix.cli.options import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.coding import Coding
+from bayesmix.families.coding import KINDS, Coding
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write
 
@@ -85,8 +85,7 @@ def in_weight_type(source: Source, rows: Numbers) -> Source:
 
 def kinds_named(options: Kinds) -> dict[str, list[str]]:
     """Return the columns that the options name, by kind."""
-    kinds = ("exclude", "categorical", "continuous", "counts", "ratings")
-    return {kind: names(getattr(options, kind)) or [] for kind in kinds}
+    return {kind: names(getattr(options, kind)) or [] for kind in KINDS}
 
 
 def features_of(

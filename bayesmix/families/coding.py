@@ -28,8 +28,8 @@ A_CODE = "may mean missing"
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Words in reasons of text, which can be categorical.
 OF_TEXT = ("texts", "labels")
-# Kinds of which a line tells when they were guessed.
-GUESSED = ("continuous", "counts", "ratings", "categorical", "exclude")
+# Kinds of columns, in the order of sentences about them.
+KINDS = ("continuous", "counts", "ratings", "categorical", "exclude")
 
 
 def codes_of(
@@ -134,7 +134,7 @@ class Coding:
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts, remedy = [], ""
-        for kind in kinds or GUESSED:
+        for kind in kinds or KINDS:
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):

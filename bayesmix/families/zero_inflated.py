@@ -42,7 +42,7 @@ def rates_of_positive(means: Array) -> Array:
     """Return λ with λ / (1 - exp(-λ)) = ``means`` >= 1, the mean of the positive counts."""
     # With y = λ - m, y exp(y) = -m exp(-m). The bound λ <= 2 (m - 1) is reached at m = 1, about
     # which the function has no numbers.
-    rates: Array = np.fmin(means + lambertw(-means * np.exp(-means)).real, 2.0 * (means - 1.0))
+    rates: Array = np.fmin(means + lambertw(-means * np.exp(-means), 0).real, 2.0 * (means - 1.0))
     return rates
 
 

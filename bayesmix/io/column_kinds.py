@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import AS_REQUESTED, ZERO_ONE, Level, brief, is_missing
+from bayesmix.families.coding import AS_REQUESTED, KINDS, ZERO_ONE, Level, brief, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
@@ -94,9 +94,7 @@ LEAST_IN_UPPER_HALF = 0.05
 CHANCE = 3.0
 
 PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may contain
-CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
-CATEGORICAL, LEFT_OUT = "categorical", "exclude"
-KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
+CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT = KINDS
 
 
 @dataclass(frozen=True)
@@ -314,7 +312,7 @@ def _scale(name: str, values: Array) -> Array | None:
     if _words(name) & MEASURES:
         return None
     step = np.diff(levels).min()
-    half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
+    half = step == 0.5 and levels[0] >= 0.0
     places = levels / step
     whole = half or bool((levels == np.floor(levels)).all())
     if not whole or step >= MOST_RATINGS or np.abs((places - places[0]) % 1.0).max() > 0.0:

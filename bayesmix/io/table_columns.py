@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.families.coding import AS_REQUESTED, NAMED, Coding, Level, codes_of
+from bayesmix.families.coding import AS_REQUESTED, KINDS, NAMED, Coding, Level, codes_of
 from bayesmix.io.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,
     COUNTS,
-    KINDS,
     LEFT_OUT,
     PLAIN_VALUES,
     RATINGS,
@@ -184,11 +183,7 @@ def as_pandas(X: Any) -> pd.DataFrame:
     if not len(frame):
         raise InvalidInputError("X must have at least one row, got none")
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidInputError(
-            f"X must have unique column names, got {twice[0]!r} twice: rename one"
-        )
+    check_once("X", names, names)
     named: pd.DataFrame = frame.set_axis(names, axis=1)
     turned = {
         name: kind.newbyteorder("=")

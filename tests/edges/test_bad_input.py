@@ -447,7 +447,7 @@ NO_TABLES = {
     "records": (np.zeros(3, [("a", float), ("b", float)]), r"records of a, b: give pandas"),
     "columns of one name": (
         pd.DataFrame(np.eye(4), columns=["a", "b", "a", "c"]),
-        r"unique column names, got 'a' twice",
+        r"unique names, but more than one is called 'a': rename them",
     ),
 }
 

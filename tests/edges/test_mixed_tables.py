@@ -444,7 +444,7 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     done = shell(*search, "--out", "all")
     said = "Columns: continuous: bill, flipper; categorical: sex (2 levels), wet (2 levels)\n"
     assert said in done.stdout
-    assert "note: left out: id (looks like an identifier" in done.stderr
+    assert "left out: id (looks like an identifier" in done.stderr
     with pytest.warns(BayesmixWarning, match="left out: id"):
         expected = bm.select(pd.read_csv("birds.csv"), (1, 2, 3), "diag", n_jobs=1)
     values = json.loads(Path("all/result.json").read_text("utf-8"))
@@ -544,7 +544,7 @@ def test_kinds_of_columns_can_be_overruled(shell):
     fit = ("fit", "kinds.csv", "--components", 1)
     plain = shell(*fit)
     assert "Columns: continuous: a; counts: n; ratings: grade (3 levels)\n" in plain.stdout
-    assert "note: left out: empty (empty)" in plain.stderr
+    assert "left out: empty (empty)" in plain.stderr
     assert "counts: n (integers from 1 to " in plain.stderr
     assert "to overrule, give --continuous 'n'" in plain.stderr
     plain = shell(*fit, "--continuous", "n,grade")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from numbers import Real
 from os import PathLike
@@ -54,12 +53,10 @@ def refuse_text(X: Any) -> None:
                 f"X must be numeric, got {X.dtype}: encode or drop such columns"
             )
         return
-    times = Counter(column for column in X.columns if isinstance(column, str))
-    twice = [name for name, count in times.items() if count > 1]
-    if twice:
-        raise InvalidInputError(
-            f"X must have unique column names, got {twice[0]!r} twice: rename one"
-        )
+    from bayesmix.io.table_columns import check_once
+
+    names = [column for column in X.columns if isinstance(column, str)]
+    check_once("X", names, names)
     wrong = [
         f"{column!r} ({dtype})"
         for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
