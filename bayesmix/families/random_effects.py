@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import (
     DESIGN,
-    OFFSET,
+    Curves,
     NormalResponse,
     mapped_eigenvalues,
     scaled_solution,
@@ -212,7 +211,7 @@ class EffectSums(AddedByField):
 
 
 @dataclass(frozen=True)
-class RandomEffectRegressions:
+class RandomEffectRegressions(Curves):
     """Coefficients (K, P), covariances of random effects (K, q, q), residual variances (K,)."""
 
     family: RandomEffectFamily
@@ -220,18 +219,7 @@ class RandomEffectRegressions:
     covariances: Array
     dispersion: Array
     response = NORMAL
-
-    @property
-    def n_components(self) -> int:
-        return len(self.coefficients)
-
-    def predictors(self, values: Array) -> Array:
-        """Return means (n, K) of samples."""
-        return np.asarray(values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None])
-
-    def gradients(self, values: Array) -> Array:
-        """Return derivatives (n, K, P) of means in the coefficients."""
-        return NORMAL.gradients(self.coefficients, values)
+    by_component = ("coefficients", "covariances", "dispersion")
 
     def dispersions(self, values: Array) -> Array:
         """Return marginal variances (n, K) of samples."""
@@ -275,8 +263,6 @@ class RandomEffectRegressions:
             log_density=-0.5 * (constants + distances).T,
         )
 
-    # Parameters of standard errors beside the coefficients.
-
     @property
     def further(self) -> Array:
         """Unknowns of D_k, and residual variances; of a singular D_k they have no boundary."""
@@ -293,7 +279,6 @@ class RandomEffectRegressions:
         return np.repeat([np.sqrt(variance), 1.0, variance], sizes)
 
     def moved(self, coefficients: Array, further: Array) -> RandomEffectRegressions:
-        """Return components at other parameters."""
         structure, (K, q) = self.family.covariance, self.covariances.shape[:2]
         unknowns, variances = np.split(further, [len(further) - structure.n_variances(K)])
         dispersion = np.broadcast_to(variances, K)
@@ -332,18 +317,6 @@ class RandomEffectRegressions:
             squared=squared.reshape(K, q, q, q, q).swapaxes(2, 3).reshape(K, q * q, q * q),
             squares=(shares * at.squares).sum(axis=1),
             sizes=shares @ at.sizes,
-        )
-
-    def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:
-        coefficients = 0.5 * (self.coefficients + other.coefficients)
-        return self.moved(coefficients, 0.5 * (self.further + other.further))
-
-    def subset(self, keep: Integers) -> RandomEffectRegressions:
-        return replace(
-            self,
-            coefficients=self.coefficients[keep],
-            covariances=self.covariances[keep],
-            dispersion=self.dispersion[keep],
         )
 
 
@@ -463,6 +436,3 @@ class RandomEffectFamily:
         P, shared = len(self.origin), len(self.fixed)
         covariance = self.covariance.n_parameters(n_components, self.effects.shape[1])
         return shared + n_components * (P - shared) + covariance
-
-
-halfway.register(RandomEffectRegressions, RandomEffectRegressions.halfway_to)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
 from scipy import stats
@@ -312,13 +312,13 @@ class RegressionSums(AddedByField):
         return at.response.dispersion_score(at.dispersion, self.counts, self.dispersion)
 
 
-@dataclass(frozen=True)
-class Regressions:
-    """Coefficients (K, P) and dispersions (K,) of K regressions."""
+class Curves(ABC):
+    """K regressions of one response, with what else belongs to each of them."""
 
     response: Response
-    coefficients: Array
-    dispersion: Array
+    coefficients: Array  # (K, P)
+    dispersion: Array  # (K,)
+    by_component: tuple[str, ...] = ("coefficients", "dispersion")
 
     @property
     def n_components(self) -> int:
@@ -332,6 +332,32 @@ class Regressions:
         """Return derivatives (n, K, P) of η in the coefficients."""
         return self.response.gradients(self.coefficients, values)
 
+    @property
+    @abstractmethod
+    def further(self) -> Array:
+        """Parameters of standard errors beside the coefficients."""
+
+    @abstractmethod
+    def moved(self, coefficients: Array, further: Array) -> Self:
+        """Return components at other parameters."""
+
+    def halfway_to(self, other: Self) -> Self:
+        coefficients = 0.5 * (self.coefficients + other.coefficients)
+        return other.moved(coefficients, 0.5 * (self.further + other.further))
+
+    def subset(self, keep: Integers) -> Self:
+        kept: Any = {name: getattr(self, name)[keep] for name in self.by_component}
+        return replace(cast("Any", self), **kept)
+
+
+@dataclass(frozen=True)
+class Regressions(Curves):
+    """Coefficients (K, P) and dispersions (K,) of K regressions."""
+
+    response: Response
+    coefficients: Array
+    dispersion: Array
+
     def dispersions(self, values: Array) -> Array:
         """Return dispersions (K,) or (n, K) of samples."""
         return self.response.dispersions(self, values)
@@ -344,10 +370,9 @@ class Regressions:
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         return self.response.sums(self, values, responsibilities)
 
-    # Parameters of standard errors beside the coefficients: log dispersions.
-
     @property
     def further(self) -> Array:
+        """Log dispersions."""
         return np.log(self.dispersion) if self.response.dispersed else np.empty(0)
 
     @property
@@ -355,19 +380,8 @@ class Regressions:
         return np.ones(len(self.further))
 
     def moved(self, coefficients: Array, further: Array) -> Regressions:
-        """Return components at other parameters."""
         dispersion = np.exp(further) if self.response.dispersed else self.dispersion
         return Regressions(self.response, coefficients, dispersion)
-
-    def halfway_to(self, other: Regressions) -> Regressions:
-        return replace(
-            other,
-            coefficients=0.5 * (self.coefficients + other.coefficients),
-            dispersion=np.sqrt(self.dispersion * other.dispersion),
-        )
-
-    def subset(self, keep: Integers) -> Regressions:
-        return replace(self, coefficients=self.coefficients[keep], dispersion=self.dispersion[keep])
 
 
 def added(
@@ -499,4 +513,4 @@ def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:
     return [Event("held", text, components=(k,)) for k in np.flatnonzero(low).tolist()]
 
 
-halfway.register(Regressions, Regressions.halfway_to)
+halfway.register(Curves, Curves.halfway_to)
