@@ -261,4 +261,11 @@ class GatePrior:
         return (n_components - 1) * len(self.precisions)
 
 
+def shares_of(weights: Any, covariates: Array | None, n: int) -> Array:
+    """Return the weights (n, K) of the components of samples, by their covariates if given."""
+    if covariates is None:
+        return np.broadcast_to(weights.mean(), (n, weights.n_components))
+    return np.asarray(np.exp(weights.log_weights(covariates)))
+
+
 halfway.register(Gate, Gate.halfway_to)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.allocation.gate import shares_of
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
@@ -151,10 +152,8 @@ class BootstrapTest:
         source: Any = self.fitter.table
         generator = stream(self.seed, Purpose.RESAMPLE, self.n_classes, number)
         n, density, K = source.shape[0], self.null.density, self.null.n_components
-        shares = np.broadcast_to(density.weights.mean(), (n, K))
-        if source.side.covariates is not None:
-            gate: Any = self.null.mixture.weights
-            shares = np.exp(gate.log_weights(source.side.covariates))
+        weights = density.weights if source.side.covariates is None else self.null.mixture.weights
+        shares = shares_of(weights, source.side.covariates, n)
         labels, values = drawn_labels(shares, generator), np.empty((n, self.null.n_features))
         counts = np.bincount(labels, minlength=K)
         rows = density.frame.undo(density.components.draw(counts, generator))

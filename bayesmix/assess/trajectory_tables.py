@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.gate import shares_of
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import class_means
 from bayesmix.core import validation
@@ -196,11 +196,9 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
 def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     """Return responses (n,) drawn from a fit by units, with the design of its data."""
     model, joint = fitted_units(model)
-    data, components, weights = model._data, model._mixture.components, model._mixture.weights
-    shares = np.broadcast_to(weights.mean(), joint.shape)
-    if isinstance(weights, Gate):
-        covariates = data.covariates[data.starts]
-        shares = np.exp(weights.log_weights(covariates))
+    data, components = model._data, model._mixture.components
+    covariates = None if data.gate is None else data.covariates[data.starts]
+    shares = shares_of(model._mixture.weights, covariates, len(joint))
     units, values = data.units, data.values
     labels, rows = drawn_labels(shares, generator)[units], np.arange(len(units))
     eta = components.predictors(values)[rows, labels]

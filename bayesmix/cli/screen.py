@@ -57,7 +57,7 @@ WORDS = (
     (r"^path must", "DATA must"),
     (
         r"^(columns|weight|exclude|categorical|continuous|counts|ratings|keep|sep|decimal|encoding|na"
-        r"|fixed|random|limits|inflation) must",
+        r"|fixed|random|limits|inflation|missing) must",
         r"--\1 must",
     ),
     (r"\b[Vv]alue error, ", ""),

@@ -133,6 +133,10 @@ def weight_type(rows: options.Numbers) -> str | None:
 
 Response = StrEnum("Response", "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL")
 Column = str | None
+MissingRows = Annotated[
+    options.Missing | None,
+    options.option("NAME", "Rows with missing values: drop or error (default)"),
+]
 
 
 def regress(
@@ -140,10 +144,7 @@ def regress(
     rows: options.Numbers,
     kinds: options.Kinds,
     target: Annotated[str, options.option("COLUMN", "Column of the response")],
-    missing: Annotated[
-        options.Missing | None,
-        options.option("NAME", "Rows with missing values: drop or error (default)"),
-    ] = None,
+    missing: MissingRows = None,
     components: Annotated[str, options.option("K", options.NUMBERS)] = "1:4",
     response: Annotated[
         Response, options.option("NAME", "normal, poisson, binomial, gamma or negative_binomial")
@@ -345,10 +346,7 @@ def trajectories(
         str | None,
         options.option("LOW,HIGH", "Limits of --response censored_normal, such as 0,10 or 0,"),
     ] = None,
-    missing: Annotated[
-        options.Missing | None,
-        options.option("NAME", "Rows with missing values: drop or error (default)"),
-    ] = None,
+    missing: MissingRows = None,
     inflation: Annotated[
         str | None,
         options.option("A,B", "Columns of time that change the odds of extra zeros"),
@@ -370,27 +368,22 @@ def trajectories(
         trajectory_table,
         unit_table,
     )
-    from bayesmix.cli.data import complete, whole_table
+    from bayesmix.cli.data import whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
     from bayesmix.plots.regression import plot_trajectories
     from bayesmix.report.page import trajectory_page
-    from bayesmix.selection.summary_text import counted
     from bayesmix.sources.memory import as_source
 
     screen = Screen(run)
     covariates = [*(options.names(fixed) or []), *(options.names(gate) or [])]
-    used = [target, time, unit, *covariates, *filter(None, [rows.weight])]
-    table = whole_table(rows, used)
-    frame = complete(screen, table, used, target, missing)
-    if n_units := table[unit].nunique() - frame[unit].nunique():
-        screen.postpone(f"left out: all rows of {counted(n_units, 'unit')}")
-    source = as_source(np.empty((len(frame), 1)), columns=(time,))
+    table = whole_table(rows, [target, time, unit, *covariates, rows.weight])
+    source = as_source(np.empty((len(table), 1)), columns=(time,))
     work = Work.on("trajectories", screen, rows, source, out)
     search: Any = work.noting(
         lambda: search_trajectories(
-            frame,
+            table,
             y=target,
             time=time,
             unit=unit,
@@ -404,6 +397,7 @@ def trajectories(
             response=response.value,
             sample_weight=rows.weight,
             weight_type=weight_type(rows),
+            missing="error" if missing is None else missing.value,
             random_state=run.seed,
             n_jobs=run.jobs,
             progress=screen.progress,

@@ -11,7 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.designs import TimeColumns
-from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.gate import Gate, shares_of
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
@@ -565,14 +565,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
         rows, covariates = self._rows(X, None, offset, trials, gate)
         values = self._data.arranged(*rows)
-        components, weights = self._regressions, cast("Any", self._mixture.weights)
-        if isinstance(weights, Gate):
-            if covariates is None:
-                raise InvalidInputError("gate must be given, because the fit has a gate")
-            shares = np.exp(weights.log_weights(covariates))
-        else:
-            shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
-        return regression_data.Predicted(components, values, shares)
+        if covariates is None and self._data.gate is not None:
+            raise InvalidInputError("gate must be given, because the fit has a gate")
+        shares = shares_of(self._mixture.weights, covariates, len(values))
+        return regression_data.Predicted(self._regressions, values, shares)
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any

@@ -38,21 +38,22 @@ SMALLEST = 1e-10
 def cross_products(
     design: Any, origin: Array, y: Array, offset: Array, columns: Array, sizes: Integers
 ) -> Array:
-    """Return e'e, the number of rows, X'e and the lower triangle of X'X of each unit.
+    """Return e'e, the number of rows, X'e and X'X of each unit as a row.
 
     ``sizes`` (U,) are numbers of rows, X is the design of the columns (n, D), and e = y - offset -
     X @ ``origin``.
     """
-    ends, pairs = np.cumsum(sizes), np.tril_indices(len(origin))
+    ends, P = np.cumsum(sizes), len(origin)
     starts, begin = ends - sizes, 0
-    out = np.empty((len(sizes), 2 + len(origin) + len(pairs[0])))
+    out = np.empty((len(sizes), 2 + P + P * P))
     while begin < len(sizes):
         first = starts[begin]
         end = max(begin + 1, int(np.searchsorted(ends, first + ROWS_AT_ONCE, "right")))
         rows = slice(first, ends[end - 1])
         X = design.apply(columns[rows])
         e = (y[rows] - offset[rows] - X @ origin)[:, None]
-        block = np.hstack([e**2, np.ones_like(e), e * X, X[:, pairs[0]] * X[:, pairs[1]]])
+        products = (X[:, :, None] * X[:, None]).reshape(len(X), P * P)
+        block = np.hstack([e**2, np.ones_like(e), e * X, products])
         np.add.reduceat(block, starts[begin:end] - first, axis=0, out=out[begin:end])
         begin = end
     return out
@@ -60,10 +61,8 @@ def cross_products(
 
 def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array]:
     """Return e'e (U,), numbers of rows (U,), X'e (U, P) and X'X (U, P, P) of cross-products."""
-    squares, sizes, responses, triangles = np.split(products, [1, 2, 2 + n_columns], axis=1)
-    places, (first, second) = np.empty((n_columns, n_columns), int), np.tril_indices(n_columns)
-    places[first, second] = places[second, first] = np.arange(len(first))
-    return squares[:, 0], sizes[:, 0], responses, triangles[:, places]
+    squares, sizes, responses, XX = np.split(products, [1, 2, 2 + n_columns], axis=1)
+    return squares[:, 0], sizes[:, 0], responses, XX.reshape(-1, n_columns, n_columns)
 
 
 @dataclass(frozen=True)

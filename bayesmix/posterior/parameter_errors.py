@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit, softmax
 
+from bayesmix.allocation.gate import shares_of
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
@@ -72,10 +73,8 @@ class ParameterScores(FitScores):
     @cached_property
     def shares(self) -> Array:
         """Weights of the components of each observation (n, K)."""
-        weights: Any = self.point.weights
-        if side_of(self.source).covariates is not None:
-            return np.exp(weights.log_weights(self.design))
-        return np.broadcast_to(weights.mean(), (self.source.shape[0], self.result.n_components))
+        n = self.source.shape[0]
+        return shares_of(self.point.weights, side_of(self.source).covariates, n)
 
     def log_densities(self, components: Any) -> Array:
         """Return the log density of each component (n, K) at the observed cells."""

@@ -128,9 +128,10 @@ def test_units_without_a_usable_row_are_counted(run):
     table.to_csv("long.csv", index=False)
     asked = ("trajectories", "long.csv", "--unit", "id", "--time", "t", "--target", "y")
     ended = run(*asked, "--components", 1, "--missing", "drop", "--json")
-    assert "left out: 3 rows without a value of 'y'" in ended.stderr
-    assert "left out: 1 row with missing values" in ended.stderr
-    assert "left out: all rows of 1 unit\n" in ended.stderr
+    text = "rows without a value of 'y', 't' are left out: 4, among them all rows of 1 unit"
+    assert text in ended.stderr
+    said = run(*asked, "--missing", "error", code=2).stderr
+    assert "time: column 't' is missing in row 6: use --missing drop" in said
     # The words of Python and of bayesmix classes are taken too.
     words = ("--classes", 1, "--class-predictors", "sex", "--missing", "drop", "--json")
     assert json.loads(run(*asked, *words).stdout)["n_components"] == 1

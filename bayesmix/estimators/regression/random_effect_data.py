@@ -108,10 +108,9 @@ class RandomEffectData(UnitData):
                 f"rows of {len(sizes)} units: use random=None"
             )
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
-        for _ in range(2):  # the second solution refines the first
-            products = cross_products(design, origin, *rows, sizes)
-            total = unpacked(products.sum(axis=0, keepdims=True), len(origin))
-            origin = origin + scaled_solution(total[3], total[2])[0]
+        products = cross_products(design, origin, *rows, sizes)
+        total = unpacked(products.sum(axis=0, keepdims=True), len(origin))
+        origin = scaled_solution(total[3], total[2])[0]
         products = cross_products(design, origin, *rows, sizes)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
