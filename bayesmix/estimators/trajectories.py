@@ -124,6 +124,12 @@ def trajectories(
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
     columns = TimeColumns.of(frame[time], degree, n_knots, fixed)
+    if columns.origin and random is not None and {INTERCEPT, time} <= {*_names(random)}:
+        warn(
+            f"random intercepts and their variance are those at {time} = 0, far from the data: "
+            f"subtract an origin such as {columns.origin:g} from {time!r}",
+            BayesmixWarning,
+        )
     design = columns.frame(frame)
     estimator = RegressionMixture(
         response=response, limits=limits, inflation=inflation, random=random,
@@ -138,13 +144,13 @@ def trajectories(
         beside["gate"] = frame[gate]
         beside["gate"].attrs["argument"] = "class_predictors"  # the name in messages
     search.fit(design, frame[y], groups=frame[unit], weight_type=weight_type, **beside)
-    for fit in filter(None, search.estimators_):
-        fit._time = columns
     if not search.refit:
         return search
-    search.best_estimator_._time = columns
+    fits = [fit for fit in search.estimators_ if fit is not None]
+    for fit in fits:
+        fit._time = columns
     search.best_estimator_._warn()
-    one = next((each for each in search.estimators_ if each and each.n_components_ == 1), None)
+    one = next((fit for fit in fits if fit.n_components_ == 1), None)
     if estimator.random and one is not None and search.n_components_ > 1:
         for text in one._data.skewness_texts(one._mixture):
             warn(f"with one class, {text}", BayesmixWarning)
@@ -213,12 +219,15 @@ def _table(
             f"unit: column {unit!r} has the same identifiers as numbers and as text: use "
             f"frame[{unit!r}].astype(str)"
         )
-    remedy = "write NaN for missing, and ordered levels as 0, 1, ... with response='ordinal'"
+    remedy = (
+        "write NaN for missing, two levels as 0 and 1 with response='binomial', and ordered levels "
+        "as 0, 1, ... with response='ordinal'"
+    )
     table: pd.DataFrame = frame.copy(deep=False)
     table[y] = _numbers("y", frame[y], remedy)
     remedy = (
-        "give the time since an origin, such as days since the first date (in pandas: (time - "
-        "time.min()).dt.days)"
+        "give the time since an origin, such as days since the first visit of each unit (in "
+        "pandas: (time - time.groupby(unit).transform('min')).dt.days)"
     )
     table[time] = _numbers("time", frame[time], remedy)
     return table

@@ -253,7 +253,7 @@ def test_time_columns_span_the_splines_and_polynomials():
         (
             {"score": "low"},
             {},
-            "y: column 'score' must be numbers, got 'low' in row 0: .*'ordinal'",
+            "y: column 'score' must be numbers, got 'low' in row 0: .*'binomial', .*'ordinal'",
         ),
         ({}, {"y": "age"}, "y, time and unit must name 3 columns, got 'age', 'age' and 'id'"),
         ({}, {"sample_weight": np.ones(9)}, "sample_weight must be names of columns of the frame"),
@@ -390,6 +390,11 @@ def test_years_have_the_curves_of_times_since_the_first():
     assert of_years._data.design.names == ("age", "(age - 2010)^2", "(age - 2010)^3")
     assert of_years.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-12)
     assert np.allclose(of_years.coef_, model.coef_)
+    # Intercepts of units at year 0 say nothing of the data.
+    with pytest.warns(BayesmixWarning, match="at age = 0, far from .* such as 2010 from 'age'"):
+        bm.trajectories(
+            frame, **ARGUMENTS, n_components=1, random=("intercept", "age"), n_jobs=1
+        )
     years = np.asarray(frame["age"], dtype=float)
     powers = np.column_stack([years, years**2, years**3])
     with pytest.raises(InvalidInputError, match=r"'x2' is a linear combination .* centre"):

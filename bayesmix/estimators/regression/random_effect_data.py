@@ -201,9 +201,9 @@ class RandomEffectData(UnitData):
 
         Distances are those of the units' coefficients, and odd starts stretch them at random. Half
         of the starts prefer units that are far apart, which suits classes that are; small classes
-        are found from any units. Where covariances differ, the distances of a class have a random
-        scale, so that a narrow class within a wide one is found. The order of the units changes
-        nothing.
+        are found from any units. Where covariances are free, the distances of a class have a
+        random scale, so that a narrow class within a wide one is found. The order of the units
+        changes nothing.
         """
         generator, place = stream(seed, Purpose.START, number), self.unit_coefficients
         if number % 2:
@@ -216,11 +216,10 @@ class RandomEffectData(UnitData):
             centres, _ = kmeans_plusplus(
                 eligible, n_components, random_state=draw, n_local_trials=1
             )
-        distances, structure = cdist(place, centres), self.family.covariance
-        if structure.own or structure.ratios:
+        distances = cdist(place, centres)
+        if self.family.covariance.own:
             distances *= np.exp(generator.normal(size=n_components))
-        nearest = distances.argmin(axis=1)
-        return 0.9 * one_hot(nearest, n_components) + 0.1 / n_components
+        return 0.9 * one_hot(distances.argmin(axis=1), n_components) + 0.1 / n_components
 
     def warnings(self, state: State, order: list[int]) -> list[str]:
         """Return sentences on separated gates, and on random effects without variance.
