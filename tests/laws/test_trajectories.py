@@ -392,9 +392,7 @@ def test_years_have_the_curves_of_times_since_the_first():
     assert np.allclose(of_years.coef_, model.coef_)
     # Intercepts of units at year 0 say nothing of the data.
     with pytest.warns(BayesmixWarning, match="at age = 0, far from .* such as 2010 from 'age'"):
-        bm.trajectories(
-            frame, **ARGUMENTS, n_components=1, random=("intercept", "age"), n_jobs=1
-        )
+        bm.trajectories(frame, **ARGUMENTS, n_components=1, random=("intercept", "age"), n_jobs=1)
     years = np.asarray(frame["age"], dtype=float)
     powers = np.column_stack([years, years**2, years**3])
     with pytest.raises(InvalidInputError, match=r"'x2' is a linear combination .* centre"):
