@@ -21,6 +21,8 @@ from bayesmix.sources.writing import file_to_write, write
 
 MISSING = "–"
 LEAST_P = 0.001
+# Characters of a line that fit a printed page.
+MOST_CHARACTERS = 110
 # Symbols of statistics, which are in italics.
 ITALIC = ("p", "M", "SD", "SE", "OR", "LL", "F", "χ²", "n", "df", "N", "b", "d")
 TEX = str.maketrans(
@@ -147,17 +149,20 @@ class ApaTable:
             parts = []
             for place, cell in enumerate(cells):
                 side = "right;padding-left:1em" if place else "left"
-                text = escape(cell) if tag == "td" or cell not in ITALIC else f"<em>{cell}</em>"
+                text = escape(cell).replace("&lt; ", "&lt;&nbsp;")
+                text = f"<em>{cell}</em>" if tag == "th" and cell in ITALIC else text
                 parts.append(f'<{tag} style="text-align:{side}{style}">{text}</{tag}>')
             return f"<tr>{''.join(parts)}</tr>"
 
         head = line("th", self.columns, ";font-weight:normal;border-bottom:1px solid")
         body = "".join(line("td", row) for row in self.rows)
         edges = "border-top:1.5px solid;border-bottom:1.5px solid"
+        width = len(self.to_text().splitlines()[2])
+        wide = ' class="wide"' * (width > MOST_CHARACTERS)  # smaller on paper
         note = f"<p><em>Note.</em> {escape(self.note)}</p>" if self.note else ""
         return (
             f"<div><p><strong>Table {self.number}</strong></p><p><em>{escape(self.title)}</em></p>"
-            f'<table style="border-collapse:collapse;{edges}"><thead>{head}</thead>'
+            f'<table{wide} style="border-collapse:collapse;{edges}"><thead>{head}</thead>'
             f"<tbody>{body}</tbody></table>{note}</div>"
         )
 

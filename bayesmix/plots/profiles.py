@@ -26,8 +26,8 @@ from bayesmix.plots.style import (
 )
 from bayesmix.selection.summary_text import plural
 
-# Inches of a panel, and of a figure of one journal column and a half.
-PANEL, WIDTH, HEIGHT = 2.6, 5.2, 3.4
+# Inches of a panel, of a figure of one journal column and a half, and across a page.
+PANEL, WIDTH, HEIGHT, PAGE = 2.6, 5.2, 3.4, 9.0
 # Share of the distance between indicators by which classes are set apart.
 APART = 0.06
 # Characters that fit side by side below a column and a half.
@@ -68,15 +68,8 @@ def plot_class_profiles(
     """
     expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     validation.one_of("units", units, ("z", "raw"))
-    kinds = profiles.profiles.index.get_level_values("parameter")
-    means, rates = bool((kinds == "mean").any()), bool((kinds == "rate").all())
-    shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
-    rows: dict[str, Any] = {}
-    for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
-        levels = list(profile.index.unique("level"))
-        for level in levels[len(levels) > 1 :]:  # the first of several levels is the rest
-            name = str(column) if level == "" else f"{column}: {level}"
-            rows[name] = profile.xs(level, level="level")
+    rows, means = shown_rows(profiles)
+    rates = profiles.profiles.index.unique("parameter").tolist() == ["rate"]
     z = means and units == "z"
     K, places = profiles.n_classes, np.arange(len(rows))
     values, errors = (
@@ -84,7 +77,7 @@ def plot_class_profiles(
         for column in (("z", "z_error") if z else ("estimate", "standard_error"))
     )
     errors = errors if standard_errors else np.full_like(errors, np.nan)  # NaN draws nothing
-    ax = axes_or_new(ax, max(WIDTH, (0.8 if means else 0.28 * K) * len(rows)), HEIGHT)
+    ax = axes_or_new(ax, *profiles_size(profiles))
     key: dict[str, Any] = {}
     for k, share in enumerate(profiles.sizes["share"]):
         middle, label = k - 0.5 * (K - 1), f"{profiles.heads[k]} ({share:.0%})"
@@ -111,6 +104,26 @@ def plot_class_profiles(
         ax.set_ylim(0.0, None if rates else 1.0)
     label = "Mean (z)" if z else "Mean" if means else "Rate" if rates else "Probability"
     return finished(ax, key, ylabel=label)
+
+
+def shown_rows(profiles: Any) -> tuple[dict[str, Any], bool]:
+    """Return the rows that ``plot_class_profiles`` shows by name, and whether they are means."""
+    kinds = profiles.profiles.index.get_level_values("parameter")
+    means, rows = bool((kinds == "mean").any()), {}
+    shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
+    for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
+        levels = list(profile.index.unique("level"))
+        for level in levels[len(levels) > 1 :]:  # the first of several levels is the rest
+            name = str(column) if level == "" else f"{column}: {level}"
+            rows[name] = profile.xs(level, level="level")
+    return rows, means
+
+
+def profiles_size(profiles: Any) -> tuple[float, float]:
+    """Return width and height in inches of the figure of profiles, legible on a page."""
+    rows, means = shown_rows(profiles)
+    width = (0.8 if means else 0.28 * profiles.n_classes) * len(rows)
+    return min(max(WIDTH, width), PAGE), HEIGHT
 
 
 def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERIA) -> Any:

@@ -27,12 +27,16 @@ from bayesmix.assess.profile_tables import (
     wald_text,
 )
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.profiles import HEIGHT, WIDTH, shown_fits
+from bayesmix.plots.profiles import profiles_size, shown_fits
 from bayesmix.plots.style import Axes
 from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.writing import write
 from bayesmix.version import __version__
+
+
+# Symbols of tests, which are in italics.
+SYMBOLS = re.compile(r"\b(F|p)(?=[ (])")
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,7 @@ def class_report(
         plain=plain,
         ratio=ratio,
         equals=equals,
-        wald_text=wald_text,
+        wald_text=lambda test: SYMBOLS.sub(r"*\1*", wald_text(test)),
         percent="{:.1%}".format,
         enumeration=enumeration,
         profiles=profiles,
@@ -266,13 +270,11 @@ def _figures(enumeration: Enumeration, profiles: ClassProfiles) -> dict[str, Apa
     panels = {"nrows": 1, "ncols": 3, "squeeze": False}
     kinds = profiles.profiles.index.unique("parameter")
     units = "Means in standard deviations from the mean of the sample. " if "mean" in kinds else ""
-    n_rows = len(profiles.profiles) / profiles.n_classes
-    wide = max(WIDTH, (0.8 if units else 0.28 * profiles.n_classes) * n_rows)
     numbered: tuple[tuple[Any, ...], ...] = (
         (f"Criteria by Number of {profiles.plural.title()}", circle,
          lambda axes: plots.plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
         (f"Estimates of the {profiles.n_classes}-{profiles.noun.title()} Model", f"{units}{errors}",
-         lambda ax: plots.plot_class_profiles(profiles, ax=ax), (wide, HEIGHT)),
+         lambda ax: plots.plot_class_profiles(profiles, ax=ax), profiles_size(profiles)),
         (f"Mean Posterior Probabilities by Assigned {profiles.noun.title()}",
          f"Rows are the assigned {profiles.plural}.",
          lambda ax: plots.plot_classification(profiles, ax=ax), (3.4, 3.0)),
