@@ -159,12 +159,9 @@ class ApaTable:
         edges = "border-top:1.5px solid;border-bottom:1.5px solid"
         width = len(self.to_text().splitlines()[2])
         wide = ' class="wide"' * (width > MOST_CHARACTERS)  # smaller on paper
-        note = f"<p><em>Note.</em> {escape(self.note)}</p>" if self.note else ""
-        return (
-            f"<div><p><strong>Table {self.number}</strong></p><p><em>{escape(self.title)}</em></p>"
-            f'<table{wide} style="border-collapse:collapse;{edges}"><thead>{head}</thead>'
-            f"<tbody>{body}</tbody></table>{note}</div>"
-        )
+        style = f'style="border-collapse:collapse;{edges}"'
+        table = f"<table{wide} {style}><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return displayed(f"Table {self.number}", self.title, table, self.note)
 
     def to_latex(self) -> str:
         """Return the table as LaTeX, for the package booktabs."""
@@ -238,6 +235,13 @@ class ApaTable:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+def displayed(name: str, title: str, content: str, note: str) -> str:
+    """Return a table or figure as HTML with its name, title and note."""
+    head = f"<p><strong>{name}</strong></p><p><em>{escape(title)}</em></p>"
+    below = f"<p><em>Note.</em> {escape(note)}</p>" if note else ""
+    return f"<div>{head}{content}{below}</div>"
 
 
 def write_as(path: Any, kinds: Mapping[str, Callable[[], str | bytes]]) -> Path:

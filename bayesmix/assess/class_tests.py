@@ -31,7 +31,8 @@ from bayesmix.search.starts import OfMixture
 from bayesmix.selection.criteria import PLUG_IN
 from bayesmix.selection.tasks import Fitter
 
-ENTROPIES = ("relative", "sum", "mean")
+# Definitions of entropy, and words for notes.
+ENTROPIES = {"relative": "relative", "sum": "summed over the sample", "mean": "per observation"}
 
 
 def information_criteria(sums: DensitySums, p: int) -> dict[str, float]:
@@ -50,7 +51,7 @@ def entropy_of(total: float, n: float, n_classes: int, definition: str = "relati
     "relative": 1 - E / (n log K), as in Mplus, tidyLPA and lcmm (Ramaswamy et al. 1993), NaN at
     K = 1; "sum": E; "mean": E / n.
     """
-    validation.one_of("entropy_definition", definition, ENTROPIES)
+    validation.one_of("entropy_definition", definition, tuple(ENTROPIES))
     if definition == "relative":
         return 1.0 - total / (n * math.log(n_classes)) if n_classes > 1 else math.nan
     return total if definition == "sum" else total / n

@@ -268,8 +268,7 @@ def distal(
             estimates = replace(estimates, covariance=covariance)
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
-    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
-    table = outcome_table(estimates, z, classes, levels)
+    table = outcome_table(estimates, z, levels)
     table.attrs["n"] = int(given.notna().sum())
     table.attrs["tests"] = wald_tests(estimates.means, estimates.covariance, degrees, n_refits)
     return table
@@ -303,14 +302,12 @@ def class_means(
     observed, levels = _observed(outcome, weights)
     with single_threaded_blas():
         estimates = observed.assigned(shares, weights).estimates(correction)
-    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
-    return outcome_table(estimates, z, classes, levels)
+    return outcome_table(estimates, z, levels)
 
 
-def outcome_table(
-    estimates: OutcomeEstimates, z: float, classes: pd.RangeIndex, levels: Any
-) -> pd.DataFrame:
+def outcome_table(estimates: OutcomeEstimates, z: float, levels: Any) -> pd.DataFrame:
     """Return means with standard errors and intervals of z standard errors."""
+    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
     errors = np.sqrt(np.maximum(estimates.covariance.diagonal(), 0.0))
     means, half = estimates.means.ravel(), z * errors
     if estimates.variances is not None:

@@ -15,6 +15,7 @@ from scipy import stats
 from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
 from bayesmix.assess.class_tests import (
+    ENTROPIES,
     BootstrapTest,
     described,
     entropy_of,
@@ -213,6 +214,7 @@ class Enumeration:
     n_bootstrap: int
     notes: pd.DataFrame
     seed: int
+    entropy_definition: str = "relative"
 
     def fit(self, model: Any = None, n_classes: int | None = None) -> Any:
         """Return the fitted estimator of a row, by default the suggested one."""
@@ -272,12 +274,10 @@ class Enumeration:
             reasons[-1] += f"; the elbow of BIC is at {best_number(-bend)}"
         reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap, self.noun))
         if K > 1:
-            clear = (
-                "clear"
-                if best["entropy"] >= CLEAR_ENTROPY
-                else f"below 0.8: {plural(self.noun)} overlap"
-            )
-            reasons.append(f"Relative entropy: {best['entropy']:.3f} ({clear})")
+            entropy = self._entropy(model, K, "relative")
+            overlap = f"below {CLEAR_ENTROPY}: {plural(self.noun)} overlap"
+            clear = "clear" if entropy >= CLEAR_ENTROPY else overlap
+            reasons.append(f"Relative entropy: {entropy:.3f} ({clear})")
         reasons.append(f"Smallest {self.noun}: {best['smallest']:.1%} of the sample")
         reasons.append(f"Best likelihood in {best['replicated']} of {STARTS} random starts")
         reasons.append(f"The number of {plural(self.noun)} also needs theory: compare its rivals")
@@ -307,7 +307,7 @@ class Enumeration:
             "log_likelihood": ("LL", plain),
             "n_parameters": ("Parameters", whole),
             **{name: (name.upper(), plain) for name in criteria},
-            "entropy": ("Entropy", bounded),
+            "entropy": ("Entropy", bounded if self.entropy_definition == "relative" else plain),
             "min_probability": ("Lowest mean posterior", bounded),
             **{name: test for name, test in tested.items() if table[name].notna().any()},
             "replicated": ("Replications", whole),
@@ -315,9 +315,10 @@ class Enumeration:
         }
         words = "; ".join(f"{c.upper()} = {CRITERIA[c]}" for c in criteria if c in CRITERIA)
         note = [
-            f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is relative; lowest "
-            f"mean posterior: of the probabilities of the assigned {self.noun}; {self.noun} sizes "
-            f"are shares by most likely {self.noun}, in the order of the {plural(self.noun)}."
+            f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is "
+            f"{ENTROPIES[self.entropy_definition]}; lowest mean posterior: of the probabilities of "
+            f"the assigned {self.noun}; {self.noun} sizes are shares by most likely {self.noun}, "
+            f"in the order of the {plural(self.noun)}."
         ]
         if self.n_dropped:
             note.append(f"{self.n_dropped:,} observations with missing values were left out.")
@@ -387,13 +388,16 @@ class Enumeration:
 
     def with_entropy(self, definition: str) -> Enumeration:
         """Return the enumeration with another definition of entropy: relative, sum or mean."""
-        values = [
-            math.nan
-            if (fit := self.fits.get((name, K))) is None
-            else entropy_of(fit.result_.plug_in_sums.entropy, self.n_samples, K, definition)
-            for name, K in zip(self.table["model"], self.table["n_classes"], strict=True)
-        ]
-        return replace(self, table=self.table.assign(entropy=values))
+        keys = zip(self.table["model"], self.table["n_classes"], strict=True)
+        values = [self._entropy(name, K, definition) for name, K in keys]
+        table = self.table.assign(entropy=values)
+        return replace(self, table=table, entropy_definition=definition)
+
+    def _entropy(self, model: ModelName, n_classes: int, definition: str) -> float:
+        if (fit := self.fits.get((model, n_classes))) is None:
+            return math.nan
+        total = fit.result_.plug_in_sums.entropy
+        return entropy_of(total, self.n_samples, n_classes, definition)
 
 
 def best_number(values: pd.Series[float]) -> int:

@@ -7,9 +7,10 @@ uniform are tested by a parametric bootstrap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -43,67 +44,55 @@ REFERENCE_ROWS = 5000
 DECIMALS = 8
 # Responsibilities up to this are ignored.
 NO_SHARE = 1e-9
+# Sums of weights per grid cell (G,) of values, a component and weights.
+Reference: TypeAlias = Callable[[Array, int, Array], Array]
 
 
-@dataclass(frozen=True)
-class Distances:
-    """Chi-squared probabilities of squared Mahalanobis distances, for Gaussian components."""
-
-    components: Gaussians
-
-    def mass(self, values: Array, k: int, weights: Array) -> Array:
-        """Return sums of weights per grid cell (G,)."""
-        structure = self.components.structure
-        root = structure.blocks.keep(self.components.precision_root, np.array([k]))
-        squared = structure.algebra.squared(values, self.components.means[[k]], root)[:, 0]
-        nearer = gammainc(0.5 * values.shape[1], 0.5 * squared)
-        cells = np.minimum((nearer * GRID).astype(np.int64), GRID - 1)
-        return np.bincount(cells, weights, GRID).astype(np.float64)
+def by_distances(components: Gaussians, values: Array, k: int, weights: Array) -> Array:
+    """Return sums of weights per grid cell (G,) of chi-squared probabilities of distances."""
+    structure = components.structure
+    root = structure.blocks.keep(components.precision_root, np.array([k]))
+    squared = structure.algebra.squared(values, components.means[[k]], root)[:, 0]
+    nearer = gammainc(0.5 * values.shape[1], 0.5 * squared)
+    cells = np.minimum((nearer * GRID).astype(np.int64), GRID - 1)
+    return np.bincount(cells, weights, GRID).astype(np.float64)
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """Ranks of log densities among those (K, M, sorted) of draws from each discrete component.
+def by_ranks(
+    components: PointComponents, densities: Array, values: Array, k: int, weights: Array
+) -> Array:
+    """Return sums of weights per grid cell (G,) of ranks among log densities of draws (K, M).
 
     Ties are spread evenly over their range of ranks (Czado, Gneiting & Held 2009), which is the
     average of the randomised transform.
     """
-
-    components: PointComponents
-    drawn: Array
-
-    def mass(self, values: Array, k: int, weights: Array) -> Array:
-        """Return sums of weights per grid cell (G,)."""
-        component = self.components.subset(np.array([k]))
-        log_density = component.expected_log_density(values)[:, 0].round(DECIMALS)
-        drawn = self.drawn[k]
-        # Count the observation itself among the ties, so that no rank is 0 or 1.
-        total = len(drawn) + 1.0
-        low = (len(drawn) - np.searchsorted(drawn, log_density, side="right")) / total
-        high = (len(drawn) - np.searchsorted(drawn, log_density, side="left") + 1.0) / total
-        edges = np.linspace(0.0, 1.0, GRID + 1)
-        reached = np.clip((edges - low[:, None]) / (high - low)[:, None], 0.0, 1.0)
-        return np.diff(weights @ reached)
+    log_density, drawn = _log_density(components, k, values), densities[k]
+    # Count the observation itself among the ties, so that no rank is 0 or 1.
+    total = len(drawn) + 1.0
+    low = (len(drawn) - np.searchsorted(drawn, log_density, side="right")) / total
+    high = (len(drawn) - np.searchsorted(drawn, log_density, side="left") + 1.0) / total
+    edges = np.linspace(0.0, 1.0, GRID + 1)
+    reached = np.clip((edges - low[:, None]) / (high - low)[:, None], 0.0, 1.0)
+    return np.diff(weights @ reached)
 
 
-def reference(
-    mixture: Mixture[PointComponents], generator: np.random.Generator
-) -> Distances | Ranks:
+def reference(mixture: Mixture[PointComponents], generator: np.random.Generator) -> Reference:
     """Return the reference distribution, or draws where none is known in closed form."""
     components = mixture.components
     if isinstance(components, Gaussians):
-        return Distances(components)
+        return partial(by_distances, components)
     K = components.n_components
-    rows = components.draw(np.full(K, REFERENCE_ROWS), generator)
-    drawn = np.empty((K, REFERENCE_ROWS))
-    for k in range(K):
-        draws = rows[k * REFERENCE_ROWS : (k + 1) * REFERENCE_ROWS]
-        component = components.subset(np.array([k]))
-        drawn[k] = np.sort(component.expected_log_density(draws)[:, 0].round(DECIMALS))
-    return Ranks(components, drawn)
+    draws = np.split(components.draw(np.full(K, REFERENCE_ROWS), generator), K)
+    densities = [np.sort(_log_density(components, k, rows)) for k, rows in enumerate(draws)]
+    return partial(by_ranks, components, np.array(densities))
 
 
-def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array:
+def _log_density(components: PointComponents, k: int, values: Array) -> Array:
+    density: Array = components.subset(np.array([k])).expected_log_density(values)[:, 0]
+    return density.round(DECIMALS)
+
+
+def _masses(mixture: Mixture, reference: Reference, rows: Rows) -> Array:
     """Return sums of responsibilities per component and grid cell (K, G) over a chunk."""
     mass = np.zeros((mixture.n_components, GRID))
     for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
@@ -113,7 +102,7 @@ def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array
             shares *= block.weights[:, None]
         for k in range(mixture.n_components):
             held = shares[:, k] > NO_SHARE
-            mass[k] += reference.mass(values[held], k, shares[held, k])
+            mass[k] += reference(values[held], k, shares[held, k])
     return mass
 
 

@@ -210,7 +210,7 @@ class GroupSimilarity:
         groups = ", ".join(f"{name} (n = {n:,})" for name, n in self.n_samples.items())
         noun = noun_of(self.estimates)
         note = (
-            f"Groups: {groups}. Equal in all groups: structural, means or probabilities; "
+            f"Groups: {groups}. Equal in all groups: structural, means, probabilities and rates; "
             f"dispersion, also variances; distributional, also {noun} sizes. LL = log likelihood. "
             "Scaling = correction factor of the likelihood ratio. Δχ² = scaled likelihood ratio "
             "test against the model above (Satorra & Bentler, 2001)."

@@ -239,7 +239,7 @@ class ClassProfiles:
             for place, name in enumerate(numbers[:-1], start=1):
                 rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
                 table[f"r{place}"] = table["column"].map(rows)
-                columns[f"r{place}"] = (str(place), correlation)
+                columns[f"r{place}"] = (str(place), lambda r: bounded(r) if r == r else "")
         return ApaTable.of(table, columns, "Descriptive Statistics of the Indicators", note.strip())
 
     def _effect_sizes(self) -> ApaTable:
@@ -302,15 +302,19 @@ class ClassProfiles:
         if not self.outcomes:
             raise InvalidInputError("no outcomes were given: class_profiles(m, X, outcomes=)")
         rows: list[tuple[str, ...]] = []
+        heads, tested = ["Outcome", *self.heads], []
+        if self.n_classes > 1:
+            heads += [statistic(self.tests.iloc[0])[0], "df", "p", "Pairs"]
         for name, table in self.outcomes.items():
-            tests: Any = self.tests.loc[name]
-            pairs = [
-                pair.replace("vs", "≠")
-                for pair, row in rows_by_key(tests.drop(index="all"))
-                if row["p"] < 1.0 - table.attrs["level"]
-            ]
-            overall: Any = tests.loc["all"]
-            tested = [*statistic(overall)[1:], p_text(overall["p"]), ", ".join(pairs) or "none"]
+            if self.n_classes > 1:
+                tests: Any = self.tests.loc[name]
+                pairs = [
+                    pair.replace("vs", "≠")
+                    for pair, row in rows_by_key(tests.drop(index="all"))
+                    if row["p"] < 1.0 - table.attrs["level"]
+                ]
+                overall: Any = tests.loc["all"]
+                tested = [*statistic(overall)[1:], p_text(overall["p"]), ", ".join(pairs) or "none"]
             levels = table.index.unique("level") if "level" in table.index.names else [None]
             for level in levels:
                 outcome: Any = table if level is None else table.xs(level, level="level")
@@ -330,14 +334,16 @@ class ClassProfiles:
         sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
         note = (
             f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
-            f"errors in parentheses; Wald tests that all {self.plural} are equal. Pairs: "
-            f"{self.plural} that differ at the {1.0 - attributes[0]['level']:.0%} level, "
-            f"not adjusted for their number. Numbers of observations: {sizes}."
+            f"errors in parentheses. Numbers of observations: {sizes}."
         )
+        if self.n_classes > 1:
+            note += (
+                f" Wald tests that all {self.plural} are equal. Pairs: {self.plural} that differ "
+                f"at the {1.0 - attributes[0]['level']:.0%} level, not adjusted for their number."
+            )
         if any("sd" in outcome for outcome in self.outcomes.values()):
             note += f" SD = standard deviation within the {self.noun}."
-        heads = ("Outcome", *self.heads, statistic(self.tests.iloc[0])[0], "df", "p", "Pairs")
-        return ApaTable(f"Outcomes by {self.noun.title()}", heads, tuple(rows), note)
+        return ApaTable(f"Outcomes by {self.noun.title()}", tuple(heads), tuple(rows), note)
 
     def _pairs(self) -> ApaTable:
         table = self.tests.drop(index="all", level="test").reset_index()
@@ -411,11 +417,6 @@ def noun_of(estimates: Any) -> str:
     """Return what papers call a class, by the parameters of its columns."""
     kinds = estimates.index.unique("parameter")
     return "profile" if [kind for kind in kinds if kind in PROFILED] == ["mean"] else "class"
-
-
-def correlation(value: float) -> str:
-    """Return a correlation; nothing where there is none."""
-    return "" if value != value else bounded(value)
 
 
 def ratio(value: float) -> str:

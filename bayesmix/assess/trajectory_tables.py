@@ -7,9 +7,10 @@ for Reporting on Latent Trajectory Studies", Structural Equation Modeling 24.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,9 +26,6 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.selection.summary_text import four_digits
 from bayesmix.version import __version__
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Starts of each fit to simulated data; the ratio of the data has those of the search.
 STARTS_OF_REPLICATE = 4
@@ -93,8 +91,6 @@ def unit_table(model: Any) -> pd.DataFrame:
     Effects are deviations from the mean curve, averaged over classes (best linear unbiased
     predictions), in units of the data. The index has the identifiers of the units.
     """
-    import pandas as pd
-
     model, joint = fitted_units(model)
     data = model._data
     index = pd.Index(data.labels or range(len(joint)))
@@ -128,8 +124,6 @@ def class_assignment(model: Any) -> pd.DataFrame:
     >>> table["units"].tolist()
     [30, 30]
     """
-    import pandas as pd
-
     model, joint = fitted_units(model)
     K, sample_weights = joint.shape[1], model._data.unit_weights
     counts = np.bincount(joint.argmax(axis=1), minlength=K)
@@ -151,8 +145,6 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 
     BIC is given with the number of units and, as some programs print it, of visits.
     """
-    import pandas as pd
-
     rows = []
     for K, estimator in fits_by_number(search).items():
         quality, p = class_assignment(estimator), estimator.n_parameters_
@@ -179,8 +171,6 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
     linear regression on these; offsets are 0. Intervals are those of the mean curve, symmetric on
     the scale of its linear predictor.
     """
-    import pandas as pd
-
     model, _ = fitted_units(model)
     data, level = model._data, checked_level(level)
     times, rows = rows_along(data.values, time_of(data, time)[1])
@@ -261,8 +251,6 @@ def trajectory_outcomes(
     the order of their first rows. Standard errors are given the classes, which suffices for well
     separated classes.
     """
-    import pandas as pd
-
     model, joint = fitted_units(model)
     level = checked_level(level)
     labels = model._data.labels
@@ -296,8 +284,6 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     Items that only the authors of a study know have an empty answer. Index is the number of the
     item.
     """
-    import pandas as pd
-
     model, _ = fitted_units(search)
     data, table, classes = model._data, trajectory_table(search), class_assignment(search)
     terms, K = ", ".join(data.design.terms), model.n_components_

@@ -17,7 +17,7 @@ from typing import Any
 
 from bayesmix import plots
 from bayesmix.assess import LEVEL
-from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
+from bayesmix.assess.apa import ApaTable, bounded, displayed, equals, p_equals, plain, write_as
 from bayesmix.assess.enumeration import STARTS, Enumeration, best_number
 from bayesmix.assess.profile_tables import (
     LARGE_RESIDUAL,
@@ -33,7 +33,6 @@ from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.writing import write
 from bayesmix.version import __version__
-
 
 # Symbols of tests, which are in italics.
 SYMBOLS = re.compile(r"\b(F|p)(?=[ (])")
@@ -69,8 +68,7 @@ class ApaFigure:
         """Return the figure as HTML."""
         data = base64.b64encode(self.content()).decode("ascii")
         image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(self.title)}">'
-        head = f"<p><strong>Figure {self.number}</strong></p><p><em>{escape(self.title)}</em></p>"
-        return f"<div>{head}{image}<p><em>Note.</em> {escape(self.note)}</p></div>"
+        return displayed(f"Figure {self.number}", self.title, image, self.note)
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def class_report(
     parts = ["profiles", *["effect_sizes"] * (n_classes > 1), "classification"]
     parts += ["residuals"] * (profiles.residuals is not None and len(profiles.residuals) > 0)
     parts += ["covariates"] * (profiles.contrasts is not None)
-    parts += ["outcomes", "pairs"] if profiles.outcomes else []
+    parts += ["outcomes", *["pairs"] * (n_classes > 1)] if profiles.outcomes else []
     tables |= {part: profiles.to_apa(part) for part in parts}
     of_rivals = {f"rival {rival.n_classes}": rival.to_apa() for rival in rivals}
     tables = {
@@ -236,7 +234,7 @@ def class_report(
         correction=f"{corrections[0]} correction" if corrections else "",
         chosen=chosen if len(enumeration.models) > 1 else "The model",
         K=n_classes,
-        row=row,
+        row=row | {"entropy": profiles.entropy},
         smallest=row["bic"] == everything["bic"][converged].min(),
         best={name: best_number(ranked[name]) for name in ("aic", "sabic")},
         tests=[(K, p[K], table["vlmr_p"][K]) for K in (n_classes, n_classes + 1) if K in p.index],

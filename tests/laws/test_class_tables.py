@@ -11,6 +11,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
+from bayesmix.plots.profiles import profiles_size
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +298,44 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "Without covariates" in whole.to_markdown()
     with pytest.raises(ValueError, match="profiles must be those"):
         bm.class_report(found, bm.class_profiles(found.fit(1, 1), rows), 1, 2)
+
+
+def test_one_class_has_outcomes_without_tests_in_table_and_report(analysis):
+    _, rows, several, _ = analysis
+    found = bm.enumerate_classes(rows, 1, 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    income = several.outcomes["income"].attrs["n"] * [1.0]
+    income[0] = 301.0
+    one = bm.class_profiles(found.fit(1, 1), rows, {"income": income}, n_draws=0)
+    assert one.to_apa("outcomes").columns == ("Outcome", "Profile 1")
+    assert one.to_apa("outcomes").rows[0][1].startswith("2.00 (")
+    text = bm.class_report(found, one, 1, 1).to_markdown()
+    assert "[[" not in text
+    assert "relative entropy of" not in text
+
+
+def test_entropy_of_another_definition_is_named_and_the_suggestion_keeps_the_relative_one(analysis):
+    _, rows, _, _ = analysis
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    summed = found.with_entropy("sum")
+    assert summed.table["entropy"][1] == pytest.approx(
+        (1.0 - found.table["entropy"][1]) * 300 * np.log(2)
+    )
+    assert summed.summary() == found.summary()
+    assert "Entropy is summed over the sample" in summed.to_apa().note
+
+
+def test_wide_tables_and_figures_fit_a_page(analysis):
+    _, _, profiles, _ = analysis
+    assert 'class="wide"' not in profiles.to_apa().to_html()
+    table = ApaTable("Many", tuple(f"Column {k}" for k in range(15)), (("1",) * 15,))
+    assert 'class="wide"' in table.to_html()
+    assert profiles_size(profiles) == (5.2, 3.4)
+    many = pd.concat({f"x{d}": profiles.profiles for d in range(9)}, names=["of"])
+    many = many.reset_index(["of", "column"]).assign(
+        column=lambda t: t["of"] + t["column"].map(str)
+    )
+    many = many.set_index("column", append=True).reorder_levels(profiles.profiles.index.names)
+    assert profiles_size(replace(profiles, profiles=many.drop(columns="of"))) == (9.0, 3.4)
 
 
 def test_figures(analysis):

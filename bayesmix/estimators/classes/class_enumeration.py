@@ -148,7 +148,7 @@ def enumerate_classes(
         raise InvalidInputError("n_components must name at least one number of classes, got none")
     n_bootstrap = validation.integer("n_bootstrap", n_bootstrap, 0)
     validation.one_of("missing", missing, MISSING)
-    validation.one_of("entropy_definition", entropy_definition, ENTROPIES)
+    validation.one_of("entropy_definition", entropy_definition, tuple(ENTROPIES))
     seed, seeded = root_seed(random_state), random_state is not None
     if sample_weight is not None and clusters is not None:
         weight_type = weight_type or "sampling"
