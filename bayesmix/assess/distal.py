@@ -81,21 +81,16 @@ class AssignedOutcome:
 
     def estimates(self, correction: str | None) -> OutcomeEstimates:
         """Return estimates given the classes; probabilities sum to 1."""
-        how = {"ML": self.maximum_likelihood, "BCH": self.bch, None: self.modal}
-        estimates = how[correction]()
+        if correction == "ML":
+            estimates = self.maximum_likelihood()
+        else:  # BCH undoes the errors of assignment
+            K = len(self.errors)
+            undone = np.linalg.inv(self.errors) if correction == "BCH" else np.eye(K)
+            estimates = self.weighted_means(np.asarray(undone[self.classes], dtype=np.float64))
         if self.numeric:
             return estimates
         means = np.maximum(estimates.means, 0.0)
         return replace(estimates, means=means / means.sum(axis=1, keepdims=True))
-
-    def modal(self) -> OutcomeEstimates:
-        """Return means over assigned observations, uncorrected."""
-        return self.weighted_means(np.eye(len(self.errors))[self.classes])
-
-    def bch(self) -> OutcomeEstimates:
-        """Return means under weights that undo the errors of assignment."""
-        undone: Array = np.asarray(np.linalg.inv(self.errors)[self.classes], dtype=np.float64)
-        return self.weighted_means(undone)
 
     def maximum_likelihood(self) -> OutcomeEstimates:
         """Return maximum likelihood estimates; their covariance has outer products of scores."""

@@ -106,22 +106,14 @@ def _masses(mixture: Mixture, reference: Reference, rows: Rows) -> Array:
     return mass
 
 
-@dataclass(frozen=True)
-class Inside:
-    """Cumulative counts of components within contours (K, G + 1)."""
+def coverage(inside: Array) -> Array:
+    """Return the coverage of all components together and of each (1 + K, G + 1) from counts.
 
-    reached: Array
-
-    @property
-    def counts(self) -> Array:
-        return self.reached[:, -1]
-
-    @property
-    def curves(self) -> Array:
-        """Return the coverage of all together and of each (1 + K, G + 1), as expected if empty."""
-        reached = np.vstack([self.reached.sum(axis=0), self.reached])
-        n = reached[:, -1:]
-        return np.where(n > 0, reached / np.where(n > 0, n, 1.0), np.linspace(0, 1, GRID + 1))
+    Empty components have the expected coverage.
+    """
+    reached = np.vstack([inside.sum(axis=0), inside])
+    n = reached[:, -1:]
+    return np.where(n > 0, reached / np.where(n > 0, n, 1.0), np.linspace(0, 1, GRID + 1))
 
 
 MOST_ROWS = 10_000
@@ -212,9 +204,8 @@ class GoodnessOfFit:
         half, far = self.shares[HALF], 1.0 - self.shares[FAR]
         spread = np.nanstd(self.replicates[:, [HALF, FAR]], axis=0) + 1e-12
         if abs(away[FAR]) / spread[1] > abs(away[HALF]) / spread[0]:
-            if far > 1.0 - self.grid[FAR]:
-                return f"Its tails are too light: {far:.1%} of the data are outside the 95% contour"
-            return f"Its tails are too heavy: {far:.1%} of the data are outside the 95% contour"
+            kind = "light" if far > 1.0 - self.grid[FAR] else "heavy"
+            return f"Its tails are too {kind}: {far:.1%} of the data are outside the 95% contour"
         if half > self.grid[HALF]:
             return (
                 "Too many observations are near the centres, as when tails are heavier than "
@@ -334,13 +325,12 @@ def goodness_of_fit(
     return _judged(observed, replicates, tuple(notes))
 
 
-def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Inside:
-    """Return the counts of a plug-in mixture's components within contours."""
+def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Array:
+    """Return the counts (K, G + 1) of a plug-in mixture's components within contours."""
     generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
     step = partial(_masses, mixture, reference(mixture, generator))
     mass = source.reduce(step, mixture.n_components)
-    reached = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
-    return Inside(reached)
+    return np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
 
 
 def some_rows(source: Source, generator: np.random.Generator) -> Source:
@@ -356,7 +346,7 @@ def some_rows(source: Source, generator: np.random.Generator) -> Source:
 
 def _replicate(
     estimator: Procedure | None, result: FitResult, n_rows: int, seed: int, number: int
-) -> Inside | None:
+) -> Array | None:
     """Simulate data, refit unless ``estimator`` is None, and compute coverage."""
     generator = stream(seed, Purpose.RESAMPLE, number)
     null = plug_in_density(result.mixture)
@@ -375,16 +365,17 @@ def _replicate(
 
 
 def _judged(
-    observed: Inside, replicates: list[Inside | None], notes: tuple[str, ...]
+    observed: Array, replicates: list[Array | None], notes: tuple[str, ...]
 ) -> GoodnessOfFit:
-    K, n = len(observed.counts), float(observed.counts.sum())
+    counts = observed[:, -1]
+    K, n = len(counts), float(counts.sum())
     of_replicates = np.full((len(replicates), 1 + K, GRID + 1), np.nan)
     for curves, replicate in zip(of_replicates, replicates, strict=True):
         if replicate is not None:
             # A variational refit may have fewer components, so only the total is compared.
-            n_compared = 1 + K if len(replicate.counts) == K else 1
-            curves[:n_compared] = replicate.curves[:n_compared]
-    of_rows = observed.curves
+            n_compared = 1 + K if len(replicate) == K else 1
+            curves[:n_compared] = coverage(replicate)[:n_compared]
+    of_rows = coverage(observed)
     distances = _distance(of_rows)
     replicated = _distance(of_replicates)
     # A failed replicate counts as exceeding in the total, and not at all in a component.
@@ -395,11 +386,11 @@ def _judged(
     shares = of_rows[1:]
     components = pd.DataFrame(
         {
-            "rows": observed.counts,
+            "rows": counts,
             "mean": 1.0 - np.trapezoid(shares, dx=1.0 / GRID, axis=1),
             "half": shares[:, HALF],
             "far": 1.0 - shares[:, FAR],
-            "statistic": observed.counts * distances[1:],
+            "statistic": counts * distances[1:],
             "p_value": p_values[1:],
         }
     ).rename_axis("component")

@@ -225,12 +225,6 @@ def latent_classes(
     )
 
 
-def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:
-    """Return whether the question of each level was answered, and by this level, both (n, F)."""
-    answered = point.reading.spread(seen(values))
-    return answered, point.reading.totals(without_gaps(values)).T * answered
-
-
 def _table_of_answers(
     point: Categoricals, shares: Array, values: Array, weights: Array
 ) -> tuple[float, float, float]:
@@ -277,7 +271,8 @@ def bivariate_residuals(scores: ParameterScores) -> pd.DataFrame:
     point, shares = plug_in.components, plug_in.weights.mean()
     values = np.asarray(scores.source.rows.values, dtype=np.float64)
     names = scores.result.columns or range(values.shape[1])
-    answered, given = _answers(point, values)
+    answered = point.reading.spread(seen(values))
+    given = point.reading.totals(without_gaps(values)).T * answered
     observed = (given.T * scores.weights) @ given
     both = (answered.T * scores.weights) @ answered
     expected = both * ((point.probabilities.T * shares) @ point.probabilities)

@@ -22,17 +22,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from bayesmix.assess.stability import collected, each_of, fit_quietly
+from bayesmix.assess.stability import collected, each_of, fit_quietly, to_refit
 from bayesmix.core.procedures import last_step
 from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import shortened
-from bayesmix.em.refusals import refuse_covariates
-from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import density_in_data_units, refuse_sequences
+from bayesmix.selection.pipelines import density_in_data_units
 from bayesmix.selection.scores import (
     Fold,
     HeldOut,
@@ -280,7 +278,7 @@ def nested_cv(
     if is_collection(X):
         X, sample_weight = partitioned(X, sample_weight, n_jobs), None
     weights = weights_of(X, sample_weight)
-    prepared = {str(name): _prepared(name, member, seed) for name, member in named.items()}
+    prepared = {str(name): _prepared(name, member, seed, n_jobs) for name, member in named.items()}
     if not prepared:
         raise InvalidInputError("procedures must contain at least one procedure")
     splits = make_splits(cv, X, seed, groups)
@@ -309,21 +307,11 @@ def nested_cv(
     return NestedResult(tuple(outcomes), held, n_folds)
 
 
-def _prepared(name: Any, procedure: Any, seed: int) -> Any:
-    """Return a silent copy with a seed, on one core."""
+def _prepared(name: Any, procedure: Any, seed: int, n_jobs: int | None) -> Any:
+    """Return a silent copy with a seed."""
     if not (hasattr(procedure, "fit") and hasattr(procedure, "score_samples")):
         raise InvalidInputError(
             f"procedures must have fit and score_samples, got {type(procedure).__name__} for "
             f"{name!r}"
         )
-    refuse_sequences(procedure, "nested_cv")
-    fitted = getattr(last_step(getattr(procedure, "best_estimator_", procedure)), "result_", None)
-    if isinstance(fitted, FitResult):
-        refuse_covariates(fitted, "nested_cv")
-    copy = clone(procedure)
-    inner = last_step(copy)
-    parameters = inner.get_params(deep=False)
-    quiet = {"n_jobs": 1, "progress": False, "random_state": seed}
-    chosen = {key: quiet[key] for key in quiet if key in parameters and parameters[key] is None}
-    inner.set_params(**chosen)
-    return copy
+    return to_refit(procedure, seed, n_jobs)

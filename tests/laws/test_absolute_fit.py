@@ -6,7 +6,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.assess import stability as resampling
-from bayesmix.assess.goodness_of_fit import GRID, MOST_ROWS, goodness_of_fit, inside
+from bayesmix.assess.goodness_of_fit import GRID, MOST_ROWS, coverage, goodness_of_fit, inside
 from bayesmix.errors import InvalidInputError
 from bayesmix.sources.memory import ArraySource
 
@@ -53,8 +53,8 @@ def test_shares_are_those_of_mahalanobis_distances(structure):
         nearer = stats.chi2.cdf(squared, 2)
         for place in (10, 50, 95):
             expected = shares[nearer < place / GRID, k].sum()
-            assert observed.reached[k, place] == pytest.approx(expected, rel=1e-8)
-    np.testing.assert_allclose(observed.counts, shares.sum(axis=0), rtol=1e-8)
+            assert observed[k, place] == pytest.approx(expected, rel=1e-8)
+    np.testing.assert_allclose(observed[:, -1], shares.sum(axis=0), rtol=1e-8)
 
 
 @pytest.mark.parametrize("overlap", [1.0, 6.0])
@@ -66,7 +66,7 @@ def test_shares_are_uniform_in_expectation_where_the_model_is_true(overlap):
     X, _ = model.sample(n, random_state=0)
     observed = inside(model.result_.plug_in, ArraySource(X), 0)
     # A share is a mean of n values in [0, 1]; false alarm of any of 99 below 1 in 1,000.
-    away = np.abs(observed.curves[0] - np.linspace(0, 1, GRID + 1))
+    away = np.abs(coverage(observed)[0] - np.linspace(0, 1, GRID + 1))
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * 0.5 / np.sqrt(n)
 
 
@@ -82,7 +82,7 @@ def test_shares_of_discrete_rows_are_uniform_in_expectation(family):
     n = 5_000
     X, _ = model.sample(n, random_state=1)
     observed = inside(model.result_.plug_in, ArraySource(X), 0)
-    away = np.abs(observed.curves[0] - np.linspace(0, 1, GRID + 1))
+    away = np.abs(coverage(observed)[0] - np.linspace(0, 1, GRID + 1))
     # The error of the ranks, of 5,000 drawn rows a component, is added to that of the rows.
     error = np.hypot(0.5 / np.sqrt(n), 0.5 / np.sqrt(5_000))
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * error
