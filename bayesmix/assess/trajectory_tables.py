@@ -326,8 +326,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("7", "Shape of the trajectories", terms),
         ("8", "Covariates", f"of membership: {gate}; in the design: {terms}"),
         ("9", "Random starts and iterations", f"{model.n_init} starts, "
-         f"{'the best sixteen' if data.race else 'all'} to convergence; "
-         f"{model.n_iter_} iterations"),
+         f"all run to convergence; {model.n_iter_} iterations"),
         ("10", "Model comparison", f"{criterion}; n of BIC is the number of units"),
         ("11", "Number of fitted models", fits),
         ("12", "Units in each class of each model", counted),

@@ -100,8 +100,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         None is maximum likelihood. ``VariationalBayes()``, for a normal response, uses a
         ``RegressionPrior`` of coefficients and residual precisions.
     n_init : int, default=30
-        Number of quick starts; the best sixteen that differ are run to convergence, with ``random``
-        all.
+        Number of starts, each run to convergence, of which the best is kept.
     max_iter : int, default=2000
         Largest number of EM iterations of a run.
     random_state : int, RandomState or Generator, optional
@@ -188,7 +187,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Parameters
         ----------
         X : array or frame (n, D)
-            Explanatory variables, without a constant.
+            Explanatory variables, without a constant; D may be 0 for intercepts alone.
         y : array (n,), or str
             Response; a string is a formula such as ``"y ~ x + I(x**2)"`` over the frame X and
             needs formulaic.
@@ -256,7 +255,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             warn_of_order(X, y)
         regression_data.check_table(X, y)
         y_given = y
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        fewest = 0 if self.fit_intercept else 1
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_features=fewest
+        )
         response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
         return training_data(self, response, X, y, names, y_given, weight, **beside)
@@ -550,7 +552,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             X = self._time.frame(X, features)
         X = as_design(X, self._coding, features)
         regression_data.check_table(X)
-        X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
+        X = validated(self, X, reset=False, ensure_min_features=0)
+        X = np.asarray(X, dtype=np.float64)
         n = len(X)
         offset = regression_data.offsets(offset, n)
         trials = regression_data.trial_numbers(trials, n)

@@ -17,6 +17,7 @@ from bayesmix.families.regressions import (
     DESIGN,
     OFFSET,
     RESPONSE,
+    LeastSquares,
     NormalResponse,
     Regressions,
     RegressionSums,
@@ -29,7 +30,7 @@ NORMAL, ONE = NormalResponse(), np.ones(1)
 
 
 @dataclass(frozen=True)
-class BayesianRegressionFamily:
+class BayesianRegressionFamily(LeastSquares):
     """Moments of the response about ``centre``, which the intercepts take up."""
 
     centre: float = 0.0

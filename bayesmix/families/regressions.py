@@ -198,9 +198,9 @@ class NegativeBinomialResponse(LogLink):
     discrete = True
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
-        size, means = 1.0 / dispersion, self.mean(eta)
+        size = 1.0 / dispersion
         constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0) + size * np.log(size)
-        return constant + y * eta - (y + size) * np.log(size + means)
+        return constant + y * eta - (y + size) * np.logaddexp(np.log(size), eta)
 
     def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         size, means = 1.0 / dispersion, self.mean(eta)
@@ -306,6 +306,30 @@ class RegressionSums(AddedByField):
     same = ("at",)
 
     @property
+    def _parts(self) -> tuple[Array, ...]:
+        """Counts, both sides of the equations of the next coefficients, and dispersion."""
+        right = self.score + np.einsum("kpq,kq->kp", self.information, self.at.coefficients)
+        return self.counts, right, self.information, self.dispersion
+
+    def pack(self) -> Array:
+        return np.concatenate([part.ravel() for part in self._parts])
+
+    def units(self) -> Array:
+        """Return reciprocal sizes, as columns of the design are standardised."""
+        largest = np.abs(self.information).max()
+        sizes = self.counts.sum(), largest, largest, np.abs(self.dispersion).sum() or 1.0
+        return np.repeat(1.0 / np.array(sizes), [part.size for part in self._parts])
+
+    def unpack(self, vector: Array) -> RegressionSums:
+        parts = self._parts
+        pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
+        counts, right, information, dispersion = (
+            piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)
+        )
+        score = right - np.einsum("kpq,kq->kp", information, self.at.coefficients)
+        return RegressionSums(self.at, counts, score, information, dispersion)
+
+    @property
     def further_score(self) -> Array:
         """Gradient of the log likelihood in ``further`` of the components."""
         at = self.at
@@ -400,8 +424,20 @@ def added(
     return RegressionSums(at, counts, score, information, dispersion.reshape(size))
 
 
+class LeastSquares:
+    """Families whose statistics are ``RegressionSums``, which may be extrapolated."""
+
+    def feasible(self, statistics: RegressionSums) -> bool:
+        """Whether information matrices are not negative in any direction, but for rounding."""
+        values = np.linalg.eigvalsh(statistics.information)
+        return bool((values[:, 0] >= -FLAT * values[:, -1]).all())
+
+    def inside(self, statistics: RegressionSums, present: RegressionSums) -> RegressionSums:
+        return statistics
+
+
 @dataclass(frozen=True)
-class RegressionFamily:
+class RegressionFamily(LeastSquares):
     """Regressions of one response, some of whose coefficients all components share."""
 
     response: Response

@@ -9,6 +9,7 @@ from sklearn.model_selection import GroupKFold
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.families.regressions import NegativeBinomialResponse
 from laws.cases import generator
 
 DATA = "tests/data/"
@@ -173,7 +174,7 @@ def test_units_change_nothing_but_their_coefficient(npreg):
 
 
 def test_lines_far_from_zero_are_the_same_lines():
-    for seed in (105, 113):
+    for seed in (105, 111):
         rng = generator(seed)
         D, n = int(rng.integers(1, 5)), int(rng.integers(60, 250))
         z = rng.integers(0, 3, n)
@@ -511,3 +512,40 @@ def test_the_order_of_samples_and_columns_changes_no_start():
         ]
     ]
     assert np.ptp([fit.log_likelihood_ for fit in fits]) < 1e-6
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_without_columns_it_is_a_mixture_of_rates(framed):
+    rng = generator(31)
+    trials = rng.integers(5, 40, 60)
+    y = rng.binomial(trials, np.where(np.arange(60) < 25, 0.2, 0.6))
+    X = pd.DataFrame(index=range(60)) if framed else np.empty((60, 0))
+    model = bm.RegressionMixture(2, response="binomial", random_state=0).fit(X, y, trials=trials)
+
+    def loss(at):
+        each = stats.binom.logpmf(y[:, None], trials[:, None], expit(at[:2]))
+        shares = np.log([expit(at[2]), expit(-at[2])])
+        return -logsumexp(each + shares, axis=1).sum()
+
+    best = optimize.minimize(loss, [-1.0, 0.5, 0.0])
+    assert model.log_likelihood_ == pytest.approx(-best.fun, abs=1e-6)
+    rate = model.predict(X[:3], offset=np.zeros(3))
+    np.testing.assert_allclose(rate, model.weights_ @ expit(model.intercept_))
+    with pytest.raises(ValueError, match="0 feature"):
+        bm.RegressionMixture(1, fit_intercept=False).fit(np.empty((60, 0)), y)
+
+
+def test_components_that_fit_few_samples_exactly_are_not_chosen(npreg):
+    for seed in range(3):
+        model = bm.RegressionMixture(3, random_state=seed).fit(npreg[["x", "x2"]], npreg.yn)
+        assert model.weights_.min() * len(npreg) >= 8.0
+        assert model.scale_.min() > 0.05
+
+
+def test_an_impossible_mean_of_negative_binomial_counts_has_no_density():
+    density = NegativeBinomialResponse().log_density
+    y, ones = np.array([[3.0]]), np.ones(1)
+    far = density(y, ones, np.array([[60.0, 1e4]]), np.full(2, 1e-6))
+    assert far[0, 1] < far[0, 0] < -1e7
+    near = density(y, ones, np.array([[1.0]]), np.array([0.5]))
+    assert near == pytest.approx(stats.nbinom.logpmf(3, 2.0, 2.0 / (2.0 + np.e)))

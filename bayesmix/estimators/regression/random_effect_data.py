@@ -73,8 +73,7 @@ class RandomEffectData(UnitData):
     columns: Array  # (n, D), not standardised
     labels: tuple[str | float, ...] = ()  # identifiers of the units
     variational = inflation = None
-    accelerated, form, starts = True, FromMoments(), slice(None)
-    race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly
+    form, starts, fewest = FromMoments(), slice(None), 0
 
     @classmethod
     def of(

@@ -38,8 +38,16 @@ def explanatory(X: Any, columns: Any) -> Coding | None:
     """Return what the columns of a frame are, as decided before or now; None for other data."""
     if isinstance(columns, Coding):
         return columns
+    if _without_columns(X):
+        return None
     # Counts and ratings are numbers here: only what is left out changes the design.
     return looked_at(X, columns, said=("exclude",))[1]
+
+
+def _without_columns(X: Any) -> bool:
+    """Whether X is a frame without columns, for intercepts alone."""
+    names = getattr(X, "columns", None)
+    return names is not None and len(names) == 0
 
 
 def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> Any:
@@ -49,6 +57,8 @@ def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> An
     """
     from bayesmix.io.table_columns import is_frame, recoded
 
+    if _without_columns(X):  # which scikit-learn does not take
+        return np.empty((len(X), 0))
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
     # Two numbers and ratings are levels of a mixture, but numbers here; codes of groups are not.

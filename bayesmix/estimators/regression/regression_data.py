@@ -111,8 +111,8 @@ class UnitData(FittedRegressions):
     """Data of a fit, of which EM reads ``rows``."""
 
     variational: Any  # ``VariationalBayes`` with its priors, or None
-    accelerated: bool
     labels: tuple[str | float, ...]  # identifiers of the units
+    fewest: int  # observations of a component that is not spurious
 
     @property
     @abstractmethod
@@ -125,6 +125,11 @@ class UnitData(FittedRegressions):
     @abstractmethod
     def subset(self, chosen: Any) -> Self:
         """Return the data of EM of some units."""
+
+    def rank(self, state: State) -> tuple[bool, bool, float]:
+        """Return the rank of a run: sound fits without spurious components first."""
+        supported = float(state.expectation.counts.min()) >= self.fewest
+        return not state.holds, supported, state.objective
 
     def name_of(self, k: int) -> str:
         """Return how messages name a component: as a class of units, from 1, if there are units."""
@@ -162,7 +167,7 @@ class UnitData(FittedRegressions):
         guard: Any = FloorGuard(np.array([floor]), held)
         frame = Frame.identity(rows.values.shape[1])
         return Problem(
-            source, family, objective, frame, guard, Aitken(), self.accelerated, self.form
+            source, family, objective, frame, guard, Aitken(), accelerate=True, form=self.form
         )
 
 
@@ -180,10 +185,7 @@ class Data(UnitData):
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
     labels: tuple[str | float, ...] = ()  # identifiers of the units
-    accelerated, form = False, CENTRED
-    # Passes of the starts, how many of the best are run to convergence, and the difference in nats
-    # per sample below which two are alike.
-    race, alike = ((6, 16),), 1.5e-3
+    form = CENTRED
 
     @property
     def n_rows(self) -> int:
@@ -210,6 +212,12 @@ class Data(UnitData):
             begins = np.diff(self.units, prepend=-1) > 0
             side = replace(side, begins=begins, grouped=True)
         return Rows(self.values, self.weights, side=side)
+
+    @property
+    def fewest(self) -> int:  # type: ignore[override]
+        """Two for each parameter of a component whose dispersion may approach 0."""
+        own = self.values.shape[1] - DESIGN + 1
+        return 2 * own if self.family.response.dispersed and self.variational is None else 0
 
     def blocks(self) -> tuple[Rows, ...]:
         """Return all rows as one block."""
@@ -469,22 +477,14 @@ def check_response(response: Any, y: Array, trials: Array, y_given: Any) -> None
 
 
 def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int) -> State:
-    """Return the best of numbered starts: quick runs, the best of which go on."""
+    """Return the best of numbered starts, each run to convergence."""
     sample, monitor = data.for_starts(seed), Monitor()
     problem = sample.problem()
     numbers = range(n_init if n_components > 1 else 1)
     shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
     begins = [begun(problem, each, n_components) for each in shares]
     quick = replace(problem, stopping=AMONG_CANDIDATES)
-    alike = data.alike * problem.source.total_weight
-    for passes, n_left in data.race:
-        ranked = sorted((run(quick, s, monitor, passes) for s in begins), key=rank, reverse=True)
-        begins = []
-        for state in ranked:
-            if all(abs(state.objective - other.objective) > alike for other in begins):
-                begins.append(state)
-        del begins[n_left:]
-    best = max((run(quick, s, monitor, max_iter) for s in begins), key=rank)
+    best = max((run(quick, s, monitor, max_iter) for s in begins), key=data.rank)
     if sample is not data:
         problem = data.problem()
         best = begin_at(problem, best.current_mixture())
@@ -492,8 +492,3 @@ def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int
     for _ in range(LAST_STEPS if n_components == 1 else 0):
         best = step(problem, best, monitor)
     return best
-
-
-def rank(state: State) -> tuple[bool, float]:
-    """Return the rank of a run: sound fits first."""
-    return (not state.holds, state.objective)
