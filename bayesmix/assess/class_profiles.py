@@ -32,7 +32,7 @@ from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 # One of the parts of a survey.
 SINGULAR = {"clusters": "cluster", "strata": "stratum"}
 # Values of a Wald test.
-TEST = ["chi_squared", "df", "df_denominator", "p"]
+TEST = ["chi_squared", "df", "df_denominator", "f", "p"]
 
 
 def class_profiles(
@@ -276,6 +276,8 @@ def _odds_ratios(
             )
             differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
             test = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
-            nothing = {"chi_squared": np.nan, "p": np.nan} if infinite[terms].any() else {}
+            nothing = (
+                {"chi_squared": np.nan, "f": np.nan, "p": np.nan} if infinite[terms].any() else {}
+            )
             tests[name] = test | nothing
     return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")

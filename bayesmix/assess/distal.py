@@ -218,8 +218,8 @@ def distal(
         counted from 1 (and level). Numbers also have ``sd``, the standard deviation within the
         class; classes need not have equal ones. ``attrs["n"]`` is the number of observations with
         an outcome, ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal,
-        as dicts of ``chi_squared``, ``df``, ``df_denominator`` and ``p``: with the design of a
-        survey by F, as in Stata, else by chi-squared (``df_denominator`` is infinite).
+        as dicts of ``chi_squared``, ``df``, ``df_denominator``, ``f`` and ``p``: with the design of
+        a survey by F, as in Stata, else by chi-squared (``df_denominator`` is infinite).
 
     Examples
     --------
@@ -349,19 +349,15 @@ def wald_test(
     """
     k = len(differences)
     denominator, kept = degrees - k + 1.0, 1.0 - (k + 1.0) / (n_refits - 1.0)
-    statistic = p = np.nan
+    statistic = f = p = np.nan
     if min(denominator, kept) > 0.0:
         inverse = np.linalg.pinv(covariance, hermitian=True)
         statistic = kept * float(differences @ inverse @ differences)
         p = float(stats.chi2.sf(statistic, k))
-        if np.isfinite(denominator):
-            p = float(stats.f.sf(f_statistic(statistic, k, denominator), k, denominator))
-    return {"chi_squared": statistic, "df": k, "df_denominator": denominator, "p": p}
-
-
-def f_statistic(chi_squared: float, df: float, df_denominator: float) -> float:
-    """Return the F statistic of a Wald test."""
-    return chi_squared * df_denominator / (df * (df_denominator + df - 1.0))
+        if np.isfinite(degrees):
+            f = statistic * denominator / (k * degrees)
+            p = float(stats.f.sf(f, k, denominator))
+    return {"chi_squared": statistic, "df": k, "df_denominator": denominator, "f": f, "p": p}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from bayesmix.assess.apa import (
     whole,
     with_errors,
 )
-from bayesmix.assess.distal import f_statistic
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.summary_text import counted, phrase, plural
@@ -65,7 +64,7 @@ class ClassProfiles:
         ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
     covariate_tests : DataFrame or None
         Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``,
-        ``df_denominator`` (with the design of a survey the test is by F; else infinite), ``p``.
+        ``df_denominator`` (infinite without the design of a survey), ``f`` (with it), ``p``.
     outcomes : dict of DataFrame
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
@@ -179,17 +178,10 @@ class ClassProfiles:
     def _profiles(self) -> ApaTable:
         shares = zip(self.heads, self.sizes["share"], strict=True)
         heads = [f"{head} ({share:.1%})" for head, share in shares]
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, kind, estimates in self._indicators():
-            if name is None:
-                continue
-            text = bounded if kind == "probability" else None
-            rows.append(
-                (name, *with_errors(estimates["estimate"], estimates["standard_error"], text))
-            )
-            if kind == "mean":
-                digits = digits_of(estimates["standard_error"])
-                rows.append((f"{name}: SD", *(plain(sd, digits) for sd in estimates["sd"])))
+            if name is not None:
+                rows += estimate_rows(name, estimates, kind == "probability")
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
@@ -318,17 +310,10 @@ class ClassProfiles:
             levels = table.index.unique("level") if "level" in table.index.names else [None]
             for level in levels:
                 outcome: Any = table if level is None else table.xs(level, level="level")
-                cells = with_errors(
-                    outcome.iloc[:, 0],
-                    outcome["standard_error"],
-                    None if level is None else bounded,
-                )
-                rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
-                tested = [""] * len(tested)
-            if "sd" in table:
-                digits = digits_of(table["standard_error"])
-                cells = [plain(sd, digits) for sd in table["sd"]]
-                rows.append((f"{name}: SD", *cells, *tested))
+                full_name = name if level is None else f"{name}: {level}"
+                for row in estimate_rows(full_name, outcome, level is not None):
+                    rows.append((*row, *tested))
+                    tested = [""] * len(tested)
         attributes = [outcome.attrs for outcome in self.outcomes.values()]
         counts = zip(self.outcomes, attributes, strict=True)
         sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
@@ -413,6 +398,15 @@ class ClassProfiles:
         return self.to_apa().to_html()
 
 
+def estimate_rows(name: str, estimates: Any, bounded_by_1: bool) -> list[tuple[str, ...]]:
+    """Return a row of estimates by class with errors, and one of deviations within classes."""
+    errors, text = estimates["standard_error"], bounded if bounded_by_1 else None
+    rows = [(name, *with_errors(estimates.iloc[:, 0], errors, text))]
+    if "sd" in estimates and estimates["sd"].notna().any():
+        rows.append((f"{name}: SD", *(plain(sd, digits_of(errors)) for sd in estimates["sd"])))
+    return rows
+
+
 def noun_of(estimates: Any) -> str:
     """Return what papers call a class, by the parameters of its columns."""
     kinds = estimates.index.unique("parameter")
@@ -427,10 +421,10 @@ def ratio(value: float) -> str:
 
 def statistic(test: Any) -> tuple[str, str, str]:
     """Return symbol, value and degrees of freedom of a chi-squared or F test."""
-    value, df, denominator = test["chi_squared"], test["df"], test.get("df_denominator", np.inf)
+    df, denominator = f"{test['df']:.0f}", test.get("df_denominator", np.inf)
     if np.isinf(denominator):
-        return "χ²", plain(value), f"{df:.0f}"
-    return "F", plain(f_statistic(value, df, denominator)), f"{df:.0f}, {denominator:,.0f}"
+        return "χ²", plain(test["chi_squared"]), df
+    return "F", plain(test["f"]), f"{df}, {denominator:,.0f}"
 
 
 def wald_text(test: Any) -> str:

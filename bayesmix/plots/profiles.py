@@ -36,7 +36,7 @@ MOST_CHARACTERS = 40
 PALE = 0.55
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
 CRITERIA = ("aic", "bic", "sabic")
-LABELS = {"aic": "AIC", "bic": "BIC", "sabic": "SABIC", "caic": "CAIC", "awe": "AWE"}
+LABELS = {name: name.upper() for name in (*CRITERIA, "caic", "awe", "icl")}
 
 
 def plot_class_profiles(
