@@ -111,6 +111,11 @@ def rows_of_fit(
         for name, given in (sequences or {}).items():
             if given is not None:
                 raise InvalidInputError(f"{name} needs a hidden Markov model: leave it out")
+        if sample_weight is not None and math.isclose(result.total_weight, result.n_rows):
+            from bayesmix.sources.survey_weights import weighted
+
+            # The weights of the fit have mean 1, as those of surveys: only ratios count.
+            X, sample_weight = weighted(X, sample_weight, "sampling")
         rows = estimator._seen if gaps else estimator._rows
         source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
