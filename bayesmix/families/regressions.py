@@ -69,7 +69,7 @@ class Response(ABC):
         """Return weighted least squares of the first predictors, where no components are known."""
         y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
         first = np.broadcast_to(self.first_predictor(y, trials), shares.shape).copy()
-        dispersion = self.first_dispersion(shares.shape[1])
+        dispersion = np.ones(shares.shape[1])
         _, curvature = self.derivatives(y, trials, first, dispersion)
         slopes = curvature * (first - values[:, OFFSET, None])
         at = Regressions(self, np.zeros((shares.shape[1], design.shape[1])), dispersion)
@@ -95,10 +95,6 @@ class Response(ABC):
     @abstractmethod
     def first_predictor(self, y: Array, trials: Array) -> Array:
         """Return a predictor from the response alone, from which coefficients start."""
-
-    def first_dispersion(self, n_components: int) -> Array:
-        """Return the dispersions (K,) of a start."""
-        return np.ones(n_components)
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         """Return arrays (n, K) whose sums determine the dispersion."""
@@ -205,9 +201,6 @@ class NegativeBinomialResponse(LogLink):
     def derivatives(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Derivatives:
         size, means = 1.0 / dispersion, self.mean(eta)
         return (y - means) * size / (means + size), means * size / (means + size)
-
-    def first_dispersion(self, n_components: int) -> Array:
-        return np.full(n_components, 0.1)
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         """Return first and second derivatives of log p in the size."""

@@ -105,7 +105,7 @@ class ZeroInflatedPoissonResponse(LogLink):
         """Return least squares of logs of positive counts, with half of the zeros extra."""
         y, ones = values[:, RESPONSE, None], np.ones(shares.shape)
         size = (shares.shape[1], values.shape[1] - DESIGN)
-        at = Regressions(self, np.zeros(size), self.first_dispersion(len(ones[0])))
+        at = Regressions(self, np.zeros(size), ones[0])
         curvature = np.where(y > 0.0, y, 0.1) * ones
         slopes = curvature * (self.first_predictor(y, y) - values[:, OFFSET, None])
         of_odds = 0.5 * (y == 0.0) * ones - 0.5, 0.25 * ones
