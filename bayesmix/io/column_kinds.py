@@ -261,8 +261,6 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
         return "dates"
     if not whole:
         return ""
-    if _are_days(levels):
-        return "dates"
     if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
     in_order = np.ptp(np.diff(values)) == 0.0
@@ -275,14 +273,6 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
     if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
         return f"{KEY_LIKE}: the name is that of a place or a telephone"
     return ""
-
-
-def _are_days(levels: Array) -> bool:
-    """Whether several integers are all dates, written as 20260131."""
-    years, months, days = levels // 1e4, levels // 100.0 % 100.0, levels % 100.0
-    limits = ((years, YEARS), (months, (1, 12)), (days, (1, 31)))
-    inside = all(low <= part.min() and part.max() <= high for part, (low, high) in limits)
-    return len(levels) > 2 and inside
 
 
 def _are_counts(named: bool, values: Array, levels: Array) -> bool:
