@@ -20,7 +20,7 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import Showing
 from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
@@ -481,16 +481,6 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)
-    import pandas as pd
-
-    from bayesmix.io.column_doubts import odd_levels
-    from bayesmix.io.column_kinds import kind_of, kinds_of
-
-    # Classes in words need no order, which the look at whole tables asks for.
-    column = pd.DataFrame({"y": labels})
-    kind = kind_of("y", column["y"]) if labels.dtype.kind == "U" else kinds_of(column, {})["y"]
-    if doubt := odd_levels(classes.tolist()) or kind.doubt:
-        warn(Coding((), (), decisions=(("y", "", "", doubt),)).doubts, BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes

@@ -141,12 +141,9 @@ def overdispersed_counts(
     close = table[table["cv_behind"] <= table["cv_behind_se"]]
     if close["poisson"][close["n_components"] == close["n_components"].min()].any():
         return None
-    gap, error = table[table["poisson"]][["cv_behind", "cv_behind_se"]].iloc[0]
-    reason = f"has a lower held-out log density, -{gap:.3g} ± {error:.2g} nats"
-    if close["poisson"].any():
-        reason = "needs more components for as good a held-out log density"
     warn(
-        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson {reason})",
+        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson counts have a lower "
+        "held-out log density, or need more components)",
         BayesmixWarning,
     )
     return overdispersed(poisson)
