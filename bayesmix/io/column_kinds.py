@@ -158,40 +158,11 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         for names, doubt in linear_functions(counted).items():
             if {kinds[name].kind for name in names} != {CONTINUOUS} and not kinds[names[0]].doubt:
                 kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
-    return kinds | _ratings_in_words(kinds)
-
-
-def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
-    """Return text columns with ordered levels as ratings, and others that may have an order.
-
-    Labels such as "1 = nie" need three columns that have them in common.
-    """
-    guessed = {
-        name: kind.levels
-        for name, kind in kinds.items()
-        if kind.kind == CATEGORICAL and kind.levels and not kind.reason and not kind.doubt
-    }
-    orders = {name: ranked(levels) for name, levels in guessed.items()}
-    decided = {}
-    for name, (scale, ranks) in orders.items():
-        levels, doubt = tuple(ranks.values()), ""
-        if not FEWEST_OF_A_SCALE <= len(guessed[name]) <= MOST_RATINGS:
-            continue
-        alike = sum({*levels} <= {*others} or {*levels} >= {*others} for others in guessed.values())
-        if levels and (scale is not None or alike >= FEWEST_OF_A_SCALE):
-            reason = f"{len(levels)} labels from {levels[0]} to {levels[-1]}"
-            decided[name] = ColumnKind(RATINGS, reason, levels)
-        elif levels:
-            doubt = f"levels may have an order: {UNORDERED}"
-        elif beside := except_for(guessed[name]):
-            doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
-        if doubt:
-            decided[name] = replace(kinds[name], doubt=doubt)
-    return decided
+    return kinds
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
-    """Return the kind of a single column by dtype, name and values, without scales of answers."""
+    """Return the kind of a single column by dtype, name and values, without scales of numbers."""
     dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype):
         return _of_levels(name, column) if column.nunique() > 1 else _out("one value")
@@ -206,9 +177,9 @@ def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     if pd.api.types.is_numeric_dtype(dtype):
         return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64), len(column))
     if isinstance(dtype, pd.CategoricalDtype):
-        kind = _of_levels(name, column)
-        ordered = dtype.ordered and kind.levels is not None and len(kind.levels) > 2
-        return replace(kind, kind=RATINGS) if ordered else kind
+        kind, levels = _of_levels(name, column), levels_of(column)
+        ordered = dtype.ordered and kind.kind != LEFT_OUT and len(levels) > 2
+        return ColumnKind(RATINGS, levels=levels) if ordered else kind
     return _of_text(name, column)
 
 
@@ -374,6 +345,15 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     doubt = odd_levels(levels)
     if not doubt and len(levels) > MOST_RATINGS and n_rows < FEWEST_ROWS * len(levels):
         doubt = f"{len(levels)} levels in {n_rows} rows: make rare ones one level, or leave it out"
+    if not doubt and FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS:
+        scale, ranks = ranked(levels)
+        if scale is not None and ranks:
+            first, *_, last = levels = tuple(ranks.values())
+            return ColumnKind(RATINGS, f"{len(levels)} labels from {first} to {last}", levels)
+        if ranks:
+            doubt = f"levels may have an order: {UNORDERED}"
+        elif beside := except_for(levels):
+            doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
     return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
 
 

@@ -299,14 +299,13 @@ def test_few_rows_of_one_scale_are_no_rating_but_three_items_are():
     assert {kind.kind for kind in kinds_of(three, {}).values()} == {"ratings"}
 
 
-def test_labels_that_begin_with_numbers_are_ratings_in_three_columns_of_one_scale():
+def test_labels_that_begin_with_numbers_may_have_an_order_and_are_ratings_in_it_if_asked_for():
     words = np.array(["1 = nie", "2 = selten", "10 = immer"])
-    codes = RNG.integers(0, 3, (N, 3))
-    items = pd.DataFrame(words[codes], columns=["a", "b", "c"])
-    kinds = kinds_of(items, {})
-    assert [(kind.kind, kind.levels) for kind in kinds.values()] == 3 * [("ratings", tuple(words))]
-    other = kinds_of(items.assign(c=items["c"].str.replace("immer", "oft")), {})
-    assert {kind.kind for kind in other.values()} == {"categorical"}  # two meanings of 10
+    items = pd.DataFrame(words[RNG.integers(0, 3, (N, 2))], columns=["a", "b"])
+    for kind in kinds_of(items, {}).values():
+        assert (kind.kind, kind.doubt[:25]) == ("categorical", "levels may have an order:")
+    for kind in kinds_of(items, dict.fromkeys(items, "ratings")).values():
+        assert (kind.kind, kind.levels, kind.doubt) == ("ratings", tuple(words), "")
 
 
 def test_a_remedy_names_a_kind_that_the_column_can_have():
