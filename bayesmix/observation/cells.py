@@ -35,8 +35,6 @@ from bayesmix.observation.true_values import MeasuredView
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = 700.0, 2.0**53
-# Grids, each in two steps of the one before: the last step is a billionth.
-REFINED = 7
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,9 @@ def _log_density_of(column: Any) -> LogDensity:
 def _reals_in(column: Any, low: Array, high: Array) -> Nodes:
     """Return nodes of intervals of a Gaussian column with one component."""
     mean = float(column.means[0, 0])
-    centre = np.clip(mean, low, high)
+    nearest = np.clip(mean, low, high)
     reach = np.sqrt(2.0 * NEGLIGIBLE) * float(column.deviations[0, 0])
-    bounds = np.maximum(low, centre - reach), np.minimum(high, centre + reach)
+    bounds = np.clip([low, high], nearest - reach, nearest + reach)
     return _nodes_around(_log_density_of(column), mean, *bounds)
 
 
@@ -184,21 +182,18 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
 
     with np.errstate(divide="ignore"):
         a, b = (np.clip(np.log(np.maximum(bound, 0.0)), -LOGS, LOGS) for bound in (low, high))
-    first, last = -LOGS, LOGS
-    for _ in range(REFINED):
-        places = np.linspace(first, last, 129)
-        best = int(np.nanargmax(log_density(places)))
-        first, last = places[max(best - 1, 0)], places[min(best + 1, 128)]
-    nodes = _nodes_around(log_density, 0.5 * (first + last), a, b)
+    # Gamma densities of log x have their mode there, others are at most a few nats below.
+    centre = float(np.clip(np.log(column.means[0, 0]), -LOGS, LOGS))
+    nodes = _nodes_around(log_density, centre, a, b)
     return nodes._replace(values=np.exp(nodes.values))
 
 
-def _nodes_around(log_density: LogDensity, mode: float, a: Array, b: Array) -> Nodes:
-    """Return nodes on both sides of where a density with a mode is largest on intervals."""
-    centre = np.clip(mode, a, b)
-    largest = log_density(centre)
-    ends = end_of(log_density, centre, largest, np.array([a, b]))
-    values, weights = points_on(np.array([ends[0], centre]), np.array([centre, ends[1]]), MANY)
+def _nodes_around(log_density: LogDensity, centre: float, a: Array, b: Array) -> Nodes:
+    """Return nodes of intervals on both sides of a centre, about where the density is largest."""
+    nearest = np.clip(centre, a, b)
+    largest = log_density(nearest)
+    ends = end_of(log_density, nearest, largest, np.array([a, b]))
+    values, weights = points_on(np.array([ends[0], nearest]), np.array([nearest, ends[1]]), MANY)
     mass = weights * np.exp(log_density(values) - largest)
     owner = np.broadcast_to(np.arange(len(a)), mass.shape)
     return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)

@@ -74,7 +74,8 @@ class Derivatives:
         first = (self.gradient.swapaxes(0, 1) @ shares[:, :, None])[..., 0]
         of_blocks = self.gradient.reshape(A, B, K, -1).transpose(2, 1, 0, 3)
         second = (shares[:, None, None] * of_blocks) @ of_blocks.swapaxes(2, 3)
-        second += np.einsum("abxkn,kn->kxab", self.hessian, shares)
+        hessians = self.hessian.reshape(-1, K, shares.shape[1]).swapaxes(0, 1)
+        second += np.moveaxis((hessians @ shares[:, :, None]).reshape(K, A, A, B), 3, 1)
         return first, np.einsum("kxab,xy->kaxby", second, np.eye(B)).reshape(K, A * B, A * B)
 
 
@@ -109,24 +110,21 @@ def derivatives(components: Gaussians, block: Block) -> Derivatives:
     means, C, errors = components.means.T[..., None], components.covariances, block.errors
     D, K, _ = means.shape
     if errors.ndim == 2 and separable(components.structure, D):
-        swept = (np.diagonal(C, axis1=1, axis2=2).T[..., None] + errors[:, None])[None, None]
+        variances = np.diagonal(C, axis1=1, axis2=2).T
+        swept = np.add(variances[..., None], errors[:, None], order="C")[None, None]
     else:
         S = errors if errors.ndim == 3 else errors * np.eye(D)[:, :, None]
-        swept = (C.transpose(1, 2, 0)[..., None] + S[:, :, None])[:, :, None]
+        swept = np.add(C.transpose(1, 2, 0)[..., None], S[:, :, None], order="C")[:, :, None]
     A, _, B, _, n = swept.shape
     exact = block.exact.reshape(A, B, 1, -1)
     complete = bool(exact.all())
-    away = (means - block.values[:, None]).reshape(A, B, K, -1)
+    away = np.subtract(means, block.values[:, None], order="C").reshape(A, B, K, -1)
     away = away if complete else away * exact
     pivots = _sweep(swept, exact)
     moved = np.einsum("abxkn,bxkn->axkn", swept, away)
     gradient = moved if complete else moved * exact
     hessian = swept if complete else swept * (exact[:, None] & exact)
-    # Few logarithms: products of eight variances below 1e38 are finite.
-    together = 8 if errors.max(initial=0.0) < 1e38 else 1
-    parts = np.array_split(pivots.reshape(D, K, n), 1 + D // together)
-    logs = np.log([part.prod(axis=0) for part in parts]).sum(axis=0)
-    log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs
+    log_density = np.einsum("axkn,axkn->kn", gradient, away) - np.log(pivots).sum(axis=(0, 1))
     log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
     drawn = None
     if len(block.hidden.columns):
@@ -247,11 +245,10 @@ class NormalView(MeasuredView):
     @once
     def offset(self) -> Array:
         """Log factors (K,) of components for the resolution of the data."""
-        components, algebra = self.components, self.components.structure.algebra
+        components = self.components
         if components.resolution is None:
             return np.zeros(len(components.means))
-        of_blocks = algebra.trace(components.resolution, components.precision_root)
-        return -0.5 * algebra.per_component(of_blocks, *components.means.shape)
+        return components.linear.offset - components.released().linear.offset
 
     @once
     def joint_of_any(self) -> Array:

@@ -140,24 +140,22 @@ class Instrument:
         if not self.truncated.any():
             return None
         alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
-        recorded = self._within(slice(1 if alike else None), self.least, self.most)
-        return recorded, self._within(slice(1), np.array([[-np.inf]]), np.array([[np.inf]]))
+        open_ends = np.full((2, 1, len(self.truncated)), [[[-np.inf]], [[np.inf]]])
 
-    def _within(self, samples: slice, least: Array, most: Array) -> Rows:
-        """Return samples whose values in truncated columns have bounds, and no others."""
-        part = self[samples]
-        low, high = (np.where(self.truncated, b, np.nan) + 0.0 * part.steps for b in (least, most))
-        ends = np.full((2, 1, low.shape[1]), [[[-np.inf]], [[np.inf]]])
-        only = Instrument(self.errors, part.groups, low, high, 0.0 * part.steps, *ends)
-        return Rows(np.full(low.shape, np.nan), side=SideInformation(measurement=only))
+        def within(part: Instrument, least: Array, most: Array) -> Rows:
+            none = np.zeros(part.steps.shape)
+            low, high = (np.where(self.truncated, bound, np.nan) + none for bound in (least, most))
+            only = Instrument(self.errors, part.groups, low, high, none, *open_ends)
+            return Rows(none + np.nan, side=SideInformation(measurement=only))
+
+        recorded = within(self[: 1 if alike else None], self.least, self.most)
+        return recorded, within(self[:1], *open_ends)
 
     def framed(self, frame: Frame) -> Array:
         """Return the errors (D, n) or (D, D, n) in a frame."""
         scale = frame.inverse_scale
-        factors = np.outer(scale, scale).ravel() if self.full else scale * scale
-        errors = self.errors.reshape(-1, len(factors))[self.groups].T
-        framed = np.multiply(errors, factors[:, None], order="C")
-        return framed.reshape(*self.errors.shape[1:], -1)
+        factors = np.outer(scale, scale) if self.full else scale * scale
+        return np.multiply(self.errors[self.groups].T, factors[..., None], order="C")
 
     def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
         """Return the hidden values (n, D) in a frame."""
@@ -206,11 +204,11 @@ class Instrument:
         They are 0 for columns with a value without error.
         """
         of_groups = np.linalg.eigvalsh(self.errors)[:, :1] if self.full else self.errors
-        errors, seen = of_groups[self.groups], ~np.isnan(np.asarray(rows.values))
-        kinds = (seen & ~self.hidden, seen)
-        exact, any_value = (np.where(k, errors, np.inf).min(axis=0) for k in kinds)
-        least = np.where(np.isinf(exact), any_value, exact)
-        return np.where(np.isinf(least), 0.0, least)
+        seen = ~np.isnan(np.asarray(rows.values))
+        exact = seen & ~self.hidden
+        counted = np.where(exact.any(axis=0), exact, seen)
+        least = np.where(counted, of_groups[self.groups], np.inf).min(axis=0)
+        return np.where(counted.any(axis=0), least, 0.0)
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""
