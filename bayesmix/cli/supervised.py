@@ -377,6 +377,8 @@ def trajectories(
     from bayesmix.sources.memory import as_source
 
     screen = Screen(run)
+    if rows.columns is not None:
+        screen.postpone("--columns is not used: name covariates in --fixed and --gate")
     covariates = [*(options.names(fixed) or []), *(options.names(gate) or [])]
     table = whole_table(rows, [target, time, unit, *covariates, rows.weight])
     source = as_source(np.empty((len(table), 1)), columns=(time,))

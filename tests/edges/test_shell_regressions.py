@@ -133,5 +133,7 @@ def test_units_without_a_usable_row_are_counted(run):
     said = run(*asked, "--missing", "error", code=2).stderr
     assert "time: column 't' is missing in row 6: use --missing drop" in said
     # The words of Python and of bayesmix classes are taken too.
-    words = ("--classes", 1, "--class-predictors", "sex", "--missing", "drop", "--json")
-    assert json.loads(run(*asked, *words).stdout)["n_components"] == 1
+    words = ("--classes", 1, "--class-predictors", "sex", "--missing", "drop")
+    ended = run(*asked, *words, "--columns", "t,sex")
+    assert "Mixture of 1 normal regression" in ended.stdout
+    assert "--columns is not used: name covariates in --fixed" in ended.stderr
