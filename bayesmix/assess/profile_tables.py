@@ -362,7 +362,8 @@ class ClassProfiles:
         }
         heads = zip(self.sizes.index, self.heads, strict=True)
         columns |= {k: (head, bounded) for k, head in heads}
-        note = f"Mean posterior probabilities. Relative entropy = {bounded(self.entropy)}."
+        note = "Mean posterior probabilities."
+        note += f" Relative entropy = {bounded(self.entropy)}." if self.n_classes > 1 else ""
         return ApaTable.of(table, columns, "Classification of the Sample", note)
 
     def _residuals(self) -> ApaTable:

@@ -72,9 +72,11 @@ def classes(
     needed = [*beside, *(name for name in (cluster, strata) if name is not None)]
     if missing is options.Missing.DROP:
         needed += list(X.columns)
-    lacking = table[needed].isna().any(axis=1)
+    empty = X.isna().all(axis=1)
+    lacking = table[needed].isna().any(axis=1) | empty
     if n_lacking := int(lacking.sum()):
-        names = " or ".join(table[needed].columns[table[needed].isna().any()])
+        absent = table[needed].columns[table[needed].isna().any()]
+        names = " or ".join([*absent, *["any indicator"] * bool(empty.any())])
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
     if (beside or outcomes) and (doubts := coded(table, None, [*beside, *outcomes])[1].doubts):

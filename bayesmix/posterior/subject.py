@@ -22,6 +22,7 @@ from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.posterior_draws import variational_estimator
+from bayesmix.sources.memory import ArraySource
 
 # Relative rounding below which a sample weight counts as a whole number.
 WHOLE = 1e-9
@@ -118,6 +119,9 @@ def rows_of_fit(
             X, sample_weight = weighted(X, sample_weight, "sampling")
         rows = estimator._seen if gaps else estimator._rows
         source = rows(X, sample_weight).present().with_jobs(n_jobs)
+        if isinstance(source, ArraySource) and source.shape[0] > result.n_rows:
+            # A fit leaves out rows without any value.
+            source = source.numbered(np.flatnonzero(~np.isnan(source.values).all(axis=1)))
     if repeated:
         fractions: list[float] = source.reduce(_fractions, 1)
         if fractions:

@@ -324,6 +324,19 @@ def test_entropy_of_another_definition_is_named_and_the_suggestion_keeps_the_rel
     assert "Entropy is summed over the sample" in summed.to_apa().note
 
 
+def test_rows_without_any_value_are_left_out_as_in_the_fit(analysis):
+    _, rows, _, second = analysis
+    gaps = np.insert(rows, 7, np.nan, axis=0)
+    m = bm.GaussianMixture(2, covariance_type="EEI", missing="use", random_state=0)
+    with pytest.warns(UserWarning, match="without any value is left out"):
+        m.fit(gaps)
+    with pytest.warns(UserWarning, match="no value in row 7"):
+        found = bm.class_profiles(m, gaps, {"y": np.insert(second, 7, False) * 1.0}, n_draws=2)
+    expected = bm.class_profiles(m, rows)
+    pd.testing.assert_frame_equal(found.profiles, expected.profiles)
+    assert found.n_samples == 300
+
+
 def test_wide_tables_and_figures_fit_a_page(analysis):
     _, _, profiles, _ = analysis
     assert 'class="wide"' not in profiles.to_apa().to_html()
