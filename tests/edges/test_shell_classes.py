@@ -51,12 +51,6 @@ def test_classify_refuses_wrong_columns_and_uses_missing_values(run):
         (("--predict", "new.csv"), "new.csv has no column 'd'"),
     ):
         assert message in run(*train, *options, code=2).stderr
-    frame.loc[::10, "species"] = 99
-    frame.to_csv("train.csv", index=False)
-    notes = run(*train[:-1], "2").stderr.splitlines()
-    assert [note for note in notes if "99" in note] == [
-        "note: y (99 in 15 rows may mean missing): give --na '99'"
-    ]
 
 
 def test_classes_that_are_integers_stay_integers_beside_empty_rows(run):
