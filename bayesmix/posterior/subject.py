@@ -76,6 +76,11 @@ def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
         )
 
 
+WEIGHTS_OF_THE_FIT = (
+    ": pass the sample_weight of the fit, divided by its mean if weight_type was 'sampling'"
+)
+
+
 def rows_of_fit(
     estimator: Any,
     X: Any,
@@ -112,11 +117,6 @@ def rows_of_fit(
         for name, given in (sequences or {}).items():
             if given is not None:
                 raise InvalidInputError(f"{name} needs a hidden Markov model: leave it out")
-        if sample_weight is not None and math.isclose(result.total_weight, result.n_rows):
-            from bayesmix.sources.survey_weights import weighted
-
-            # The weights of the fit have mean 1, as those of surveys: only ratios count.
-            X, sample_weight = weighted(X, sample_weight, "sampling")
         rows = estimator._seen if gaps else estimator._rows
         source = rows(X, sample_weight).present().with_jobs(n_jobs)
         if isinstance(source, ArraySource) and source.shape[0] > result.n_rows:
@@ -174,7 +174,7 @@ def check_shape(name: str, source: Source, result: FitResult) -> None:
         raise InvalidInputError(
             f"{name} must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-            + ("" if same_weight else ": pass the sample_weight and weight_type of the fit")
+            + ("" if same_weight else WEIGHTS_OF_THE_FIT)
         )
 
 
