@@ -18,7 +18,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -26,7 +26,7 @@ from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.moments import Moments, averages
 from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, align, without_gaps
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import Hidden, instrument_of, separable
+from bayesmix.observation.instrument import Hidden, Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import (
     drawn_on_interval,
     drawn_on_rectangle,
@@ -90,7 +90,12 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
     if not apart:  # extrapolation may leave negative variances, of which errors make positive sums
         _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
     kinds, key = len(instrument.errors), np.array(instrument.groups)
-    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.hidden) // D] = kinds
+    approximate = instrument.approximate(apart)
+    unlike = np.where(approximate, False, np.isnan(np.asarray(rows.values)) | instrument.hidden)
+    if approximate.any():
+        steps = np.where(approximate, instrument.steps, 0.0)
+        unlike |= steps != steps.max(axis=0)
+    key[np.flatnonzero(unlike) // D] = kinds
     few = np.count_nonzero(key < kinds) < TOGETHER * kinds
     if not sums or few or len(instrument.least) > 1 or (whole and key.any()):
         key[:] = kinds
@@ -213,6 +218,15 @@ def _refuse_singular(pivots: Array) -> None:
         raise DegenerateFitError("a covariance of true values and errors is singular")
 
 
+def errors_in(frame: Frame, instrument: Instrument, approximate: Booleans) -> Array:
+    """Return errors (D, n) or (D, D, n), with Sheppard's correction of rounded values."""
+    errors = instrument.framed(frame)
+    if approximate.any():
+        more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
+        errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
+    return errors
+
+
 @dataclass(frozen=True)
 class NormalView(MeasuredView):
     """What a block of samples tells of their true values under Gaussian components."""
@@ -224,16 +238,25 @@ class NormalView(MeasuredView):
         return cast("Gaussians", self.mixture.components)
 
     @once
+    def approximate(self) -> Booleans:
+        """Which values (n, D) are rounded and treated as values with an error."""
+        instrument = instrument_of(self.rows)
+        return instrument.approximate(instrument.apart(self.components.structure))
+
+    @property
+    def centred(self) -> Rows:
+        """The samples with such values in the middles of their intervals."""
+        if not self.approximate.any():
+            return self.rows
+        middle = instrument_of(self.rows).middle
+        return replace(self.rows, values=np.where(self.approximate, middle, self.rows.values))
+
+    @once
     def block(self) -> Block:
         frame, instrument = self.mixture.frame, instrument_of(self.rows)
         hidden = instrument.cells(instrument.apart(self.components.structure))
-        values, errors = self.rows.values, instrument.framed(frame)
-        # Sheppard's correction of rounded values that are no intervals.
-        if (approximate := instrument.hidden & ~hidden).any():
-            more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
-            errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
-            values = np.where(approximate, instrument.middle, values)
-        values = frame.apply(np.where(hidden, np.nan, values)).T
+        errors = errors_in(frame, instrument, self.approximate)
+        values = frame.apply(np.where(hidden, np.nan, self.centred.values)).T
         exact = ~np.isnan(values)
         exact = exact[:, :1] if exact.all() else exact
         return Block(without_gaps(values), exact, errors, instrument.hidden_in(frame, hidden))
@@ -291,7 +314,7 @@ class NormalView(MeasuredView):
         """
         components, instrument = self.components, instrument_of(self.rows)
         means, C = components.means, components.covariances
-        errors = instrument[:1].framed(self.mixture.frame)[..., 0]
+        errors = errors_in(self.mixture.frame, instrument[:1], self.approximate[:1])[..., 0]
         structure = STRUCTURES["diag" if instrument.apart(components.structure) else "full"]
         algebra = structure.algebra
         blocks = algebra.of_dense(C + (errors if instrument.full else np.diag(errors)))
@@ -299,7 +322,7 @@ class NormalView(MeasuredView):
         linear = replace(measured.linear, offset=measured.linear.offset + self.offset)
         Gaussians.linear.given(measured, linear)
         seen = replace(self.mixture, components=measured)
-        sums = LINEAR.sums(seen, self.rows).finished()
+        sums = LINEAR.sums(seen, self.centred).finished()
         if not LINEAR.keeps_digits(seen, sums):
             return None
         counts, moments = sums.counts, cast("Moments", sums.statistics)

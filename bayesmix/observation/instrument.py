@@ -132,6 +132,10 @@ class Instrument:
             return hidden
         return hidden & (self.censored | (hidden.sum(axis=1) <= 2)[:, None])
 
+    def approximate(self, apart: bool) -> Booleans:
+        """Return which values (n, D) are rounded and treated as values with an error."""
+        return self.hidden & ~self.cells(apart)
+
     def regions(self) -> tuple[Rows, Rows] | None:
         """Return samples known to be recorded only, and one that may have any value.
 

@@ -19,7 +19,7 @@ from bayesmix.errors import (
     UnsupportedError,
 )
 from bayesmix.observation.deconvolution import NormalView
-from bayesmix.observation.true_values import chunk_sums, drawn
+from bayesmix.observation.true_values import chunk_sums, drawn, views_of
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 EXACT = {"random_state": 0, "n_jobs": 1}
@@ -233,6 +233,22 @@ def test_equal_errors_give_the_sums_of_each_sample_also_with_a_resolution(struct
     np.testing.assert_allclose(alike.counts, each.counts, rtol=1e-10)
     np.testing.assert_allclose(alike.statistics.means, each.statistics.means, atol=1e-10)
     np.testing.assert_allclose(alike.statistics.scatter, each.statistics.scatter, rtol=1e-9)
+
+
+def test_rounded_samples_are_together_where_their_steps_are_equal():
+    rng = np.random.default_rng(61)
+    X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3)) + 4.0 * rng.integers(0, 2, (200, 1))
+    X = np.round(X)
+    mixture = bm.GaussianMixture(2, **EXACT).fit(X).result_.mixture
+    for step, alike in ((1.0, True), ([1.0, 1.0, 0.5], True), ([1.0, 0.0, 1.0], False)):
+        rows = bm.Measured(X, step=step).rows
+        ((_, view),) = views_of(mixture, rows, sums=True)
+        assert view.alike == alike
+        each = replace(view, alike=False).sums().finished()
+        together = view.sums().finished()
+        assert together.log_normaliser == pytest.approx(each.log_normaliser, rel=1e-12)
+        np.testing.assert_allclose(together.statistics.means, each.statistics.means, atol=1e-10)
+        np.testing.assert_allclose(together.statistics.scatter, each.statistics.scatter, rtol=1e-9)
 
 
 def test_covariances_are_symmetric_after_many_passes():
