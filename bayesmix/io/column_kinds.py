@@ -50,10 +50,11 @@ ROW_NUMBERS = "row numbers"
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "pid", "key", "uuid", "subj", "subject", "patient", "respondent", "kennung"}
-KEYS |= {"idcode", "userid", "caseid", "participant", "hhid", "identifier"}
+KEYS |= {"participant", "hhid", "identifier"}
 # Such names are identifiers if all values differ.
 NUMBERED = KEYS | {"index", "nr", "no", "row", "code", "serial", "obs", "case", "seqno", "record"}
 NUMBERED |= {"user", "customer", "account", "order", "person", "household", "nummer", "numero"}
+NUMBERED |= {"student", "employee", "member", "invoice"}
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "telefon"}
 PLACES |= {"telefono", "tel", "fax", "postleitzahl"}
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
@@ -77,7 +78,10 @@ GROUPS |= {"block", "batch", "status", "store", "center", "geschlecht", "gruppe"
 def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
+    # As in "userid" and "idcode".
+    ids = {"id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED}
+    return words | ids
 
 
 YEARS = (1800, 2100)

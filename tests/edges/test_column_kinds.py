@@ -25,6 +25,7 @@ KINDS = {
     "t": (np.arange(N)[::-1], "exclude", "row numbers"),
     "userid": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "idcode": (np.repeat(np.arange(N // 4), 4), "exclude", "looks like an identifier: "),
+    "studentid": (np.arange(N)[::-1] * 7 + 1000, "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
     "listing": (50_000 + SHUFFLED, "exclude", "looks like an identifier: consecutive"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
