@@ -123,13 +123,22 @@ class ApaTable:
         cells = (tuple(text(row[name]) for name, (_, text) in columns.items()) for row in rows)
         return cls(title, tuple(head for head, _ in columns.values()), tuple(cells), note)
 
+    @property
+    def _widths(self) -> list[int]:
+        """Characters of the widest cell of each column."""
+        return [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+
+    @property
+    def _length(self) -> int:
+        """Characters of a line, with two between columns."""
+        return sum(self._widths) + 2 * (len(self.columns) - 1)
+
     def to_text(self) -> str:
         """Return the table as plain text."""
-        grid = [self.columns, *self.rows]
-        first, *others = (max(map(len, cells)) for cells in zip(*grid, strict=True))
+        first, *others = self._widths
         form = "  ".join([f"{{:{first}}}", *(f"{{:>{width}}}" for width in others)])
-        rule = "─" * (first + sum(others) + 2 * len(others))
-        head, *rows = (form.format(*row).rstrip() for row in grid)
+        rule = "─" * self._length
+        head, *rows = (form.format(*row).rstrip() for row in (self.columns, *self.rows))
         lines = [f"Table {self.number}", self.title, rule, head, rule, *rows, rule]
         return "\n".join(lines + [f"Note. {self.note}"] * bool(self.note))
 
@@ -157,8 +166,7 @@ class ApaTable:
         head = line("th", self.columns, ";font-weight:normal;border-bottom:1px solid")
         body = "".join(line("td", row) for row in self.rows)
         edges = "border-top:1.5px solid;border-bottom:1.5px solid"
-        width = len(self.to_text().splitlines()[2])
-        wide = ' class="wide"' * (width > MOST_CHARACTERS)  # smaller on paper
+        wide = ' class="wide"' * (self._length > MOST_CHARACTERS)  # smaller on paper
         style = f'style="border-collapse:collapse;{edges}"'
         table = f"<table{wide} {style}><thead>{head}</thead><tbody>{body}</tbody></table>"
         return displayed(f"Table {self.number}", self.title, table, self.note)

@@ -275,9 +275,7 @@ def _odds_ratios(
                 (K - 1) * len(terms), size
             )
             differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
-            test = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
-            nothing = (
-                {"chi_squared": np.nan, "f": np.nan, "p": np.nan} if infinite[terms].any() else {}
-            )
-            tests[name] = test | nothing
+            tests[name] = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
+            if infinite[terms].any():
+                tests[name] |= dict.fromkeys(("chi_squared", "f", "p"), np.nan)
     return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")

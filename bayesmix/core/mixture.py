@@ -39,7 +39,7 @@ else:
 
 @singledispatch
 def halfway(part: Any, other: Any) -> Any:
-    """Return ``other`` with its Newton step from ``part`` halved, or unchanged if it has none."""
+    """Return ``other`` with an inexact step from ``part`` shortened; exact ones are unchanged."""
     return other
 
 
@@ -65,7 +65,7 @@ class Mixture(Generic[C, W]):
         )
 
     def halfway_to(self: M, other: M) -> M | None:
-        """Return ``other`` with its Newton steps from here halved, or None if it has none."""
+        """Return ``other`` with its inexact steps from here shortened, or None if it has none."""
         weights = halfway(self.weights, other.weights)
         components = halfway(self.components, other.components)
         if weights is other.weights and components is other.components:

@@ -20,6 +20,7 @@ from bayesmix.core.mixture import Mixture, halfway
 from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import once
 
 # Columns of a row before its design.
 RESPONSE, OFFSET, TRIALS, DESIGN = 0, 1, 2, 3
@@ -298,7 +299,7 @@ class RegressionSums(AddedByField):
     dispersion: Array  # (T, K)
     same = ("at",)
 
-    @property
+    @once
     def _parts(self) -> tuple[Array, ...]:
         """Counts, both sides of the equations of the next coefficients, and dispersion."""
         right = self.score + np.einsum("kpq,kq->kp", self.information, self.at.coefficients)
@@ -418,7 +419,7 @@ def added(
 
 
 class LeastSquares:
-    """Families whose statistics are ``RegressionSums``, which may be extrapolated."""
+    """Families fitted by reweighted least squares, whose sums may be extrapolated."""
 
     def feasible(self, statistics: RegressionSums) -> bool:
         """Whether information matrices are not negative in any direction, but for rounding."""

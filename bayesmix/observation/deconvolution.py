@@ -91,7 +91,7 @@ def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[A
         _refuse_singular(np.linalg.eigvalsh(mixture.components.covariances))
     kinds, key = len(instrument.errors), np.array(instrument.groups)
     approximate = instrument.approximate(apart)
-    unlike = np.where(approximate, False, np.isnan(np.asarray(rows.values)) | instrument.hidden)
+    unlike = np.isnan(np.asarray(rows.values)) | (instrument.hidden & ~approximate)
     if approximate.any():
         steps = np.where(approximate, instrument.steps, 0.0)
         unlike |= steps != steps.max(axis=0)
@@ -254,7 +254,7 @@ class NormalView(MeasuredView):
     @once
     def block(self) -> Block:
         frame, instrument = self.mixture.frame, instrument_of(self.rows)
-        hidden = instrument.cells(instrument.apart(self.components.structure))
+        hidden = instrument.hidden & ~self.approximate
         errors = errors_in(frame, instrument, self.approximate)
         values = frame.apply(np.where(hidden, np.nan, self.centred.values)).T
         exact = ~np.isnan(values)

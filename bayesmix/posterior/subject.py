@@ -76,11 +76,6 @@ def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
         )
 
 
-WEIGHTS_OF_THE_FIT = (
-    ": pass the sample_weight of the fit, divided by its mean if weight_type was 'sampling'"
-)
-
-
 def rows_of_fit(
     estimator: Any,
     X: Any,
@@ -170,11 +165,12 @@ def check_shape(name: str, source: Source, result: FitResult) -> None:
     """Raise unless the data have the shape and the total weight of those of the fit."""
     expected = (result.n_rows, result.n_features)
     same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
+    remedy = "pass the sample_weight of the fit, divided by its mean if weight_type was 'sampling'"
     if source.shape != expected or not same_weight:
         raise InvalidInputError(
             f"{name} must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-            + ("" if same_weight else WEIGHTS_OF_THE_FIT)
+            + ("" if same_weight else f": {remedy}")
         )
 
 

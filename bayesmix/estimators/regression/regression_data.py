@@ -112,7 +112,11 @@ class UnitData(FittedRegressions):
 
     variational: Any  # ``VariationalBayes`` with its priors, or None
     labels: tuple[str | float, ...]  # identifiers of the units
-    fewest: int  # observations of a component that is not spurious
+
+    @property
+    @abstractmethod
+    def fewest(self) -> int:
+        """Smallest number of observations of a component that is not spurious."""
 
     @property
     @abstractmethod
@@ -214,7 +218,7 @@ class Data(UnitData):
         return Rows(self.values, self.weights, side=side)
 
     @property
-    def fewest(self) -> int:  # type: ignore[override]
+    def fewest(self) -> int:
         """Two for each parameter of a component whose dispersion may approach 0."""
         own = self.values.shape[1] - DESIGN + 1
         return 2 * own if self.family.response.dispersed and self.variational is None else 0
