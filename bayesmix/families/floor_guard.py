@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from bayesmix.core.components import FittedComponents
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event
-from bayesmix.families.gaussian.holdings import held_before
+from bayesmix.families.gaussian.degenerate import components_of
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class FloorGuard(Generic[C]):
     ) -> Repair | None:
         if not thorough:
             return None
-        known = held_before(events)
-        every = self.held(mixture, self.floor)
-        found = [event for event in every if known.isdisjoint(event.components)]
-        return Repair(tuple(found), resolution) if found else None
+        reported = components_of(events, "held")
+        new = [e for e in self.held(mixture, self.floor) if reported.isdisjoint(e.components)]
+        return Repair(tuple(new), resolution) if new else None

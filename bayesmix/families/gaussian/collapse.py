@@ -159,11 +159,11 @@ class GaussianGuard:
     def floor(self) -> Array:
         """Smallest variance (D',) that the data can support, in the frame."""
         tied = self.frame.directions(self.summary.gap)
-        beside = self._beside_errors
-        return np.where(beside > 0.0, beside, variance_floor(self.unit, tied))
+        negligible = self._negligible_variances
+        return np.where(negligible > 0.0, negligible, variance_floor(self.unit, tied))
 
     @cached_property
-    def _beside_errors(self) -> Array:
+    def _negligible_variances(self) -> Array:
         """Variances (D',) that are negligible beside known errors, which bound the likelihood."""
         variances = self.summary.known_errors
         if variances is None or not self.repair:
@@ -177,7 +177,7 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        variances = self._beside_errors
+        variances = self._negligible_variances
         if self.ridge:
             scale = self.frame.directions(np.ones(self.summary.n_features))
             variances = self.ridge * scale * scale
@@ -195,7 +195,7 @@ class GaussianGuard:
         """Return a repair for degenerate components, or None; cheap if all variances are large."""
         components = mixture.components
         algebra = self.structure.algebra
-        sound = True
+        factorised = True
         try:
             root = components.precision_root
             norm = dnrm2(root.ravel())
@@ -207,9 +207,9 @@ class GaussianGuard:
                 return None
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
-            sound = False
+            factorised = False
             tight = np.ones(len(components.blocks), dtype=np.bool_)
-        if sound and not thorough:
+        if factorised and not thorough:
             return None
         directions = [
             axes if suspect else axes[:, :0]
@@ -221,12 +221,12 @@ class GaussianGuard:
             return None
         if self.structure.shared:
             directions = directions * mixture.n_components
-        from bayesmix.families.gaussian.holdings import judged
+        from bayesmix.families.gaussian.degenerate import repair_of_degenerate
 
-        return judged(self, mixture, resolution, events, directions, sound)
+        return repair_of_degenerate(self, mixture, resolution, events, directions, factorised)
 
     @property
-    def needed(self) -> int:
+    def n_distinct_needed(self) -> int:
         """Number of distinct values at which a narrow component is legitimate.
 
         With a common volume a single component that spans a volume bounds the likelihood.

@@ -13,7 +13,12 @@ import numpy as np
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Rows
 from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
-from bayesmix.families.gaussian.holdings import Holding, Holdings, extended, joint_of
+from bayesmix.families.gaussian.degenerate import (
+    Members,
+    Memberships,
+    extended_resolution,
+    joint_of,
+)
 from bayesmix.numerics.arrays import Array, normalise, without_gaps
 
 if TYPE_CHECKING:
@@ -71,7 +76,7 @@ def of_common_shape(
     rows = mixture.weights.mean() * guard.source.total_weight
     sound = np.array(
         [
-            lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= guard.needed)
+            lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= guard.n_distinct_needed)
             for (k, lost), axes in zip(degenerate, directions, strict=True)
         ]
     )
@@ -88,7 +93,7 @@ def hold(
     mixture: GaussianMixtures,
     resolution: Array | None,
     degenerate: dict[int, Array],
-    holdings: Holdings,
+    memberships: Memberships,
     shared: bool,
 ) -> Repair:
     """Return the repair that adds the floor to degenerate components along their directions."""
@@ -96,24 +101,24 @@ def hold(
     directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
     events = []
     for k in [0] if shared else degenerate:
-        holding = holdings.by_component[k]
+        members = memberships.by_component[k]
         who = "the shared covariance of {which}" if shared else "{which}"
         events.append(
             Event(
                 "held",
-                who + reason(guard, holding, degenerate[k].shape[1]),
+                who + reason(guard, members, degenerate[k].shape[1]),
                 components=tuple(range(mixture.n_components)) if shared else (k,),
-                rows=holding.rows,
-                n_rows=holding.n_rows,
+                rows=members.rows,
+                n_rows=members.n_rows,
             )
         )
-    held = extended(guard, resolution, mixture.n_components, directions)
+    held = extended_resolution(guard, resolution, mixture.n_components, directions)
     return Repair(tuple(events), held)
 
 
-def reason(guard: GaussianGuard, holding: Holding, n_directions: int) -> str:
+def reason(guard: GaussianGuard, members: Members, n_directions: int) -> str:
     """Return the reason why a component is held, and the remedy."""
-    if min(holding.distinct_counts) >= guard.needed:
+    if min(members.distinct_counts) >= guard.n_distinct_needed:
         return (
             " has a numerically singular covariance, because its variances differ by many "
             "orders of magnitude. The smallest were increased: check for outliers, or use more "
@@ -134,43 +139,47 @@ def reason(guard: GaussianGuard, holding: Holding, n_directions: int) -> str:
 
 def relocate(
     guard: GaussianGuard,
-    looked_at: GaussianMixtures,
-    shown: Mixture[Gaussians],
+    assigning: GaussianMixtures,
+    start: Mixture[Gaussians],
     collapsed: list[int],
-    holdings: Holdings,
+    memberships: Memberships,
     resolution: Array | None,
 ) -> Repair:
-    """Restart collapsed components at the observations with the lowest density."""
-    sound = [k for k in range(shown.n_components) if k not in collapsed]
-    components = shown.components
+    """Restart collapsed components at the observations with the lowest density.
+
+    The density is that of the mixture ``assigning``, which assigned the observations; ``start`` is
+    the mixture with collapsed components widened, of which the others are kept.
+    """
+    sound = [k for k in range(start.n_components) if k not in collapsed]
+    components = start.components
     if sound:
         # An entry-wise average need not be a covariance.
         n_features = guard.frame.n_directions
         spread = guard.structure.algebra.spread(
-            components.blocks, shown.n_components, n_features
+            components.blocks, start.n_components, n_features
         ).sum(axis=1)
         block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
     else:
         block = guard.structure.blocks.block_of(np.diag(guard.unit * guard.unit))[0]
-    probabilities = shown.weights.mean().copy()
-    step = LowestStep(looked_at, guard.whole, len(collapsed))
-    lowest = guard.source.reduce(step, shown.n_components)
+    probabilities = start.weights.mean().copy()
+    step = LowestStep(assigning, guard.whole, len(collapsed))
+    lowest = guard.source.reduce(step, start.n_components)
     events = []
     for k, place in zip(collapsed, lowest.values, strict=False):
         components = components.moved(k, place, block)
-        probabilities[k] = 1.0 / shown.n_components
+        probabilities[k] = 1.0 / start.n_components
         events.append(
             Event(
                 "relocated",
                 "{which} collapsed onto {rows} and was restarted where the density is low",
                 components=(k,),
-                rows=holdings.by_component[k].rows,
-                n_rows=holdings.by_component[k].n_rows,
+                rows=memberships.by_component[k].rows,
+                n_rows=memberships.by_component[k].n_rows,
             )
         )
     moved = replace(
-        shown,
+        start,
         components=replace(components, resolution=resolution),  # others stay held
-        weights=cast("WeightsAtAPoint", shown.weights).proportional(probabilities),
+        weights=cast("WeightsAtAPoint", start.weights).proportional(probabilities),
     )
     return Repair(tuple(events), resolution, moved)

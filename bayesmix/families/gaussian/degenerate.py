@@ -1,4 +1,4 @@
-"""What narrow components hold, and which of them are degenerate."""
+"""Which narrow components are degenerate: those whose members have too few distinct values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior
 
 
-# Tolerance for the rounding of directions.
-WHOLE = 1.0 - 1e-9
+# Share of the floor that counts as all of it, by the rounding of directions.
+FULLY_HELD = 1.0 - 1e-9
 
 
-def held_before(events: tuple[Event, ...]) -> set[int]:
-    """Return which components were held."""
-    return {k for event in events if event.kind == "held" for k in event.components}
+def components_of(events: tuple[Event, ...], kind: str) -> set[int]:
+    """Return the components that events of a kind name, such as "held"."""
+    return {k for event in events if event.kind == kind for k in event.components}
 
 
 def not_held(guard: GaussianGuard, axes: Array, resolution: Array) -> Array:
@@ -36,7 +36,7 @@ def not_held(guard: GaussianGuard, axes: Array, resolution: Array) -> Array:
     """
     scaled = axes / np.sqrt(guard.floor)[:, None]
     held = np.einsum("dj,de,ej->j", scaled, resolution, scaled)
-    kept: Array = axes[:, held < WHOLE]
+    kept: Array = axes[:, held < FULLY_HELD]
     return kept
 
 
@@ -47,7 +47,7 @@ def widened(
     directions: list[Array],
 ) -> Mixture[Gaussians]:
     """Return a mixture with the resolution added to its covariances."""
-    held = extended(guard, resolution, mixture.n_components, directions)
+    held = extended_resolution(guard, resolution, mixture.n_components, directions)
     components = at_resolution(mixture.components, guard.structure, held)
     return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
 
@@ -65,7 +65,7 @@ def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
     return guard.structure.algebra.of_dense(matrix)
 
 
-def extended(
+def extended_resolution(
     guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
 ) -> Array:
     """Return the resolution of each component, with further directions held."""
@@ -88,12 +88,12 @@ def at_resolution(
 ROWS_NAMED = 20
 
 # Smaller coefficients of a direction count as zero.
-NO_PART = 1e-9
+NEGLIGIBLE_ENTRY = 1e-9
 
 
 @dataclass(frozen=True)
-class Holding:
-    """Observations of a component: number, the first few, distinct values by direction."""
+class Members:
+    """Observations of a component: number, the first few, distinct values by narrow direction."""
 
     n_rows: int
     rows: tuple[int, ...]
@@ -104,35 +104,35 @@ class Holding:
         return [len(values) for values in self.distinct]
 
 
-NOTHING = Holding(0, (), ())
+NO_MEMBERS = Members(0, (), ())
 
 
 @dataclass(frozen=True)
-class Holdings:
+class Memberships:
     """Observations of each component; additive over chunks."""
 
-    by_component: tuple[Holding, ...]
-    needed: int
+    by_component: tuple[Members, ...]
+    n_needed: int  # distinct values that suffice, of which no more are kept
 
-    def __add__(self, other: Holdings) -> Holdings:
-        return Holdings(
+    def __add__(self, other: Memberships) -> Memberships:
+        return Memberships(
             tuple(
-                Holding(
+                Members(
                     a.n_rows + b.n_rows,
                     (a.rows + b.rows)[:ROWS_NAMED],
                     tuple(
-                        np.union1d(x, y)[: self.needed]
+                        np.union1d(x, y)[: self.n_needed]
                         for x, y in zip(a.distinct, b.distinct, strict=True)
                     ),
                 )
                 for a, b in zip(self.by_component, other.by_component, strict=True)
             ),
-            self.needed,
+            self.n_needed,
         )
 
 
 @dataclass(frozen=True)
-class HoldingStep:
+class MembershipStep:
     """Observations of each component (by largest responsibility) along given directions.
 
     Components without directions are skipped.
@@ -141,39 +141,39 @@ class HoldingStep:
     mixture: Mixture
     directions: list[Array]
     floor: Array
-    needed: int
+    n_needed: int
     whole: Whole | None = None
 
-    def __call__(self, rows: Rows) -> Holdings:
+    def __call__(self, rows: Rows) -> Memberships:
         labels = joint_of(self.mixture, self.whole, rows).argmax(axis=1)
         if self.whole is not None:
             rows = replace(rows, values=rows.values[:, self.whole.columns])
         if rows.weights is not None:
             labels = np.where(rows.weights == 0, -1, labels)
-        return Holdings(
+        return Memberships(
             tuple(
-                self._holding(k, axes, rows, np.flatnonzero(labels == k))
+                self._members(k, axes, rows, np.flatnonzero(labels == k))
                 if axes.shape[1]
-                else NOTHING
+                else NO_MEMBERS
                 for k, axes in enumerate(self.directions)
             ),
-            self.needed,
+            self.n_needed,
         )
 
-    def _holding(self, k: int, axes: Array, rows: Rows, members: Any) -> Holding:
-        """Return the holding of component k from observations ``members`` of the chunk."""
+    def _members(self, k: int, axes: Array, rows: Rows, members: Any) -> Members:
+        """Return the members of component k from observations ``members`` of the chunk."""
         values = self.mixture.frame.apply(rows.values[members])
         away = (values - self.mixture.components.means[k]) / np.sqrt(self.floor)
         distinct = tuple(self._distinct(away, axis) for axis in axes.T)
         first = tuple(int(row) + rows.first for row in members[:ROWS_NAMED])
-        return Holding(len(members), first, distinct)
+        return Members(len(members), first, distinct)
 
     def _distinct(self, away: Array, axis: Array) -> Array:
         """Return distinct values along a direction, at most as many as needed."""
         if has_gaps(away):
-            observed = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
+            observed = ~np.isnan(away[:, np.abs(axis) > NEGLIGIBLE_ENTRY]).any(axis=1)
             away = without_gaps(away[observed])
-        return np.unique(np.round(away @ axis, 9))[: self.needed]
+        return np.unique(np.round(away @ axis, 9))[: self.n_needed]
 
 
 def joint_of(mixture: Mixture[Any], whole: Whole | None, rows: Rows) -> Array:
@@ -183,66 +183,72 @@ def joint_of(mixture: Mixture[Any], whole: Whole | None, rows: Rows) -> Array:
     return whole.log_joint(rows.values, mixture.components)
 
 
-def judged(
+def repair_of_degenerate(
     guard: GaussianGuard,
     mixture: GaussianMixtures,
     resolution: Array | None,
     events: tuple[Event, ...],
     directions: list[Array],
-    sound: bool,
+    factorised: bool,
 ) -> Repair | None:
-    """Decide which narrow components have too few distinct values, and repair them."""
-    shared = guard.structure.shared
-    if sound and resolution is not None:
-        dense = guard.structure.algebra.dense(resolution, mixture.n_components, len(guard.floor))
+    """Return the repair of narrow components with too few distinct values, None if all have enough.
+
+    ``directions`` (D, f) of each component are those along which it is narrow; ``factorised`` is
+    false if a covariance is singular in rounding.
+    """
+    shared, K = guard.structure.shared, mixture.n_components
+    if factorised and resolution is not None:
+        dense = guard.structure.algebra.dense(resolution, K, len(guard.floor))
         directions = [not_held(guard, *of_one) for of_one in zip(directions, dense, strict=True)]
     # A widened component would take observations of its neighbours.
-    looked_at = mixture if sound else widened(guard, mixture, resolution, directions)
-    holdings = guard.source.reduce(
-        HoldingStep(looked_at, directions, guard.floor, guard.needed, guard.whole),
-        mixture.n_components,
-    )
-    if shared:
-        enough = np.any(
-            [
-                [count >= guard.needed for count in holding.distinct_counts]
-                for holding in holdings.by_component
-            ],
-            axis=0,
-        )
-        degenerate = [
-            (k, axes[:, ~enough]) for k, axes in enumerate(directions) if not enough.all()
-        ]
-    else:
-        degenerate = [
-            (k, axes[:, [count < guard.needed for count in holding.distinct_counts]])
-            for k, (axes, holding) in enumerate(zip(directions, holdings.by_component, strict=True))
-        ]
-        if guard.structure.common_shape:
-            from bayesmix.families.gaussian.repair import of_common_shape
-
-            degenerate = of_common_shape(guard, mixture, directions, degenerate)
-    # An empty component under a prior equals the prior; otherwise it is held once.
-    held_already = held_before(events)
-    degenerate = [
-        (k, axes)
-        for k, axes in degenerate
-        if axes.shape[1]
-        and (shared or holdings.by_component[k].n_rows or (guard.repair and k not in held_already))
-    ]
+    assigning = mixture if factorised else widened(guard, mixture, resolution, directions)
+    step = MembershipStep(assigning, directions, guard.floor, guard.n_distinct_needed, guard.whole)
+    memberships = guard.source.reduce(step, K)
+    degenerate = _degenerate(guard, mixture, events, directions, memberships)
     if not degenerate:
-        if sound:
+        if factorised:
             return None
         # Large components that overflow the precision of doubles contain a distant outlier.
-        degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
-    moved = {k for event in events if event.kind == "relocated" for k in event.components}
-    free = [k for k, _ in degenerate if k not in moved]
+        degenerate = {k: axes for k, axes in enumerate(directions) if axes.shape[1]}
+    moved = components_of(events, "relocated")
+    collapsed = [k for k in degenerate if k not in moved]
     from bayesmix.families.gaussian.repair import hold, relocate
 
-    lost = dict(degenerate)
-    if guard.repair and free and not shared and mixture.n_components > 1:
+    if guard.repair and collapsed and not shared and K > 1:
         # Other components, which may be as narrow with many values, stay as they are.
-        collapsed = [lost.get(k, axes[:, :0]) for k, axes in enumerate(directions)]
-        shown = widened(guard, mixture, resolution, collapsed)
-        return relocate(guard, looked_at, shown, free, holdings, resolution)
-    return hold(guard, mixture, resolution, lost, holdings, shared)
+        axes_held = [degenerate.get(k, axes[:, :0]) for k, axes in enumerate(directions)]
+        start = widened(guard, mixture, resolution, axes_held)
+        return relocate(guard, assigning, start, collapsed, memberships, resolution)
+    return hold(guard, mixture, resolution, degenerate, memberships, shared)
+
+
+def _degenerate(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    events: tuple[Event, ...],
+    directions: list[Array],
+    memberships: Memberships,
+) -> dict[int, Array]:
+    """Return degenerate components, with their directions (D, f) of too few distinct values."""
+    shared, needed = guard.structure.shared, guard.n_distinct_needed
+    too_few = [
+        np.array([count < needed for count in members.distinct_counts], dtype=np.bool_)
+        for members in memberships.by_component
+    ]
+    if shared:  # values of any component support the common covariance
+        too_few = [np.all(too_few, axis=0)] * len(directions)
+    lost = [
+        (k, axes[:, few]) for k, (axes, few) in enumerate(zip(directions, too_few, strict=True))
+    ]
+    if guard.structure.common_shape:
+        from bayesmix.families.gaussian.repair import of_common_shape
+
+        lost = of_common_shape(guard, mixture, directions, lost)
+    # An empty component under a prior equals the prior; otherwise it is held once.
+    held = components_of(events, "held")
+    return {
+        k: axes
+        for k, axes in lost
+        if axes.shape[1]
+        and (shared or memberships.by_component[k].n_rows or (guard.repair and k not in held))
+    }
