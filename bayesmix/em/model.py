@@ -90,8 +90,8 @@ class Model:
     noise: GivenNoise | None = None
 
 
-# Fits of other candidates, as further starts.
-Near: TypeAlias = tuple[Mixture, ...] | None
+# Fits of other candidates to the same data, as further starts; None: the fit is no candidate.
+WarmStarts: TypeAlias = tuple[Mixture, ...] | None
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,15 @@ class Settings:
     accelerate: bool = True
     seed: int = 0
     sort: bool = True
-    near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data, as further starts
+    warm_starts: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data
     # whether the fit is a candidate, so that one without a comparable value is refused
     compared: bool = False
 
-    def among(self, near: Near) -> Settings:
-        """Return the settings of a candidate with starts ``near``; unchanged for None."""
-        return self if near is None else replace(self, near=near, compared=True)
+    def among(self, warm_starts: WarmStarts) -> Settings:
+        """Return the settings of a candidate; unchanged for None."""
+        if warm_starts is None:
+            return self
+        return replace(self, warm_starts=warm_starts, compared=True)
 
     def continuing(self, start: Start) -> Settings:
         """Return the settings of one run from a start, which keeps the order of components."""

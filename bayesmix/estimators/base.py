@@ -22,7 +22,7 @@ from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import FLAT_FLOOR
-from bayesmix.em.model import Model, Near, Settings
+from bayesmix.em.model import Model, Settings, WarmStarts
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
@@ -357,8 +357,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Fit, and return the component (n,) of each sample."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
-        """Fit in a number of threads; a candidate also starts from the fits ``near``."""
+    def _fit(self, rows: Callable[..., Source], warm_starts: WarmStarts = None) -> None:
+        """Fit in a number of threads; a candidate also starts from ``warm_starts``."""
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
@@ -367,7 +367,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
                 refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
-            settings = self._settings(model, source).among(near)
+            settings = self._settings(model, source).among(warm_starts)
             per_row = 1.0 if model.inference.variational else source.total_weight
             interval = validation.integer("verbose_interval", self.verbose_interval, 1)
             progress = validation.one_of("progress", self.progress, (None, True, False))

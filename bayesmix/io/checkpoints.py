@@ -104,7 +104,7 @@ class Checkpoint:
             "parameters": said(question.parameters),
             "number": question.number,
             "part": question.part,
-            "near": writer.value(question.near),
+            "near": writer.value(question.warm_starts),
         }
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
 

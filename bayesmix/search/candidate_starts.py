@@ -22,34 +22,34 @@ def continued_from(search: OptimumSearch) -> State | None:
     With few observations, folds would favour candidates whose spurious optimum also describes
     the held-out observations.
     """
-    K, near = search.model.n_components, search.settings.near
-    alone = not search.settings.moves and [mixture.n_components for mixture in near] == [K]
-    if not alone or not search.problem.family.made(near[0].components):
+    K, starts = search.model.n_components, search.settings.warm_starts
+    alone = not search.settings.moves and [mixture.n_components for mixture in starts] == [K]
+    if not alone or not search.problem.family.made(starts[0].components):
         return None
-    state = begun(search.all_rows, OfMixture(near[0]), K)
+    state = begun(search.all_rows, OfMixture(starts[0]), K)
     return search.attempts.run(search.all_rows, state, SETTLE_PASSES)
 
 
-def near_runs(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
+def runs_from_warm_starts(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
     """Yield short runs from fits of other candidates; smaller fits are split first."""
     number = 0
-    for near in search.settings.near:
-        if near.n_components > search.model.n_components or search.monitor.stopped is not None:
+    for mixture in search.settings.warm_starts:
+        if mixture.n_components > search.model.n_components or search.monitor.stopped is not None:
             continue
-        for state in _grown(search, near):
+        for state in _grown(search, mixture):
             after = search.attempts.run(search.sample, state, passes)
             if after is not None:
                 number -= 1
                 yield ShortRun(number, after)
 
 
-def _grown(search: OptimumSearch, near: Mixture) -> Iterator[State]:
+def _grown(search: OptimumSearch, mixture: Mixture) -> Iterator[State]:
     """Yield states that start at another candidate's fit, with its best splits made."""
     K = search.model.n_components
-    if near.n_components == K:
-        yield begun(search.sample, OfMixture(near), K)
+    if mixture.n_components == K:
+        yield begun(search.sample, OfMixture(mixture), K)
         return
-    state = _resumed(search, near) if search.problem.family.rearranged else None
+    state = _resumed(search, mixture) if search.problem.family.rearranged else None
     while state is not None:
         assignment = Assignment.under(search.sample, state)
         splits = best_splits(search.sample, state, assignment, GROWN_PASSES, 0)
@@ -60,10 +60,10 @@ def _grown(search: OptimumSearch, near: Mixture) -> Iterator[State]:
         state = search.attempts.run(search.sample, grown[0], FULL.passes) if grown else None
 
 
-def _resumed(search: OptimumSearch, near: Mixture) -> State | None:
+def _resumed(search: OptimumSearch, mixture: Mixture) -> State | None:
     """Continue at a mixture; in the same frame this takes one E-step."""
     frame = search.sample.frame
-    if near.frame.equals(frame) and search.problem.family.made(near.components):
-        return begin_at(search.sample, replace(near, frame=frame))
-    start = begun(search.sample, OfMixture(near), near.n_components)
+    if mixture.frame.equals(frame) and search.problem.family.made(mixture.components):
+        return begin_at(search.sample, replace(mixture, frame=frame))
+    start = begun(search.sample, OfMixture(mixture), mixture.n_components)
     return search.attempts.run(search.sample, start, FULL.passes)

@@ -127,8 +127,10 @@ def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
         yield partial(respecting, _seeded(problem, factors, settings.seed, index))
     gated = side_of(source).covariates is not None
     # Gates of smaller candidates need covariates, which the ordinary fit does not have.
-    near = () if gated else settings.near
-    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
+    warm_starts = () if gated else settings.warm_starts
+    alone = replace(
+        settings, n_init=1, seed=settings.seed + index, sort=False, warm_starts=warm_starts
+    )
     plain = replace(source, side=NO_SIDE_INFORMATION)  # type: ignore[type-var]  # in memory
     try:
         mixture = fit(model, plain, alone, attempt.monitor.child()).mixture

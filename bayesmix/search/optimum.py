@@ -240,7 +240,7 @@ class Attempts:
 FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
 # All data are searched where observations x components x cost is less than this.
 SAMPLED_ABOVE = 2**22
-BESIDE_NEAR = 2  # quick starts beside fits of other candidates
+QUICK_AND_WARM = 2  # quick starts in addition to warm ones
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
 SETTLE_PASSES, FINISH_PASSES = 400, 5000
@@ -335,7 +335,7 @@ class OptimumSearch:
             of_one, of_two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
             accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (of_two - of_one + 1)
         alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
-        self.near = alike * source.total_weight
+        self.alike = alike * source.total_weight
         self.attempts = Attempts(self.problem, self.monitor)
         self.accident, self.thorough = accident, n_rows <= enough
 
@@ -349,7 +349,7 @@ class OptimumSearch:
     def best_state(self) -> State:
         """Return the best settled start, improved by moves and run to convergence."""
         continued = None
-        if self.settings.near and not self.whole:
+        if self.settings.warm_starts and not self.whole:
             from bayesmix.search.candidate_starts import continued_from
 
             continued = continued_from(self)
@@ -437,15 +437,15 @@ class OptimumSearch:
     def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
         """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
-        if self.settings.near and not guided:
-            from bayesmix.search.candidate_starts import near_runs
+        if self.settings.warm_starts and not guided:
+            from bayesmix.search.candidate_starts import runs_from_warm_starts
 
-            runs += near_runs(self, schedule.passes)
+            runs += runs_from_warm_starts(self, schedule.passes)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
         if guided and len(numbers) > 1:
             numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
-            numbers = numbers[:BESIDE_NEAR]
+            numbers = numbers[:QUICK_AND_WARM]
         starts, passes = self._begun(numbers, schedule), schedule.passes
         if len(numbers) > 1 and not guided:
             starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
@@ -483,7 +483,7 @@ class OptimumSearch:
         """Count states at the best objective, among sound ones if there are any."""
         sound = [state for state in states if not is_valueless(self.problem, state)] or states
         values = [state.objective for state in sound]
-        return sum(value > max(values) - self.near for value in values)
+        return sum(value > max(values) - self.alike for value in values)
 
     def _apart(self, ends: list[State]) -> list[State]:
         """Return states with distinct objectives, best first; only sound ones if there are any.
@@ -493,7 +493,7 @@ class OptimumSearch:
         sound = [state for state in ends if not is_valueless(self.problem, state)] or ends
         apart: list[State] = []
         for state in sorted(sound, key=self.attempts.rank, reverse=True):
-            if not apart or state.objective <= apart[-1].objective - self.near:
+            if not apart or state.objective <= apart[-1].objective - self.alike:
                 apart.append(state)
             elif apart[-1].repaired and not state.repaired:
                 apart[-1] = state

@@ -97,8 +97,8 @@ class Finalists:
     def _fit(self, i: int) -> Candidate:
         """Fit a candidate to all data, from its fit to the sample."""
         row = self.rows[i]
-        near = () if row.begin is None else (row.begin,)
-        fit = self.task.fit_or_load(Question(row.parameters, i, WHOLE, near))
+        warm_starts = () if row.begin is None else (row.begin,)
+        fit = self.task.fit_or_load(Question(row.parameters, i, WHOLE, warm_starts))
         self.task.repeat_warnings(fit)
         if not fit.interrupted or fit.estimator is not None:
             self.fits[i] = fit

@@ -118,10 +118,10 @@ class Sweep:
         simpler = [row for fits in simpler_fits for row in fits if row.begin is not None]
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
-        near = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
+        warm_starts = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
-            near.append(self.seen)
-        return Question(parameters, number, part, tuple(near))
+            warm_starts.append(self.seen)
+        return Question(parameters, number, part, tuple(warm_starts))
 
     def _ended(self, number: int, part: int) -> bool:
         """Whether a chain has ended."""

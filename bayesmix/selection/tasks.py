@@ -77,8 +77,8 @@ class Fitter(Protocol):
     def sparse(self, parameters: Parameters, most: int) -> Procedure:
         """Return an unfitted estimator with ``most`` components that empties superfluous ones."""
 
-    def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a candidate, starting also from ``near``, mixtures of at most as many components."""
+    def fit(self, candidate: Procedure, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a candidate, also from ``warm_starts``, mixtures of at most as many components."""
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""
@@ -98,13 +98,13 @@ WHOLE = -1
 class Question:
     """A fit to make: candidate, its index, the part of the data, and starts.
 
-    ``near`` are fits of other candidates to the same data that are special cases of it.
+    ``warm_starts`` are fits of other candidates to the same data that are special cases of it.
     """
 
     parameters: Parameters
     number: int
     part: int
-    near: tuple[Mixture, ...]
+    warm_starts: tuple[Mixture, ...]
 
 
 class KeptFits(Protocol):
@@ -177,7 +177,7 @@ class Task:
 
     def __call__(self, question: Question) -> Candidate:
         """Return the fit."""
-        parameters, part, near = question.parameters, question.part, question.near
+        parameters, part, warm_starts = question.parameters, question.part, question.warm_starts
         began = time.perf_counter()
         model = self._unfitted(parameters, part)
         row = Candidate(parameters, asked(parameters), {}, 0.0)
@@ -185,9 +185,9 @@ class Task:
             warnings.simplefilter("always")
             try:
                 if part == WHOLE:
-                    row = self._scored(row, model, self.fitter.fit(model, near))
+                    row = self._scored(row, model, self.fitter.fit(model, warm_starts))
                 else:
-                    row = self._fold(row, model, self.splits[part], near)
+                    row = self._fold(row, model, self.splits[part], warm_starts)
             except ValueError as problem:
                 row = replace(row, note=f"failed: {problem}")
         texts = tuple(
@@ -243,13 +243,13 @@ class Task:
         return replace(row, note="; ".join(notes))
 
     def _fold(
-        self, row: Candidate, model: Any, split: Fold, near: tuple[Mixture, ...]
+        self, row: Candidate, model: Any, split: Fold, warm_starts: tuple[Mixture, ...]
     ) -> Candidate:
         """Fit to the training part of a fold and score the held-out part.
 
         No moves are tried: a fold needs a good optimum of each candidate, but not a precise one.
         """
-        result = self.fitter.on(split.train).fit(model, near)
+        result = self.fitter.on(split.train).fit(model, warm_starts)
         row = _fitted(row, result)
         if result.degenerate is not None:
             return replace(row, note=f"{DEGENERATE}: {result.degenerate}")

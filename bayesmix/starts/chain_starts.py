@@ -60,7 +60,7 @@ def best_of_starts(
             n_random = settings.n_init
         for shares in _by_k_means(model, trials.samples, settings, n_random):
             trials.add_random(shares, generator)
-    for mixture in settings.near:
+    for mixture in settings.warm_starts:
         trials.add_near(mixture, model.n_components)
     best = trials.best()
     if not settings.moves:
@@ -287,7 +287,7 @@ def _starts(
     inference = replace(model.inference, weights=None)  # type: ignore[type-var]  # a dataclass
     unordered = replace(model, inference=inference, prune=False)
     try:
-        alone = replace(settings, n_init=1, sort=False, near=(), moves=False)
+        alone = replace(settings, n_init=1, sort=False, warm_starts=(), moves=False)
         mixture = fit(unordered, samples, alone, monitor.child()).mixture
         yield from 2 * [OfMixture(mixture)(samples.rows)]
     except BayesmixError:

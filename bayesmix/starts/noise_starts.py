@@ -77,9 +77,9 @@ def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
     """Yield fits without the most isolated observations, with noise added."""
     problem, settings = attempt.problem, attempt.settings
     plain = replace(attempt.model, noise=None)
-    near = tuple(replace(candidate, noise=None) for candidate in settings.near)
+    warm_starts = tuple(replace(mixture, noise=None) for mixture in settings.warm_starts)
     seed = settings.seed + attempt.index
-    alone = replace(settings, n_init=1, seed=seed, sort=False, near=near)
+    alone = replace(settings, n_init=1, seed=seed, sort=False, warm_starts=warm_starts)
     generator = stream(settings.seed, Purpose.START, attempt.index)
     sample = problem.source.sample(MOST_NEIGHBOURS, generator)
     distances = loneliness(problem, sample)

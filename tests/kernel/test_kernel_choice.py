@@ -47,8 +47,8 @@ class FitsOf:
         family = Gaussian(parameters["covariance_type"])
         return Fit(Model(parameters["n_components"], family, MaximumLikelihood()))
 
-    def fit(self, candidate, near=()):
-        candidate.result_ = fit(candidate.model, self.source, SETTINGS.among(near))
+    def fit(self, candidate, warm_starts=()):
+        candidate.result_ = fit(candidate.model, self.source, SETTINGS.among(warm_starts))
         return candidate.result_
 
     def source_of(self, candidate):

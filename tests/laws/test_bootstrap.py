@@ -170,9 +170,9 @@ def test_the_larger_fit_begins_near_the_smaller_one_as_well(monkeypatch):
     begun = []
     plain = SourceFitter.fit
 
-    def heard(self, candidate, near=()):
-        begun.extend((candidate.n_components, mixture.n_components) for mixture in near)
-        return plain(self, candidate, near)
+    def heard(self, candidate, warm_starts=()):
+        begun.extend((candidate.n_components, mixture.n_components) for mixture in warm_starts)
+        return plain(self, candidate, warm_starts)
 
     monkeypatch.setattr(SourceFitter, "fit", heard)
     likelihood_ratio_test(quick(), two_clusters(6.0), n_resamples=2, n_jobs=1, random_state=0)

@@ -255,7 +255,7 @@ class Apart(ClassDensities):
         def fitted(number: int, near: Density) -> tuple[float, int, Mixture]:
             fit = estimators[number]
             try:
-                fit._fit(partial(incoming.same_rows, fit, mine), near=(near,))
+                fit._fit(partial(incoming.same_rows, fit, mine), warm_starts=(near,))
             except BayesmixError:
                 return -np.inf, number, fit
             result = fit.result_

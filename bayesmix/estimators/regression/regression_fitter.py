@@ -90,7 +90,7 @@ class RegressionFitter(Unfitted):
         """Raise an error, as regressions have no sparse prior."""
         raise UnsupportedError("regressions have no sparse prior of weights")
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+    def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate from its own starts."""
         how = {"weight_type": self.weight_type, **self.beside}
         return candidate.fit(self.table, self.response, **how).result_

@@ -142,8 +142,8 @@ class SourceFitter(Unfitted):
     def on(self, rows: Chosen) -> SourceFitter:
         return replace(self, source=part_of(self.source, rows))
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
+    def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
+        candidate._fit(partial(incoming.same_rows, candidate, self.source), warm_starts)
         return candidate.result_
 
     def source_of(self, candidate: Any) -> Source:

@@ -44,11 +44,11 @@ class TableFitter(Unfitted):
         part = part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+    def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         inner = last_step(candidate)
-        if near and inner is not candidate and inner._reads_sources:
+        if warm_starts and inner is not candidate and inner._reads_sources:
             name = candidate.steps[-1][0]
-            candidate.steps[-1] = name, _Near(inner, near)
+            candidate.steps[-1] = name, _WarmStarted(inner, warm_starts)
             try:
                 fit_weighted(candidate, self.table, self.sample_weight)
             finally:
@@ -68,15 +68,15 @@ class TableFitter(Unfitted):
         return density_in_data_units(candidate, self.table)
 
 
-class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class _WarmStarted(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Replaces the mixture of a pipeline during a fit that starts from others."""
 
-    def __init__(self, mixture: Any, near: tuple[Mixture, ...]) -> None:
+    def __init__(self, mixture: Any, warm_starts: tuple[Mixture, ...]) -> None:
         self.mixture = mixture
-        self.near = near
+        self.warm_starts = warm_starts
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit the mixture."""
         rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
-        self.mixture._fit(rows, self.near)
+        self.mixture._fit(rows, self.warm_starts)
         return self
