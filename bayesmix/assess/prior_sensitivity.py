@@ -30,7 +30,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import chosen, over_k, prior_asked, probabilities
 from bayesmix.selection.summary_text import label
 from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import WHOLE, Task
+from bayesmix.selection.tasks import ALL_DATA, Task
 
 # Number of components on each side of the chosen one.
 REACH = 2
@@ -170,11 +170,11 @@ def prior_sensitivity(
     task, workers = Task(plain._fitter(X, sample_weight)), resolve_jobs(n_jobs)
     # After Ctrl-C, the priors under which every number of components was fitted are kept.
     sweeps = [Sweep(task, chains[i : i + workers]) for i in range(0, len(chains), workers)]
-    fits = (row for sweep in sweeps for row in sweep.every(workers))
+    fits = (row for sweep in sweeps for row in sweep.fit_all(workers))
     collected(fits, len(chains) * len(numbers), "fits", progress, label)
     done, rows = [], []
     for number, prior in enumerate(priors):
-        candidates = sweeps[number // workers].done(number % workers, WHOLE)
+        candidates = sweeps[number // workers].done(number % workers, ALL_DATA)
         if len(candidates) == len(numbers):
             done.append(prior)
             rows += candidates

@@ -43,7 +43,7 @@ from bayesmix.selection.data_checks import duplicates, log_scale, rounded_featur
 from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import MOST_SAMPLES, Task
+from bayesmix.selection.tasks import Task
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 
 if TYPE_CHECKING:
@@ -266,11 +266,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
-        part = self._part(subject, folded or criterion == "loo", seed)
-        few = task if part is None else replace(task, fitter=task.fitter.on(part), checkpoint=None)
-        sweep = Sweep(few, chains)
+        sample = self._sample(subject, folded or criterion == "loo", seed)
+        sweep = Sweep(task if sample is None else task.on(sample), chains)
         self._run(sweep)
-        if few.ended and variational and subject.independent and self._selected is None:
+        if task.growth_ends and variational and subject.independent and self._selected is None:
             self._grow(sweep, max(checks.numbers))
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
@@ -279,9 +278,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._run(sweep)
             rows = sweep.candidates(weights)
         rows, tested = subject.by_unit(rows, sweep)
-        large = part is not None or subject.source.shape[0] >= MOST_SAMPLES
+        large = sample is not None or subject.source.shape[0] >= search_checks.MOST_SAMPLES
         rows = self._completed(sweep.task, rows, criterion, large)
-        if part is not None:
+        if sample is not None:
             rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters = subject.source, None
@@ -295,7 +294,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 counted=self.clusters,
                 seed=seed,
             )
-        n, size = source.total_weight, None if part is None else len(part)
+        n, size = source.total_weight, None if sample is None else len(sample)
         self._adopt(rows, criterion, n, checks, tested, clusters, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             from bayesmix.estimators.searching.rival_families import better_by_powers
@@ -356,13 +355,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
-        ended = growth.ended if grows else None
-        return Task(subject.fitter, splits, functions, kept_fits, patience, watched, ended)
+        growth_ends = growth.far_behind if grows else None
+        return Task(subject.fitter, splits, functions, kept_fits, patience, watched, growth_ends)
 
-    def _part(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
+    def _sample(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
         """Return the samples on which candidates are compared; None: on all."""
         most = validation.optional_integer("most_samples", self.most_samples, 1)
-        return None if whole or most is None else subject.part(most, seed)
+        return None if whole or most is None else subject.random_sample(most, seed)
 
     def _range(
         self, subject: SubjectOfSamples, folded: bool, variational: bool, seed: int
@@ -426,7 +425,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
         with FitProgress(sweep.total, self.progress) as bar:
             try:
-                for row in sweep.every(processes(sweep.task.fitter.table, self.n_jobs)):
+                for row in sweep.fit_all(processes(sweep.task.fitter.table, self.n_jobs)):
                     bar.advance(label(row))
                 self.interrupted_ = False
             except KeyboardInterrupt:
@@ -435,14 +434,15 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 self.interrupted_ = True
                 warn(
                     f"interrupted: compared the first {sweep.n_found} of "
-                    f"{'at most ' if sweep.task.ended else ''}{sweep.n_candidates} candidates",
+                    f"{'at most ' if sweep.task.growth_ends else ''}{sweep.n_candidates} "
+                    "candidates",
                     BayesmixWarning,
                 )
 
     def _grow(self, sweep: Sweep, most: int) -> None:
         """Make the pruned fit, and go on if it has more components than were tried."""
         try:
-            if not self.interrupted_ and growth.grown(sweep, most):
+            if not self.interrupted_ and growth.extend_to_pruned_fit(sweep, most):
                 self._run(sweep)
         except KeyboardInterrupt:
             self.interrupted_ = True

@@ -16,13 +16,16 @@ from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedErro
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
+from bayesmix.estimators.searching.search_checks import MOST_SAMPLES
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
-from bayesmix.selection.tasks import MOST_SAMPLES, POLISH
 from bayesmix.sources.memory import is_source
+
+# Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
+POLISH = 6.0
 
 
 def select(

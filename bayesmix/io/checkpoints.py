@@ -33,7 +33,7 @@ from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, adopt
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.pipelines import steps_before
-from bayesmix.selection.tasks import WHOLE, Question
+from bayesmix.selection.tasks import ALL_DATA, Question
 from bayesmix.sources.memory import is_source
 from bayesmix.sources.writing import PARTIAL, folder_to_write, write
 from bayesmix.version import __version__
@@ -94,8 +94,8 @@ class Checkpoint:
             )
 
     def _path(self, question: Question, digest: str) -> Path:
-        part = "all" if question.part == WHOLE else f"fold-{question.part}"
-        return self.folder / f"candidate-{question.number}-{part}-{digest[:16]}.fit"
+        fold = "all" if question.fold == ALL_DATA else f"fold-{question.fold}"
+        return self.folder / f"candidate-{question.number}-{fold}-{digest[:16]}.fit"
 
     def _digest(self, question: Question) -> str:
         writer = Writer()
@@ -103,7 +103,7 @@ class Checkpoint:
             "search": self.search,
             "parameters": said(question.parameters),
             "number": question.number,
-            "part": question.part,
+            "part": question.fold,
             "near": writer.value(question.warm_starts),
         }
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, Procedure
 
 
-Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
+# Simpler candidates with the same K, as (chain, place), by (chain, place).
+SimplerCandidates: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 
 
 def component_numbers(value: Any, largest: int) -> list[int]:
@@ -62,7 +63,7 @@ def asked(parameters: Mapping[str, Any]) -> int:
     return int(next(named, 0))
 
 
-def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
+def simpler_candidates(chains: Sequence[Sequence[Mapping[str, Any]]]) -> SimplerCandidates:
     """Return, for every (chain, place), the candidates with simpler structures and the same K."""
     places = {
         _name(parameters): (number, place)
@@ -78,11 +79,11 @@ def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
     }
 
 
-def levels(inside: Contents, n_chains: int) -> list[list[int]]:
+def chains_by_level(simpler: SimplerCandidates, n_chains: int) -> list[list[int]]:
     """Return chains in groups, each after the groups of all simpler structures it contains."""
     sizes = [0] * n_chains
-    for (number, _), simpler in inside.items():
-        sizes[number] = max(sizes[number], len(simpler))
+    for (number, _), others in simpler.items():
+        sizes[number] = max(sizes[number], len(others))
     return [[n for n in range(n_chains) if sizes[n] == size] for size in sorted(set(sizes))]
 
 

@@ -15,7 +15,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import ON_SAMPLE
 from bayesmix.selection.scores import Score
 from bayesmix.selection.sweep import FAR_BEHIND
-from bayesmix.selection.tasks import WHOLE, Question, Task
+from bayesmix.selection.tasks import ALL_DATA, Question, Task
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Finalists:
     column: str
     fits: dict[int, Candidate] = field(default_factory=dict)
 
-    def every(self) -> Iterator[Candidate]:
+    def fit_all(self) -> Iterator[Candidate]:
         """Yield all fits, the best of the sample first; may be stopped at any time."""
         leading = self._leading()
         first = max(leading, key=self._on_sample)
@@ -98,7 +98,7 @@ class Finalists:
         """Fit a candidate to all data, from its fit to the sample."""
         row = self.rows[i]
         warm_starts = () if row.begin is None else (row.begin,)
-        fit = self.task.fit_or_load(Question(row.parameters, i, WHOLE, warm_starts))
+        fit = self.task.fit_or_load(Question(row.parameters, i, ALL_DATA, warm_starts))
         self.task.repeat_warnings(fit)
         if not fit.interrupted or fit.estimator is not None:
             self.fits[i] = fit

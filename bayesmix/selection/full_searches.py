@@ -44,7 +44,7 @@ def polished(
         if not values[i] >= least > -np.inf:
             break
         before = rows[i].reached
-        rows[i] = task.refit(rows[i], rows[i].begin, Effort.WHOLE)
+        rows[i] = task.refit(rows[i], rows[i].begin, Effort.FULL)
         if rows[i].reached > before + A_GAIN and not task.by_folds:
             _pass_down(task, rows, i)
         done.add(i)

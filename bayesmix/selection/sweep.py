@@ -26,9 +26,15 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels
+from bayesmix.selection.candidates import (
+    Candidate,
+    SimplerCandidates,
+    asked,
+    chains_by_level,
+    simpler_candidates,
+)
 from bayesmix.selection.scores import Fold, Score, combined
-from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
+from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters
@@ -40,21 +46,22 @@ STEPS_SEEN = 3
 
 @dataclass
 class Sweep:
-    """All chains and their progress: candidates by (chain, part)."""
+    """All chains and their progress: ``rows`` are the fitted candidates by (chain, fold)."""
 
     task: Task
     chains: list[list[Parameters]]
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
     at_least: int = 0  # minimum length of every chain
-    seen: Mixture | None = None  # K for which candidates also start from the pruned fit
+    pruned: Mixture | None = None  # start of candidates with as many components
 
     @property
-    def parts(self) -> list[int]:
-        return [WHOLE, *range(len(self.task.splits))]
+    def folds(self) -> list[int]:
+        """Indices of what candidates are fitted to: all data, and each fold."""
+        return [ALL_DATA, *range(len(self.task.splits))]
 
     @property
     def total(self) -> int:
-        return len(self.parts) * self.n_candidates
+        return len(self.folds) * self.n_candidates
 
     @property
     def n_candidates(self) -> int:
@@ -64,22 +71,22 @@ class Sweep:
     @property
     def n_found(self) -> int:
         """Number of candidates fitted so far."""
-        return sum(len(self.done(number, WHOLE)) for number in range(len(self.chains)))
+        return sum(len(self.done(number, ALL_DATA)) for number in range(len(self.chains)))
 
-    def done(self, chain: int, part: int) -> list[Candidate]:
+    def done(self, chain: int, fold: int) -> list[Candidate]:
         """Return the finished candidates of a chain."""
-        return self.rows.setdefault((chain, part), [])
+        return self.rows.setdefault((chain, fold), [])
 
-    def every(self, workers: int) -> Iterator[Candidate]:
+    def fit_all(self, workers: int) -> Iterator[Candidate]:
         """Yield all fits, K by K from simple to rich structures; may be stopped at any time."""
         began = time.process_time()
         for k in sorted({asked(parameters) for chain in self.chains for parameters in chain}):
-            for alike in self.levels:
+            for level in self.levels:
                 ready = [
-                    (number, part)
-                    for number in alike
-                    for part in self.parts
-                    if self._next(number, part) == k
+                    (number, fold)
+                    for number in level
+                    for fold in self.folds
+                    if self._next(number, fold) == k
                 ]
                 questions = [(self._question(*pair),) for pair in ready]
                 fits = in_turn(self.task.fit_or_load, questions, workers, began)
@@ -89,48 +96,48 @@ class Sweep:
 
     def with_folds(self, splits: tuple[Fold, ...]) -> Sweep:
         """Return the sweep over the same candidates, of which folds are left to fit."""
-        chains = [chain[: len(self.done(i, WHOLE))] for i, chain in enumerate(self.chains)]
-        return Sweep(replace(self.task, splits=splits, ended=None), chains, self.rows)
+        chains = [chain[: len(self.done(i, ALL_DATA))] for i, chain in enumerate(self.chains)]
+        return Sweep(replace(self.task, splits=splits, growth_ends=None), chains, self.rows)
 
     @cached_property
-    def inside(self) -> Contents:
+    def simpler(self) -> SimplerCandidates:
         """Map (chain, place) of each candidate to simpler candidates with the same K."""
-        return contents(self.chains)
+        return simpler_candidates(self.chains)
 
     @cached_property
     def levels(self) -> list[list[int]]:
         """Chains, those after the chains of simpler structures that they contain."""
-        return levels(self.inside, len(self.chains))
+        return chains_by_level(self.simpler, len(self.chains))
 
-    def _next(self, number: int, part: int) -> int | None:
+    def _next(self, number: int, fold: int) -> int | None:
         """Return the next K of a chain, None after its end."""
-        chain, place = self.chains[number], len(self.done(number, part))
-        return None if place == len(chain) or self._ended(number, part) else asked(chain[place])
+        chain, place = self.chains[number], len(self.done(number, fold))
+        return None if place == len(chain) or self._ended(number, fold) else asked(chain[place])
 
-    def _question(self, chain: int, part: int) -> Question:
+    def _question(self, chain: int, fold: int) -> Question:
         """Return the next fit of a chain."""
-        place = len(rows := self.done(chain, part))
+        place = len(rows := self.done(chain, fold))
         parameters, number = self.chains[chain][place], self.number(chain, place)
         simpler_fits = [
-            self.done(other, part)[position : position + 1]
-            for other, position in self.inside[chain, place]
+            self.done(other, fold)[position : position + 1]
+            for other, position in self.simpler[chain, place]
         ]
         simpler = [row for fits in simpler_fits for row in fits if row.begin is not None]
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         warm_starts = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
-        if self.seen is not None and self.seen.n_components == asked(parameters):
-            warm_starts.append(self.seen)
-        return Question(parameters, number, part, tuple(warm_starts))
+        if self.pruned is not None and self.pruned.n_components == asked(parameters):
+            warm_starts.append(self.pruned)
+        return Question(parameters, number, fold, tuple(warm_starts))
 
-    def _ended(self, number: int, part: int) -> bool:
+    def _ended(self, number: int, fold: int) -> bool:
         """Whether a chain has ended."""
-        rows = self.done(number, part)
+        rows = self.done(number, fold)
         if len(rows) < self.at_least:
             return False
-        if self.task.ended is None or self.task.given_up(rows):
+        if self.task.growth_ends is None or self.task.given_up(rows):
             return self.task.given_up(rows)
-        chains = [self.done(other, part) for other in range(len(self.chains)) if other != number]
+        chains = [self.done(other, fold) for other in range(len(self.chains)) if other != number]
         return hopeless(rows, chains, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
@@ -153,31 +160,31 @@ class Sweep:
         return [
             self._with_folds(row, number, place, weights)
             for number in range(len(self.chains))
-            for place, row in enumerate(self.done(number, WHOLE))
+            for place, row in enumerate(self.done(number, ALL_DATA))
         ]
 
     def _with_folds(self, row: Candidate, number: int, place: int, weights: Array) -> Candidate:
         if not self.task.splits or row.sound is None:
             return row
-        parts = []
-        for part, split in enumerate(self.task.splits):
-            rows = self.done(number, part)
+        held_out = []
+        for fold, split in enumerate(self.task.splits):
+            rows = self.done(number, fold)
             fit = rows[place] if len(rows) > place else None
             if fit is None or fit.density is None:
                 reason = "interrupted" if fit is None else fit.note
                 scores = row.scores | {"cv": Score(math.nan)}
-                note = "; ".join(filter(None, [row.note, f"fold {part}: {reason}"]))
+                note = "; ".join(filter(None, [row.note, f"fold {fold}: {reason}"]))
                 return replace(row, scores=scores, note=note)
-            parts.append((split.test, fit.density))
-        held = combined(parts, weights)
+            held_out.append((split.test, fit.density))
+        held = combined(held_out, weights)
         return replace(row, scores=row.scores | {"cv": held.score}, held=held)
 
-    def folds(self) -> list[tuple[int, int, Candidate]]:
+    def fits_to_folds(self) -> list[tuple[int, int, Candidate]]:
         """Return (candidate, fold, fit) of all fits to folds."""
         return [
-            (self.number(number, place), part, row)
-            for (number, part), rows in sorted(self.rows.items())
-            if part != WHOLE
+            (self.number(number, place), fold, row)
+            for (number, fold), rows in sorted(self.rows.items())
+            if fold != ALL_DATA
             for place, row in enumerate(rows)
         ]
 
@@ -209,11 +216,11 @@ FAR_BEHIND, IN_A_ROW = 10.0, 2
 BEYOND = 2
 # The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1:
 # plateaus of the evidence, as of 25 clusters on a grid, need many samples per component.
-ROWS_TO_LOOK = 20.0
-ROWS_LOOKED_AT = 3000
+ROWS_FOR_PRUNED_FIT = 20.0
+ROWS_OF_PRUNED_FIT = 3000
 
 
-def ended(values: Sequence[float]) -> bool:
+def far_behind(values: Sequence[float]) -> bool:
     """Whether the last few K of a chain are all far below the best."""
     late = values[-IN_A_ROW:]
     if len(values) <= IN_A_ROW:
@@ -222,11 +229,11 @@ def ended(values: Sequence[float]) -> bool:
     return bool(all(not value > best - FAR_BEHIND for value in late)) and bool(np.isfinite(best))
 
 
-def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
-    """Return the K at which a pruned fit with ``most`` components ends; None if it fails."""
+def pruned_fit(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
+    """Return a fit that starts with ``most`` components and prunes them; None if it fails."""
     # An evenly spaced subset is large enough to estimate K.
     fitter, n_rows = task.fitter, task.fitter.source.shape[0]
-    if (every := -(-n_rows // ROWS_LOOKED_AT)) > 1:
+    if (every := -(-n_rows // ROWS_OF_PRUNED_FIT)) > 1:
         fitter = fitter.on(np.arange(0, n_rows, every))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -239,14 +246,14 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
     return result.mixture
 
 
-def grown(sweep: Sweep, most: int) -> bool:
+def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
     """Extend chains to the K of the pruned fit; return whether any is extended.
 
     Candidates with that K are also fitted from it. A pruned fit may keep too many components: it
     extends nothing if the best structure's candidate with as many is far behind the best.
     """
     task, name = sweep.task, sweep.task.watched
-    chains = [sweep.done(number, WHOLE) for number in range(len(sweep.chains))]
+    chains = [sweep.done(number, ALL_DATA) for number in range(len(sweep.chains))]
     best, number = max(
         ((row, number) for number, rows in enumerate(chains) for row in rows),
         key=lambda pair: pair[0].comparable(name),
@@ -255,18 +262,18 @@ def grown(sweep: Sweep, most: int) -> bool:
     tried = min(len(chains[i]) for i, chain in enumerate(sweep.chains) if len(chain) == longest)
     if tried >= most or best.result is None or not math.isfinite(best.value(name)):
         return False
-    if best.result.total_weight <= ROWS_TO_LOOK * (best.result.n_features + 1) * tried:
+    if best.result.total_weight <= ROWS_FOR_PRUNED_FIT * (best.result.n_features + 1) * tried:
         return False
-    sweep.seen = seen = looked_ahead(task, best.parameters, most)
-    if seen is None:
+    sweep.pruned = pruned = pruned_fit(task, best.parameters, most)
+    if pruned is None:
         return False
-    k = seen.n_components
+    k = pruned.n_components
     if k > tried:
         chain = sweep.chains[number]
         place = next((i for i, parameters in enumerate(chain) if asked(parameters) == k), None)
         if place is None:
             return False
-        row = task(Question(chain[place], sweep.number(number, place), WHOLE, (seen,)))
+        row = task(Question(chain[place], sweep.number(number, place), ALL_DATA, (pruned,)))
         if row.interrupted:
             raise KeyboardInterrupt
         if row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND:
@@ -274,6 +281,6 @@ def grown(sweep: Sweep, most: int) -> bool:
     for rows in chains:
         for place, row in enumerate(rows):
             if row.asked == k and row.sound is not None:
-                rows[place] = task.refit(row, seen, Effort.STARTS)
+                rows[place] = task.refit(row, pruned, Effort.STARTS)
     sweep.at_least = min(most, k + BEYOND)
     return sweep.at_least > tried

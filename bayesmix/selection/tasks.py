@@ -2,8 +2,6 @@
 
 A candidate that cannot be fitted, or has a degenerate component, is recorded with the reason. A
 ``Fitter``, passed down from the estimators, holds the data, which it has checked once.
-
-The best candidates get a full search.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ class Effort(Enum):
 
     AS_ASKED = "as the estimator says"
     STARTS = "starts alone, if the estimator searches at all"
-    WHOLE = "starts and moves"
+    FULL = "starts and moves"
 
 
 @dataclass(frozen=True)
@@ -91,19 +89,19 @@ class Fitter(Protocol):
 
 
 DEGENERATE = "degenerate"
-WHOLE = -1
+ALL_DATA = -1  # as the index of a fold
 
 
 @dataclass(frozen=True)
 class Question:
-    """A fit to make: candidate, its index, the part of the data, and starts.
+    """A fit to make: candidate, its index, the fold or all data, and starts.
 
     ``warm_starts`` are fits of other candidates to the same data that are special cases of it.
     """
 
     parameters: Parameters
     number: int
-    part: int
+    fold: int
     warm_starts: tuple[Mixture, ...]
 
 
@@ -133,15 +131,20 @@ class Task:
     checkpoint: KeptFits | None = None
     patience: int | None = None
     watched: str = ""  # criterion for patience
-    ended: Callable[[list[float]], bool] | None = None  # if K grows by itself
+    # whether K, if it grows by itself, has grown enough, by the values of a chain
+    growth_ends: Callable[[list[float]], bool] | None = None
+
+    def on(self, rows: Integers) -> Task:
+        """Return the task on some samples, whose fits are not saved."""
+        return replace(self, fitter=self.fitter.on(rows), checkpoint=None)
 
     def given_up(self, rows: Sequence[Candidate]) -> bool:
         """Whether the last candidates are far behind, or ``patience`` in a row worse.
 
         Never with folds, which need every candidate.
         """
-        if self.ended is not None:
-            return self.ended([row.value(self.watched) for row in rows])
+        if self.growth_ends is not None:
+            return self.growth_ends([row.value(self.watched) for row in rows])
         if self.patience is None or self.splits or len(rows) <= self.patience:
             return False
         values = [value for row in rows if math.isfinite(value := row.value(self.watched))]
@@ -150,10 +153,10 @@ class Task:
 
     def fit_or_load(self, question: Question) -> Candidate:
         """Return the saved fit, or make and save it; a full disk does not stop the search."""
-        parameters, part = question.parameters, question.part
+        parameters, fold = question.parameters, question.fold
         if self.checkpoint is None:
             return self(question)
-        row = self.checkpoint.get(question, self._unfitted(parameters, part), self.fitter.table)
+        row = self.checkpoint.get(question, self._unfitted(parameters, fold), self.fitter.table)
         if row is not None:
             return row
         row = self(question)
@@ -170,24 +173,24 @@ class Task:
         if self.checkpoint is not None and row.unkept:
             self.checkpoint.tell(row.unkept)
 
-    def _unfitted(self, parameters: dict[str, Any], part: int) -> Any:
+    def _unfitted(self, parameters: dict[str, Any], fold: int) -> Any:
         """Return the estimator of a candidate, precise unless folds compare it with others."""
-        short = part != WHOLE or self.by_folds
+        short = fold != ALL_DATA or self.by_folds
         return self.fitter.candidate(parameters, Effort.STARTS if short else Effort.AS_ASKED)
 
     def __call__(self, question: Question) -> Candidate:
         """Return the fit."""
-        parameters, part, warm_starts = question.parameters, question.part, question.warm_starts
+        parameters, fold, warm_starts = question.parameters, question.fold, question.warm_starts
         began = time.perf_counter()
-        model = self._unfitted(parameters, part)
+        model = self._unfitted(parameters, fold)
         row = Candidate(parameters, asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                if part == WHOLE:
+                if fold == ALL_DATA:
                     row = self._scored(row, model, self.fitter.fit(model, warm_starts))
                 else:
-                    row = self._fold(row, model, self.splits[part], warm_starts)
+                    row = self._fold(row, model, self.splits[fold], warm_starts)
             except ValueError as problem:
                 row = replace(row, note=f"failed: {problem}")
         texts = tuple(
@@ -265,9 +268,3 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
         interrupted=result.status == "interrupted",
         reached=result.objective,
     )
-
-
-# Nats behind the best within which `select` searches a candidate fully, by a likelihood criterion.
-POLISH = 6.0
-# Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
-MOST_SAMPLES = 20_000

@@ -75,7 +75,7 @@ def test_three_spherical_clusters_are_found(criterion):
         for structure in grid["covariance_type"]
     ]
     sweep = Sweep(Task(FitsOf(source), splits, watched=criterion), chains)
-    for _ in sweep.every(1):
+    for _ in sweep.fit_all(1):
         pass
     rows = sweep.candidates(np.ones(len(X)))
     best = rows[chosen(rows, criterion)[0]]

@@ -24,7 +24,7 @@ from bayesmix.selection.data_checks import (
 from bayesmix.selection.scores import Score, make_splits
 from bayesmix.selection.structures import largest_number
 from bayesmix.selection.summary_text import components
-from bayesmix.selection.sweep import ended, hopeless, looked_ahead
+from bayesmix.selection.sweep import far_behind, hopeless, pruned_fit
 from bayesmix.selection.tasks import Task
 from bayesmix.sources.memory import ArraySource
 
@@ -114,7 +114,7 @@ def test_one_normal_is_one_component(n_features):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["sweep.looked_ahead", "clusters._choices"])
+@pytest.mark.parametrize("place", ["sweep.pruned_fit", "clusters._choices"])
 def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -386,12 +386,12 @@ def test_the_edge_of_a_range_is_said():
 
 
 def test_growth_ends_when_two_in_a_row_are_far_behind():
-    assert not ended([-100.0, -120.0])
-    assert ended([-100.0, -112.0, -111.0])
-    assert not ended([-100.0, -112.0, -105.0])
-    assert not ended([-100.0, -105.0, -115.0])
-    assert ended([-100.0, -105.0, math.nan, -115.0])
-    assert not ended([math.nan] * 5)
+    assert not far_behind([-100.0, -120.0])
+    assert far_behind([-100.0, -112.0, -111.0])
+    assert not far_behind([-100.0, -112.0, -105.0])
+    assert not far_behind([-100.0, -105.0, -115.0])
+    assert far_behind([-100.0, -105.0, math.nan, -115.0])
+    assert not far_behind([math.nan] * 5)
 
 
 def test_k_grows_as_far_as_the_observations_can_estimate_covariances():
@@ -451,7 +451,7 @@ def test_a_pruned_fit_with_too_many_components_extends_no_chain():
     roots = np.eye(10) + 0.4 * rng.normal(size=(4, 10, 10))
     rows = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(1000, 10)))
     fitter = bm.BayesianGaussianMixture(random_state=0)._fitter(rows)
-    seen = looked_ahead(Task(fitter), {"n_components": 4, "covariance_type": "full"}, 30)
+    seen = pruned_fit(Task(fitter), {"n_components": 4, "covariance_type": "full"}, 30)
     search = bm.select(rows, random_state=0, n_jobs=1)
     assert search.n_components_ == 4
     assert seen.n_components > search.results_["n_components"].max()

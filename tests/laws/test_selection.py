@@ -47,7 +47,7 @@ def variational(**options):
 def swept(estimator, X, splits, numbers=(1, 2, 3), **options):
     candidates = [{"n_components": k} for k in numbers]
     sweep = Sweep(Task(estimator._fitter(X), splits, **options), [candidates])
-    list(sweep.every(1))
+    list(sweep.fit_all(1))
     return sweep
 
 

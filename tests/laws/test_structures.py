@@ -7,7 +7,7 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.selection.candidates import candidate_chains, contents, levels
+from bayesmix.selection.candidates import candidate_chains, chains_by_level, simpler_candidates
 from bayesmix.selection.scores import make_splits
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
@@ -101,15 +101,15 @@ def test_all_structures_lead_one_no_less_far_than_some_of_those_that_it_contains
 
 def test_a_candidate_contains_those_of_simpler_structures_that_are_otherwise_the_same():
     chains = chains_of((1, 2), ("full", "diag", "tied"), reg_covar=[0.0, 1.0])
-    inside = contents(chains)
+    inside = simpler_candidates(chains)
     assert inside[0, 1] == [(2, 1), (1, 1)]
     assert inside[1, 1] == inside[2, 0] == []
     assert inside[3, 0] == [(5, 0), (4, 0)]
-    groups = levels(inside, len(chains))
+    groups = chains_by_level(inside, len(chains))
     level = {chain: place for place, group in enumerate(groups) for chain in group}
     assert level[0] > max(level[1], level[2])
     # Of another K, or twice the same candidate, nothing is contained.
-    assert contents([[{"covariance_type": "full", "n_components": 1}] * 2]) == {
+    assert simpler_candidates([[{"covariance_type": "full", "n_components": 1}] * 2]) == {
         (0, 0): [],
         (0, 1): [],
     }
@@ -145,7 +145,7 @@ def test_a_simpler_structure_does_not_carry_held_out_rows_into_a_fold():
     for rows in (X, changed):
         fitter = bm.GaussianMixture(random_state=0)._fitter(rows)
         sweep = Sweep(Task(fitter, splits), chains)
-        list(sweep.every(1))
+        list(sweep.fit_all(1))
         sweeps.append(sweep)
     for chain in range(len(chains)):
         for one, other in zip(*(sweep.done(chain, 1) for sweep in sweeps), strict=True):

@@ -88,7 +88,7 @@ def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
 
 # Gain of a pass in nats below which a fold's fit ends: assignments need no precise optimum.
 ASSIGNED = 0.05
-SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
+SEARCH_OF = {Effort.STARTS: "short", Effort.FULL: "auto"}
 
 
 class Unfitted:

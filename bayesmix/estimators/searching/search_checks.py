@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STRUCTURE = "covariance_type"
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
+# Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
+MOST_SAMPLES = 20_000
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
 # Tables with at least so many features may get a note in the summary.
 MANY_FEATURES = 20

@@ -128,8 +128,8 @@ class SubjectOfRegressions(SubjectOfSamples):
         """
         units, folds = self.regression.units, []
         if units is None:
-            return rows, sweep.folds()
-        for number, part, row in sweep.folds():
+            return rows, sweep.fits_to_folds()
+        for number, part, row in sweep.fits_to_folds():
             if row.density is not None:
                 tested = np.unique(units[sweep.task.splits[part].test], return_inverse=True)[1]
                 row = replace(row, density=np.bincount(tested, row.density))

@@ -401,7 +401,7 @@ class SearchResults:
         from bayesmix.selection.finalists import Finalists
 
         finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
-        fits = finalists.every()
+        fits = finalists.fit_all()
         with FitProgress(None, self.progress) as bar:
             try:
                 for row in islice(fits, 1) if self.interrupted_ else fits:

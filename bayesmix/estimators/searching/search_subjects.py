@@ -52,8 +52,8 @@ class SubjectOfSamples:
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise an error if the data suit no candidate."""
 
-    def part(self, most: int, seed: int) -> Integers | None:
-        """Return a random part of the samples, in their order; None if there are no more.
+    def random_sample(self, most: int, seed: int) -> Integers | None:
+        """Return the rows of a random sample, in their order; None if there are no more.
 
         Data in parts, and samples with labels or covariates, are not divided.
         """
@@ -79,7 +79,7 @@ class SubjectOfSamples:
 
     def by_unit(self, rows: list[Candidate], sweep: Any) -> tuple[list[Candidate], list[Any]]:
         """Return candidates, and fits to folds, with held-out densities of independent units."""
-        return rows, sweep.folds()
+        return rows, sweep.fits_to_folds()
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         """Return the best mixture that ignores the order of the samples, if they have one."""
