@@ -20,7 +20,7 @@ from scipy.special import entr
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
-from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, Array, Integers, normalise
+from bayesmix.numerics.arrays import COLUMNS_FIRST, DENSE, IMPOSSIBLE, Array, Integers, normalise
 from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Features and log joints of a block together fit into a cache of one megabyte.
 BLOCK_VALUES = 2**16
 FEWEST_ROWS = 128  # in a block; matrix products of fewer rows are slow
+# Columns per component from which whitening is faster than D² / 2 products of columns.
+WIDE = 8
 # Largest rounding loss of the linear form, relative to Σ w (1 + |l|): in the worst case, and for
 # large problems per feature, because the loss is then below half of the worst case over the number
 # of features (0.05 to 0.5 in 14 problems of 3 to 50 dimensions; Higham & Mary 2019 say why).
@@ -192,6 +194,8 @@ class Linear(Form):
             of_features = FeatureSums(form, joint.dot(features.T))
             return ChunkSums(*totals, of_features, allocated.statistics)
         n_components, n_features = coefficients.shape
+        if form.kind == DENSE and rows.values.shape[1] >= WIDE * n_components:
+            return centred_sums(CENTRED, mixture, rows)
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums
 
@@ -226,9 +230,10 @@ class Linear(Form):
 
         All parts have the same number of components.
         """
-        if not parts:
-            return []
         form = mixture.linear
+        n_features = form.coefficients.shape[1]
+        if not (parts and all(part.rows.keeps_features(n_features) for part in parts)):
+            return super().of_parts(mixture, parts)
         features = [part.rows.features(form, mixture.frame) for part in parts]
         joint = np.hstack(
             [

@@ -1,5 +1,6 @@
 """The search ends where no move helps, also where only another division of a pair does."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -174,6 +175,20 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
         assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
         np.testing.assert_allclose(one.statistics.counts, other.statistics.counts, rtol=1e-8)
         np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
+
+
+def test_splits_of_many_columns_need_the_memory_of_a_block():
+    values = blobs(2, 40, 8_000)
+    model = Model(2, bm.Gaussian("full"), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    shares = np.random.default_rng(1).dirichlet(np.ones(2), len(values))
+    state = settled(problem, shares, 1)
+    assignment = Assignment.under(problem, state)
+    tracemalloc.start()
+    assert len(best_splits(problem, state, assignment)) == 2
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * values.nbytes  # products of columns take 90 times as much
 
 
 @pytest.mark.slow
