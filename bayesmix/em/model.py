@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.mixture import Expectation, Mixture
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
 from bayesmix.em.run import Monitor, Problem, State
@@ -24,7 +24,7 @@ from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
-    from bayesmix.core.engines import Guard, Objective, Stopping
+    from bayesmix.core.engines import Objective, Stopping
     from bayesmix.core.families import Family
     from bayesmix.core.priors import WeightsPrior
     from bayesmix.core.sources import Source
@@ -161,12 +161,12 @@ def posed(
         family=family,
         objective=objective,
         frame=frame,
-        guard=watch(family, source, frame, source.summary, objective),
+        guard=family.guard(source, frame, source.summary, is_repaired(objective)),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
         form=first_form(model, source, frame, settings.seed),
         notes=notes,
-        gives_up=_repaired(objective) and settings.compared,
+        gives_up=is_repaired(objective) and settings.compared,
     )
 
 
@@ -175,14 +175,8 @@ def side_of(source: Source) -> SideInformation:
     return getattr(source, "side", NO_SIDE_INFORMATION)
 
 
-def watch(
-    family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
-) -> Guard:
-    """Return the guard against collapsing components; only likelihoods are repaired."""
-    return family.guard(source, frame, summary, _repaired(objective))
-
-
-def _repaired(objective: Objective) -> bool:
+def is_repaired(objective: Objective) -> bool:
+    """Whether the guard may move a collapsed component: only a likelihood is unbounded there."""
     return objective.name == "maximum_likelihood"
 
 
@@ -345,7 +339,7 @@ def check_values(family: Family, source: Source, width: int) -> None:
 
 def is_valueless(problem: Problem, state: State) -> bool:
     """Whether the likelihood is finite only because a degenerate component was held."""
-    return problem.objective.name == "maximum_likelihood" and state.holds
+    return is_repaired(problem.objective) and state.holds
 
 
 def rank(problem: Problem, state: State) -> tuple[bool, float]:

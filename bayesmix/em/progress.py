@@ -44,7 +44,7 @@ class Reporter:
 
     def attach(self, monitor: Monitor) -> Monitor:
         monitor.on_pass = self.on_pass
-        monitor.told = self.verbose > 0
+        monitor.reports_passes = self.verbose > 0
         return monitor
 
     def __enter__(self) -> Reporter:

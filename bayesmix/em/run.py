@@ -1,15 +1,13 @@
-"""The EM loop: apply ``step(State) -> State`` until a stopping rule holds.
+"""The EM loop: ``run`` repeats ``step(State) -> State`` until a stopping rule holds.
 
-Within a segment the objective does not fall between accepted passes; repairs, pruning and moves
-begin a new segment.
+A plain step is an M-step on the sums of the last E-step, and the E-step at its mixture (Bishop
+2006, sec. 9.3.1 and 10.2.1), for any family and objective. After some of them Anderson acceleration
+extrapolates the sums (Walker & Ni 2011; cf. SQUAREM, Varadhan & Roland 2008); a step that lowers
+the objective is not accepted. A trace has segments, within which the objective does not fall;
+repairs, pruning and moves begin a new one.
 
-Safeguarded Anderson acceleration of EM in its summed statistics, for any family and objective.
-
-Sources: Walker & Ni 2011; SQUAREM (Varadhan & Roland 2008).
-
-Convergence by the estimated remaining gain (Aitken), or by the last change as in scikit-learn.
-
-The estimate δ_t a / (1 - a), a = δ_t / δ_(t-1), must stay small for several plain passes.
+A run has converged if the gain that is left is small: Aitken's estimate δ_t a / (1 - a), with a =
+δ_t / δ_(t-1), after several plain steps, or the last gain, as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
+# Pairs of inputs and outputs that an extrapolation combines.
 MEMORY = 8
 
 
@@ -96,7 +95,7 @@ class Monitor:
     passes: int = 0
     stopped: str | None = None
     stage: str = ""
-    told: bool = False  # whether each pass is reported to the user
+    reports_passes: bool = False  # whether the user sees each pass
     latest: tuple[int, float, float] | None = None  # report of the last pass
     parent: Monitor | None = None  # monitor that stops this one
     _began: float = field(default_factory=time.perf_counter)
@@ -108,7 +107,7 @@ class Monitor:
     @property
     def countable(self) -> bool:
         """Whether passes may run in workers: no limits and no report of each pass."""
-        return self.max_passes is None and self.max_seconds is None and not self.told
+        return self.max_passes is None and self.max_seconds is None and not self.reports_passes
 
     def child(self) -> Monitor:
         """Return a monitor for another thread, which stops with this one; see ``counted``."""
@@ -240,26 +239,36 @@ def begin(
     problem: Problem,
     expectation: Expectation,
     origin: Mixture | None = None,
-    nearby: State | None = None,
+    predecessor: State | None = None,
 ) -> State:
     """Return a state that starts with an M-step on given sums.
 
     ``origin`` is the mixture behind the sums, if any: its hyperparameters are the initial values.
-    The form is the accurate one if the run ``nearby`` needed it.
+    ``predecessor`` is the run that the start was taken from.
     """
-    form, events = problem.form, problem.notes
-    if nearby is not None and not nearby.form.watched:
-        form = form.surer
-        events += tuple(event for event in nearby.events if event.kind == GOES_ON_CENTRED)
+    form, events = _first_form(problem, predecessor), problem.notes
+    if predecessor is not None and form is not problem.form:
+        events += tuple(event for event in predecessor.events if event.kind == GOES_ON_CENTRED)
     return State(origin, expectation, -np.inf, form, problem.guard.resolution, events=events)
 
 
+def _first_form(problem: Problem, predecessor: State | None) -> Form:
+    """Return the form of a run, the accurate one if the run that it goes on from needed it."""
+    if predecessor is None or predecessor.form.watched:
+        return problem.form
+    return problem.form.surer
+
+
 def begin_at(
-    problem: Problem, mixture: Mixture, state: State | None = None, nearby: State | None = None
+    problem: Problem,
+    mixture: Mixture,
+    state: State | None = None,
+    predecessor: State | None = None,
 ) -> State:
-    """Return ``state`` continued with an E-step at a mixture; ``nearby`` as in ``begin``."""
-    before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
-    expectation, form = summed(problem.source, mixture, before.form)
+    """Return ``state``, or a new one as by ``begin``, continued with an E-step at a mixture."""
+    first_form = _first_form(problem, predecessor) if state is None else state.form
+    expectation, form = e_step(problem.source, mixture, first_form)
+    before = state or begin(problem, expectation, None, predecessor)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     return replace(
         before,
@@ -271,7 +280,7 @@ def begin_at(
         plain_left=PLAIN_FIRST,
         anderson=Anderson(),
         segments=_with_segment(before),
-        events=before.events + _told(before.form, form, before.passes),
+        events=before.events + _change_of_form(before.form, form, before.passes),
         passes=before.passes + 1,
         status="running",
     )
@@ -282,15 +291,15 @@ def _with_segment(state: State) -> tuple[int, ...]:
     return (*state.segments, state.iterations) if state.trace else state.segments
 
 
-def summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
-    """Return the sums of an E-step, and the form that computed them accurately."""
+def e_step(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
+    """Return the sums of an E-step, and the form that computed them with the required accuracy."""
     expectation = source.reduce(form.step(mixture), mixture.n_components).finished()
     if form.keeps_digits(mixture, expectation):
         return expectation, form
-    return summed(source, mixture, form.surer)
+    return e_step(source, mixture, form.surer)
 
 
-def _told(form: Form, used: Form, at_pass: int) -> tuple[Event, ...]:
+def _change_of_form(form: Form, used: Form, at_pass: int) -> tuple[Event, ...]:
     """Return an event if a pass needed a more accurate form."""
     text = "the E-step uses centred data, because the clusters are far apart"
     return () if used is form else (Event(GOES_ON_CENTRED, text, at_pass=at_pass),)
@@ -301,10 +310,10 @@ def assessed(source: Source, mixture: Mixture) -> Assessment:
     return source.reduce(AssessmentStep(mixture), mixture.n_components)
 
 
-def _updated(
+def _m_step(
     problem: Problem, state: State, thorough: bool
 ) -> tuple[Mixture, Array | None, tuple[Event, ...], bool]:
-    """Return mixture, resolution and events of the M-step, and whether it was repaired."""
+    """Return mixture, resolution and events after an M-step, and whether the guard changed it."""
     objective, frame = problem.objective, problem.frame
     resolution, events = state.resolution, state.events
     mixture = objective.update(state.expectation, state.mixture, frame, resolution)
@@ -328,18 +337,19 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     if (
         problem.accelerate
         and state.plain_left <= 0
-        and not _judged(problem, state, problem.stopping.expected)
+        and not _is_met(problem, state, problem.stopping.expected)
     ):
         jumped = _extrapolate(problem, state, monitor)
         if jumped.iterations > state.iterations or monitor.stopped is not None:
             return jumped
         state = jumped
     iteration = state.iterations + 1
-    thorough = thorough or iteration & (iteration - 1) == 0
-    mixture, resolution, events, changed = _updated(problem, state, thorough)
+    # A thorough examination costs a pass over the data where components are narrow.
+    thorough = thorough or iteration & (iteration - 1) == 0  # at powers of two
+    mixture, resolution, events, changed = _m_step(problem, state, thorough)
     form = state.form
     for _ in range(MOST_HALVINGS):
-        expectation, form = summed(problem.source, mixture, form)
+        expectation, form = e_step(problem.source, mixture, form)
         value = expectation.log_normaliser + problem.objective.regulariser(mixture)
         fell = value < state.objective - ROUNDING * expectation.magnitude
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
@@ -369,7 +379,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         recent=(value,) if new_segment else (*state.recent, value)[-6:],
         plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
         anderson=anderson,
-        events=events + _told(state.form, form, state.passes),
+        events=events + _change_of_form(state.form, form, state.passes),
         passes=state.passes + 1,
         status=state.status,
     )
@@ -384,14 +394,14 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     inside = problem.family.inside(jump.statistics, state.expectation.statistics)
     jump = replace(jump, statistics=inside)
     if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
-        return _refused(state, passes)
+        return _without_history(state, passes)
     feasible = jump.allocation is None or jump.allocation.feasible
     if not (feasible and problem.family.feasible(jump.statistics)):
-        return _refused(state, passes)
+        return _without_history(state, passes)
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
         if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
-            expectation, form = summed(problem.source, mixture, state.form)
+            expectation, form = e_step(problem.source, mixture, state.form)
             value = expectation.log_normaliser + problem.objective.regulariser(mixture)
             passes += 1
             gain = value - state.objective
@@ -411,17 +421,17 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                 )
     except DegenerateFitError:
         pass
-    return _refused(state, passes)
+    return _without_history(state, passes)
 
 
-def _refused(state: State, passes: int) -> State:
+def _without_history(state: State, passes: int) -> State:
     return replace(state, plain_left=2, anderson=Anderson(), passes=passes)
 
 
-def _judged(
+def _is_met(
     problem: Problem, state: State, rule: Callable[[tuple[float, ...], float, float], bool]
 ) -> bool:
-    """Return what a stopping rule tells of the last plain passes."""
+    """Whether a stopping rule holds for the objectives of the last plain passes."""
     return rule(state.recent, problem.source.total_weight, state.expectation.magnitude)
 
 
@@ -434,7 +444,7 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             if problem.gives_up and state.holds:
                 return replace(state, status="collapsed")
             # A continued run may have converged already.
-            ended = state.mixture is not None and _judged(
+            ended = state.mixture is not None and _is_met(
                 problem, state, problem.stopping.converged
             )
             if ended:

@@ -37,7 +37,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, sum_of_blocks, weighed
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import summed
+from bayesmix.em.run import e_step
 from bayesmix.em.sequence_sums import densities_in_blocks
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, has_gaps
@@ -494,7 +494,7 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     """Return the sampler of a fit after one pass under q, which selects the arithmetic."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
-    expected, _ = summed(source, mixture, Gapped(result.seed) if gaps else CENTRED)
+    expected, _ = e_step(source, mixture, Gapped(result.seed) if gaps else CENTRED)
     near = (
         result.family.linear
         and not gaps

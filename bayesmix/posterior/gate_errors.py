@@ -22,7 +22,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form
 from bayesmix.em.model import Model, first_form
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import summed
+from bayesmix.em.run import e_step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
@@ -59,7 +59,7 @@ class PassDerivatives:
         expectation = self.at.unpacked(vector)
         resolution: Any = result.resolution
         mixture = result.inference.update(expectation, result.mixture, frame, resolution)
-        after, _ = summed(self.source, mixture, self.form)
+        after, _ = e_step(self.source, mixture, self.form)
         sums: Any = after.allocation
         return units * after.pack()[:size], sums.penalised[0]
 
@@ -140,7 +140,7 @@ def gate_coefficients(
         model = Model(result.n_components, result.family, result.inference)
         form = first_form(model, source, result.mixture.frame, result.seed).surer
         with single_threaded_blas():
-            at, _ = summed(source, result.mixture, form)
+            at, _ = e_step(source, result.mixture, form)
             information = PassDerivatives(result, source, form, at).information()
         errors = wald_errors(information, back, source.total_weight)
     for event in result.events:

@@ -31,7 +31,7 @@ from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic
 from bayesmix.em.prediction import has_far_rows
 from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import summed
+from bayesmix.em.run import e_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
 from bayesmix.observation.missing import SEEN
@@ -319,7 +319,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     mixture: Mixture = result.mixture
     if source.reduce(partial(_is_far, mixture, result.family), 1):
         return CENTRED
-    loss = mixture.linear.loss(summed(source, mixture, CENTRED)[0].statistics)
+    loss = mixture.linear.loss(e_step(source, mixture, CENTRED)[0].statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED
 
 

@@ -23,7 +23,7 @@ from bayesmix.core.parallel import ordered_map
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.em.expectation import BLOCK_VALUES
-from bayesmix.em.model import Attempt, Model, Settings, is_valueless, rank, side_of, watch
+from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank, side_of
 from bayesmix.em.result import ALIKE, SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -33,8 +33,8 @@ from bayesmix.em.run import (
     Problem,
     State,
     begin_at,
+    e_step,
     run,
-    summed,
 )
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, normalise
@@ -141,7 +141,7 @@ def stacked_passes(
     try:
         while left and monitor.stopped is None:
             following = objective.update(expectation, mixture, frame, problem.guard.resolution)
-            expectation, form = summed(source, following, form)
+            expectation, form = e_step(source, following, form)
             mixture, left = following, left - 1
             values = (*values, expectation.log_normaliser / n_starts)
             monitor.tick(passes - left, values[-1], values[-1] - values[-2])
@@ -330,7 +330,8 @@ class OptimumSearch:
             generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
             rows = source.sample(enough, generator).standing_for(source.total_weight)
             family, frame, objective = problem.family, problem.frame, problem.objective
-            guard = watch(family, rows, frame, source.summary, objective)
+            repair = is_repaired(objective)
+            guard = family.guard(rows, frame, source.summary, repair)
             self.sample = replace(problem, source=rows, guard=guard, stopping=AMONG_CANDIDATES)
             of_one, of_two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
             accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (of_two - of_one + 1)
@@ -476,7 +477,7 @@ class OptimumSearch:
     def _on_all_rows(self, end: State) -> State | None:
         """Run on all data from a subsample's optimum."""
         # The first E-step over all data gives an interrupt something to return.
-        state = begin_at(self.all_rows, end.current_mixture(), nearby=end)
+        state = begin_at(self.all_rows, end.current_mixture(), predecessor=end)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     def _agree(self, states: list[State]) -> int:

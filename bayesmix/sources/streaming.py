@@ -25,7 +25,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
 from bayesmix.em.model import Model, complete_form
 from bayesmix.em.result import DensitySums, FitResult, units_of
-from bayesmix.em.run import summed
+from bayesmix.em.run import e_step
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 
@@ -147,7 +147,7 @@ class Stream:
 
 def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
     """Run the E-step on a batch and return its sums."""
-    expectation, _ = summed(source, mixture, form)
+    expectation, _ = e_step(source, mixture, form)
     entropies, hard_counts = source.reduce(partial(_entropies, mixture), mixture.n_components)
     statistics = expectation.statistics
     return BatchSums(

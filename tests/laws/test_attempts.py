@@ -56,7 +56,7 @@ def test_threads_that_work_ahead_change_nothing(problem, last):
 
 
 def test_threads_are_used_unless_passes_are_limited_or_read(problem):
-    for monitor in (Monitor(), Monitor(max_passes=50), Monitor(told=True)):
+    for monitor in (Monitor(), Monitor(max_passes=50), Monitor(reports_passes=True)):
         used = set()
 
         def work(attempts, item, used=used):

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
-from bayesmix.em.run import summed
+from bayesmix.em.run import e_step
 from bayesmix.observation.missing import Gapped
 from bayesmix.sources.memory import ArraySource
 
@@ -223,7 +223,7 @@ def score_at(truth, X):
     """What the sums of the rows have beyond those that the parameters expect."""
     weights, components = truth.result_.mixture.weights, truth.result_.unframed
     mixture = Mixture(weights, components, Frame.identity(X.shape[1]))
-    found = summed(ArraySource(X), mixture, Gapped(0))[0].statistics
+    found = e_step(ArraySource(X), mixture, Gapped(0))[0].statistics
     counts = found.counts - len(X) * truth.weights_
     means = found.known * (found.means - components.means)
     squares = found.about(components.means, np.ones((2, 1)))

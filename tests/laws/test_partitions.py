@@ -169,9 +169,9 @@ def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
         before.append(sum(reads))
         return original(*arguments, **options)
 
-    from bayesmix.em.run import summed as original
+    from bayesmix.em.run import e_step as original
 
-    monkeypatch.setattr("bayesmix.em.run.summed", begun)
+    monkeypatch.setattr("bayesmix.em.run.e_step", begun)
     model.fit(source)
     # A count of distinct rows looks at the first of them.
     assert before[0] <= 2 * 20_000 + 5_000
