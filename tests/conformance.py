@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument
-    from bayesmix.observation.missing import Seen
+    from bayesmix.observation.missing import ObservedCells
     from bayesmix.posterior.predictions import Prediction
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine
@@ -127,7 +127,7 @@ if TYPE_CHECKING:
         _rule: Stopping = aitken
         _rule = change
 
-    def _arithmetics(centred: Centred, linear: Linear, seen: Seen) -> None:
+    def _arithmetics(centred: Centred, linear: Linear, seen: ObservedCells) -> None:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _arithmetic = seen

@@ -66,8 +66,8 @@ class Statistics(Additive, Protocol):
         """Return the statistics that ``pack`` to ``vector``."""
 
 
-# Log densities (n, K) with missing values, and a function from responsibilities to statistics.
-Seen: TypeAlias = tuple[Array, Callable[[Array], Statistics]]
+# Log densities (n, K), and a function from responsibilities (n, K) to statistics.
+DensitiesAndStatistics: TypeAlias = tuple[Array, Callable[[Array], Additive]]
 
 
 class Densities(Protocol):
@@ -162,7 +162,7 @@ class CompletingOf(LinearOf[S], Protocol[S]):
     def dense(self) -> bool:
         """Whether all columns are dependent: a ``ByPattern`` form."""
 
-    def seen(self, values: Array) -> Seen:
+    def seen(self, values: Array) -> DensitiesAndStatistics:
         """Return log ∫ exp(.) (n, K) over missing cells, and a function to statistics.
 
         Missing cells enter the statistics by their expectations, or are not counted.

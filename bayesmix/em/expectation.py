@@ -24,7 +24,13 @@ from bayesmix.numerics.arrays import COLUMNS_FIRST, DENSE, IMPOSSIBLE, Array, In
 from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
+    from bayesmix.core.components import (
+        Additive,
+        Components,
+        DensitiesAndStatistics,
+        LinearComponents,
+        Statistics,
+    )
     from bayesmix.core.families import Family
 
 
@@ -39,8 +45,6 @@ WIDE = 8
 MOST_LOSS = 1e-12
 MOST_LOSS_PER_FEATURE = 1e-9
 
-# Log densities (n, K), and a function from responsibilities to statistics.
-Densities: TypeAlias = "tuple[Array, Callable[[Array], Additive]]"
 # E-step of a chunk.
 Step: TypeAlias = Callable[[Rows], ChunkSums]
 Summand = TypeVar("Summand")
@@ -92,7 +96,7 @@ class Arithmetic(Protocol):
     def watched(self) -> bool:
         """Whether rounding may exceed its limit and must be checked."""
 
-    def densities(self, components: Components, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> DensitiesAndStatistics:
         """Return log densities (n, K) of framed observations under components."""
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
@@ -139,7 +143,7 @@ class Centred(Form):
     def step(self, mixture: Mixture[Components]) -> Step:
         return ExpectationStep(mixture, self)
 
-    def densities(self, components: Components, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> DensitiesAndStatistics:
         return (
             components.expected_log_density(values),
             lambda responsibilities: components.statistics(values, responsibilities),
@@ -173,7 +177,7 @@ class Linear(Form):
         loss: float = form.loss(expectation.statistics, most)
         return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
-    def densities(self, components: Components, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> DensitiesAndStatistics:
         form = cast("LinearComponents", components).linear
         features = form.features(values)
         log_density: Array = np.dot(form.coefficients, features).T

@@ -11,11 +11,11 @@ import numpy as np
 
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Frame, Rows
-from bayesmix.em.expectation import Arithmetic, Densities, block_rows, block_sums
+from bayesmix.em.expectation import Arithmetic, block_rows, block_sums
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Additive, Components
+    from bayesmix.core.components import Additive, Components, DensitiesAndStatistics
 
 # Features of sequences that are held between densities and statistics: 32 MB.
 MOST_HELD = 2**22
@@ -33,13 +33,13 @@ def sequence_sums(
 
 def densities_in_blocks(
     arithmetic: Arithmetic, components: Components, frame: Frame, rows: Rows, width: int
-) -> Densities:
+) -> DensitiesAndStatistics:
     """Return log densities of a chunk and a function to statistics, both computed in blocks.
 
     For data with more than ``MOST_HELD`` features densities are computed twice.
     """
 
-    def of_blocks() -> Iterator[tuple[slice, Densities]]:
+    def of_blocks() -> Iterator[tuple[slice, DensitiesAndStatistics]]:
         for block in rows.cut(block_rows(width, components.n_components)):
             place = slice(block.first - rows.first, block.first - rows.first + len(block))
             yield place, arithmetic.densities(components, block.framed(frame))

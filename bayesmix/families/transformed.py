@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesmix.core.components import Densities, Named, Seen
+from bayesmix.core.components import Densities, DensitiesAndStatistics, Named
 from bayesmix.core.engines import Whole
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
@@ -212,7 +212,7 @@ class TransformedLinear(TransformedComponents):
     def from_sums(self, sums: Array) -> Moments:
         return self.normals.from_sums(sums[:, :-1])
 
-    def seen(self, values: Array) -> Seen:
+    def seen(self, values: Array) -> DensitiesAndStatistics:
         transformed = self.function.apply(values)
         density, statistics = self.normals.seen(transformed)
         return density + self.function.log_jacobian(values, transformed)[:, None], statistics

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import Named, PointComponents, Seen
+from bayesmix.core.components import DensitiesAndStatistics, Named, PointComponents
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
@@ -113,7 +113,7 @@ class PointsByColumn(AtAPoint, Columns):
         """Return self, as missing values need no linear form."""
         return self
 
-    def seen(self, values: Array) -> Seen:
+    def seen(self, values: Array) -> DensitiesAndStatistics:
         joint = SeenColumns(self).expected_log_density(values)
         return joint, partial(self.statistics, values)
 

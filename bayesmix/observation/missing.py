@@ -19,6 +19,7 @@ from bayesmix.core.components import (
     ByPattern,
     Completing,
     Components,
+    DensitiesAndStatistics,
     Filling,
     LinearComponents,
     Statistics,
@@ -30,7 +31,6 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import (
     CENTRED,
     Arithmetic,
-    Densities,
     Form,
     LocalRows,
     Step,
@@ -84,19 +84,19 @@ class Gapped(Drawing):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedCells:
     """Densities of the observed cells, and statistics with expectations of the missing ones."""
 
     watched: bool = False
 
-    def densities(self, components: Components, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> DensitiesAndStatistics:
         return cast("Completing", cast("LinearComponents", components).linear).seen(values)
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
         return centred_sums(self, mixture, rows)
 
 
-SEEN = Seen()
+OBSERVED_CELLS = ObservedCells()
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class GappedStep:
         """Return the mixture of the columns of a pattern, and how its sums are computed."""
         if len(group.columns) < len(self.mixture.frame.centre):
             return replace(self.mixture, components=self.form).marginal(group.columns), CENTRED
-        return self.mixture, SEEN if has_gaps(group.rows.values) else CENTRED
+        return self.mixture, OBSERVED_CELLS if has_gaps(group.rows.values) else CENTRED
 
     def _completed(self, group: Pattern, statistics: Statistics) -> Statistics:
         if len(group.columns) < len(self.mixture.frame.centre):

@@ -34,7 +34,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import e_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
-from bayesmix.observation.missing import SEEN
+from bayesmix.observation.missing import OBSERVED_CELLS
 from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.permanents import log_permanents
 
@@ -294,7 +294,7 @@ def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
 
 def shares_of(draws: Draws, framed: Array, rows: Rows) -> Array:
     """Return p(z_n = k | X, π_s, θ_s) (n, S, K) of samples, also given as ``framed``."""
-    arithmetic: Arithmetic = SEEN if has_gaps(framed) else CENTRED
+    arithmetic: Arithmetic = OBSERVED_CELLS if has_gaps(framed) else CENTRED
     densities = arithmetic.densities(draws.components.components, framed)[0]
     joint: Array = np.ascontiguousarray(densities).reshape(len(framed), draws.n_draws, -1)
     draws.weights.shares(joint, rows)

@@ -13,10 +13,11 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import kmeans_plusplus
 
 from bayesmix.allocation.designs import Standardised
+from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, drawn_labels, stream
 from bayesmix.core.rows import Rows, SideInformation
-from bayesmix.em.expectation import Centred, Densities
+from bayesmix.em.expectation import Centred
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression.regression_data import UnitData, gate_warning
@@ -52,7 +53,7 @@ NOT_NORMAL, FEWEST_UNITS = 0.001, 20
 class FromMoments(Centred):
     """E-step whose densities and sums share the moments of units."""
 
-    def densities(self, components: Any, values: Array) -> Densities:
+    def densities(self, components: Any, values: Array) -> DensitiesAndStatistics:
         moments = components.moments(values)
         return moments.log_density, lambda shares: components.sums(moments, shares)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.core.components import Seen
+from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import Moments, Quadratics, averages, offsets_by_column
@@ -33,7 +33,7 @@ Pattern: TypeAlias = tuple[Quadratics, tuple[Any, Any, Any]]
 MOST_PATTERNS = 256
 
 
-def seen_by(forms: Quadratics, values: Array) -> Seen:
+def seen_by(forms: Quadratics, values: Array) -> DensitiesAndStatistics:
     """Return log ∫ exp(.) (n, K) over missing cells, and a function to moments."""
     if not has_gaps(values):
         return forms.expected_log_density(values), lambda shares: forms.statistics(values, shares)
@@ -137,7 +137,7 @@ def drawn(
 
 def seen_over_axes(
     structure: Structure, offsets: Array, means: Array, root: Array, values: Array
-) -> Seen:
+) -> DensitiesAndStatistics:
     """Return Σ_d offset_kd - ½ U_kd² (x_d - m_kd)² (n, K) over observed cells, and moments."""
     present, columns = seen(values).T, without_gaps(values).T
     roots = np.broadcast_to(root, means.shape)
@@ -167,7 +167,7 @@ def moments_over_axes(
 
 def seen_densely(
     structure: Structure, offset: Array, means: Array, root: Array, values: Array
-) -> Seen:
+) -> DensitiesAndStatistics:
     """Return log ∫ exp(offset_k - ½ |Uᵀ(x - m_k)|²) (n, K) over missing cells, and moments.
 
     With missing cells h, a = x - m (0 in h) and g = Λ a, the maximum is at a_h = -Λ_hh⁻¹ g_h with

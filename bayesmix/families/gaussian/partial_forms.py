@@ -14,7 +14,7 @@ from bayesmix.numerics.device_arrays import beside, host
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Seen
+    from bayesmix.core.components import DensitiesAndStatistics
     from bayesmix.families.gaussian.gaps import Pattern
 
 
@@ -33,7 +33,7 @@ class PartialForms:
     def seen_in(self: Any, columns: Integers) -> Quadratics:
         return self.marginal(columns)
 
-    def seen(self: Any, values: Array) -> Seen:
+    def seen(self: Any, values: Array) -> DensitiesAndStatistics:
         from bayesmix.families.gaussian.gaps import seen_by
 
         return seen_by(self, values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Seen
+from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.core.families import Rearranged
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers, without_gaps
 from bayesmix.numerics.gaps import seen
@@ -216,7 +216,7 @@ class LinearInTotals:
     def dense(self) -> bool:
         return False
 
-    def seen(self, values: Array) -> Seen:
+    def seen(self, values: Array) -> DensitiesAndStatistics:
         present, complete = seen(values), without_gaps(values)
         totals = totals_of_seen(self.reading, complete, present)
         out: Array = self.slopes @ totals

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bayesmix.core.components import Named, Seen
+from bayesmix.core.components import DensitiesAndStatistics, Named
 from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -71,7 +71,7 @@ class LinearProduct(SumOverParts):
         own = [np.hstack([sums[:, :1], features]) for features in split]
         return ProductStatistics(self.layout, self.each("from_sums", own))
 
-    def seen(self, values: Array) -> Seen:
+    def seen(self, values: Array) -> DensitiesAndStatistics:
         each = self.each("seen", self.layout.split(values))
         total: Array = sum(
             (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
