@@ -160,9 +160,9 @@ class StickBreakingPrior:
         """Return Σ_k KL(q(v_k) || Beta(1, α0))."""
         a, b = weights.first, weights.rest
         of_first, of_rest = weights.expected_log_sticks
-        leaning = (a - 1.0) @ of_first + (b - self.concentration) @ of_rest
+        log_ratio = (a - 1.0) @ of_first + (b - self.concentration) @ of_rest
         # B(1, α0) = 1 / α0.
-        return float(leaning - np.add.reduce(betaln(a, b)) - len(a) * log(self.concentration))
+        return float(log_ratio - np.add.reduce(betaln(a, b)) - len(a) * log(self.concentration))
 
     def mode(self, counts: Array) -> PointWeights:
         """Raise an error, as point estimates would depend on the order of components."""

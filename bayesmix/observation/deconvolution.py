@@ -328,7 +328,7 @@ class NormalView(MeasuredView):
         counts, moments = sums.counts, cast("Moments", sums.statistics)
         P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
         gradient = counts[:, None] * (P @ (moments.means - means)[:, :, None])[..., 0]
-        scatter = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
+        scatter = algebra.dense(moments.about(means), *means.shape)
         own = counts, gradient, P @ scatter @ P - counts[:, None, None] * P
         others = [view.totals(shares) for view, shares in self.parts(counts[None])[1:]]
         log_normaliser = sums.log_normaliser

@@ -225,8 +225,8 @@ def score_at(truth, X):
     mixture = Mixture(weights, components, Frame.identity(X.shape[1]))
     found = e_step(ArraySource(X), mixture, Gapped(0))[0].statistics
     counts = found.counts - len(X) * truth.weights_
-    means = found.known * (found.means - components.means)
-    squares = found.about(components.means, np.ones((2, 1)))
+    means = found.counts_of_means * (found.means - components.means)
+    squares = found.about(components.means)
     expected = components.blocks * align(found.block_counts, components.blocks)
     return np.concatenate([counts[:1], means.ravel(), (squares - expected).ravel()])
 

@@ -72,7 +72,7 @@ class PriorOfDraws:
         _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
         prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)
         means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
-        return prior - q.log_normaliser + means - 0.5 * statistics.known * LOG_2PI
+        return prior - q.log_normaliser + means - 0.5 * statistics.counts_of_means * LOG_2PI
 
     def conditional(
         self: Any, statistics: Moments, last: GaussianDraws, generator: np.random.Generator

@@ -28,11 +28,8 @@ from bayesmix.numerics.memo import cached, once, record
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.prior import NormalWishart
-
-
-if TYPE_CHECKING:
     from bayesmix.families.gaussian.point_parts import PartsOfGaussians
+    from bayesmix.families.gaussian.prior import NormalWishart
 else:
     PartsOfGaussians = lazy.methods(
         "bayesmix.families.gaussian.point_parts:PartsOfGaussians",
@@ -72,10 +69,10 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
         offset = 0.5 * (
             algebra.per_component(log_det, n_components, n_features) - n_features * LOG_2PI
         )
-        by_column = None
+        column_offset = None
         if self.resolution is not None:
-            by_column = offsets_by_column(self.structure, log_det, self.means.shape)
-        return Quadratics(self.structure, offset, self.means, root, by_column)
+            column_offset = offsets_by_column(self.structure, log_det, self.means.shape)
+        return Quadratics(self.structure, offset, self.means, root, column_offset)
 
     def subset(self, keep: Integers) -> Gaussians:
         return replace(
@@ -115,23 +112,21 @@ def maximum_likelihood(
     ``ridge`` (D,) is added to each variance, as scikit-learn's ``reg_covar``. A component without
     observations keeps its mean and takes the average covariance; its weight is zero.
     """
-    means = statistics.means
-    n_components = len(means)
-    moments = statistics
+    means, supported = statistics.means, statistics
     if resolution is not None:
         from bayesmix.families.gaussian.point_parts import with_resolution
 
-        moments = with_resolution(statistics, resolution)
-    if np.minimum.reduce(statistics.known, axis=None) <= NO_ROWS:
-        empty = statistics.known <= NO_ROWS
-        same = previous is not None and previous.n_components == n_components
+        supported = with_resolution(statistics, resolution)
+    if np.minimum.reduce(statistics.counts_of_means, axis=None) <= NO_ROWS:
+        empty = statistics.counts_of_means <= NO_ROWS
+        same = previous is not None and previous.n_components == len(means)
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty, before, means)
         from bayesmix.families.gaussian.point_parts import with_average
 
-        moments = with_average(statistics, resolution, empty)
+        supported = with_average(statistics, resolution, empty)
     earlier = None if previous is None else previous.blocks
-    blocks = structure.estimate(moments.scatter, moments.block_counts, earlier)
+    blocks = structure.estimate(supported.scatter, supported.block_counts, earlier)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)
@@ -236,7 +231,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def feasible(self, statistics: Moments) -> bool:
         """Whether no variance or count is negative; matrices are checked when factorised."""
-        if statistics.known.min() < 0.0:
+        if statistics.counts_of_means.min() < 0.0:
             return False
         n_features = statistics.means.shape[1]
         spread = self.structure.algebra.spread(

@@ -48,7 +48,7 @@ class Moments(Rearranged):
     column_counts: Array | None = None
 
     def __add__(self, other: Moments) -> Moments:
-        counts, other_counts = self.known, other.known
+        counts, other_counts = self.counts_of_means, other.counts_of_means
         total = counts + other_counts
         share = np.zeros_like(total)
         np.divide(other_counts, total, out=share, where=total > 0)
@@ -58,16 +58,11 @@ class Moments(Rearranged):
             self.counts + other.counts,
             self.means + share * delta,
             self.scatter + other.scatter + _between(self.structure, counts * share, delta),
-            total if self.by_column or other.by_column else None,
+            None if self.column_counts is None and other.column_counts is None else total,
         )
 
     @property
-    def by_column(self) -> bool:
-        """Whether counts differ by column, as values are missing."""
-        return self.column_counts is not None
-
-    @property
-    def known(self) -> Array:
+    def counts_of_means(self) -> Array:
         """Σ w r behind each mean (K, D), or (K, 1) if equal for all columns."""
         return self.counts[:, None] if self.column_counts is None else self.column_counts
 
@@ -84,19 +79,19 @@ class Moments(Rearranged):
         return self.structure.shared
 
     def scaled(self, factor: float) -> Moments:
-        by_column = None if self.column_counts is None else factor * self.column_counts
+        column_counts = None if self.column_counts is None else factor * self.column_counts
         return replace(
             self,
             counts=factor * self.counts,
             scatter=factor * self.scatter,
-            column_counts=by_column,
+            column_counts=column_counts,
         )
 
     def subset(self, keep: Integers) -> Moments:
         structure = self.structure
         scatter = structure.blocks.keep(self.scatter, keep)
-        by_column = None if self.column_counts is None else self.column_counts[keep]
-        return Moments(structure, self.counts[keep], self.means[keep], scatter, by_column)
+        column_counts = None if self.column_counts is None else self.column_counts[keep]
+        return Moments(structure, self.counts[keep], self.means[keep], scatter, column_counts)
 
     def merged(self, first: int, second: int) -> Moments:
         merged = super().merged(first, second)
@@ -113,7 +108,7 @@ class Moments(Rearranged):
         if not self.shared:
             return split
         # A shared scatter loses what lies between the two.
-        delta, counts = halves.means[1:] - halves.means[:1], halves.known
+        delta, counts = halves.means[1:] - halves.means[:1], halves.counts_of_means
         share = counts[:1] * counts[1:] / np.maximum(counts.sum(axis=0), 1e-300)
         return replace(split, scatter=self.scatter - _between(self.structure, share, delta))
 
@@ -125,23 +120,22 @@ class Moments(Rearranged):
     @classmethod
     def joined(cls, parts: Sequence[Moments]) -> Moments:
         structure = parts[0].structure
-        by_column = None
-        if any(part.by_column for part in parts):
-            by_column = np.concatenate(
-                [np.broadcast_to(part.known, part.means.shape) for part in parts]
+        column_counts = None
+        if any(part.column_counts is not None for part in parts):
+            column_counts = np.concatenate(
+                [np.broadcast_to(part.counts_of_means, part.means.shape) for part in parts]
             )
         return Moments(
             structure,
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.means for part in parts]),
             structure.blocks.pool(np.concatenate([part.scatter for part in parts])),
-            by_column,
+            column_counts,
         )
 
-    def about(self, point: Array, shrink: Array) -> Array:
-        """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
-        delta, blocks = self.means - point, self.structure.blocks
-        return self.scatter + blocks.pool(blocks.algebra.outer(shrink * self.known * delta, delta))
+    def about(self, point: Array) -> Array:
+        """Return the scatter about a point, (D,) or by component (K, D), in blocks."""
+        return self.scatter + _between(self.structure, self.counts_of_means, self.means - point)
 
     def pack(self) -> Array:
         """Return sums of 1, x and x xᵀ, the mean parameters of an exponential family, as a vector.
@@ -152,9 +146,11 @@ class Moments(Rearranged):
 
     @once
     def _packed(self) -> Array:
-        totals = self.known * self.means
+        totals = self.counts_of_means * self.means
         sums = [self.counts, totals.ravel(), self.second.ravel()]
-        return np.concatenate(sums if self.column_counts is None else [*sums, self.known.ravel()])
+        if self.column_counts is not None:
+            sums.append(self.column_counts.ravel())
+        return np.concatenate(sums)
 
     def units(self) -> Array:
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
@@ -175,8 +171,8 @@ class Moments(Rearranged):
         totals = vector[n_components:end].reshape(n_components, n_features)
         place = end + self.scatter.size
         second = vector[end:place].reshape(self.scatter.shape)
-        by_column = None if self.column_counts is None else vector[place:].reshape(totals.shape)
-        return Moments.about_origin(self.structure, counts, totals, second, by_column)
+        column_counts = None if self.column_counts is None else vector[place:].reshape(totals.shape)
+        return Moments.about_origin(self.structure, counts, totals, second, column_counts)
 
     @classmethod
     def about_origin(
@@ -197,8 +193,7 @@ class Moments(Rearranged):
     @once
     def second(self) -> Array:
         """Σ r x xᵀ in blocks."""
-        n_components, n_features = self.means.shape
-        return self.about(np.zeros(n_features), np.ones((n_components, 1)))
+        return self.about(np.zeros(self.means.shape[1]))
 
     @property
     def squares(self) -> Array:
@@ -208,7 +203,7 @@ class Moments(Rearranged):
             return spread(self.second, *self.means.shape)
         # The scatter of a component on one observation is rounding, of either sign.
         within = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
-        return within + self.known * self.means * self.means
+        return within + self.counts_of_means * self.means * self.means
 
 
 def _between(structure: Structure, weight: Array, delta: Array) -> Array:
@@ -264,8 +259,8 @@ class Quadratics(PartialForms, ByMeans):
 
     def subset(self, keep: Integers) -> Quadratics:
         root = self.root if len(self.root) == 1 else self.root[keep]
-        by_column = None if self.column_offset is None else self.column_offset[keep]
-        return Quadratics(self.structure, self.offset[keep], self.means[keep], root, by_column)
+        columns = None if self.column_offset is None else self.column_offset[keep]
+        return Quadratics(self.structure, self.offset[keep], self.means[keep], root, columns)
 
     @once
     def covariance(self) -> Array:

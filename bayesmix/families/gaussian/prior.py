@@ -66,7 +66,7 @@ class Wishart(WishartDraws):
     @once
     def expected_log_det(self) -> Array:
         """E[log |Λ|] (Bishop 2006, eq. B.81)."""
-        return self.of_freedom[0] + self.algebra.log_det(self.root)
+        return self.freedom_terms[0] + self.algebra.log_det(self.root)
 
     @once
     def total_log_det(self) -> float:
@@ -74,7 +74,7 @@ class Wishart(WishartDraws):
         return float(np.add.reduce(self.expected_log_det, axis=None))
 
     @once
-    def of_freedom(self) -> tuple[Array, float]:
+    def freedom_terms(self) -> tuple[Array, float]:
         """ψ_p(ν/2) + p log 2 by block, and Σ ν/2 (ψ_p(ν/2) - p) - log Γ_p(ν/2)."""
         half, p = 0.5 * self.degrees_of_freedom, self.dimension
         digammas, log_gammas = multivariate_gammas(half, p)
@@ -106,8 +106,8 @@ class Wishart(WishartDraws):
 
         The log determinant of log B(W, ν) cancels that of ν/2 E[log |Λ|].
         """
-        leaning = nu0 * self.total_log_det
-        return self.of_freedom[1] - prior_normaliser + 0.5 * (scale.trace_with(self) - leaning)
+        expectations = 0.5 * (scale.trace_with(self) - nu0 * self.total_log_det)
+        return self.freedom_terms[1] - prior_normaliser + expectations
 
     def trace_with(self, precisions: Wishart) -> float:
         """Return Σ tr(E[S] E[Λ]) from the roots of both, which avoids cancellation."""
@@ -177,19 +177,19 @@ class LearnedScale(LearnedScaleOfDraws):
         total = np.add.reduce(precisions.mean, axis=0, keepdims=True)
         learned = Wishart(prior.algebra, freedom, prior.scale_inverse + total)
         if freedom.item(0) == factor.degrees_of_freedom.item(0):
-            Wishart.of_freedom.given(learned, factor.of_freedom)
+            Wishart.freedom_terms.given(learned, factor.freedom_terms)
         return learned
 
     def kl(self, factor: Wishart) -> float:
         freedom = self.prior.degrees_of_freedom.item(0)
-        return factor.kl_to(freedom, self._normaliser, self._known)
+        return factor.kl_to(freedom, self._normaliser, self._scale_of_prior)
 
     @once
     def _normaliser(self) -> float:
         return float(self.prior.log_normaliser.sum())
 
     @once
-    def _known(self) -> FixedScale:
+    def _scale_of_prior(self) -> FixedScale:
         return FixedScale(self.prior.algebra, self.prior.scale_inverse)
 
     learned = True
@@ -263,16 +263,16 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
 
         Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
         """
-        counts, blocks = statistics.known, self.structure.blocks
+        counts, blocks = statistics.counts_of_means, self.structure.blocks
         beta = mean_precision + counts
         away = statistics.means - self.mean
-        shrunk = mean_precision / beta * away
-        means = statistics.means - shrunk
+        shift = mean_precision / beta * away  # towards m0; m_k loses no digits far from it
+        means = statistics.means - shift
         if resolution is not None:
             from bayesmix.families.gaussian.point_parts import with_resolution
 
             statistics = with_resolution(statistics, resolution)
-        between = blocks.pool(blocks.algebra.outer(counts * shrunk, away))
+        between = blocks.pool(blocks.algebra.outer(counts * shift, away))
         scale_inverse = scale.mean + (statistics.scatter + between)
         nu = self.degrees_of_freedom + statistics.block_counts
         precisions = Wishart(blocks.algebra, nu, scale_inverse)
@@ -373,11 +373,13 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
             - n_features * LOG_2PI
             - self.inverse_precisions
         )
-        by_column = None
+        column_offset = None
         if algebra.kind != DENSE:
             uncertain = align(1.0 / self.mean_precision, self.means)
-            by_column = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
-        return Quadratics(self.structure, offset, self.means, self.precisions.mean_root, by_column)
+            column_offset = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
+        return Quadratics(
+            self.structure, offset, self.means, self.precisions.mean_root, column_offset
+        )
 
     def seen_in(self, columns: Integers) -> Quadratics:
         """Return log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the missing columns."""

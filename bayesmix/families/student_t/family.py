@@ -150,7 +150,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
         a single observation would end extrapolation.
         """
         weighted = statistics.weighted
-        counts = (weighted.counts, weighted.known, statistics.counts)
+        counts = (weighted.counts, weighted.counts_of_means, statistics.counts)
         if min(float(part.min()) for part in counts) < 0.0:
             return False
         return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
