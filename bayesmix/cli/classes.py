@@ -109,9 +109,10 @@ def classes(
             f"--select must be MODEL:K with K of --classes {classes}, got {select!r}"
         )
     folder = None if out is None else results_folder(out)
-    enumeration = enumerate_classes(X, numbers, covariates=in_numbers, **settings)
+    with screen.noting_warnings(screen.postpone) as messages:
+        enumeration = enumerate_classes(X, numbers, covariates=in_numbers, **settings)
+        plain = enumerate_classes(X, numbers, **settings) if beside else None
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
-    plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
     source = replace(fit._seen(X, weights.get("sample_weight")), columns=tuple(map(str, X.columns)))
@@ -130,7 +131,8 @@ def classes(
         profiles = work.noting(lambda: described("BCH"))
         screen.postpone(f"outcomes have the BCH correction: {str(problem).partition(': use ')[0]}")
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
-    rivals = [class_profiles(fit, X, **survey, **weights) for fit in fits if fit is not None]
+    others = [fit for fit in fits if fit is not None]
+    rivals = work.noting(lambda: [class_profiles(fit, X, **survey, **weights) for fit in others])
     report = class_report(
         enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
     )
@@ -154,7 +156,7 @@ def classes(
         "n_classes": n_classes,
         "reasons": list(enumeration.suggested.reasons),
         "profiles": profiles.profiles.reset_index().to_dict("records"),
-        "warnings": work.warnings,
+        "warnings": [*messages, *work.warnings],
     }
     work.end(values, contents)
 

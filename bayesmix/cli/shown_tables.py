@@ -114,7 +114,7 @@ def _column_per_structure(search: Any) -> Table:
     """Return distances to the best: K as lines, covariance structures as columns."""
     results = search.results_
     structures = list(dict.fromkeys(results["covariance_type"]))
-    table = new_table(_above(search, search.best_score_))
+    table = new_table(_above(search, search.best_score_).replace("best", _first(search)))
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
@@ -162,8 +162,13 @@ def _line_per_candidate(search: Any) -> Table:
 
 def _behind(search: Any, row: Any) -> str:
     if row == search.best_index_:
-        return "[bold green]best[/]"
+        return f"[bold green]{_first(search)}[/]"
     return _number(search.results_["behind"][row])
+
+
+def _first(search: Any) -> str:
+    """Return "best", or "chosen" if another candidate has a better value."""
+    return "best" if (search.results_["behind"].dropna() >= 0.0).all() else "chosen"
 
 
 def _number(value: Any, error: str = "", digits: int = 2) -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from rich import progress as bars
@@ -37,9 +38,12 @@ def started_bar(what: str, total: int | None, wanted: bool | None) -> Any:
 def console_for(wanted: bool | None) -> Any:
     """Return a console for a bar, or None outside terminals and notebooks unless wanted.
 
-    Bars of workers would overwrite that of the main process, so workers show none.
+    Bars of workers would overwrite that of the main process, so workers show none. In a notebook
+    without ipywidgets, rich draws no bar and warns.
     """
     console = Console(file=sys.stderr)
+    if console.is_jupyter and find_spec("ipywidgets") is None:
+        return None
     if wanted:
         return console
     main = threading.current_thread() is threading.main_thread()

@@ -51,7 +51,8 @@ ROW_NUMBERS = "row numbers"
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "pid", "key", "uuid", "subj", "subject", "patient", "respondent", "kennung"}
 KEYS |= {"participant", "hhid", "identifier"}
-# Such names are identifiers if all values differ.
+# Such names are identifiers if most values differ; others are those of duplicated rows.
+MOSTLY_UNIQUE = 0.8
 NUMBERED = KEYS | {"index", "nr", "no", "row", "code", "serial", "obs", "case", "seqno", "record"}
 NUMBERED |= {"user", "customer", "account", "order", "person", "household", "nummer", "numero"}
 NUMBERED |= {"student", "employee", "member", "invoice"}
@@ -241,9 +242,11 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
     in_order = np.ptp(np.diff(values)) == 0.0
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    if n_levels == n and words & NUMBERED:
+    if words & NUMBERED and n_levels == n:
         return f"{KEY_LIKE}: all values are unique"
-    if words & KEYS and n_levels > MOST_RATINGS:
+    if (words & KEYS and n_levels > MOST_RATINGS) or (
+        words & NUMBERED and n_levels >= MOSTLY_UNIQUE * n
+    ):
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
     if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
         return f"{KEY_LIKE}: the name is that of a place or a telephone"

@@ -21,6 +21,7 @@ TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 # Nats behind the best up to which the scale is linear; beyond, it is logarithmic.
 CLOSE = 2.0
 MARKS = (0, 1, 3)
+MARGIN = 0.08  # of the height, so that the ring at the chosen candidate is not cut
 # Above this number of lines the legend is next to the axes.
 MOST_ON_TOP = 2
 
@@ -28,8 +29,9 @@ MOST_ON_TOP = 2
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
     r"""Plot the difference of each candidate to the best, with a line per covariance structure.
 
-    The best candidate is at 0; the scale is linear for close candidates and logarithmic for others.
-    The chosen candidate is ringed, and crosses at the lower edge are failed or degenerate fits.
+    The chosen candidate is at 0 and ringed, of another criterion the best one. The scale is linear
+    for close candidates and logarithmic for others. Crosses at the lower edge are failed or
+    degenerate fits.
     Standard errors are shown if the criterion has them (paired ones for
     cross-validation). With more than seven structures, only those of the best three
     candidates are in colour.
@@ -49,7 +51,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'nats behind the best\nby ELBO + log K! + log P(K)'
+    'nats behind the chosen\nby ELBO + log K! + log P(K)'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -93,7 +95,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    style.finished(ax, xlabel="components", ylabel=record(name).distance.replace(" by ", "\nby "))
+    distance = record(name).distance.replace("the best", f"the {word}").replace(" by ", "\nby ")
+    style.finished(ax, xlabel="components", ylabel=distance)
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
 
@@ -117,7 +120,10 @@ def _scale(ax: Axes, least: float, most: float) -> None:
     ax.yaxis.set_major_locator(FixedLocator([*ahead, *marks]))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.set_ylim(max(1.5 * most, 3.0), min(-0.8, 1.5 * least))
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array([max(most, MARKS[-1]), min(least, 0.0)]))
+    margin = MARGIN * (low - high)
+    ax.set_ylim(*scale.inverted().transform(np.array([low + margin, high - margin])))
     ax.axhline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
 
 

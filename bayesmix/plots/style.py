@@ -218,8 +218,10 @@ def legend_on_top(ax: Axes, key: Key) -> None:
         if size.width <= available.width:
             break
     taken = size.height / available.height
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, low + (high - low) / max(1.0 - taken - 0.02, 0.3))
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array(ax.get_ylim()))
+    top = low + (high - low) / max(1.0 - taken - 0.02, 0.3)
+    ax.set_ylim(*scale.inverted().transform(np.array([low, top])))
 
 
 def legend_beside(ax: Axes, key: Key) -> None:

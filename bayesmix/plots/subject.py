@@ -89,7 +89,7 @@ class View:
         if self.given:
             return [f"given {self.given}", *remarks]
         if len(self.columns) < self.n_features:
-            shown = f"marginal over {len(self.columns)} of {self.n_features} columns"
+            shown = f"marginal of {len(self.columns)} of {self.n_features} columns"
             remarks.insert(0, shown)
         return remarks
 
@@ -162,13 +162,12 @@ def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
     noise = density.noise
     shown = marginal(replace(density, noise=None), chosen)
     means, covariances = _moments(result)
-    plain = len(names) <= 2 or any(names[d] == f"x{d}" for d in chosen)
     return View(
         density=shown,
         log_volume=shown.frame.log_volume if family.continuous else 0.0,
         means=means[:, chosen],
         covariances=covariances[:, chosen][:, :, chosen],
-        names=tuple(names[d] if plain else f"{names[d]} (column {d})" for d in chosen),
+        names=tuple(names[d] for d in chosen),
         columns=chosen,
         continuous=family.continuous,
         n_features=result.n_features,
@@ -361,8 +360,8 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
         values, spans = measurement.spans(rows)
         probabilities = model.predict_proba(X)
     elif model.result_.family.coding is None and model.result_.side.design is None:
-        values, weights = raw_rows(X)
         named = hasattr(model, "feature_names_in_")
+        values, weights = raw_rows(model._seen(X) if named else X)
         probabilities = model.predict_proba(X if named else values)
     else:
         rows = model._seen(X).in_memory().rows

@@ -156,7 +156,7 @@ def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiti
     _, right = bm.plot_uncertainty(
         model, wide, axes=Figure().subplots(1, 2), columns=["waiting", "more"]
     )
-    assert right.get_ylabel() == "more (column 2)"
+    assert right.get_ylabel() == "more"
 
 
 # Assignment

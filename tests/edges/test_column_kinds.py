@@ -29,6 +29,7 @@ KINDS = {
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
     "listing": (50_000 + SHUFFLED, "exclude", "looks like an identifier: consecutive"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
+    "Kunden-Nr": (7 + np.arange(N) % (N - 30), "exclude", "looks like an identifier: 210"),
     "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
     "year": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),

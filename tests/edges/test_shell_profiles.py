@@ -61,6 +61,17 @@ def test_classes_refuses_a_model_that_was_not_fitted(run):
     )
 
 
+def test_classes_say_as_a_note_that_whole_weights_repeat_rows(run):
+    table = pd.DataFrame({"a": list("yynn"), "b": list("ynyn"), "Freq": [30, 5, 7, 40]})
+    table.to_csv("table.csv", index=False)
+    options = ("--weight", "Freq", "--classes", "1", "--bootstrap", "0", "--out", "paper")
+    error = run("classes", "table.csv", *options).stderr
+    assert "note: --weight has whole numbers, so rows were repeated (n = 82): give" in error
+    assert "BayesmixWarning" not in error
+    found = json.loads(Path("paper/result.json").read_text("utf-8"))
+    assert "rows were repeated" in found["warnings"][0]
+
+
 @pytest.mark.slow
 def test_classes_of_weighted_ratings_of_complete_rows(run):
     generator = np.random.default_rng(2)

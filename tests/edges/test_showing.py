@@ -1,5 +1,6 @@
 """What a fit and a search show of themselves, and the figures of many columns."""
 
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
+from bayesmix.em import progress_bar
 from bayesmix.errors import InvalidInputError, UnsupportedError
 
 X = bm.datasets.load_faithful()
@@ -358,3 +360,11 @@ def test_levels_are_shown_by_their_names():
     fitted = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(table)
     rows = [line.split()[3:] for line in fitted.summary().splitlines()[2:4]]
     assert sorted(rows) == [["no", "1.00", "no", "1.00"], ["yes", "1.00", "yes", "1.00"]]
+
+
+def test_notebooks_without_ipywidgets_show_no_bar_and_no_warning_of_rich(monkeypatch):
+    notebook = partial(progress_bar.Console, force_jupyter=True)
+    monkeypatch.setattr(progress_bar, "Console", notebook)
+    for found, shown in ((None, False), ("spec", True)):
+        monkeypatch.setattr(progress_bar, "find_spec", lambda _, found=found: found)
+        assert (progress_bar.console_for(None) is not None) == shown

@@ -68,6 +68,8 @@ def test_columns_of_a_frame_are_found_by_name():
     turned = X[X.columns[::-1]]
     assert (fitted.predict_proba(turned) == fitted.predict_proba(X)).all()
     assert fitted.bic(turned) == fitted.bic(X)
+    wider = turned.assign(species="setosa", cluster=0)
+    assert (fitted.predict_proba(wider) == fitted.predict_proba(X)).all()
     with pytest.raises(ValueError, match="feature names should match"):
         fitted.predict(turned.rename(columns={"petal_width": "width"}))
 

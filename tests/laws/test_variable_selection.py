@@ -285,7 +285,7 @@ def test_features_keep_their_number_in_summaries_figures_and_saved_searches(tmp_
         words = each.best_estimator_.summary().split()
         assert "x7" in words
         assert "x1" not in words
-        assert bm.plot_density(each, X[:, ::-1], columns=[0, 5]).get_ylabel() == "x7 (column 5)"
+        assert bm.plot_density(each, X[:, ::-1], columns=[0, 5]).get_ylabel() == "x7"
 
 
 @pytest.mark.slow

@@ -188,7 +188,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
 
 
 def in_order_of_fit(estimator: Any, X: Any) -> Any:
-    """Return a frame with its columns in the order of the fit."""
+    """Return the columns of the fit in its order, of a frame that may have others too."""
     X = eager(X)
     arrow = getattr(X, "column_names", None)
     columns = getattr(X, "columns", None) if arrow is None else arrow
@@ -196,7 +196,7 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
     if fitted is None or columns is None or is_source(X):
         return X
     names, wanted = list(columns), list(fitted)
-    if len(names) != len(wanted) or set(names) != set(wanted) or names == wanted:
+    if names == wanted or not set(wanted) <= set(names):
         return X
     return X[wanted] if arrow is None else X.select(wanted)
 

@@ -20,6 +20,7 @@ from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.estimators.inputs.given_sources import in_order_of_fit
 from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
@@ -190,13 +191,13 @@ class SearchResults:
 
     def features_read(self, X: Any) -> Any:
         """Return the features that candidates were fitted to; all of them if none was selected."""
-        from bayesmix.estimators.searching import feature_selection
-
         self._check_kept()
         X = self._as_fitted(X)
-        return (
-            X if self._selected is None else feature_selection.picked(self, X, self._selected.read)
-        )
+        if self._selected is None:
+            return in_order_of_fit(self, X)
+        from bayesmix.estimators.searching import feature_selection
+
+        return feature_selection.picked(self, X, self._selected.read)
 
     def _selection(self) -> FeatureSelection:
         check_is_fitted(self, "results_")
