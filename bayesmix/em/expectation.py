@@ -20,7 +20,7 @@ from scipy.special import entr
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
-from bayesmix.numerics.arrays import COLUMNS_FIRST, DENSE, IMPOSSIBLE, Array, Integers, normalise
+from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, PRODUCTS, Array, Integers, normalise
 from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Linear(Form):
             of_features = FeatureSums(form, joint.dot(features.T))
             return ChunkSums(*totals, of_features, allocated.statistics)
         n_components, n_features = coefficients.shape
-        if form.kind == DENSE and rows.values.shape[1] >= WIDE * n_components:
+        if form.kind == PRODUCTS and rows.values.shape[1] >= WIDE * n_components:
             return centred_sums(CENTRED, mixture, rows)
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums

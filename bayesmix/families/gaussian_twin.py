@@ -19,7 +19,7 @@ from bayesmix.families.gaussian.covariance.models import Algebra, Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.prior import NormalWishart, log_normaliser
 from bayesmix.families.transformed import TransformedPrior, TransformedTwin
-from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array
+from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import NamedTensors, Pymc, Tensor
@@ -149,7 +149,7 @@ def _places(size: int) -> Array:
 
 def twin_of(structure: Structure) -> DenseTwin | AxesTwin:
     """Return the operations on precisions in PyMC."""
-    return DenseTwin() if structure.algebra.kind == DENSE else AxesTwin()
+    return DenseTwin() if structure.blocks.dense else AxesTwin()
 
 
 MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"

@@ -33,7 +33,7 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import DENSE, Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
@@ -62,7 +62,7 @@ def _diagonal(covariances: Array) -> Array:
 
 def _variances(covariances: Array, structure: Structure, shape: tuple[int, ...]) -> Array:
     """Return variances (..., K, D) from covariances in scikit-learn's shape."""
-    if structure.algebra.kind == DENSE:
+    if structure.blocks.dense:
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
     elif structure.isotropic:
         covariances = covariances[..., None]
@@ -75,7 +75,7 @@ def _renamed(
     function: Function, structure: Structure, named: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Rename parameters of Gaussians to say that they describe g(x)."""
-    second = "covariances" if structure.algebra.kind == DENSE else "variances"
+    second = "covariances" if structure.blocks.dense else "variances"
     names = {"means": f"{function.prefix}_means", "covariances": f"{function.prefix}_{second}"}
     return {names.get(name, name): value for name, value in named.items()}
 

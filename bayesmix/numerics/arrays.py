@@ -47,9 +47,9 @@ def frozen(value: Value) -> Value:
     return value
 
 
-AXES = 2  # [1, x, x²]
-DENSE = 3  # [1, x, x_i x_j (i <= j)]
-COLUMNS_FIRST = (AXES, DENSE)  # features may be written in place from framed data
+# Kinds of features of linear forms: [1, x, x²], and [1, x, x_i x_j (i <= j)].
+SQUARES, PRODUCTS = 2, 3
+COLUMNS_FIRST = (SQUARES, PRODUCTS)  # 1 and x are written in place from framed data
 LOG_2, LOG_2PI = math.log(2.0), math.log(2.0 * math.pi)
 # Cost of an exponential, in multiplications.
 EXPONENTIAL = 16

@@ -14,7 +14,7 @@ from bayesmix.core.rows import Event, Frame, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import AXES, Array, Booleans, Indices, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
@@ -42,7 +42,7 @@ def instrument_of(rows: Rows) -> Instrument:
 
 def separable(structure: Structure, n_features: int) -> bool:
     """Whether the columns of a component are independent, so that each interval stands alone."""
-    return structure.algebra.kind == AXES or n_features == 1
+    return not structure.blocks.dense or n_features == 1
 
 
 def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:

@@ -20,7 +20,7 @@ from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.names import family_named
 from bayesmix.families.registry import FAMILIES
-from bayesmix.numerics.arrays import DENSE, Array
+from bayesmix.numerics.arrays import Array
 
 # Rounding of probabilities that sum to 1.
 ROUNDING = 1e-8
@@ -159,7 +159,7 @@ def _transformed(family: Any, given: Given, K: int) -> Any:
     from bayesmix.families.transformed import TransformedComponents
 
     inner, prefix = family.family, f"{family.function.prefix}_"
-    dense = NAMED[inner.covariance].algebra.kind == DENSE
+    dense = NAMED[inner.covariance].blocks.dense
     names = (f"{prefix}means", f"{prefix}{'covariances' if dense else 'variances'}")
     _expect(family, given, names)
     own = dict(zip(("means", "covariances"), map(given.get, names), strict=True))

@@ -22,7 +22,7 @@ from bayesmix.families.gaussian.prior import (
     Wishart,
     log_normaliser,
 )
-from bayesmix.numerics.arrays import AXES, LOG_2, LOG_2PI, Array, Integers, align
+from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.special import log_gammas
 
 
@@ -34,7 +34,7 @@ def draw_roots(
     generator: np.random.Generator,
 ) -> Array:
     """Return roots (S, B, ...) of S draws from Wishart(U Uᵀ, ν) by block."""
-    if algebra.kind == AXES:
+    if algebra.diagonal:
         logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
         return root * np.exp(0.5 * (LOG_2 + logs))
     # Bartlett 1933 in reversed order, so that the product of upper triangles is upper
@@ -50,7 +50,7 @@ def draw_roots(
 
 def coloured(algebra: Algebra, normal: Array, roots: Array) -> Array:
     """Return U⁻ᵀ z, which has precision U Uᵀ, for standard normal z (S, K, D)."""
-    if algebra.kind == AXES:
+    if algebra.diagonal:
         return normal / roots
     solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
     return solved.astype(np.float64, copy=False)

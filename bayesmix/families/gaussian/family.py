@@ -22,7 +22,7 @@ from bayesmix.families.gaussian.moments import (
     moments,
     offsets_by_column,
 )
-from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, has_gaps
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
 from bayesmix.numerics.memo import cached, once, record
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def takes_gaps(self) -> bool:
         """Whether missing values are supported: diagonal structures count by column."""
         structure = self.structure
-        return structure.algebra.kind == DENSE or structure.estimate is averaged
+        return structure.blocks.dense or structure.estimate is averaged
 
     def made(self, components: Any) -> bool:
         return bool(components.structure.name == self.structure.name)

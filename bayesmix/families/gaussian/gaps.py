@@ -15,7 +15,6 @@ from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import Moments, Quadratics, averages, offsets_by_column
-from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import (
     LOG_2PI,
     Array,
@@ -265,7 +264,7 @@ def available(structure: Structure, values: Array, responsibilities: Array) -> M
     ones.
     """
     n_features = values.shape[1]
-    if structure.algebra.kind != features.DENSE:
+    if not structure.blocks.dense:
         columns, present = without_gaps(values).T, seen(values).T
         return moments_over_axes(structure, columns, present, responsibilities)
     present = ~np.isnan(values)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments, Quadratics, averages
-from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import DENSE, Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.device_arrays import beside, host
 from bayesmix.numerics.memo import once
 
@@ -40,7 +39,7 @@ class PartialForms:
 
     @property
     def dense(self: Any) -> bool:
-        return self.structure.algebra.kind == features.DENSE
+        return self.structure.blocks.dense
 
     def completed(self: Any, columns: Integers, sums: Moments) -> Moments:
         from bayesmix.families.gaussian.gaps import completed
@@ -78,7 +77,7 @@ class QuadraticsOnDevice:
     def features(self, xp: Any, values: Any) -> Any:
         """Return [1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
         one = xp.ones_like(values[:, :1])
-        if self.forms.kind != DENSE:
+        if not self.forms.dense:
             return xp.concat([one, values, values * values], axis=1)
         products = [values[:, i : i + 1] * values[:, i:] for i in range(values.shape[1])]
         return xp.concat([one, values, *products], axis=1)
@@ -91,7 +90,7 @@ class QuadraticsOnDevice:
             away = values - beside(mean, values)
             along = (
                 away @ beside(root, values)
-                if forms.kind == DENSE
+                if forms.dense
                 else away * beside(np.broadcast_to(root, mean.shape).copy(), values)
             )
             columns.append(float(offset) - 0.5 * xp.sum(along * along, axis=1))
@@ -105,7 +104,7 @@ class QuadraticsOnDevice:
         for k, mean in enumerate(means):
             away = values - beside(mean, values)
             shares = responsibilities[:, k : k + 1]
-            if self.forms.kind == DENSE:
+            if self.forms.dense:
                 scatter.append(host(xp.matrix_transpose(away * shares) @ away))
             else:
                 scatter.append(host(xp.sum(away * away * shares, axis=0)))

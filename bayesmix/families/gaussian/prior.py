@@ -19,7 +19,7 @@ from bayesmix.families.gaussian.covariance.models import Algebra, Structure
 from bayesmix.families.gaussian.family import Gaussians, kept_resolution
 from bayesmix.families.gaussian.moments import ByQuadratics, Moments, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
-from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array, Integers, align
+from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once, record
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
@@ -374,7 +374,7 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
             - self.inverse_precisions
         )
         column_offset = None
-        if algebra.kind != DENSE:
+        if algebra.diagonal:
             uncertain = align(1.0 / self.mean_precision, self.means)
             column_offset = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
         return Quadratics(

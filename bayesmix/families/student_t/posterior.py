@@ -41,7 +41,7 @@ from bayesmix.families.student_t.components import (
     log_normaliser,
     point_freedom,
 )
-from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array, Integers, normalise
+from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array, Integers, normalise
 from bayesmix.numerics.memo import once
 
 
@@ -57,7 +57,7 @@ class StudentDraws:
         normals = self.normals
         algebra, n_features = normals.structure.algebra, normals.means.shape[2]
         blocks = algebra.inverse(normals.flat_roots)
-        dense = algebra.kind == DENSE
+        dense = normals.structure.blocks.dense
         if not dense:
             blocks = np.broadcast_to(blocks, (len(blocks), n_features))
         structure = STRUCTURES["full" if dense else "diag"]

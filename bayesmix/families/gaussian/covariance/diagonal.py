@@ -10,8 +10,7 @@ import numpy as np
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import BELOW_FLOOR, CACHED, FLAT_VARIANCE
-from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.arrays import SQUARES, Array, Integers, diagonal_matrices
 
 # Below this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
@@ -21,7 +20,8 @@ SMALLEST_VARIANCE = 1e-290
 class Axes:
     """Diagonal precisions as arrays (K, D), with 1 for K or D if shared; see ``Dense``."""
 
-    kind: ClassVar[int] = features.AXES
+    kind: ClassVar[int] = SQUARES
+    diagonal: ClassVar[bool] = True
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True

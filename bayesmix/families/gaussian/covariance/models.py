@@ -20,8 +20,7 @@ from scipy.linalg import rq
 
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError, UnsupportedError
-from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, align, frozen
+from bayesmix.numerics.arrays import PRODUCTS, Array, Integers, align, frozen
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 
@@ -47,7 +46,8 @@ LINEAR_UP_TO = 64
 class Dense:
     """Operations on full precision matrices in stacks (B, D, D)."""
 
-    kind: ClassVar[int] = features.DENSE
+    kind: ClassVar[int] = PRODUCTS  # of features
+    diagonal: ClassVar[bool] = False
 
     def linear_is_faster(self, n_features: int) -> bool:
         return n_features <= LINEAR_UP_TO

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Algebra
-from bayesmix.numerics.arrays import AXES, Array, Integers
+from bayesmix.numerics.arrays import Array, Integers
 
 
 def regress(
@@ -15,7 +15,7 @@ def regress(
 
     Bishop 2006, eq. 2.81 and 2.82.
     """
-    if algebra.kind == AXES:
+    if algebra.diagonal:
         return 0.0, algebra.select(blocks, columns)
     # Factorising the given columns first leaves the conditional covariance as a square.
     factor = algebra.factor(algebra.select(blocks, np.concatenate([given, columns])))
