@@ -56,8 +56,6 @@ FARTHEST = 1e70
 FLAT_FLOOR = 1e-6
 # Framed distances from the plane of the data are clipped here, so that squares are finite.
 FAR_OFF = 1e145
-# Largest relative rounding of such a distance.
-ROUNDING = 1e-14
 # Finite log weight of a component of weight zero, as 0 times infinity is NaN.
 LOWEST_LOG = -1e300
 # Features with at most this many values are cached between passes.
@@ -122,9 +120,6 @@ class Frame:
         longest = FAR_OFF * self.scale
         away = np.clip(values - self.centre, -longest, longest) / self.scale
         distance = away @ self.flat
-        # Distances that rounding alone may cause are 0.
-        rounding = ROUNDING * (np.abs(away) @ np.abs(self.flat))
-        distance[np.abs(distance) <= rounding] = 0.0
         return -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
 
     def undo(self, values: Array) -> Array:

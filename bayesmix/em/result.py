@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 
 # Difference, in nats per observation, within which two starts reached the same optimum.
 ALIKE = 1e-6
+TOO_FEW_ROWS, FEW_POINTS = "too few rows", "few points"  # kinds of events
 # Events after which a maximised likelihood cannot be compared: a held component, or more components
 # than the data determine.
-TOO_FEW_ROWS = "too few rows"
-FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
 
 

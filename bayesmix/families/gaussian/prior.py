@@ -195,7 +195,8 @@ class LearnedScale(LearnedScaleOfDraws):
     learned = True
 
 
-MEAN_PRECISION_RANGE = (1e-30, 1.0)
+# Largest learned β0: the prior of a mean weighs at most one observation.
+MOST_MEAN_PRECISION = 1.0
 
 
 if TYPE_CHECKING:
@@ -244,10 +245,9 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
         scale = self.scale.relearned(scale, self.degrees_of_freedom, previous.precisions)
         mean_precision = previous.prior_mean_precision
         if self.learns_mean_precision:
-            # The best β0 at q(μ, Λ), within its range.
-            lowest, highest = MEAN_PRECISION_RANGE
+            # The β0 that maximises the bound at q(μ, Λ).
             best = previous.means.size / previous.expected_spread(self.mean)
-            mean_precision = min(max(best, lowest), highest)
+            mean_precision = min(best, MOST_MEAN_PRECISION)
         return self._given(statistics, scale, mean_precision, resolution)
 
     def _given(
