@@ -97,7 +97,7 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
-    def own_directions(self) -> int | None:
+    def n_extended_directions(self) -> int | None:
         """Number of directions along which components extend, for graph starts; None: all."""
         return None
 

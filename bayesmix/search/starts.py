@@ -203,7 +203,7 @@ def numbered_starts(
         ("distinct", *key),
         lambda: distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails),
     )
-    directions = family.own_directions
+    directions = family.n_extended_directions
     by_graph: tuple[int, ...] = ()
     if rows.stress is None and len(rows.values) >= FEWEST_ROWS * K:
         if directions is not None:

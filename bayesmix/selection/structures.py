@@ -41,7 +41,9 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
         if isinstance(structure, str):
             names = (*NAMED, ALL)
             validation.one_of("covariance_type", structure, names, "or FactorAnalytic(q)")
-        structures += every(n_features, variational) if _is(structure, ALL) else [structure]
+        structures += (
+            all_structures(n_features, variational) if _is(structure, ALL) else [structure]
+        )
     return list(
         {_model(structure, n_features): structure for structure in reversed(structures)}.values()
     )[::-1]
@@ -68,11 +70,11 @@ def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
         if orientation != "V":
             shared = n_rows - n_features if orientation == "E" else n_rows
             return max(0, min(shared, n_rows // 2))
-    n_directions = getattr(structure, "own_directions", None)
+    n_directions = getattr(structure, "n_extended_directions", None)
     return n_rows // (1 + (n_features if n_directions is None else n_directions))
 
 
-def every(n_features: int | None, variational: bool) -> list[str]:
+def all_structures(n_features: int | None, variational: bool) -> list[str]:
     """Return all structures that such fits support, from simple to rich."""
     if n_features == 1:
         return list(reversed(OF_ONE_COLUMN))

@@ -96,7 +96,7 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
     rearranged = has_posterior = False
 
     @property
-    def own_directions(self) -> int:
+    def n_extended_directions(self) -> int:
         return self.n_factors
 
     def __post_init__(self) -> None:

@@ -232,6 +232,6 @@ class GaussianGuard:
         With a common volume a single component that spans a volume bounds the likelihood.
         """
         n_features = self.frame.n_directions
-        if self.structure.own_volume or self.structure.shared:
+        if self.structure.volumes_differ or self.structure.shared:
             return 5 * (n_features + 1)
         return n_features + 2

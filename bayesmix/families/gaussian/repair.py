@@ -81,10 +81,10 @@ def of_common_shape(
         ]
     )
     most_lost = max(lost.shape[1] for _, lost in degenerate) / guard.frame.n_directions
-    least = most_lost * rows.sum() if guard.structure.own_volume else 0.0
+    least = most_lost * rows.sum() if guard.structure.volumes_differ else 0.0
     if not sound.any() or rows[sound].sum() < least:
         return degenerate
-    whole = guard.frame.n_directions if guard.structure.own_volume else np.inf
+    whole = guard.frame.n_directions if guard.structure.volumes_differ else np.inf
     return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
 
 

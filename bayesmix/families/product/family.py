@@ -145,7 +145,7 @@ class Product:
     has_posterior = OfParts(all)
     takes_gaps = OfParts(all)
     rearranged = OfParts(all)
-    own_directions = None
+    n_extended_directions = None
 
     @property
     def prefers_prior(self) -> bool:

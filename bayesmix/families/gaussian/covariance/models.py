@@ -170,6 +170,7 @@ class Dense:
         return blocks * (scale[:, None] * scale)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
+        """Return φ(x) = [1, x, x_i x_j for i <= j] (F, n), in ``out`` if given."""
         columns = values.T
         n_features, n = columns.shape
         if out is None:
@@ -184,6 +185,7 @@ class Dense:
         return out
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        """Return Θ (K, F) with Θ φ(x) = offset_k - ½ |Uᵀ(x - m_k)|²."""
         n_components, n_features = means.shape
         # |Uᵀ(x - m)|² = |Aᵀ [-1, x]|² with A = [mᵀ U; U].
         A = np.empty((n_components, 1 + n_features, n_features))
@@ -461,7 +463,7 @@ class Structure:
         return self.letters[1:] not in OF_ANY_UNITS
 
     @property
-    def own_volume(self) -> bool:
+    def volumes_differ(self) -> bool:
         """Whether volumes differ, so that a single component can collapse."""
         return self.letters[0] == "V"
 
