@@ -42,7 +42,9 @@ class Complete:
         return joint
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_flat(rows.values)
+        return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_off_plane(
+            rows.values
+        )
 
 
 COMPLETE = Complete()
@@ -113,7 +115,7 @@ class Frame:
             framed = self.basis.T @ framed
         return framed.T
 
-    def log_flat(self, values: Any) -> Array | float:
+    def log_off_plane(self, values: Any) -> Array | float:
         """Return the loss of log density (n,) off the plane of the data, 0 on it."""
         if self.flat is None:
             return 0.0

@@ -50,13 +50,13 @@ class Predictions:
 
     def log_density(self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return the predictive log density (n,) in nats and data units."""
-        return self._described(self.density_at(side), values, side)[1]
+        return self._probabilities_and_density(self.density_at(side), values, side)[1]
 
     def probabilities(
         self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION
     ) -> Array:
         """Return probabilities of the components (n, K), with noise (n, K + 1)."""
-        shares = self._described(self.density_at(side), values, side)[0]
+        shares = self._probabilities_and_density(self.density_at(side), values, side)[0]
         noise = self.density.noise
         if noise is not None:
             # Beyond the support of the noise are no data of the fit, which counts as noise.
@@ -74,12 +74,12 @@ class Predictions:
     ) -> Array:
         """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
         mixture = self.mixture if self.side.covariates is None else self.density_at(side)
-        return np.ascontiguousarray(self._described(mixture, values, side)[0])
+        return np.ascontiguousarray(self._probabilities_and_density(mixture, values, side)[0])
 
-    def _described(
+    def _probabilities_and_density(
         self: Any, mixture: Mixture[Densities], values: Array, side: SideInformation
     ) -> tuple[Array, Array]:
-        return described(mixture, Rows(values, side=side), self.family)
+        return probabilities_and_density(mixture, Rows(values, side=side), self.family)
 
     def draw(self: Any, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """Draw n observations from the predictive density, sorted by label, noise last."""
@@ -104,16 +104,18 @@ class Predictions:
         return as_html(self)
 
 
-def described(mixture: Mixture[Densities], rows: Rows, family: Family) -> tuple[Array, Array]:
+def probabilities_and_density(
+    mixture: Mixture[Densities], rows: Rows, family: Family
+) -> tuple[Array, Array]:
     """Return probabilities (n, K) of data in data units, and log densities (n,) in nats.
 
     They are densities of what was seen, for counts log P(x). Noise, if any, is the last column of
     (n, K + 1).
     """
-    near = within_reach(mixture, rows, family)
-    shares, log_density = mixture.responsibilities(near)
+    clipped = within_reach(mixture, rows, family)
+    shares, log_density = mixture.responsibilities(clipped)
     if family.continuous:
-        log_density = log_density - near.observation.log_volume(mixture, near)
+        log_density = log_density - clipped.observation.log_volume(mixture, clipped)
     return shares, log_density
 
 
@@ -122,8 +124,8 @@ def within_reach(mixture: Mixture[Densities], rows: Rows, family: Family) -> Row
     values = np.asarray(rows.values)
     if not has_far_rows(mixture, values, family):
         return rows
-    near = np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
-    return replace(rows, values=near)
+    clipped = np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
+    return replace(rows, values=clipped)
 
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
@@ -152,7 +154,7 @@ def log_density(
     side: SideInformation = NO_SIDE_INFORMATION,
 ) -> Array:
     """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
-    return described(mixture, Rows(values, side=side), family)[1]
+    return probabilities_and_density(mixture, Rows(values, side=side), family)[1]
 
 
 def _reach(components: FarDensities, n_features: int) -> float:

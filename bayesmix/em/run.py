@@ -75,7 +75,7 @@ class Anderson:
         scale = float(diagonal.sum())
         if not 0.0 < scale < np.inf:
             return None
-        diagonal += 1e-14 * scale
+        diagonal += 1e-14 * scale  # differences may be parallel up to rounding
         _, _, mix, singular = dgesv(gram, differences @ latest)
         if singular or not np.isfinite(mix).all():
             return None
@@ -182,17 +182,17 @@ class Problem:
 @record
 @dataclass(frozen=True)
 class State:
-    """State of a run: sums ``expectation`` at ``mixture``, None before the first M-step."""
+    """State of a run: a mixture, None before the first M-step, and the sums of its E-step."""
 
     mixture: Mixture | None
     expectation: Expectation
     objective: float
     form: Form
-    resolution: Array | None
+    resolution: Array | None  # floors that hold degenerate components
     trace: tuple[float, ...] = ()
-    segments: tuple[int, ...] = (0,)
-    recent: tuple[float, ...] = ()
-    plain_left: int = PLAIN_FIRST
+    segments: tuple[int, ...] = (0,)  # first indices into the trace
+    recent: tuple[float, ...] = ()  # objectives of the last plain passes, for the stopping rule
+    plain_left: int = PLAIN_FIRST  # plain passes before the next extrapolation
     anderson: Anderson = Anderson()
     events: tuple[Event, ...] = ()
     passes: int = 0

@@ -273,7 +273,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._grow(sweep, max(checks.numbers))
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
-        if criterion == "loo" and any(criteria.disowned(row, "loo") for row in rows):
+        if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
             self._run(sweep)
             rows = sweep.candidates(weights)
@@ -462,7 +462,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
         The rule of ``select`` takes the simplest one with the most probable number of clusters.
         """
-        criterion = criteria.answerable(rows, wanted)
+        criterion = criteria.criterion_with_values(rows, wanted)
         if criterion != wanted:
             warn(
                 f"some of the best candidates have no reliable {wanted} (see the column note of "

@@ -107,8 +107,6 @@ NEAR_ZERO = 200.0
 # Smaller exponentials are set to 0, as subnormal numbers are a hundred times slower.
 LOWEST = -400.0
 LEFT_OUT = float(np.exp(np.full(16, LOWEST))[0])  # in the rounding of the vectorised loop
-# Odds between e^-700 and e^700 neither overflow nor underflow.
-LARGEST_ODDS = 700.0
 
 
 def normalise(log_joint: Array) -> Array:

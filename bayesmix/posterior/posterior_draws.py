@@ -454,7 +454,7 @@ def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
 
 
 def _off_the_plane(frame: Frame, rows: Rows) -> Any:
-    return frame.log_flat(rows.values)
+    return frame.log_off_plane(rows.values)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bayesmix.em.run import (
     State,
 )
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import LARGEST_ODDS, Array, quantiles
+from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.search.moves import (
     DIVISIONS_OF_A_PAIR,
     EMPTY,
@@ -44,6 +44,8 @@ MOST_MERGES = 2  # predicted, in multiples of K
 # Gain (nats per observation) of an accepted move, above what the stopping rule leaves.
 BETTER = 2.0 * REMAINING_IN_SEARCH
 STAGES = (2, 6)  # passes of a trial
+# Exponentials of larger log odds overflow.
+LARGEST_LOG_ODDS = 700.0
 # Trials that are followed if none is better yet. A trial continues while PATIENCE times its latest
 # gain would exceed the goal.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
@@ -274,7 +276,7 @@ def merge_losses(problem: Problem, state: State, assignment: Assignment, most: i
         density = pooled.expected_log_density(assignment.values)[:, 0]
         rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
         log_odds = density + updated.weights.expected_log()[i] - assignment.log_normaliser
-        odds = np.exp(np.minimum(log_odds, LARGEST_ODDS))
+        odds = np.exp(np.minimum(log_odds, LARGEST_LOG_ODDS))
         # An observation that no component explains gives an infinite loss.
         with np.errstate(divide="ignore"):
             gained = np.log(rest + odds) @ weights

@@ -234,18 +234,18 @@ def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int
     return min(fine, key=lambda index: (n_parameters[index], -held[index].score.value))  # type: ignore[union-attr]
 
 
-def answerable(rows: list[Candidate], criterion: str) -> str:
+def criterion_with_values(rows: list[Candidate], criterion: str) -> str:
     """Return the criterion, or its substitute if relevant candidates have no value of it.
 
     Importance sampling may fail for some candidates, and others must not win because of that.
     Cross-validation replaces leave-one-out.
     """
     if criterion == "loo":
-        return "cv" if any(disowned(row, criterion) for row in rows) else criterion
+        return "cv" if any(diagnostic_failed(row, criterion) for row in rows) else criterion
     return log_evidences(rows)[1] if criterion == "evidence" else criterion
 
 
-def disowned(row: Candidate, criterion: str) -> bool:
+def diagnostic_failed(row: Candidate, criterion: str) -> bool:
     """Whether a sound fit has no value of a criterion because a diagnostic failed."""
     return row.sound is not None and not math.isfinite(row.value(criterion))
 
