@@ -71,10 +71,10 @@ class Sweep:
     @property
     def n_found(self) -> int:
         """Number of candidates fitted so far."""
-        return sum(len(self.done(number, ALL_DATA)) for number in range(len(self.chains)))
+        return sum(len(self.done(chain, ALL_DATA)) for chain in range(len(self.chains)))
 
     def done(self, chain: int, fold: int) -> list[Candidate]:
-        """Return the finished candidates of a chain."""
+        """Return the finished candidates of a chain, given by its index."""
         return self.rows.setdefault((chain, fold), [])
 
     def fit_all(self, workers: int) -> Iterator[Candidate]:
@@ -83,10 +83,10 @@ class Sweep:
         for k in sorted({asked(parameters) for chain in self.chains for parameters in chain}):
             for level in self.levels:
                 ready = [
-                    (number, fold)
-                    for number in level
+                    (chain, fold)
+                    for chain in level
                     for fold in self.folds
-                    if self._next(number, fold) == k
+                    if self._next(chain, fold) == k
                 ]
                 questions = [(self._question(*pair),) for pair in ready]
                 fits = in_turn(self.task.fit_or_load, questions, workers, began)
@@ -109,10 +109,12 @@ class Sweep:
         """Chains, those after the chains of simpler structures that they contain."""
         return chains_by_level(self.simpler, len(self.chains))
 
-    def _next(self, number: int, fold: int) -> int | None:
+    def _next(self, chain: int, fold: int) -> int | None:
         """Return the next K of a chain, None after its end."""
-        chain, place = self.chains[number], len(self.done(number, fold))
-        return None if place == len(chain) or self._ended(number, fold) else asked(chain[place])
+        candidates, place = self.chains[chain], len(self.done(chain, fold))
+        if place == len(candidates) or self._ended(chain, fold):
+            return None
+        return asked(candidates[place])
 
     def _question(self, chain: int, fold: int) -> Question:
         """Return the next fit of a chain."""
@@ -130,15 +132,15 @@ class Sweep:
             warm_starts.append(self.pruned)
         return Question(parameters, number, fold, tuple(warm_starts))
 
-    def _ended(self, number: int, fold: int) -> bool:
-        """Whether a chain has ended."""
-        rows = self.done(number, fold)
+    def _ended(self, chain: int, fold: int) -> bool:
+        """Whether a chain ends before its last candidate."""
+        rows = self.done(chain, fold)
         if len(rows) < self.at_least:
             return False
         if self.task.growth_ends is None or self.task.given_up(rows):
             return self.task.given_up(rows)
-        chains = [self.done(other, fold) for other in range(len(self.chains)) if other != number]
-        return hopeless(rows, chains, self.task.watched, self.task.given_up)
+        others = [self.done(other, fold) for other in range(len(self.chains)) if other != chain]
+        return hopeless(rows, others, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
         """Return the index of a candidate."""
@@ -158,17 +160,17 @@ class Sweep:
     def candidates(self, weights: Array) -> list[Candidate]:
         """Return all fitted candidates with their held-out scores."""
         return [
-            self._with_folds(row, number, place, weights)
-            for number in range(len(self.chains))
-            for place, row in enumerate(self.done(number, ALL_DATA))
+            self._with_folds(row, chain, place, weights)
+            for chain in range(len(self.chains))
+            for place, row in enumerate(self.done(chain, ALL_DATA))
         ]
 
-    def _with_folds(self, row: Candidate, number: int, place: int, weights: Array) -> Candidate:
+    def _with_folds(self, row: Candidate, chain: int, place: int, weights: Array) -> Candidate:
         if not self.task.splits or row.sound is None:
             return row
         held_out = []
         for fold, split in enumerate(self.task.splits):
-            rows = self.done(number, fold)
+            rows = self.done(chain, fold)
             fit = rows[place] if len(rows) > place else None
             if fit is None or fit.density is None:
                 reason = "interrupted" if fit is None else fit.note
@@ -182,8 +184,8 @@ class Sweep:
     def fits_to_folds(self) -> list[tuple[int, int, Candidate]]:
         """Return (candidate, fold, fit) of all fits to folds."""
         return [
-            (self.number(number, place), fold, row)
-            for (number, fold), rows in sorted(self.rows.items())
+            (self.number(chain, place), fold, row)
+            for (chain, fold), rows in sorted(self.rows.items())
             if fold != ALL_DATA
             for place, row in enumerate(rows)
         ]
@@ -212,8 +214,6 @@ def hopeless(
 LARGEST = 30
 # Nats by which this many K in a row must be below the best K of their structure.
 FAR_BEHIND, IN_A_ROW = 10.0, 2
-# Number of K beyond that of the pruned fit.
-BEYOND = 2
 # The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1:
 # plateaus of the evidence, as of 25 clusters on a grid, need many samples per component.
 ROWS_FOR_PRUNED_FIT = 20.0
@@ -253,13 +253,13 @@ def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
     extends nothing if the best structure's candidate with as many is far behind the best.
     """
     task, name = sweep.task, sweep.task.watched
-    chains = [sweep.done(number, ALL_DATA) for number in range(len(sweep.chains))]
-    best, number = max(
-        ((row, number) for number, rows in enumerate(chains) for row in rows),
+    fits = [sweep.done(chain, ALL_DATA) for chain in range(len(sweep.chains))]
+    best, of_best = max(
+        ((row, chain) for chain, rows in enumerate(fits) for row in rows),
         key=lambda pair: pair[0].comparable(name),
     )
     longest = max(map(len, sweep.chains))  # other chains end where there are too few samples
-    tried = min(len(chains[i]) for i, chain in enumerate(sweep.chains) if len(chain) == longest)
+    tried = min(len(fits[i]) for i, chain in enumerate(sweep.chains) if len(chain) == longest)
     if tried >= most or best.result is None or not math.isfinite(best.value(name)):
         return False
     if best.result.total_weight <= ROWS_FOR_PRUNED_FIT * (best.result.n_features + 1) * tried:
@@ -269,18 +269,18 @@ def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
         return False
     k = pruned.n_components
     if k > tried:
-        chain = sweep.chains[number]
+        chain = sweep.chains[of_best]
         place = next((i for i, parameters in enumerate(chain) if asked(parameters) == k), None)
         if place is None:
             return False
-        row = task(Question(chain[place], sweep.number(number, place), ALL_DATA, (pruned,)))
+        row = task(Question(chain[place], sweep.number(of_best, place), ALL_DATA, (pruned,)))
         if row.interrupted:
             raise KeyboardInterrupt
         if row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND:
             return False
-    for rows in chains:
+    for rows in fits:
         for place, row in enumerate(rows):
             if row.asked == k and row.sound is not None:
                 rows[place] = task.refit(row, pruned, Effort.STARTS)
-    sweep.at_least = min(most, k + BEYOND)
-    return sweep.at_least > tried
+    sweep.at_least = k
+    return k > tried

@@ -130,7 +130,7 @@ class Task:
     criteria: Mapping[str, ScoreFunction] = field(default_factory=dict)
     checkpoint: KeptFits | None = None
     patience: int | None = None
-    watched: str = ""  # criterion for patience
+    watched: str = ""  # criterion by which chains end, or that chooses
     # whether K, if it grows by itself, has grown enough, by the values of a chain
     growth_ends: Callable[[list[float]], bool] | None = None
 
