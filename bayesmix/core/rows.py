@@ -229,7 +229,10 @@ NO_SIDE_INFORMATION = SideInformation()
 
 @dataclass(frozen=True)
 class Rows:
-    """Data (n, D) of a chunk, weights and first number."""
+    """Data (n, D) of a chunk, weights (n,) or None, the number of its first sample, and side data.
+
+    Small chunks keep their features between passes, by kind, and their patterns of missing values.
+    """
 
     values: Stored
     weights: Array | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class MaximumLikelihood:
         resolution: Array | None,
     ) -> Mixture:
         """Return relative counts and moments (Bishop 2006, eq. 9.24 to 9.26)."""
-        family: Any = self.family
+        family = cast("Family", self.family)
         components = family.maximum_likelihood(
             expectation.statistics, previous and previous.components, resolution, frame
         )

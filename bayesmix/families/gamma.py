@@ -188,7 +188,9 @@ class Gamma(PositiveFamily, FamilyOf[Sums, Gammas]):
     def feasible(self, statistics: Sums) -> bool:
         """Whether the mean logarithm is at most the logarithm of the mean."""
         means, logs = np.split(statistics.shares(1.0), 2, axis=1)
-        known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : means.shape[1]]
+        known = np.broadcast_to(statistics.counts_of_totals, statistics.totals.shape)[
+            :, : means.shape[1]
+        ]
         if statistics.counts.min() < 0.0 or known.min() < 0.0 or (means <= 0.0).any():
             return False
         return bool((logs <= np.log(means))[known > 0.0].all())

@@ -281,7 +281,7 @@ class GammaPrior(RatePrior):
 
     def given(self, statistics: Sums) -> GammaRates:
         """Add totals to the shape and counts to the rate."""
-        rate = self.rate + np.broadcast_to(statistics.known, statistics.totals.shape)
+        rate = self.rate + np.broadcast_to(statistics.counts_of_totals, statistics.totals.shape)
         return GammaRates(self.shape + statistics.totals, rate)
 
 
@@ -323,7 +323,7 @@ class Poisson(CountFamily, RatesFamily):
     def inside(self, statistics: Sums, present: Sums) -> Sums:
         totals, known = (
             towards_zero(getattr(statistics, name), getattr(present, name))
-            for name in ("totals", "known")
+            for name in ("totals", "counts_of_totals")
         )
         return replace(statistics, totals=totals, known_counts=known)
 
@@ -417,7 +417,7 @@ class ExponentialPrior(RatePrior):
 
     def given(self, statistics: Sums) -> ExponentialRates:
         """Add counts to the shape and totals to the rate."""
-        shape = self.shape + np.broadcast_to(statistics.known, statistics.totals.shape)
+        shape = self.shape + np.broadcast_to(statistics.counts_of_totals, statistics.totals.shape)
         return ExponentialRates(shape, self.rate + statistics.totals)
 
 
@@ -447,7 +447,7 @@ class Exponential(RatesFamily):
 
     def feasible(self, statistics: Sums) -> bool:
         """Whether totals are positive where there are observations."""
-        return bool(((statistics.totals > 0) | (statistics.known == 0)).all())
+        return bool(((statistics.totals > 0) | (statistics.counts_of_totals == 0)).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
         return ExponentialPrior(1.0, summary.mean)

@@ -193,7 +193,7 @@ class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
 
     def given(self, statistics: Sums) -> BetaFactors:
         """Add successes and failures to the prior."""
-        failures = self.most * statistics.known - statistics.totals
+        failures = self.most * statistics.counts_of_totals - statistics.totals
         return self.factors(
             self.successes + statistics.totals, self.failures + failures, *self.trials
         )
@@ -248,7 +248,8 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
         most = self.reading.most
         totals = towards_zero(statistics.totals, present.totals)
         failures = towards_zero(
-            most * statistics.known - statistics.totals, most * present.known - present.totals
+            most * statistics.counts_of_totals - statistics.totals,
+            most * present.counts_of_totals - present.totals,
         )
         known = (totals + failures) / most
         return replace(statistics, totals=totals, known_counts=known)

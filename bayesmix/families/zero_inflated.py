@@ -138,6 +138,8 @@ class ZeroInflatedPoisson(CountFamily, WithoutPrior, ColumnsFamily[ZeroInflatedP
     def feasible(self, statistics: Sums) -> bool:
         """Whether there are at most as many zeros as counts, and positive counts are 1 or more."""
         total, zeros = np.split(statistics.totals, 2, axis=1)
-        known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : total.shape[1]]
+        known = np.broadcast_to(statistics.counts_of_totals, statistics.totals.shape)[
+            :, : total.shape[1]
+        ]
         positive = known - zeros
         return bool((zeros >= 0).all() and (positive >= 0).all() and (total >= positive).all())

@@ -33,14 +33,14 @@ class Sums(Rearranged):
     shared = False
 
     @property
-    def known(self) -> Array:
+    def counts_of_totals(self) -> Array:
         """Σ w r behind each total (K, F), or (K, 1) if all are equal."""
         return self.counts[:, None] if self.known_counts is None else self.known_counts
 
     def __add__(self, other: Sums) -> Sums:
         known = None
         if self.known_counts is not None or other.known_counts is not None:
-            known = self.known + other.known
+            known = self.counts_of_totals + other.counts_of_totals
         counts, totals = self.counts + other.counts, self.totals + other.totals
         return Sums(counts, totals, self.measured, known)
 
@@ -58,7 +58,9 @@ class Sums(Rearranged):
     def joined(cls, parts: Sequence[Sums]) -> Sums:
         known = None
         if any(part.known_counts is not None for part in parts):
-            known = np.concatenate([np.broadcast_to(p.known, p.totals.shape) for p in parts])
+            known = np.concatenate(
+                [np.broadcast_to(p.counts_of_totals, p.totals.shape) for p in parts]
+            )
         return Sums(
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.totals for part in parts]),
@@ -75,7 +77,7 @@ class Sums(Rearranged):
         if not self.measured:
             return 1.0
         n_components, total = len(self.counts), self.totals.sum(axis=0)
-        unit = self.known.sum(axis=0) / np.where(total > 0.0, total, 1.0)
+        unit = self.counts_of_totals.sum(axis=0) / np.where(total > 0.0, total, 1.0)
         of_known = np.ones(0 if self.known_counts is None else self.known_counts.size)
         return np.concatenate([np.ones(n_components), np.tile(unit, n_components), of_known])
 
@@ -90,7 +92,7 @@ class Sums(Rearranged):
     def shares(self, where_empty: Array | float) -> Array:
         """Return totals / counts, or ``where_empty`` without observations."""
         out = np.broadcast_to(np.asarray(where_empty, dtype=float), self.totals.shape).copy()
-        np.divide(self.totals, self.known, out=out, where=self.known > 0)
+        np.divide(self.totals, self.counts_of_totals, out=out, where=self.counts_of_totals > 0)
         return out
 
 
