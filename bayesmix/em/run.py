@@ -140,11 +140,10 @@ class Monitor:
             self.parent.interrupt()
 
 
-# Plain passes after an extrapolation with a small gain, to check for convergence.
-PLAIN_TO_LOOK = 2
-# Plain passes before extrapolation, and the largest number of repairs in an M-step.
-PLAIN_FIRST = 5
-MOST_REPAIRS = 8
+# Plain passes before the first extrapolation, and after one with a small gain, to confirm that the
+# run has converged (without them a tenth more passes).
+PLAIN_FIRST, PLAIN_TO_CONFIRM = 5, 2
+MOST_REPAIRS = 8  # in an M-step; a bound of the loop, as one or two suffice
 # Times that a Newton step is halved where the objective fell.
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
@@ -389,15 +388,11 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     """Return the extrapolated state if the objective does not fall, else one without history."""
     vector = state.anderson.proposal()
     if vector is None:
-        return replace(state, plain_left=1)
-    jump, passes = state.expectation.unpacked(vector), state.passes
-    inside = problem.family.inside(jump.statistics, state.expectation.statistics)
-    jump = replace(jump, statistics=inside)
-    if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
-        return _without_history(state, passes)
-    feasible = jump.allocation is None or jump.allocation.feasible
-    if not (feasible and problem.family.feasible(jump.statistics)):
-        return _without_history(state, passes)
+        return state
+    refused = replace(state, anderson=Anderson())
+    jump, passes = _extrapolated_sums(problem, state, vector), state.passes
+    if jump is None:
+        return refused
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
         if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
@@ -415,17 +410,24 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     objective=value,
                     trace=(*state.trace, value),
                     recent=(value,),
-                    plain_left=PLAIN_TO_LOOK if small else 0,
+                    plain_left=PLAIN_TO_CONFIRM if small else 0,
                     anderson=state.anderson.remembered(vector, expectation),
                     passes=passes,
                 )
     except DegenerateFitError:
         pass
-    return _without_history(state, passes)
+    return replace(refused, passes=passes)
 
 
-def _without_history(state: State, passes: int) -> State:
-    return replace(state, plain_left=2, anderson=Anderson(), passes=passes)
+def _extrapolated_sums(problem: Problem, state: State, vector: Array) -> Expectation | None:
+    """Return the sums that pack to a vector, None if no observations have such sums."""
+    sums = state.expectation.unpacked(vector)
+    inside = problem.family.inside(sums.statistics, state.expectation.statistics)
+    sums = replace(sums, statistics=inside)
+    if not (np.isfinite(vector).all() and sums.counts.min() >= 0.0):
+        return None
+    feasible = sums.allocation is None or sums.allocation.feasible
+    return sums if feasible and problem.family.feasible(sums.statistics) else None
 
 
 def _is_met(

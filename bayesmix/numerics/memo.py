@@ -34,6 +34,7 @@ class once(Generic[Value]):
         return value
 
     def given(self, record: object, value: Value) -> None:
+        """Set the value of a record, known from elsewhere."""
         record.__dict__[self.name] = value
 
 
