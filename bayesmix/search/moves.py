@@ -233,7 +233,7 @@ def oriented(along: Array, weights: Array) -> Array:
 
     The sign of an eigenvector depends on the order of the columns.
     """
-    return along * np.where(weights @ along**3 < 0.0, -1.0, 1.0)
+    return along * np.where(weights @ (along * along * along) < 0.0, -1.0, 1.0)
 
 
 def _advanced(
