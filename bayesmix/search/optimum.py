@@ -238,8 +238,9 @@ class Attempts:
 # Size of a subsample: enough for full covariances, within limits. Smaller subsamples have optima
 # that the full data do not have.
 FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
-# All data are searched where observations x components x cost is less than this.
-SAMPLED_ABOVE = 2**22
+# All data are searched where observations x components x cost is less than this, even if a sample
+# would do; above the other, where it would not, one start is settled and few moves are followed.
+SAMPLED_ABOVE, LARGE = 2**22, 2**25
 QUICK_AND_WARM = 2  # quick starts in addition to warm ones
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
@@ -265,6 +266,7 @@ OF_BOUNDS = replace(FULL, settled=3)  # which have fewer optima than likelihoods
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
+OF_LARGE_DATA = replace(ON_A_SAMPLE, settled=1)  # whose optima cost many long passes
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,8 @@ class OptimumSearch:
         alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
         self.alike = alike * source.total_weight
         self.attempts = Attempts(self.problem, self.monitor)
-        self.accident, self.thorough = accident, n_rows <= enough
+        self.large = self.whole and work > LARGE
+        self.accident, self.thorough = accident, n_rows <= enough and not self.large
 
     @cached_property
     def improver(self) -> Improver:
@@ -391,6 +394,8 @@ class OptimumSearch:
             return QUICK
         if not self.whole:
             return ON_A_SAMPLE
+        if self.large:
+            return OF_LARGE_DATA
         family = self.problem.family
         levels_only = family.keeps_zeros and not family.continuous
         if levels_only or not family.rearranged:

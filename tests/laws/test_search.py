@@ -177,6 +177,16 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
         np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
 
 
+def test_one_start_of_large_data_is_settled_and_moves_still_help(monkeypatch):
+    values = blobs(5, 3, 3_000)
+    best = bm.GaussianMixture(5, random_state=0).fit(values)
+    monkeypatch.setattr("bayesmix.search.optimum.LARGE", 0)
+    found = bm.GaussianMixture(5, random_state=0).fit(values)
+    settled = [record for record in found.result_.search_trace if record.stage == "settle"]
+    assert len(settled) == 1
+    assert found.result_.objective == pytest.approx(best.result_.objective, abs=0.01)
+
+
 def test_splits_of_many_columns_need_the_memory_of_a_block():
     values = blobs(2, 40, 8_000)
     model = Model(2, bm.Gaussian("full"), bm.MaximumLikelihood())
