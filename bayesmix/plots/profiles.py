@@ -113,7 +113,7 @@ def shown_rows(profiles: Any) -> tuple[dict[str, Any], bool]:
     shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
     for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
         levels = list(profile.index.unique("level"))
-        for level in levels[len(levels) > 1 :]:  # the first of several levels is the rest
+        for level in levels[len(levels) == 2 :]:  # the first of two levels is the rest
             name = str(column) if level == "" else f"{column}: {level}"
             rows[name] = profile.xs(level, level="level")
     return rows, means

@@ -133,6 +133,8 @@ def test_separated_classes_are_found_by_both_tests(separated):
     assert found.table["vlmr_p"][1] < 1e-3
     assert found.suggested.n_classes == 2
     assert "stop at 2" in str(found.suggested)
+    best, second = found.table["bic"].nsmallest(2)
+    assert f"the smallest; 3 profiles: {second - best:.2f} above" in str(found.suggested)
     assert found.fit().n_components_ == 2
     assert found.fit(1, 3) is found.fit("1", 3)
 

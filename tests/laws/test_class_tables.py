@@ -424,3 +424,14 @@ def test_continuous_columns_have_profiles_and_categories_have_classes(analysis):
     assert "class" not in str(found.to_apa()).lower() + str(found.suggested).lower()
     with pytest.raises(ValueError, match="residuals are those of categories"):
         profiles.to_apa("residuals")
+
+
+def test_the_figure_shows_all_levels_of_an_item_but_one_of_two():
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"port": generator.choice(["C", "Q", "S"], 90), "lived": generator.choice(["n", "y"], 90)}
+    )
+    fit = bm.Mixture(1, family=bm.Categorical()).fit(frame)
+    ax = bm.class_profiles(fit, frame).plot(Figure().subplots())
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == ["port: C", "port: Q", "port: S", "lived: y"]
