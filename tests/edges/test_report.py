@@ -220,6 +220,8 @@ def test_the_sizes_of_clusters_are_shares_of_the_observations(search, faithful, 
     text = " ".join(cell for row in rows for cell in row)
     for number, share in enumerate(shares, 1):
         assert f"{number} {100 * share:.0f} % {272 * share:.0f}" in text
+    assert search.predict_clusters(faithful).min() == 0
+    assert "Labels in Python and in files count from 0." in " ".join(page.text.split())
 
 
 def test_the_columns_that_tell_clusters_apart_stand_first_in_their_units(tmp_path):
