@@ -196,7 +196,10 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
     if fitted is None or columns is None or is_source(X):
         return X
     names, wanted = list(columns), list(fitted)
-    if names == wanted or not set(wanted) <= set(names):
+    result = getattr(estimator, "result_", None)
+    # A fit to a table of several kinds finds its columns itself, and names others.
+    coded = result is not None and result.family.coding is not None
+    if names == wanted or coded or not set(wanted) <= set(names):
         return X
     return X[wanted] if arrow is None else X.select(wanted)
 
