@@ -192,9 +192,12 @@ def _nodes_around(log_density: LogDensity, centre: float, a: Array, b: Array) ->
     """Return nodes of intervals on both sides of a centre, about where the density is largest."""
     nearest = np.clip(centre, a, b)
     largest = log_density(nearest)
-    ends = end_of(log_density, nearest, largest, np.array([a, b]))
-    values, weights = points_on(np.array([ends[0], nearest]), np.array([nearest, ends[1]]), MANY)
-    mass = weights * np.exp(log_density(values) - largest)
+    away = end_of(log_density, nearest, largest, np.array([a, b])) - nearest
+    # Roots of distances: a gamma of small shape bends near its mode, and its tail is a hundred
+    # times as wide.
+    roots, weights = points_on(np.zeros(away.shape), np.sqrt(np.abs(away)), MANY)
+    values = nearest + np.sign(away) * roots**2
+    mass = 2.0 * roots * weights * np.exp(log_density(values) - largest)
     owner = np.broadcast_to(np.arange(len(a)), mass.shape)
     return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
 

@@ -215,7 +215,10 @@ def _sweep(T: Array, exact: Booleans) -> Array:
 
 def _refuse_singular(pivots: Array) -> None:
     if pivots.size and not pivots.min() > 0.0:
-        raise DegenerateFitError("a covariance of true values and errors is singular")
+        raise DegenerateFitError(
+            "a covariance of true values and errors is singular: use prior='auto' or fewer "
+            "components"
+        )
 
 
 def errors_in(frame: Frame, instrument: Instrument, approximate: Booleans) -> Array:

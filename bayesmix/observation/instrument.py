@@ -212,7 +212,7 @@ class Instrument:
         exact = seen & ~self.hidden
         counted = np.where(exact.any(axis=0), exact, seen)
         least = np.where(counted, of_groups[self.groups], np.inf).min(axis=0)
-        return np.where(counted.any(axis=0), least, 0.0)
+        return np.where(counted.any(axis=0), np.maximum(least, 0.0), 0.0)
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""

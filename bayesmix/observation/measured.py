@@ -54,9 +54,9 @@ def Measured(
         Measured values; missing values need ``missing="use"``. Cells such as ``"<0.5"`` or
         ``">100"`` are limits; ``"ND"`` is a value below that of ``limits``. Frames and series below
         may have its columns in another order.
-    error : array (D,), (n, D) or (n, D, D), optional
+    error : number or array (D,), (n, D) or (n, D, D), optional
         Standard deviations, for all samples or for each, or covariances; infinite: missing value.
-    limits : (low, high), each a number or (D,), optional
+    limits : (low, high), each a number, (D,) or (n, D), optional
         Limits of detection: values at or beyond them are censored there. Infinite: no limit.
     lower, upper : array (n, D), optional
         The value lies between them, exact where they are equal, and is that of X where both are
@@ -64,7 +64,7 @@ def Measured(
     step : float, (D,) or "auto", optional
         Resolution of each column, 0 for none: the value lies within half a step of X. "auto" finds
         the grid of columns in which most values are tied.
-    truncated : (low, high), each a number, (D,), (n, D) or, of one column, (n,), optional
+    truncated : (low, high), each a number, (D,) or (n, D), optional
         Samples with measured values (before rounding) beyond these bounds were never recorded;
         missing values of recorded samples lie within them.
         ``weights_`` are then shares among recorded samples, ``population_weights_`` those before
@@ -115,7 +115,7 @@ def Measured(
         raise InvalidInputError(f"X must have at least one row and column, got {values.shape}")
     data = _Table(values, X)
     low, high = data.intervals(lower=(written[0], lower), upper=(written[1], upper))
-    errors, groups, unknown = data.errors(np.zeros(values.shape[1]) if error is None else error)
+    errors, groups, unknown = data.errors(0.0 if error is None else error)
     values[unknown] = low[unknown] = high[unknown] = np.nan
     least, most = data.pair("limits", limits)
     below = np.isnan(low) & (values <= least) & (least > -np.inf)
@@ -132,17 +132,16 @@ def Measured(
     steps = np.where(exact, data.steps(step, exact), 0.0)
     low = np.where(steps > 0.0, values - 0.5 * steps, low)
     high = np.where(steps > 0.0, values + 0.5 * steps, high)
-    least, most = data.pair("truncated", truncated, each=True)
+    least, most = data.pair("truncated", truncated)
     # A missing value of a recorded sample lies within the bounds.
     lost = np.isnan(values) & np.isnan(low) & (np.isfinite(least) | np.isfinite(most))
     low, high = np.where(lost, least, low), np.where(lost, most, high)
-    seen = np.where(np.isnan(values), low, values)
     low, high = np.clip(low, least, most), np.clip(high, least, most)
     data.refuse(
         np.where(np.isnan(low), (values < least) | (values > most), low >= high),
         "X must lie within the bounds of truncated, got {:g} in {place}: leave out that row, "
         "or pass the bounds at which samples were lost",
-        seen,
+        values,
     )
     data.spread_out(low, high, steps > 0.0)
     instrument = Instrument(errors, groups, low, high, steps, least, most)
@@ -179,29 +178,36 @@ class _Table(NamedTuple):
         """Return numbers (1, D), (n, D) or (n, D, D), in the order of the columns if named."""
         if hasattr(given, "reindex"):
             warn_of_order(self.data, given, name)
-            labels, columns = given.axes[-1], getattr(self.data, "columns", ())
-            if labels.is_unique and set(labels) == set(columns):
+            labels, columns = list(given.axes[-1]), list(getattr(self.data, "columns", ()))
+            if labels != columns and set(labels) == set(columns) and len(labels) == len(columns):
                 given = given.reindex(columns, axis=given.ndim - 1)
+            elif labels != columns and len(labels) == len(columns) and set(labels) & set(columns):
+                raise InvalidInputError(
+                    f"{name} must have the columns {columns} of X, got {labels}: rename these, or "
+                    "pass an array in the order of X"
+                )
             given = given.astype(object).where(given.notna(), np.nan)
         try:
             array = _doubles(given)
         except (TypeError, ValueError):
-            raise InvalidInputError(f"{name} must hold numbers, got {given!r}") from None
+            raise InvalidInputError(f"{name} must hold numbers, got {given!r:.60}") from None
+        n, D = self.values.shape
+        if D == 1 and array.shape == (n,) and (n, D) in shapes:
+            array = array[:, None]
         if array.shape not in shapes:
             allowed = " or ".join(dict.fromkeys(str(shape) for shape in shapes if shape))
             raise InvalidInputError(
-                f"{name} must have shape {allowed} for X of shape {self.values.shape}, got "
-                f"{array.shape}"
+                f"{name} must have shape {allowed} for X of shape {(n, D)}, got {array.shape}"
             )
-        if array.ndim == 1 and len(array) != self.values.shape[1]:
-            return array[:, None]
-        return array if array.ndim > 1 else np.broadcast_to(array, (1, self.values.shape[1]))
+        return array if array.ndim > 1 else np.broadcast_to(array, (1, D))
 
     def errors(self, error: Any) -> tuple[Array, Integers, Booleans]:
         """Return distinct errors, their numbers, and which values (n, D) have infinite ones."""
         n, D = self.values.shape
-        given = self.numbers("error", error, (D,), (n, D), (n, D, D))
+        given = self.numbers("error", error, (D,), (), (n, D), (n, D, D))
         spread = np.diagonal(given, 0, 1, 2) if given.ndim == 3 else given
+        if np.isnan(spread).any():  # so may be those of missing values
+            spread = np.where(np.isnan(spread) & np.isnan(self.values), np.inf, spread)
         self.refuse(
             ~(spread >= 0.0),
             "error must not be negative or missing, got {:g} in {place}: pass infinity where the "
@@ -245,7 +251,8 @@ class _Table(NamedTuple):
             high,
         )
         exact, unknown = low == high, np.isneginf(low) & np.isposinf(high)
-        values[exact], values[unknown] = low[exact], np.nan
+        np.copyto(values, low, where=exact | (told & np.isnan(values)))
+        values[unknown] = np.nan
         low[exact | unknown] = high[exact | unknown] = np.nan
         return low, high
 
@@ -265,15 +272,14 @@ class _Table(NamedTuple):
         )
         return steps
 
-    def pair(self, name: str, given: Any, each: bool = False) -> Array:
-        """Return both bounds (2, 1, D), (2, n, D) if they may be those of ``each`` sample."""
+    def pair(self, name: str, given: Any) -> Array:
+        """Return both bounds (2, 1, D) or (2, n, D)."""
         n, D = self.values.shape
-        shapes: list[tuple[int, ...]] = [(D,), (), *((n, D), (n,))[: each * (1 + (D == 1))]]
         given = (None, None) if given is None else given
         if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
             raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
         ends = (
-            self.numbers(name, open_end if end is None else end, *shapes)
+            self.numbers(name, open_end if end is None else end, (D,), (), (n, D))
             for end, open_end in zip(given, (-np.inf, np.inf), strict=True)
         )
         least, most = bounds = np.array(np.broadcast_arrays(*ends))
@@ -335,10 +341,18 @@ def _table_of(X: Any) -> Array:
     """Return the numbers of a table (3, n, D) and limits such as ``<0.5``; refuse other text."""
     import pandas as pd
 
-    columns = {name: column_of(column) for name, column in pd.DataFrame(X).items()}
-    if wrong := [repr(name) for name, cells in columns.items() if cells is None]:
+    table, parts, wrong = pd.DataFrame(X), [], []
+    for name, column in table.items():
+        if (cells := column_of(column)) is not None:
+            parts.append(cells)
+            continue
+        text = column.astype("string").fillna("").str.strip().str.lower()
+        numbers = pd.to_numeric(text.str.lstrip("<>=≤≥ "), errors="coerce")
+        row = int((numbers.isna() & ~text.isin(["", "nan", *UNDETECTED])).argmax())
+        wrong.append(f"{name!r} (row {row}: {column.iloc[row]!r:.30})")
+    if wrong:
         raise InvalidInputError(
             "X must hold numbers in one notation, or limits such as '<0.5', but these columns do "
-            f"not: {', '.join(wrong)}: leave them out"
+            f"not: {', '.join(wrong)}: correct their cells, or leave them out"
         )
-    return np.stack([cells for cells in columns.values() if cells is not None], axis=-1)
+    return np.stack(parts, axis=-1)

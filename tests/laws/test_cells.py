@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.optimize import minimize
-from scipy.special import betainc, gammaln, logsumexp, xlogy
+from scipy.special import betainc, digamma, gammainc, gammaln, logsumexp, xlogy
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
+from bayesmix.families.gamma import Gammas
+from bayesmix.observation.cells import _nodes_in
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 LIKELIHOOD = {"inference": bm.MaximumLikelihood(), **EXACT}
@@ -175,6 +177,19 @@ def test_the_maximum_is_that_of_a_direct_search(name):
     np.testing.assert_allclose(np.sort(first.ravel()), np.sort(best.x[2:4]), atol=1e-3)
     weights = np.exp(best.x[:2] - logsumexp(best.x[:2]))
     np.testing.assert_allclose(np.sort(model.weights_), np.sort(weights), atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "digits"), [(0.03, 8), (0.2, 8), (1.0, 10), (30.0, 13)])
+def test_probabilities_of_cells_hold_for_gammas_of_small_shape(shape, digits):
+    """Their log values have a tail a hundred times as wide as the bend at the mode."""
+    column = Gammas(np.array([[shape]]), np.array([[shape]]))
+    low, high = np.array([0.0, 0.0, 0.5, 0.2]), np.array([np.inf, 1.0, np.inf, 3.0])
+    zeros = np.zeros(4)
+    nodes = _nodes_in(column, False, zeros, low, high)
+    expected = np.diff(gammainc(shape, shape * np.array([low, high])), axis=0)[0]
+    np.testing.assert_allclose(np.exp(nodes.log_total), expected, rtol=10.0**-digits)
+    mean_log = nodes.mean(np.log(nodes.values))[0]
+    assert mean_log == pytest.approx(digamma(shape) - np.log(shape), rel=10.0 ** (1 - digits))
 
 
 def test_cells_as_small_as_rounding_give_the_plain_fit():
