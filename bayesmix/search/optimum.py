@@ -238,9 +238,10 @@ class Attempts:
 # Size of a subsample: enough for full covariances, within limits. Smaller subsamples have optima
 # that the full data do not have.
 FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
-# All data are searched where observations x components x cost is less than this, even if a sample
-# would do; above the other, where it would not, one start is settled and few moves are followed.
-SAMPLED_ABOVE, LARGE = 2**22, 2**25
+# All data are searched where observations x components x cost is less than this.
+SAMPLED_ABOVE = 2**22
+# Observations x parameters above which one start is settled and few moves are followed.
+LARGE = 2**24
 QUICK_AND_WARM = 2  # quick starts in addition to warm ones
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
@@ -323,7 +324,7 @@ class OptimumSearch:
         work = n_rows * K * (n_features * n_features + 16)
         self.whole = n_rows <= enough or work <= SAMPLED_ABOVE
         stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
-        accident = 0.0
+        accident, n_parameters = 0.0, self.model.family.n_parameters
         if self.whole:
             self.problem = replace(self.problem, source=source.in_memory())
             self.all_rows = self.sample = replace(self.problem, stopping=stopping)
@@ -335,12 +336,12 @@ class OptimumSearch:
             repair = is_repaired(objective)
             guard = family.guard(rows, frame, source.summary, repair)
             self.sample = replace(problem, source=rows, guard=guard, stopping=AMONG_CANDIDATES)
-            of_one, of_two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
+            of_one, of_two = (n_parameters(k, n_features) for k in (1, 2))
             accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (of_two - of_one + 1)
         alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
         self.alike = alike * source.total_weight
         self.attempts = Attempts(self.problem, self.monitor)
-        self.large = self.whole and work > LARGE
+        self.large = self.whole and n_rows * n_parameters(K, n_features) > LARGE
         self.accident, self.thorough = accident, n_rows <= enough and not self.large
 
     @cached_property
