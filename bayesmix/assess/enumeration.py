@@ -265,11 +265,11 @@ class Enumeration:
                 f"({overall['bic']:.1f})"
             )
         elif len(table) > 1:
-            near = table.iloc[1]
-            named = f"model {near['model']} with " if len(self.models) > 1 else ""
-            noun = self.noun if near["n_classes"] == 1 else plural(self.noun)
-            further = near["bic"] - best["bic"]
-            reasons[0] += f"; {named}{near['n_classes']} {noun}: {further:.2f} above"
+            second = table.iloc[1]
+            named = f"model {second['model']} with " if len(self.models) > 1 else ""
+            noun = self.noun if second["n_classes"] == 1 else plural(self.noun)
+            further = second["bic"] - best["bic"]
+            reasons[0] += f"; {named}{second['n_classes']} {noun}: {further:.2f} above"
         fits = table[table["model"] == model].set_index("n_classes").sort_index()
         chosen = {name: best_number(fits[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
         reasons.append(

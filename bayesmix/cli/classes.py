@@ -131,8 +131,8 @@ def classes(
         profiles = work.noting(lambda: described("BCH"))
         screen.postpone(f"outcomes have the BCH correction: {str(problem).partition(': use ')[0]}")
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
-    others = [fit for fit in fits if fit is not None]
-    rivals = work.noting(lambda: [class_profiles(fit, X, **survey, **weights) for fit in others])
+    adjacent = [fit for fit in fits if fit is not None]
+    rivals = work.noting(lambda: [class_profiles(fit, X, **survey, **weights) for fit in adjacent])
     report = class_report(
         enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
     )

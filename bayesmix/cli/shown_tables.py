@@ -114,7 +114,7 @@ def _column_per_structure(search: Any) -> Table:
     """Return distances to the best: K as lines, covariance structures as columns."""
     results = search.results_
     structures = list(dict.fromkeys(results["covariance_type"]))
-    table = new_table(_above(search, search.best_score_).replace("best", _first(search)))
+    table = new_table(_above(search, search.best_score_, _reference(search)))
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
@@ -162,25 +162,26 @@ def _line_per_candidate(search: Any) -> Table:
 
 def _behind(search: Any, row: Any) -> str:
     if row == search.best_index_:
-        return f"[bold green]{_first(search)}[/]"
+        return f"[bold green]{_reference(search)}[/]"
     return _number(search.results_["behind"][row])
 
 
-def _first(search: Any) -> str:
-    """Return "best", or "chosen" if another candidate has a better value."""
-    return "best" if (search.results_["behind"].dropna() >= 0.0).all() else "chosen"
+def _reference(search: Any) -> str:
+    from bayesmix.selection.criteria import reference_of
+
+    return reference_of(search.results_["behind"])
 
 
 def _number(value: Any, error: str = "", digits: int = 2) -> str:
     return f"{value:,.{digits}f}{error}" if math.isfinite(value) else NO_VALUE
 
 
-def _above(search: Any, best: float) -> str:
-    """Return the title of a table of distances to the best value."""
+def _above(search: Any, value: float, reference: str = "best") -> str:
+    """Return the title of a table of distances to the value of the reference."""
     from bayesmix.selection.criteria import record
 
-    distance = record(search.criterion_).distance
-    return f"{distance[:1].upper()}{distance[1:]} ({best:,.2f})"
+    distance = record(search.criterion_).distance_from(reference)
+    return f"{distance[:1].upper()}{distance[1:]} ({value:,.2f})"
 
 
 def _direction(search: Any) -> str:

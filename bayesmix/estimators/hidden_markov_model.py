@@ -498,14 +498,14 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
         residuals = np.full(values.shape, np.nan)
         for column in range(values.shape[1]):
-            known = ~np.isnan(values[:, column])
-            reached = np.zeros(known.sum())
-            for k, shares in enumerate(predicted[known].T):
+            observed = ~np.isnan(values[:, column])
+            reached = np.zeros(observed.sum())
+            for k, shares in enumerate(predicted[observed].T):
                 for side in ("left", "right"):
-                    below = np.searchsorted(draws[k, :, column], values[known, column], side)
+                    below = np.searchsorted(draws[k, :, column], values[observed, column], side)
                     reached += 0.5 * shares * below / N_DRAWS
             rarest = 0.5 / N_DRAWS
-            residuals[known, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
+            residuals[observed, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
         residuals[:, self._categorical_columns()] = np.nan
         return residuals
 

@@ -1,9 +1,9 @@
 """What samples tell of values of independent columns that are known to an interval, a cell.
 
 The probability of a cell, and the distribution of the value in it, are sums over nodes: the counts
-in it, or Gauss-Legendre nodes of x (normal columns) or log x (positive ones), whose density is
-log-concave. Nodes enter the statistics as values with weights, so any family's M-step is that of
-complete data.
+in it, or values of x (normal columns) or log x (positive ones), whose density is log-concave, at
+Gauss-Legendre nodes of the root of the distance from where it is largest. Nodes enter the
+statistics as values with weights, so any family's M-step is that of complete data.
 """
 
 from __future__ import annotations

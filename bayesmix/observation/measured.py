@@ -179,13 +179,14 @@ class _Table(NamedTuple):
         if hasattr(given, "reindex"):
             warn_of_order(self.data, given, name)
             labels, columns = list(given.axes[-1]), list(getattr(self.data, "columns", ()))
-            if labels != columns and set(labels) == set(columns) and len(labels) == len(columns):
+            named = len(labels) == len(columns) and not set(labels).isdisjoint(columns)
+            if named and labels != columns:
+                if set(labels) != set(columns) or not given.axes[-1].is_unique:
+                    raise InvalidInputError(
+                        f"{name} must have the columns {columns} of X, got {labels}: rename these, "
+                        "or pass an array in the order of X"
+                    )
                 given = given.reindex(columns, axis=given.ndim - 1)
-            elif labels != columns and len(labels) == len(columns) and set(labels) & set(columns):
-                raise InvalidInputError(
-                    f"{name} must have the columns {columns} of X, got {labels}: rename these, or "
-                    "pass an array in the order of X"
-                )
             given = given.astype(object).where(given.notna(), np.nan)
         try:
             array = _doubles(given)
@@ -317,11 +318,18 @@ class _Table(NamedTuple):
 
 def column_of(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
+    bounds, other = _bounds_of(column)
+    return None if other.any() else bounds
+
+
+def _bounds_of(column: pd.Series[Any]) -> tuple[Array, Booleans]:
+    """Return values, lower and upper bounds (3, n), and which cells hold anything else."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column.dtype):
         none = np.full((2, len(column)), np.nan)
-        return np.vstack([column.to_numpy(np.float64, na_value=np.nan), none])
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        return np.vstack([numbers, none]), np.zeros(len(column), dtype=bool)
     text = column.astype("string").fillna("").str.strip().str.translate(str.maketrans("≤≥", "<>"))
     undetected = text.str.lower().isin(UNDETECTED).to_numpy(bool)
     parts = text.mask(undetected, "").str.extract(r"^([<>])?=?\s*(.*)$")
@@ -331,28 +339,24 @@ def column_of(column: pd.Series[Any]) -> Array | None:
         digits = digits.str.replace(",", ".")
     read = pd.to_numeric(digits, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     numbers = np.where(undetected, -np.inf, read)
-    if (np.isnan(numbers) & ~text.isin(["", "nan"]).to_numpy(bool)).any():
-        return None
+    other = np.isnan(numbers) & ~text.isin(["", "nan"]).to_numpy(bool)
     below, above = (parts[0].fillna("").to_numpy(str) == side for side in "<>")
-    return np.where([below | above, ~above, ~below], np.nan, numbers)
+    return np.where([below | above, ~above, ~below], np.nan, numbers), other
 
 
 def _table_of(X: Any) -> Array:
     """Return the numbers of a table (3, n, D) and limits such as ``<0.5``; refuse other text."""
     import pandas as pd
 
-    table, parts, wrong = pd.DataFrame(X), [], []
-    for name, column in table.items():
-        if (cells := column_of(column)) is not None:
-            parts.append(cells)
-            continue
-        text = column.astype("string").fillna("").str.strip().str.lower()
-        numbers = pd.to_numeric(text.str.lstrip("<>=≤≥ "), errors="coerce")
-        row = int((numbers.isna() & ~text.isin(["", "nan", *UNDETECTED])).argmax())
-        wrong.append(f"{name!r} (row {row}: {column.iloc[row]!r:.30})")
-    if wrong:
+    table = pd.DataFrame(X)
+    read = [_bounds_of(column) for _, column in table.items()]
+    if wrong := [
+        f"{name!r} (row {row}: {table.iat[row, d]!r:.30})"
+        for d, (name, (_, other)) in enumerate(zip(table, read, strict=True))
+        for row in np.flatnonzero(other)[:1].tolist()
+    ]:
         raise InvalidInputError(
             "X must hold numbers in one notation, or limits such as '<0.5', but these columns do "
             f"not: {', '.join(wrong)}: correct their cells, or leave them out"
         )
-    return np.stack(parts, axis=-1)
+    return np.stack([bounds for bounds, _ in read], axis=-1)

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.selection.criteria import record
+from bayesmix.selection.criteria import record, reference_of
 from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import label
 
@@ -86,16 +86,16 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         key[group or _title(name)] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
-    word = "best" if table["behind"].min() >= 0.0 else "chosen"
+    reference = reference_of(table["behind"])
     n = int(table["n_components"][best])
     kind = _kind(table.loc[best], groups)
-    (key[f"{word}: {n} component{'s' if n != 1 else ''}{kind}"],) = ax.plot(
+    (key[f"{reference}: {n} component{'s' if n != 1 else ''}{kind}"],) = ax.plot(
         n, 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    distance = record(name).distance.replace("the best", f"the {word}").replace(" by ", "\nby ")
+    distance = record(name).distance_from(reference).replace(" by ", "\nby ")
     style.finished(ax, xlabel="components", ylabel=distance)
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
@@ -270,7 +270,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     first = f"{label(best[0][0])}, {best[0][1]}: {best[0][2]:.2f}"
-    ax.set_title(f"{record(name).distance} ({first})", size="medium")
+    ax.set_title(f"{record(name).distance_from()} ({first})", size="medium")
     return ax
 
 

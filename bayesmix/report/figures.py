@@ -19,7 +19,8 @@ from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
-from bayesmix.selection.criteria import record
+from bayesmix.selection.criteria import record, reference_of
+from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import label
 from bayesmix.selection.summary_text import counted
 
@@ -140,9 +141,12 @@ def pictures(subject: Subject) -> list[Picture]:
 def _of_search(subject: Subject) -> Iterator[Picture]:
     search, criterion, frame = subject.search, subject.criterion, subject.table
     name, noun = capital(subject.criterion_name), subject.noun
+    decides = criterion == comparing(frame, criterion)
+    reference = reference_of(frame["behind"]) if decides else "best"
+    distance_from = record(criterion).distance_from
     yield drawn(
         lambda ax: plots.plot_selection(search, ax=ax, criterion=criterion),
-        f"{capital(record(criterion).distance)}, for every candidate.",
+        f"{capital(distance_from(reference))}, for every candidate.",
         f"{name} over the number of {noun}s; chosen: {subject.label(search.best_index_)}.",
     )
     structures = 1 if "covariance_type" not in frame else frame["covariance_type"].nunique()
@@ -151,7 +155,7 @@ def _of_search(subject: Subject) -> Iterator[Picture]:
         first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
         yield drawn(
             lambda ax: plots.plot_structures(search, ax=ax, criterion=criterion),
-            f"{capital(record(criterion).distance)}, for every structure and number of {noun}s. "
+            f"{capital(distance_from())}, for every structure and number of {noun}s. "
             f"The best three are {first}.",
         )
     if frame.loc[frame[criterion].notna(), "n_components"].nunique() > 1:

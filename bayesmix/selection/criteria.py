@@ -143,12 +143,16 @@ class Criterion:
         """Unit of published differences, with a space before it."""
         return " nats" if not self.information else ""
 
-    @property
-    def distance(self) -> str:
-        """Name of the difference from the best candidate."""
+    def distance_from(self, reference: str = "best") -> str:
+        """Return the name of the difference from the "best" candidate, or the "chosen" one."""
         if not self.information:
-            return f"nats behind the best by {self.label}"
-        return f"{self.label} above the best"
+            return f"nats behind the {reference} by {self.label}"
+        return f"{self.label} above the {reference}"
+
+
+def reference_of(distances: Any) -> str:
+    """Return "best" for distances from the best candidate, "chosen" if another is better."""
+    return "chosen" if (np.asarray(distances) < 0.0).any() else "best"
 
 
 # The criterion of ``select``, and its name before 0.3.0.

@@ -76,3 +76,9 @@ def test_columns_of_text_with_the_same_name_are_kept_and_cells_that_are_no_numbe
     table = pd.DataFrame({"a": ["ND", "<1", "trace"], "b": ["1", "2.5", "3,5"]})
     with pytest.raises(InvalidInputError, match=r"'a' \(row 2: 'trace'\), 'b' \(row 2: '3,5'\)"):
         bm.Measured(table, limits=(1.0, None))
+
+
+def test_series_that_name_a_column_twice_are_refused():
+    X = pd.DataFrame(np.arange(6.0).reshape(2, 3), columns=["a", "b", "a"])
+    with pytest.raises(InvalidInputError, match=r"got \['a', 'a', 'b'\]: rename these"):
+        bm.Measured(X, error=pd.Series([0.1, 0.2, 0.3], index=["a", "a", "b"]))

@@ -36,10 +36,10 @@ def constrained(
     selection = slice(None) if source.numbers is None else source.numbers
     n_given = source.shape[0] if source.numbers is None else None
     if labels is not None:
-        known = known_labels(labels, n_given, source.shape[0])[selection]
+        labels = known_labels(labels, n_given, source.shape[0])[selection]
         # Labels without constraints are dropped.
-        if (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any():
-            source = replace(source, side=replace(source.side, labels=known))
+        if (labels >= 0).any() if labels.ndim == 1 else np.ptp(labels, axis=1).any():
+            source = replace(source, side=replace(source.side, labels=labels))
     if covariates is not None:
         covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given

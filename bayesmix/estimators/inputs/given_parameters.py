@@ -162,8 +162,8 @@ def _transformed(family: Any, given: Given, K: int) -> Any:
     dense = NAMED[inner.covariance].blocks.dense
     names = (f"{prefix}means", f"{prefix}{'covariances' if dense else 'variances'}")
     _expect(family, given, names)
-    own = dict(zip(("means", "covariances"), map(given.get, names), strict=True))
-    return TransformedComponents(family.function, components_of(inner, own, K))
+    of_inner = dict(zip(("means", "covariances"), map(given.get, names), strict=True))
+    return TransformedComponents(family.function, components_of(inner, of_inner, K))
 
 
 def _factors(family: Any, given: Given, K: int) -> Any:
@@ -172,10 +172,10 @@ def _factors(family: Any, given: Given, K: int) -> Any:
     _expect(family, given, ("means", "loadings", "noise_variances"))
     means, model = _means("means", given["means"], K), family.model
     shape = (*means.shape, model.n_factors)
-    own = shape[1:] if model.shared_loadings else shape
-    loadings = finite_array("loadings", given["loadings"], own)
-    own = (K,) if model.isotropic_noise else means.shape
-    noise = finite_array("noise_variances", given["noise_variances"], own)
+    given_shape = shape[1:] if model.shared_loadings else shape
+    loadings = finite_array("loadings", given["loadings"], given_shape)
+    noise_shape = (K,) if model.isotropic_noise else means.shape
+    noise = finite_array("noise_variances", given["noise_variances"], noise_shape)
     noise = np.broadcast_to(noise[:, None] if model.isotropic_noise else noise, means.shape)
     return FactorAnalysers(
         model, means, np.array(np.broadcast_to(loadings, shape)), _domain("noise_variances", noise)

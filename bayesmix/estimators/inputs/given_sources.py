@@ -197,7 +197,7 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
         return X
     names, wanted = list(columns), list(fitted)
     result = getattr(estimator, "result_", None)
-    # A fit to a table of several kinds finds its columns itself, and names others.
+    # The coding of a mixed table finds the columns of the fit, and its note names the others.
     coded = result is not None and result.family.coding is not None
     if names == wanted or coded or not set(wanted) <= set(names):
         return X
