@@ -317,6 +317,7 @@ def _hints(name: str) -> dict[str, Any]:
 
 def fits(value: object, hint: Any) -> bool:
     """Whether a value has the declared type of a field."""
+    hint = _without_aliases(hint)
     origin = typing.get_origin(hint)
     if hint is Any or isinstance(hint, typing.TypeVar):
         return True
@@ -335,6 +336,23 @@ def fits(value: object, hint: Any) -> bool:
         # Protocols describe behaviour, which the trial of the loaded model checks.
         return type(value) in RECORD_NAMES or type(value) in NAMED_TYPES
     return isinstance(value, origin or hint)
+
+
+def _without_aliases(hint: Any) -> Any:
+    """Return the type that a ``TypeAliasType`` stands for, and other types as they are.
+
+    From NumPy 2.5 on, ``NDArray`` is such an alias on Pythons that have them.
+    """
+    alias = typing.get_origin(hint) or hint
+    if not hasattr(alias, "__value__"):
+        return hint
+    given = dict(zip(alias.__type_params__, typing.get_args(hint), strict=False))
+    value = alias.__value__
+    if value in alias.__type_params__:
+        value = given.get(value, Any)
+    elif open_parameters := getattr(value, "__parameters__", ()):
+        value = value[tuple(given.get(each, Any) for each in open_parameters)]
+    return _without_aliases(value)
 
 
 def _said(hint: Any) -> str:

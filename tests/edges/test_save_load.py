@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import tracemalloc
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from saved_models import MODELS, ROWS, any_family, gaussian
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from typing_extensions import TypeAliasType
 
 import bayesmix as bm
 from bayesmix.errors import (
@@ -542,6 +544,15 @@ def test_every_record_declares_types_that_can_be_checked():
         assert set(_hints(name)) == {field.name for field in dataclasses.fields(record)}
 
 
+# Generic aliases as `type Grid[T] = np.ndarray[Any, np.dtype[T]]` makes them: NumPy's NDArray from
+# 2.5 on, on Python 3.12 or newer.
+SCALAR, KEY, VALUE = TypeVar("SCALAR", bound=np.generic), TypeVar("KEY"), TypeVar("VALUE")
+Grid = TypeAliasType("Grid", np.ndarray[Any, np.dtype[SCALAR]], type_params=(SCALAR,))
+Swapped = TypeAliasType("Swapped", dict[VALUE, KEY], type_params=(KEY, VALUE))
+Itself = TypeAliasType("Itself", VALUE, type_params=(VALUE,))
+Wholes = TypeAliasType("Wholes", tuple[int, ...])
+
+
 @pytest.mark.parametrize(
     ("value", "hint", "expected"),
     [
@@ -557,6 +568,17 @@ def test_every_record_declares_types_that_can_be_checked():
         ({"a": 1}, dict[str, str], False),
         (np.zeros(2), np.ndarray, True),
         ([0.0], np.ndarray, False),
+        (np.zeros(2), Grid[np.float64], True),
+        (np.zeros(2), Grid, True),
+        ([0.0], Grid[np.float64], False),
+        (None, Grid[np.float64] | None, True),
+        ("a", Grid[np.float64] | None, False),
+        ((np.zeros(1), np.zeros(2)), tuple[Grid[np.float64], ...], True),
+        ((np.zeros(1), 2.0), tuple[Grid[np.float64], ...], False),
+        ({"a": np.zeros(1)}, Swapped[Grid[np.float64], str], True),
+        ({"a": 1}, Swapped[str, str], False),
+        ((1, 2), Itself[Wholes], True),
+        ((1, "a"), Itself[Wholes], False),
     ],
 )
 def test_types_of_fields(value, hint, expected):
