@@ -24,13 +24,14 @@ from bayesmix.assess.class_tests import (
 )
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
+from bayesmix.core.nouns import counted, plural
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Aitken
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.named_starts import named_start
-from bayesmix.selection.summary_text import counted, phrase, plural
+from bayesmix.selection.summary_text import phrase
 from bayesmix.selection.tasks import Fitter
 
 # Name of the model of categories, counts and mixed columns.

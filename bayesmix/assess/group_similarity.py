@@ -25,6 +25,7 @@ from bayesmix.assess.profile_tables import noun_of, rows_by_key, wald_text
 from bayesmix.assess.stability import no_starts, quiet, to_refit
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import plural
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame
@@ -33,7 +34,6 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.parameter_errors import ParameterScores, parameter_index
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.selection.summary_text import plural
 from bayesmix.sources.survey_weights import weighted
 
 # What groups share in each model, from the least to the most constrained.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
+from bayesmix.core.nouns import counted
 from bayesmix.core.protocols import FittedMixture
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
@@ -25,7 +26,7 @@ from bayesmix.selection.clusters import (
     too_small,
 )
 from bayesmix.selection.data_checks import rounded_features
-from bayesmix.selection.summary_text import counted, phrase
+from bayesmix.selection.summary_text import phrase
 
 
 @dataclass(frozen=True, repr=False, eq=False)

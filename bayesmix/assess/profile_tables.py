@@ -22,8 +22,9 @@ from bayesmix.assess.apa import (
     with_errors,
 )
 from bayesmix.core import validation
+from bayesmix.core.nouns import counted, plural
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.summary_text import counted, phrase, plural
+from bayesmix.selection.summary_text import phrase
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}

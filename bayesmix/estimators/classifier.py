@@ -19,6 +19,7 @@ from bayesmix.assess.class_probabilities import (
     normalised,
 )
 from bayesmix.core import validation
+from bayesmix.core.nouns import counted
 from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import Showing
@@ -33,7 +34,6 @@ from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.structures import structures_asked
-from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import warn_of_order, weighted
 

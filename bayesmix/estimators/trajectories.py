@@ -9,11 +9,11 @@ import numpy as np
 
 from bayesmix.allocation.designs import TimeColumns
 from bayesmix.core import validation
+from bayesmix.core.nouns import counted
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.random_effects import INTERCEPT
-from bayesmix.selection.summary_text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmix.assess.apa import bounded
 from bayesmix.core import validation
+from bayesmix.core.nouns import plural
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import (
     INK,
@@ -24,7 +25,6 @@ from bayesmix.plots.style import (
     panels,
     whole_numbers,
 )
-from bayesmix.selection.summary_text import plural
 
 # Inches of a panel, of a figure of one journal column and a half, and across a page.
 PANEL, WIDTH, HEIGHT, PAGE = 2.6, 5.2, 3.4, 9.0

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import plots
+from bayesmix.core.nouns import counted
 from bayesmix.errors import UnsupportedError
 from bayesmix.plots import style
 from bayesmix.plots import subject as views
@@ -22,7 +23,6 @@ from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import record, reference_of
 from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import label
-from bayesmix.selection.summary_text import counted
 
 WIDE = (6.6, 4.3)
 NARROW = (4.4, 4.6)

@@ -18,6 +18,7 @@ from bayesmix.assess.trajectory_tables import (
     trajectory_checklist,
     trajectory_table,
 )
+from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
 from bayesmix.plots.regression import plot_trajectories
@@ -27,7 +28,6 @@ from bayesmix.report.assumptions import documented, prior_in_words, weights_prio
 from bayesmix.report.subject import Subject, capital, subject_of
 from bayesmix.selection.answer import SUREST
 from bayesmix.selection.criteria import record
-from bayesmix.selection.summary_text import counted
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step
 from bayesmix.report.subject import Subject, listed
-from bayesmix.selection.summary_text import counted
 
 WIDTH = 72
 LINE = "\n"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.protocols import UserRows
 from bayesmix.em.result import FitResult
@@ -20,7 +21,6 @@ from bayesmix.plots import style
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
-from bayesmix.selection.summary_text import counted
 
 MOST_NAMES = 12
 # Columns of which the clusters explain a smaller share of the variance look the same in a figure.

@@ -9,9 +9,9 @@ from datetime import date
 from importlib.resources import files
 from typing import Any
 
+from bayesmix.core.nouns import counted, plural
 from bayesmix.report.subject import capital, listed
 from bayesmix.report.tables import number, typeset
-from bayesmix.selection.summary_text import counted, plural
 from bayesmix.version import __version__
 
 

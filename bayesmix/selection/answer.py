@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
+from bayesmix.core.nouns import counted, plural
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
 from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
 from bayesmix.selection.scores import Score
-from bayesmix.selection.summary_text import counted, label, phrase, plural
+from bayesmix.selection.summary_text import label, phrase
 
 MOST_LINES = 6
 MOST_NOTES = 3

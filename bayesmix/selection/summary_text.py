@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
@@ -245,13 +246,3 @@ def label(candidate: Candidate) -> str:
         elif name != "n_components":
             parts.append(f"{name}={value}")
     return ", ".join(parts)
-
-
-def counted(n: int, noun: str) -> str:
-    """Return a number with a noun: "1 row", "3,000 rows"."""
-    return f"{n:,} {noun if n == 1 else plural(noun)}"
-
-
-def plural(noun: str) -> str:
-    """Return the plural of a noun."""
-    return f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.assess.class_probabilities import bic_of_densities, brier_score
 from bayesmix.core.mixture import Mixture as Density
+from bayesmix.core.nouns import counted
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import SideInformation
 from bayesmix.em.under_a_prior import VariationalBayes
@@ -33,7 +34,6 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.search.screening import finalists
 from bayesmix.selection.structures import without_posterior
-from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
 
 # Numbers of components of a class that "auto" compares, as mclust does.
