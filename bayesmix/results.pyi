@@ -1,5 +1,6 @@
 from bayesmix.assess.apa import ApaTable as ApaTable
 from bayesmix.assess.averaging import AveragedDensity as AveragedDensity
+from bayesmix.assess.description import Description as Description
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
 from bayesmix.assess.enumeration import Enumeration as Enumeration
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit

@@ -79,7 +79,6 @@ OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection", "assess"}
-LONGEST = 600
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,9 @@ def breaches(root: Path) -> list[str]:
 def breaches_of(path: Path, root: Path) -> Iterator[str]:
     place = path.relative_to(root).with_suffix("").parts
     part = place[0]
-    text = path.read_text("utf-8")
     if part not in LEVELS:
         yield f"1 {part} has no level: give it one in the design and in this test"
         return
-    if (length := len(text.splitlines())) > LONGEST:
-        yield f"{length} longer than {LONGEST} lines: look for the second idea"
     folder = (root.name, *place[:-1])
     for each in imports_of(path, folder):
         top, *below = each.module.split(".")
@@ -291,17 +287,12 @@ def test_a_sound_tree_has_no_breach(tmp_path):
         ("sources/early.py", "import pandas as pd", "1 pandas at module level of sources"),
         ("__init__.py", "import pandas", "1 pandas at module level of __init__"),
         ("helpers.py", "", "1 helpers has no level"),
-        ("em/long.py", "\n" * 601, "601 longer than 600 lines"),
     ],
 )
 def test_each_breach_is_found_and_named(tmp_path, name, text, breach):
     found = breaches(write(tmp_path / "pkg", {**SOUND, name: text}))
     assert len(found) == 1
     assert found[0].startswith(f"pkg/{name}:{breach}")
-
-
-def test_a_file_of_the_longest_length_is_allowed(tmp_path):
-    assert breaches(write(tmp_path / "pkg", {"em/long.py": "\n" * LONGEST})) == []
 
 
 def test_every_protocol_is_bound_to_classes():

@@ -156,7 +156,7 @@ else:
     FittedMethods = lazy.methods(
         "bayesmix.estimators.attributes.fitted_methods:FittedMethods",
         "score_samples responsibilities _map _at_covariates _seen _rows _fitted sample bic "
-        "aic aicc icl _information summary _answer_html plot",
+        "aic aicc icl _information summary describe _answer_html plot",
     )
     PosteriorMethods = lazy.methods(
         "bayesmix.estimators.attributes.posterior_methods:PosteriorMethods",

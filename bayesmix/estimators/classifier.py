@@ -18,6 +18,7 @@ from bayesmix.assess.class_probabilities import (
     log_densities,
     normalised,
 )
+from bayesmix.assess.description import Description
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted
 from bayesmix.core.random import root_seed
@@ -355,6 +356,23 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         if not self.novelty:
             return self.classes_
         return np.append(self.classes_, [-1 if self.classes_.dtype.kind in "biuf" else "novel"])
+
+    def describe(self, X: Any, level: float = 0.9, *, sample_weight: Any = None) -> Description:
+        """Describe the predicted classes by the columns of X, as ``MixtureSearch.describe``."""
+        from bayesmix.estimators.inputs import described_columns as columns
+
+        probabilities = self.predict_proba(X)
+        labels = probabilities.argmax(axis=1)
+        return columns.describe(
+            None,
+            X,
+            labels=labels,
+            certainty=probabilities.max(axis=1),
+            names=tuple(str(name) for name in self._all_classes),
+            noun="class",
+            level=level,
+            sample_weight=sample_weight,
+        )
 
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) of samples under the known classes, in nats."""

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bayesmix.assess.description import Description
+
 N_STARTS = 30
 NAMES = {"poisson": "Poisson", "zero_inflated_poisson": "zero-inflated Poisson"}
 # Attributes that do not follow from data and mixture.
@@ -365,6 +367,30 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """Return P(component | x, y) (n, K), the same for all observations of a group."""
         joint, _, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray(joint[units])
+
+    def describe(
+        self, X: Any, y: Any, level: float = 0.9, *, sample_weight: Any = None, **beside: Any
+    ) -> Description:
+        """Describe the classes by their response and columns, as ``MixtureSearch.describe``.
+
+        ``beside`` has further arguments of ``predict_proba``. Observations are assigned to their
+        most probable class.
+        """
+        from bayesmix.estimators.inputs import described_columns as columns
+
+        probabilities = self.predict_proba(X, y, **beside)
+        labels = probabilities.argmax(axis=1)
+        return columns.describe(
+            None,
+            X,
+            response=y,
+            labels=labels,
+            certainty=probabilities.max(axis=1),
+            names=columns.numbered("class", probabilities.shape[1]),
+            noun="class",
+            level=level,
+            sample_weight=sample_weight,
+        )
 
     def score_samples(
         self,

@@ -57,7 +57,7 @@ else:
         "candidates_ held_out_ _select_features _refuse_regression _restore_features "
         "_feature_names_given _feature_names features_read _selection "
         "feature_evidence_ get_feature_names_out _fitted _check_kept n_components_ "
-        "n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by "
+        "n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by describe "
         "score_samples true_values sample density_interval _restore summary _answer_html "
         "matrix plot report _fitted_to_all _add",
     )

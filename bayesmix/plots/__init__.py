@@ -12,6 +12,7 @@ from bayesmix.plots.assess import (
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
 from bayesmix.plots.density import plot_density
+from bayesmix.plots.description import plot_description
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
@@ -39,6 +40,7 @@ __all__ = [
     "plot_conditional_mean",
     "plot_crosscheck",
     "plot_density",
+    "plot_description",
     "plot_directions",
     "plot_em_steps",
     "plot_enumeration",

@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import noun_of
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -23,10 +25,12 @@ from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
+from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
 if TYPE_CHECKING:
+    from bayesmix.assess.description import Description
     from bayesmix.core.sources import Source
     from bayesmix.posterior.predictions import PerRow
 
@@ -152,6 +156,46 @@ class FittedMethods:
         from bayesmix.em.display import summary
 
         return summary(self._fitted())
+
+    def describe(
+        self, X: Any = None, level: float = 0.9, *, sample_weight: Any = None, **beside: Any
+    ) -> Description:
+        """Describe the components by the columns of a table, as ``MixtureSearch.describe``.
+
+        ``beside`` has further arguments of ``predict_proba``, such as ``lengths`` of sequences or
+        ``covariates``. Observations are assigned to their most probable component or state.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_iris()
+        >>> described = bm.GaussianMixture(2, random_state=0).fit(X).describe(X)
+        >>> described.table[("size", "rows")].tolist()
+        [100.0, 50.0]
+        """
+        from bayesmix.estimators.inputs import described_columns as columns
+
+        result, noun = self._fitted(), noun_of(self)
+        names = columns.numbered(noun, result.n_components)
+        of_components = np.arange(result.n_components)
+        if X is None:
+            counts = np.asarray(result.counts)
+            return columns.describe_draws(
+                self, clusters=of_components, sizes=counts, names=names, noun=noun, level=level
+            )
+        estimator = cast("Any", self)
+        probabilities = estimator.predict_proba(columns.columns_of_the_fit(self, X), **beside)
+        labels = most_probable_clusters(probabilities, of_components)
+        return columns.describe(
+            self,
+            X,
+            labels=labels,
+            certainty=columns.certainty_of(probabilities, labels, of_components),
+            names=names,
+            noun=noun,
+            level=level,
+            sample_weight=sample_weight,
+        )
 
     def _answer_html(self) -> str:
         return self.result_._repr_html_()

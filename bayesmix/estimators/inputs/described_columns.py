@@ -1,0 +1,259 @@
+"""Columns of a table as variables to describe, and the groups of its rows under a fitted model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.assess.description import (
+    DescribedGroups,
+    Description,
+    Variable,
+    description,
+    level_names,
+    not_described,
+)
+from bayesmix.core.procedures import last_step
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.coding import Coding
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.bands import checked_level
+from bayesmix.sources.memory import is_collection, is_source
+
+# Draws from a fitted model that is described without data.
+DRAWS = 20_000
+FROM_MODEL = (
+    f"Values are those of {DRAWS:,} draws from the fitted model: pass the data for their own "
+    "values, missing values and further columns."
+)
+UNIT = re.compile(r"^([^\d\s.,+-]{0,3})[\s\d.,'+-]+?\s?(%|[^\d\s.,+-]{0,3})$")
+
+
+def describe(
+    model: Any,
+    X: Any,
+    *,
+    response: Any = None,
+    labels: Integers,
+    certainty: Array,
+    names: tuple[str, ...],
+    noun: str,
+    level: float = 0.9,
+    sample_weight: Any = None,
+) -> Description:
+    """Return the description of groups of the rows of X, labelled 0, 1, ... or -1.
+
+    ``model`` is None where all columns of X are described by their own cells. The ``response`` of a
+    regression is a further column.
+    """
+    level = checked_level(level)
+    variables, left_out = own_variables(X) if model is None else variables_of(model, X)
+    if response is not None:
+        name = str(getattr(response, "name", None) or "y")
+        values = np.asarray(response, dtype=np.float64).ravel()
+        others = [variable for variable in variables if variable.name != name]
+        variables = [Variable(name, values), *others]
+    n = len(variables[0].values)
+    weights = np.ones(n)
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        if weights.shape != (n,) or not (weights >= 0.0).all() or not weights.any():
+            raise InvalidInputError(
+                f"sample_weight must be {n} numbers, none negative and not all 0, got shape "
+                f"{weights.shape}"
+            )
+    groups = DescribedGroups(labels, weights, certainty, names, noun)
+    return description(variables, groups, level, not_described(left_out))
+
+
+def numbered(noun: str, n: int) -> tuple[str, ...]:
+    """Return the names of groups, from 1: "cluster 1", "cluster 2", ..."""
+    return tuple(f"{noun} {k}" for k in range(1, n + 1))
+
+
+def certainty_of(probabilities: Array, labels: Integers, of_components: Integers) -> Array:
+    """Return P(assigned group) (n,) by probabilities of components, or 1 for outlying ones."""
+    K = len(of_components)
+    joint = np.asarray(probabilities)[:, :K]
+    same = of_components[None, :] == labels[:, None]
+    return np.where(labels < 0, 1.0, np.where(same, joint, 0.0).sum(axis=1))
+
+
+def describe_draws(
+    model: Any,
+    *,
+    clusters: Integers,
+    sizes: Array,
+    names: tuple[str, ...],
+    noun: str,
+    level: float = 0.9,
+) -> Description:
+    """Return the description of groups of components by draws from a fitted model.
+
+    ``clusters`` (K,) are the groups of the components, ``sizes`` (K,) their observations.
+    """
+    level = checked_level(level)
+    X, components = model.sample(DRAWS, random_state=0)
+    components = np.asarray(components)
+    labels = np.where(components < 0, -1, np.asarray(clusters)[np.maximum(components, 0)])
+    variables, _ = variables_of(model, X)
+    places = [*range(len(names)), -1]
+    totals = np.array([sizes[clusters == k].sum() for k in places])
+    # Errors of effects are those of as many observations as the fit had.
+    weights = np.full(DRAWS, sizes.sum() / DRAWS)
+    groups = DescribedGroups(labels, weights, np.ones(DRAWS), names, noun, totals)
+    return description(variables, groups, level, [FROM_MODEL])
+
+
+def variables_of(model: Any, X: Any) -> tuple[list[Variable], list[tuple[str, str]]]:
+    """Return the columns of X as variables, and names and reasons of those left out.
+
+    Columns of the fit come first, coded as there; further columns are read by their own cells.
+
+    Raises
+    ------
+    InvalidInputError
+        If columns of the fit are missing.
+    """
+    from bayesmix.io.table_columns import as_pandas, is_frame, recoded
+
+    if is_collection(X):
+        raise UnsupportedError("describe reads data in memory: pass a sample of the rows")
+    result = last_step(getattr(model, "best_estimator_", model)).result_
+    coding = coding_of_fit(model)
+    if is_source(X):
+        values = np.asarray(X.in_memory().rows.values, dtype=np.float64)
+        coding = getattr(X, "coding", None) or coding
+        fitted = getattr(model, "feature_names_in_", None)
+        return _numeric(values, X.columns if X.columns else fitted, coding, result), []
+    if not is_frame(X):
+        values = np.asarray(X)
+        names = getattr(model, "feature_names_in_", None)
+        if values.dtype.kind in "biuf":
+            return _numeric(values.astype(np.float64), names, coding, result), []
+        X = pd.DataFrame(values, columns=None if names is None else list(names))
+    frame = as_pandas(X)
+    names = names_of_the_fit(model, coding) or list(frame.columns)
+    refuse_absent(names, frame)
+    if coding is not None:
+        numbers = recoded(frame, coding, "missing").to_numpy()
+        variables = _numeric(numbers, coding.names, coding, result)
+    else:
+        numbers = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+        variables = _numeric(numbers, names, None, result)
+    variables = [_with_unit(variable, frame[variable.name]) for variable in variables]
+    further, left_out = _further(frame.drop(columns=names), coding)
+    return variables + further, left_out
+
+
+def names_of_the_fit(model: Any, coding: Coding | None) -> list[str]:
+    """Return the columns that a model was fitted to, empty if they had no names."""
+    names = getattr(model, "feature_names_in_", ()) if coding is None else coding.names
+    return [str(name) for name in names]
+
+
+def columns_of_the_fit(model: Any, X: Any) -> Any:
+    """Return a frame without further columns, other data unchanged."""
+    from bayesmix.io.table_columns import as_pandas, is_frame
+
+    if is_source(X) or is_collection(X) or not is_frame(X):
+        return X
+    names, frame = names_of_the_fit(model, coding_of_fit(model)), as_pandas(X)
+    refuse_absent(names, frame)
+    return frame[names] if names and len(names) < len(frame.columns) else X
+
+
+def coding_of_fit(model: Any) -> Coding | None:
+    """Return the coding of the columns of a fitted mixture or search, if there is one."""
+    result = last_step(getattr(model, "best_estimator_", model)).result_
+    coding: Coding | None = getattr(model, "_coding", None) or result.family.coding
+    return coding
+
+
+def refuse_absent(names: list[str], frame: pd.DataFrame) -> None:
+    """Raise ``InvalidInputError`` if columns of the fit are missing."""
+    if absent := [name for name in names if name not in frame.columns]:
+        raise InvalidInputError(
+            f"X must have the columns of the fit, but {', '.join(map(repr, absent))} "
+            f"{'is' if len(absent) == 1 else 'are'} not among {', '.join(map(repr, frame.columns))}"
+        )
+
+
+def own_variables(X: Any) -> tuple[list[Variable], list[tuple[str, str]]]:
+    """Return all columns of X as variables by their own cells, and those left out."""
+    from bayesmix.io.table_columns import as_pandas, is_frame
+
+    if not is_frame(X):
+        values = np.asarray(X, dtype=np.float64)
+        X = pd.DataFrame(values, columns=[f"x{d}" for d in range(values.shape[1])])
+    variables, left_out = _further(as_pandas(X), None)
+    return [replace(variable, fitted=True) for variable in variables], left_out
+
+
+def _numeric(values: Array, names: Any, coding: Coding | None, result: Any) -> list[Variable]:
+    """Return coded columns as variables, with the levels of the coding or of the family."""
+    if values.ndim != 2:
+        raise InvalidInputError(f"X must have rows and columns, got shape {values.shape}")
+    n_columns = values.shape[1]
+    if names is None or len(names) != n_columns:
+        names = [f"x{d}" for d in range(n_columns)] if n_columns > 1 else ["x"]
+    levels: list[Any] = [None] * n_columns
+    if coding is not None and len(coding.levels) == n_columns:
+        levels = list(coding.levels)
+    elif n_columns == result.n_features:
+        point = result.plug_in.components.unframed(result.mixture.frame)
+        for d, probabilities in result.family.level_probabilities(point).items():
+            levels[d] = tuple(range(probabilities.shape[1]))
+    return [
+        Variable(str(name), values[:, d], None if of is None else level_names(of))
+        for d, (name, of) in enumerate(zip(names, levels, strict=True))
+    ]
+
+
+def _further(
+    frame: pd.DataFrame, coding: Coding | None
+) -> tuple[list[Variable], list[tuple[str, str]]]:
+    """Return columns that were not in the fit, and those that cannot be described."""
+    from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
+    from bayesmix.io.numbers_in_text import as_numbers
+    from bayesmix.io.table_columns import recoded
+
+    if not len(frame.columns):
+        return [], []
+    asked = dict(coding.left_out) if coding is not None else {}
+    variables, left_out = [], []
+    for name, kind in kinds_of(frame, {}).items():
+        if kind.kind == LEFT_OUT:
+            left_out.append((name, asked.get(name, kind.reason)))
+            continue
+        levels = kind.levels
+        if levels is None:
+            numbers = as_numbers(frame[name])
+            if numbers is None:
+                left_out.append((name, "neither numbers nor categories"))
+                continue
+            variable = Variable(name, numbers.to_numpy(np.float64), fitted=False)
+            variables.append(_with_unit(variable, frame[name]))
+            continue
+        own = Coding((name,), (levels,))
+        codes = recoded(frame[[name]], own, "missing").to_numpy()[:, 0]
+        variables.append(Variable(name, codes, level_names(levels), fitted=False))
+    return variables, left_out
+
+
+def _with_unit(variable: Variable, column: pd.Series[Any]) -> Variable:
+    """Return a variable of numbers with the currency or unit that all its cells have."""
+    from bayesmix.io.numbers_in_text import present_cells
+
+    if variable.levels is not None or column.dtype.kind in "biuf":
+        return variable
+    matches = present_cells(column).str.extract(UNIT).drop_duplicates()
+    if len(matches) != 1 or matches.isna().to_numpy().any():
+        return variable
+    before, after = matches.iloc[0]
+    unit = (before, f" {after}" if after else "")
+    return replace(variable, unit=unit)

@@ -1,0 +1,163 @@
+"""Descriptions of clusters against tables that pandas makes of the same labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError
+
+
+@pytest.fixture(scope="module")
+def customers():
+    """Two groups that differ in income, visits and home, and columns that say nothing of them."""
+    draw = np.random.default_rng(20261129)
+    group = (draw.random(300) < 0.4).astype(int)
+    frame = pd.DataFrame(
+        {
+            "income": [f"${v:,.0f}" for v in np.exp(draw.normal(np.array([10, 12])[group], 0.7))],
+            "score": draw.normal(np.array([50.0, 57.0])[group], 2.0).round(1),
+            "home": np.where(draw.random(300) < np.array([0.1, 0.9])[group], "own", "rent"),
+        }
+    )
+    frame.loc[:29, "score"] = np.nan
+    model = bm.Mixture(2, family="auto", missing="use", random_state=0)
+    with pytest.warns(bm.errors.BayesmixWarning, match="income"):
+        return frame, model.fit(frame)
+
+
+def test_tables_are_those_of_a_group_by_of_the_predicted_labels(customers):
+    frame, fit = customers
+    described, labels = fit.describe(frame), fit.predict(frame)
+    money = frame["income"].str.replace("[$,]", "", regex=True).astype(float)
+    for k, name in enumerate(described.table.index):
+        row, own = described.table.loc[name], labels == k
+        assert name == f"component {k + 1}"
+        assert row["size", "rows"] == own.sum()
+        assert row["score", "mean"] == pytest.approx(frame["score"][own].mean())
+        assert row["score", "sd"] == pytest.approx(frame["score"][own].std())
+        assert row["score", "missing"] == pytest.approx(frame["score"][own].isna().mean())
+        assert row["home", "own"] == pytest.approx((frame["home"][own] == "own").mean())
+        assert row["income", "median"] == pytest.approx(money[own].median(), rel=0.02)
+    assert described.overall["score", "mean"] == pytest.approx(frame["score"].mean())
+    assert described.to_frame().loc[("size", "rows"), "all"] == 300
+
+
+def test_effects_are_those_of_cohen(customers):
+    frame, fit = customers
+    described, labels = fit.describe(frame, level=0.95), fit.predict(frame)
+    x, y = (frame["score"][labels == k].dropna() for k in (0, 1))
+    n, m = len(x), len(y)
+    pooled = np.sqrt(((n - 1) * x.var() + (m - 1) * y.var()) / (n + m - 2))
+    d = (x.mean() - y.mean()) / pooled
+    row = described.typical.loc[("component 1", "score", "")]
+    assert row["effect"] == pytest.approx(d)
+    error = np.sqrt((n + m) / (n * m) + d**2 / (2 * (n + m)))
+    assert row["upper"] - row["lower"] == pytest.approx(2 * 1.959964 * error)
+    p, q = ((frame["home"][labels == k] == "rent").mean() for k in (0, 1))
+    row = described.typical.loc[("component 1", "home", "rent")]
+    assert row["effect"] == pytest.approx(2 * (np.arcsin(np.sqrt(p)) - np.arcsin(np.sqrt(q))))
+
+
+def test_weights_describe_as_repetitions_do():
+    X = np.round(np.random.default_rng(5).normal(size=(80, 2)) + np.repeat([[0, 0], [5, 1]], 40, 0))
+    fit, weights = bm.GaussianMixture(2, random_state=0).fit(X), np.arange(80) % 3
+    weighted = fit.describe(X, sample_weight=weights)
+    repeated = fit.describe(np.repeat(X, weights, axis=0))
+    means = [("x0", "mean"), ("x1", "sd"), ("size", "rows")]
+    np.testing.assert_allclose(weighted.table[means], repeated.table[means], rtol=1e-12)
+    np.testing.assert_allclose(
+        weighted.typical["effect"].sort_index(), repeated.typical["effect"].sort_index(), rtol=1e-9
+    )
+
+
+def test_sentences_tell_what_is_typical_in_the_units_of_the_data(customers):
+    frame, fit = customers
+    first, second = fit.describe(frame).sentences
+    assert "higher income ($" in second or "higher income ($" in first
+    assert "mostly home rent" in first
+    assert first.startswith("Component 1 (")
+
+
+def test_further_columns_are_described_and_marked_and_identifiers_are_not(customers):
+    frame, fit = customers
+    draw = np.random.default_rng(8)
+    wider = frame.assign(
+        customer=[f"C{k:05d}" for k in range(300)],
+        late=fit.predict(frame) + draw.normal(size=300) * 0.1,
+    )
+    described = fit.describe(wider)
+    fitted = described.typical["fitted"].groupby(level="column").first()
+    assert fitted.to_dict() == {"income": True, "score": True, "home": True, "late": False}
+    assert any("customer" in note for note in described.notes)
+    assert any("late" in text and "not in the fit" in text for text in described.sentences)
+
+
+def test_missing_columns_and_wrong_arguments_are_named(customers):
+    frame, fit = customers
+    with pytest.raises(InvalidInputError, match="'score'"):
+        fit.describe(frame.drop(columns="score"))
+    with pytest.raises(InvalidInputError, match="sample_weight"):
+        fit.describe(frame, sample_weight=np.ones(3))
+    with pytest.raises(InvalidInputError, match="level"):
+        fit.describe(frame, level=1.5)
+
+
+def test_clusters_of_a_search_have_the_sizes_of_predict_clusters():
+    draw = np.random.default_rng(11)
+    skewed = draw.gamma(1.0, size=(200, 2))
+    X = np.r_[skewed, skewed[:100] + 9.0]
+    search = bm.select(X, n_components=range(1, 6), covariance_type="diag", random_state=0)
+    described, labels = search.describe(X), search.predict_clusters(X)
+    sizes = [float((labels == k).sum()) for k in range(search.n_clusters_)]
+    assert described.table["size", "rows"].tolist()[: len(sizes)] == sizes
+    assert described.table.index[0] == "cluster 1"
+    by = search.describe(X, by="components")
+    assert len(by.certainty) == search.n_components_
+    drawn = search.describe()
+    assert drawn.table["size", "rows"].sum() == pytest.approx(300.0)
+    assert any("draws" in note for note in drawn.notes)
+
+
+def test_states_classes_and_regressions_are_described():
+    draw = np.random.default_rng(3)
+    X = np.r_[draw.normal(size=(60, 1)), draw.normal(size=(60, 1)) + 6.0]
+    states = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths=[60, 60])
+    described = states.describe(X, lengths=[60, 60])
+    assert described.table.index.tolist() == ["state 1", "state 2"]
+    assert described.table["size", "rows"].tolist() == [60.0, 60.0]
+    y = np.repeat(["calm", "wild"], 60)
+    classes = bm.MixtureClassifier().fit(X, y).describe(X)
+    assert classes.table.index.tolist() == ["calm", "wild"]
+    response = np.where(np.arange(120) % 2, 3.0, -3.0) * (1.0 + X[:, 0]) + 0.1 * draw.normal(
+        size=120
+    )
+    lines = bm.RegressionMixture(2, random_state=0).fit(X, response)
+    assert lines.describe(X, response).table.index.tolist() == ["class 1", "class 2"]
+
+
+def test_files_hold_the_table(customers, tmp_path):
+    frame, fit = customers
+    described = fit.describe(frame)
+    assert "Component 1" in described.to_markdown()
+    assert r"\toprule" in described.to_latex()
+    pytest.importorskip("openpyxl")
+    sheets = pd.read_excel(described.to_excel(tmp_path / "groups.xlsx"), sheet_name=None)
+    assert [*sheets] == ["in words", "table", "typical"]
+    assert len(sheets["typical"]) == len(described.typical)
+
+
+def test_a_figure_of_fifty_levels_fits_a_page():
+    pytest.importorskip("matplotlib").use("Agg")
+    draw = np.random.default_rng(6)
+    group = draw.integers(0, 2, 2000)
+    frame = pd.DataFrame(
+        {
+            "x": draw.normal(size=2000) + 4.0 * group,
+            "state": [f"S{k:02d}" for k in draw.integers(0, 50, 2000)],
+        }
+    )
+    fit = bm.Mixture(2, family="auto", random_state=0).fit(frame)
+    ax = fit.describe(frame).plot()
+    assert ax.figure.get_size_inches()[1] <= 11.0
+    assert "x" in [label.get_text() for label in ax.get_yticklabels()]
