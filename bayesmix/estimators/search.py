@@ -369,7 +369,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
         chains, left_out = search_checks.chains_of(
-            self, subject.X, estimator, folded, prefix, variational
+            self, subject.X, estimator, subject.source, folded, variational
         )
         subject.check(chains)
         side, grows = side_of(subject.source), self.n_components is None

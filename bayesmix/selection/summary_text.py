@@ -92,8 +92,15 @@ class DataChecks:
             notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
         return notes
 
+    def ended(self, chosen: Candidate) -> bool:
+        """Whether the automatic range of K ended at the chosen candidate.
+
+        A range that the user gave has no end to be told.
+        """
+        return self.grows and len(self.numbers) > 1 and chosen.asked >= max(self.numbers)
+
     def _range(self, chosen: Candidate) -> list[str]:
-        """Return notes on structures left out, and on K at an end of the range."""
+        """Return notes on structures left out, and on K at the end of the automatic range."""
         if self.grows and self.numbers == [1]:
             return [
                 f"Too few observations for {self.shape[1]} variables, so only K = 1 was fitted; "
@@ -106,17 +113,9 @@ class DataChecks:
                 f"Not tried: {phrase(self.left_out)} covariance (too many parameters for n = {n:,} "
                 f"and {features})."
             )
-        if len(self.numbers) == 1 or min(self.numbers) < chosen.asked < max(self.numbers):
-            return notes
-        if chosen.asked == max(self.numbers):
-            automatic = f"K reached the automatic limit of {chosen.asked}"
-            notes.append(
-                f"{automatic}; set n_components to search further."
-                if self.grows
-                else f"K is at the upper end of the range ({chosen.asked}); compare larger numbers."
-            )
-        elif chosen.result and chosen.asked > max(1, chosen.result.side.largest_label + 1):
-            notes.append(f"K is at the lower end of the range ({chosen.asked}); compare fewer.")
+        if self.ended(chosen):
+            limit = f"K reached the automatic limit of {chosen.asked}"
+            notes.append(f"{limit}; set n_components to search further.")
         return notes
 
     def _coarse(self, candidates: list[Candidate], binary: bool) -> list[str]:

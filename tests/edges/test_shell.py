@@ -127,10 +127,15 @@ def test_the_result_of_a_search_holds_its_answer_as_data(run):
     assert found["k_probabilities"] == pytest.approx(expected, rel=1e-9)
     assert found["versions"]["bayesmix"] == bm.__version__
     assert found["cautions"] == search.cautions_
-    # The edge of the range was chosen: said at the shell, and kept.
+
+
+def test_the_automatic_limit_of_k_is_said_at_the_shell_and_kept(run):
+    Path("six.csv").write_text("length\n0\n1\n50\n51\n100\n101\n", "utf-8")
+    done = run("select", "six.csv", "--json")
+    found = json.loads(done.stdout)
+    assert any("automatic limit of 3" in each for each in found["cautions"])
     assert set(found["cautions"]) <= set(found["warnings"])
     notes = re.findall("^note: (.*)$", done.stderr, re.MULTILINE)
-    assert found["cautions"]
     assert [worded(each) for each in found["warnings"]] == notes
 
 

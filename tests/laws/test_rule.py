@@ -5,9 +5,11 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.datasets import load_wine
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.core.parallel import in_turn
@@ -349,7 +351,6 @@ def test_a_candidate_of_one_component_more_describes_rows_as_well():
     likelihoods = search.results_.set_index("n_components")["log_likelihood"].sort_index()
     assert (np.diff(likelihoods) > -1.0).all()
     assert search.best_params_["n_components"] == 10
-    assert "K is at the upper end of the range (10)" in search.summary()
 
 
 @pytest.mark.slow
@@ -372,14 +373,20 @@ def test_what_larger_candidates_find_is_passed_down_to_the_smaller():
     assert search.best_params_["n_components"] == 4
 
 
-def test_the_edge_of_a_range_is_said():
+def test_a_range_of_the_user_has_no_warning_at_its_ends():
     rows, normal = rotated(2, 50), np.random.default_rng(0).normal(size=(80, 1))
-    with pytest.warns(SelectionWarning, match=r"K is at the upper end of the range \(2\)"):
-        search = bm.select(rows, (1, 2), "full")
-    assert search.cautions_[0] in search.summary()
-    with pytest.warns(SelectionWarning, match="at the lower end of the range"):
-        bm.select(np.repeat([[0.0], [9.0]], 40, axis=0) + normal, (2, 3), "full")
-    assert bm.select(rows, 2, "full").cautions_ == []  # a number is no range
+    assert bm.select(rows, (1, 2), "full").cautions_ == []
+    two = np.repeat([[0.0], [9.0]], 40, axis=0) + normal
+    assert bm.select(two, (2, 3), "full").cautions_ == []
+    assert bm.select(rows, 2, "full").cautions_ == []
+
+
+def test_the_end_of_the_automatic_range_is_said():
+    # Six observations estimate at most three variances.
+    rows = np.repeat([[0.0], [50.0], [100.0]], 2, axis=0) + [[0.0], [1.0]] * 3
+    with pytest.warns(SelectionWarning, match="K reached the automatic limit of 3"):
+        search = bm.select(rows)
+    assert search.n_components_ == 3
 
 
 # Where K ends
@@ -413,6 +420,24 @@ def test_too_few_observations_for_all_structures_leave_one_component():
         search = bm.select(rows, covariance_type="full", n_jobs=1)
     assert "set n_components or use factor analysers." in search.summary()
     assert "P(K" not in search.summary()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["yes or no", "categories", "counts", "yes or no beside lengths"])
+def test_k_of_independent_columns_is_not_limited_by_their_number(kind):
+    rng, family = np.random.default_rng([86, 4]), None
+    classes = rng.integers(0, 3, 100)
+    shares = rng.choice([0.2, 0.5, 0.8], size=(3, 110))[classes]
+    frame = pd.DataFrame(rng.random(shares.shape) < shares).add_prefix("q")
+    if kind == "counts":
+        frame, family = pd.DataFrame(rng.poisson(5.0 * shares)), bm.Poisson()
+    elif kind == "categories":
+        frame = (frame.astype(int) + (rng.random(shares.shape) < shares)).map("abc".__getitem__)
+    elif kind == "yes or no beside lengths":
+        frame["length"] = rng.normal(20.0, 2.0, len(frame))
+    search = bm.select(frame, family=family, n_jobs=1)
+    assert adjusted_rand_score(classes, search.predict_clusters(frame)) > 0.9
+    assert search.n_clusters_ == 3
 
 
 class _Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -64,6 +65,25 @@ def with_structure(family: Any, covariance: str | None) -> Any:
         return family
     parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]
     return replace(family, parts=tuple(parts))
+
+
+def covariances(family: Any, n_columns: int) -> Iterator[tuple[Any, int]]:
+    """Yield the covariance structures in a family, each with its number of columns.
+
+    Families of independent columns have none.
+    """
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.transformed import Transformed
+
+    if isinstance(family, Product):
+        for part in family.parts:
+            yield from covariances(part.family, len(part.columns))
+    elif isinstance(family, Transformed):
+        yield from covariances(family.family, n_columns)
+    elif family.n_extended_directions is not None:
+        yield family, n_columns
+    elif hasattr(family, "covariance"):
+        yield family.covariance, n_columns
 
 
 def is_mixed_table(X: Any) -> bool:

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.core import validation
-from bayesmix.core.procedures import last_step
+from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.searching.fitters import covariances
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import asked, candidate_chains, component_numbers
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
@@ -109,14 +110,14 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def chains_of(
-    search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
+    search: Any, X: Any, estimator: Any, source: Source, folded: bool, variational: bool
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
     """Return the candidates in chains over K, each model once, and those left out.
 
-    If K grows by itself, a chain ends at the largest K that n observations can estimate. Structures
-    that they cannot estimate are left out, unless all are: then K is 1.
+    If K grows by itself, a chain ends at the largest K whose covariances n observations can
+    estimate. Structures that they cannot estimate are left out, unless all are: then K is 1.
     """
-    n_rows, n_columns = shape_of(X)
+    (n_rows, n_columns), prefix = shape_of(X), prefix_of(estimator)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
     numbers = component_numbers(search.n_components, most)
     structures = structures_asked(
@@ -127,12 +128,29 @@ def chains_of(
         return each_once(chains, prefix), ()
     default = getattr(last_step(estimator), STRUCTURE, None)
     named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
-    largest = [largest_number(structure, n_rows, n_columns) for structure in named]
+    largest = [_largest(estimator, chain[0], source, n_rows, n_columns) for chain in chains]
     if not any(largest):
         return each_once([chain[:1] for chain in chains], prefix), ()
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
     chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
     return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+
+
+def _largest(
+    estimator: Any, parameters: dict[str, Any], source: Source, n_rows: int, n_columns: int
+) -> int:
+    """Return the largest K whose covariances so many observations can estimate, or 0."""
+    if noun_of(estimator) == "regression":
+        return largest_number(None, n_rows, n_columns)
+    mixture = last_step(clone(estimator).set_params(**parameters))
+    model = mixture._model()
+    if not prefix_of(estimator):  # a pipeline changes the columns
+        model = mixture._model_of(model, source)
+    sizes = (
+        largest_number(structure, n_rows, n)
+        for structure, n in covariances(model.family, n_columns)
+    )
+    return min(sizes, default=n_rows // 2)
 
 
 def beside(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -50,6 +51,14 @@ class Layout:
     @once
     def places(self) -> tuple[Integers, ...]:
         return tuple(np.array(columns, dtype=np.int64) for columns in self.framed)
+
+    @once
+    def owners(self) -> tuple[Integers, Integers]:
+        """Part of each framed column (D',), and its number in the part."""
+        parts, numbers = np.empty((2, self.width), dtype=np.int64)
+        for part, indices in enumerate(self.places):
+            parts[indices], numbers[indices] = part, np.arange(len(indices))
+        return parts, numbers
 
     def split(self, values: Array) -> list[Array]:
         """Return the framed columns (n, D_i) of each part, contiguous by column."""
@@ -129,12 +138,11 @@ class Layout:
 
     def picked(self, wanted: Integers) -> list[tuple[Integers, Integers]]:
         """Return for each part the wanted framed columns, by number and position in ``wanted``."""
-        found = []
-        for indices in self.places:
-            places = np.flatnonzero(np.isin(wanted, indices))
-            numbers = np.array([int(np.flatnonzero(indices == one)[0]) for one in wanted[places]])
-            found.append((numbers.astype(np.int64), places))
-        return found
+        parts, numbers = (of_column[wanted] for of_column in self.owners)
+        order = np.argsort(parts, kind="stable")
+        ends = np.searchsorted(parts[order], np.arange(len(self.places) + 1)).tolist()
+        of_parts = [order[first:last] for first, last in pairwise(ends)]
+        return [(numbers[places], places) for places in of_parts]
 
     def seen(self, columns: Integers) -> list[tuple[Integers, Integers]]:
         """Return ``picked`` with the columns of each part in ascending order."""
