@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp, softmax
 
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Booleans, Integers
-from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
@@ -39,7 +39,8 @@ class Chained:
     """Smoothed, or filtered, probabilities (n, K) and one-step predictive log densities (n,).
 
     ``initial`` (K,) and ``transitions`` (K, K) are expected counts of first states and of pairs of
-    consecutive states. Of C chains side by side, the chain is the first axis: (C, n, K).
+    consecutive states; where transitions vary, the probabilities (n, K, K) of each pair, at its
+    second row. Of C chains side by side, the chain is the first axis: (C, n, K).
     """
 
     log_predictive: Array
@@ -97,19 +98,15 @@ def forward_backward(
     ``starts`` are the first rows of sequences. ``initial`` (K,), or (S, K) of each sequence, and
     the rows of ``transition`` need not sum to 1. ``transition`` (n, K, K) leads to each row.
     """
-    if transition.ndim == 3:
-        first = np.broadcast_to(logs(initial), (len(starts), log_density.shape[1]))
-        log_predictive, shares, pairs = smoothed_in_logs(
-            log_density, starts, first, logs(transition), smooth
-        )
-        return Chained(log_predictive, shares, shares[starts].sum(axis=0), pairs.sum(axis=0))
     log_density, initial = _with_initial(log_density, starts, initial)
     chain, borders = _filtered(log_density, starts, initial, transition)
     lost = chain.lost(starts)
     if lost.any():
         return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
-    transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
-    return chain.chained(starts, transitions * transition)
+    if not smooth:
+        return chain.chained(starts, np.zeros_like(transition))
+    chain.backward(borders)
+    return chain.chained(starts, chain.moves.expected())
 
 
 def forward_backward_of_many(
@@ -121,7 +118,8 @@ def forward_backward_of_many(
     """
     chain, borders = _filtered(log_density, starts, initial, transition)
     lost = chain.lost(starts).any(axis=-1)
-    chained = chain.chained(starts, chain.backward(borders) * transition)
+    chain.backward(borders)
+    chained = chain.chained(starts, chain.moves.expected())
     for number in np.flatnonzero(lost).tolist():
         alone = forward_backward(log_density[number], starts, initial[number], transition[number])
         for all_of, of_one in zip(vars(chained).values(), vars(alone).values(), strict=True):
@@ -151,45 +149,57 @@ def _partly_in_logs(
 ) -> Chained:
     """Return ``forward_backward``, in logarithms for the sequences that are ``lost`` (S,)."""
     n, K = log_density.shape
-    log_predictive, shares, transitions = np.empty(n), np.empty((n, K)), np.zeros((K, K))
+    log_predictive, shares = np.empty(n), np.empty((n, K))
+    transitions, varying = np.zeros_like(transition), transition.ndim == 3
     lengths = np.diff(np.append(starts, n))
     rest = np.repeat(~lost, lengths)
     if rest.any():
         first = np.cumsum(np.append(0, lengths[~lost][:-1]))
-        chained = forward_backward(log_density[rest], first, initial, transition, smooth)
+        own = transition[rest] if varying else transition
+        chained = forward_backward(log_density[rest], first, initial, own, smooth)
         log_predictive[rest], shares[rest] = chained.log_predictive, chained.shares
-        transitions += chained.transitions
+        transitions[rest if varying else ...] += chained.transitions
     for start, length in zip(starts[lost], lengths[lost], strict=True):
         rows = slice(start, start + length)
-        in_logs = _in_logs(log_density[rows], logs(initial), logs(transition), smooth)
-        log_predictive[rows], shares[rows] = in_logs[:2]
-        transitions += in_logs[2]
+        own = transition[rows] if varying else transition
+        moves = np.broadcast_to(logs(own), (length, K, K))
+        log_predictive[rows], shares[rows], pairs = _in_logs(
+            log_density[rows], logs(initial), moves, smooth
+        )
+        if varying:
+            transitions[rows] = pairs
+        else:
+            transitions += pairs.sum(axis=0)
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions)
 
 
 def _in_logs(
     log_density: Array, log_initial: Array, log_moves: Array, smooth: bool
 ) -> tuple[Array, Array, Array]:
-    """Return one-step densities, probabilities and transitions of one sequence."""
+    """Return one-step densities, probabilities, and those of pairs, of one sequence.
+
+    ``log_moves`` (n, K, K) lead to each row.
+    """
     log_density = np.maximum(log_density, LOWEST)
     log_predictive, log_shares = np.empty(len(log_density)), np.empty(log_density.shape)
     predicted = log_initial
     for row, of_row in enumerate(log_density):
+        if row:
+            predicted = logsumexp(log_shares[row - 1][:, None] + log_moves[row], axis=0)
         joint = predicted + of_row
         log_predictive[row] = logsumexp(joint)
         log_shares[row] = joint - log_predictive[row]
-        predicted = logsumexp(log_shares[row][:, None] + log_moves, axis=0)
-    transitions = np.zeros_like(log_moves)
+    pairs = np.zeros(log_moves.shape)
     if smooth:
         log_future = np.zeros(len(log_initial))
         for row in range(len(log_density) - 1, 0, -1):
             log_shares[row] += log_future
-            through = log_moves + (log_density[row] + log_future - log_predictive[row])
-            transitions += softmax(log_shares[row - 1][:, None] + through)
+            through = log_moves[row] + (log_density[row] + log_future - log_predictive[row])
+            pairs[row] = softmax(log_shares[row - 1][:, None] + through)
             log_future = logsumexp(through, axis=1)
         log_shares[0] += log_future
     log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
-    return log_predictive, softmax(log_shares, axis=1), transitions
+    return log_predictive, softmax(log_shares, axis=1), pairs
 
 
 @dataclass(frozen=True)
@@ -200,20 +210,80 @@ class _Borders:
     ends: Array
 
 
+class _EqualMoves:
+    """Transitions (..., K, K) that lead to every row, and sums over the rows that they lead to."""
+
+    def __init__(self, transition: Array) -> None:
+        self.forth = transition
+        self.back = np.ascontiguousarray(transition.swapaxes(-1, -2))
+        self.ratios = np.zeros_like(transition)
+
+    def before(self, step: slice) -> Array:
+        """Return transitions (state before, ..., state, 1 or B)."""
+        return np.moveaxis(self.forth, -2, 0)[..., None]
+
+    def ahead(self, shares: Array, step: slice) -> Array:
+        """Return the predictions (..., K, B or more) of a step from the states before it."""
+        return self.back @ shares
+
+    def behind(self, ratio: Array, step: slice) -> Array:
+        """Return sums over the states at a step of transitions times ``ratio``."""
+        return self.forth @ ratio
+
+    def add(self, before: Array, ratio: Array, step: slice, within: Any = slice(None)) -> None:
+        """Add pairs of states: ``before`` a step times ``ratio`` at it, times the transition."""
+        self.ratios += before[..., within] @ ratio[..., within].swapaxes(-1, -2)
+
+    def expected(self) -> Array:
+        """Return the expected counts of transitions (..., K, K)."""
+        return self.ratios * self.forth
+
+
+class _VaryingMoves:
+    """Transitions (n, K, K) that lead to each row; the interface is that of ``_EqualMoves``."""
+
+    def __init__(self, transition: Array, rows: Integers) -> None:
+        self.forth = transition.transpose(1, 2, 0).take(rows, axis=-1)
+        self.pairs, self.rows = np.zeros_like(self.forth), rows
+
+    def before(self, step: slice) -> Array:
+        return self.forth[..., step]
+
+    def ahead(self, shares: Array, step: slice) -> Array:
+        own = self.forth[..., step]
+        return np.einsum("ijb,...ib->...jb", own, shares[..., : own.shape[-1]])
+
+    def behind(self, ratio: Array, step: slice) -> Array:
+        return np.einsum("ijb,jb->ib", self.forth[..., step], ratio)
+
+    def add(self, before: Array, ratio: Array, step: slice, within: Any = slice(None)) -> None:
+        pairs = before[:, None] * ratio * self.forth[..., step]
+        self.pairs[..., step][..., within] = pairs[..., within]
+
+    def expected(self) -> Array:
+        """Return the probabilities (n, K, K) of pairs of states, at the second of their rows."""
+        pairs = np.empty_like(self.pairs)
+        pairs[..., self.rows] = self.pairs
+        return pairs.transpose(2, 0, 1)
+
+
 class _Pass:
     """The recursions over the rows of one array, with what they fill in.
 
     Arrays have the states first and then the rows step by step, so that operations on all segments
     at a step are on long vectors. Before the states come the chains, if there are several.
+    Transitions are (..., K, K), or (n, K, K) of one chain whose transitions vary.
     """
 
     def __init__(
         self, log_density: Array, initial: Array, transition: Array, segments: Segments
     ) -> None:
-        self.segments, self.initial, self.forth = segments, initial[..., None], transition
-        self.back = np.ascontiguousarray(transition.swapaxes(-1, -2))
+        self.segments, self.initial = segments, initial[..., None]
         rows = [rows for _, rows in segments.steps()]
         self.rows = np.concatenate(rows)
+        self.moves: _EqualMoves | _VaryingMoves = _EqualMoves(transition)
+        if transition.ndim > log_density.ndim:
+            self.moves = _VaryingMoves(transition, self.rows)
         ends = np.cumsum([len(some) for some in rows]).tolist()
         self.steps = list(map(slice, [0, *ends[:-1]], ends))
         # Densities, then filtered and then smoothed probabilities take each other's place.
@@ -272,14 +342,14 @@ class _Pass:
         segments = self.segments
         # Axes: the state before the segment, the chain, the present state, the segment. A segment
         # that begins a sequence forgets the state before.
-        moves = np.moveaxis(self.forth, -2, 0)[..., None]
+        moves = self.moves.before(self.steps[0])
         predicted = np.where(segments.begins, self.initial, moves)
         carried = np.empty_like(predicted)
         scale = np.zeros((*moves.shape[:-2], len(segments.begins)))
         for number, step in enumerate(self.steps):
             size = step.stop - step.start
             if number:
-                np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
+                predicted[..., :size] = self.moves.ahead(carried[..., :size], step)
             before, after = predicted[..., :size], carried[..., :size]
             scale[..., :size] += self._conditioned(before, step, after)
             if number % CHECKED == CHECKED - 1 and _forgotten(after):
@@ -287,7 +357,7 @@ class _Pass:
                 break
         later = self.steps[self.forgotten :]
         if later:
-            self._filter(self.back @ carried[0], later)
+            self._filter(self.moves.ahead(carried[0], later[0]), later)
             reached = slice(later[0].stop - later[0].start)
             carried[..., reached] = self._at_ends()[..., reached]
         order = segments.in_order
@@ -308,7 +378,9 @@ class _Pass:
         begins = self.segments.begins
         if borders is None:
             return np.broadcast_to(self.initial, (*self.initial.shape[:-1], len(begins)))
-        return np.where(begins, self.initial, self.back @ borders.before)
+        return np.where(
+            begins, self.initial, self.moves.ahead(borders.before, self.steps[0])
+        )
 
     def forward(self, borders: _Borders | None) -> None:
         """Filter all segments at once."""
@@ -316,12 +388,13 @@ class _Pass:
 
     def _filter(self, predicted: Array, steps: list[slice]) -> None:
         """Filter consecutive steps from the predictions (..., K, B) of the first."""
-        for step in steps:
+        for number, step in enumerate(steps):
+            if number:
+                predicted = self.moves.ahead(shares, step)
             shares = self.shares[..., step]
             self.log_predictive[..., step] += self._conditioned(
                 predicted[..., : step.stop - step.start], step, shares
             )
-            predicted = self.back @ shares
 
     def _at_ends(self) -> Array:
         """Return the probabilities (..., K, B) at the last rows of segments."""
@@ -351,25 +424,22 @@ class _Pass:
         grown = total - np.minimum.accumulate(total, axis=-1)
         return np.maximum.reduceat(grown, starts, axis=-1) > limit
 
-    def backward(self, borders: _Borders | None) -> Array:
-        """Smooth all segments at once, and return expected transitions over their probability."""
+    def backward(self, borders: _Borders | None) -> None:
+        """Smooth all segments at once, and add up expected transitions."""
         last = self._at_ends() if borders is None else borders.ends
-        transitions = np.zeros_like(self.forth)
-        after = last[..., :0]
+        after, later = last[..., :0], self.steps[0]
         for step in reversed(self.steps):
             shares, reached = self.shares[..., step], after.shape[-1]
             shares[..., reached:] = last[..., reached : shares.shape[-1]]
             if reached:
                 inner = shares[..., :reached]
-                ratio = _ratio(after, self.back @ inner)
-                transitions += inner @ ratio.swapaxes(-1, -2)
-                inner *= self.forth @ ratio
-            after = shares
+                ratio = _ratio(after, self.moves.ahead(inner, later))
+                self.moves.add(inner, ratio, later)
+                inner *= self.moves.behind(ratio, later)
+            after, later = shares, step
         if borders is not None:
-            within = ~self.segments.begins
-            ratio = _ratio(after[..., within], self._first(borders)[..., within])
-            transitions += borders.before[..., within] @ ratio.swapaxes(-1, -2)
-        return transitions
+            ratio = _ratio(after, self._first(borders))
+            self.moves.add(borders.before, ratio, self.steps[0], ~self.segments.begins)
 
 
 def _forgotten(carried: Array) -> bool:
@@ -426,9 +496,6 @@ def most_probable_paths(
     log_density: Array, starts: Integers, initial: Array, transition: Array
 ) -> Integers:
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
-    if transition.ndim == 3:
-        first = np.broadcast_to(logs(initial), (len(starts), log_density.shape[1]))
-        return best_paths(log_density, starts, first, logs(transition))
     log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
     segments = Segments.cut(starts, n, K)
@@ -437,7 +504,7 @@ def most_probable_paths(
     value = _best_to_borders(log_density, first, log_moves, segments)
     steps = list(segments.steps())
     for step, rows in steps:
-        through = value[: len(rows), :, None] + log_moves
+        through = value[: len(rows), :, None] + _leading_to(rows, log_moves)
         best[rows] = through.argmax(axis=1)
         moved = through.max(axis=1)
         value[: len(rows)] = moved if step else np.where(begins, first, moved)
@@ -458,10 +525,12 @@ def _best_to_borders(
     if segments.begins.all():
         return value
     # Axes: the segment, the state before it, the present state.
-    carried = np.where(segments.begins[:, None, None], first, log_moves)
+    moves = _leading_to(segments.first, log_moves)
+    carried = np.where(segments.begins[:, None, None], first, moves)
     for step, rows in segments.steps():
         if step:
-            through = carried[: len(rows), :, :, None] + log_moves
+            moves = _leading_to(rows, log_moves)
+            through = carried[: len(rows), :, :, None] + (moves if moves.ndim == 2 else moves[:, None])
             carried[: len(rows)] = through.max(axis=2)
         carried[: len(rows)] += log_density[rows][:, None, :]
     after = value[0]
@@ -470,6 +539,11 @@ def _best_to_borders(
         after = (after[:, None] + carried[segment]).max(axis=0)
         after -= after.max()
     return value
+
+
+def _leading_to(rows: Integers, moves: Array) -> Array:
+    """Return the transitions (B, K, K) to some rows; (K, K) where all are equal."""
+    return moves if moves.ndim == 2 else moves[rows]
 
 
 def _last_states(value: Array, best: Integers, segments: Segments) -> Integers:

@@ -100,14 +100,27 @@ class Gate:
     def sums(self, responsibilities: Array, covariates: Array, weights: Array) -> GateSums:
         """Return derivatives at these coefficients, under sample weights (n, 1)."""
         shares = np.exp(self.log_weights(covariates))
+        return self.sums_at(shares, weights * responsibilities, covariates, weights)
+
+    def sums_at(
+        self, shares: Array, counts: Array, covariates: Array, weights: Array | None = None
+    ) -> GateSums:
+        """Return derivatives where the weights of components are ``shares`` (n, K).
+
+        ``counts`` (n, K) are responsibilities times sample ``weights`` (n, 1), by default their
+        sums.
+        """
+        weights = counts.sum(axis=1, keepdims=True) if weights is None else weights
         K, P = self.coefficients.shape
-        products = (shares[:, :, None] * covariates[:, None, :]).reshape(-1, K * P)
-        information = -((weights * products).T @ products).reshape(K, P, K, P)
-        diagonal = ((weights * products).T @ covariates).reshape(K, P, P)
+        expected = (weights * shares).T
+        # Rows of products are long, so that operations on them are fast.
+        products = (expected[:, None] * covariates.T).reshape(K * P, -1)
+        others = (shares.T[:, None] * covariates.T).reshape(K * P, -1)
+        information = -(products @ others.T).reshape(K, P, K, P)
         every = np.arange(K)
-        information[every, :, every, :] += diagonal
-        gradient = (weights * (responsibilities - shares)).T @ covariates
-        return GateSums(self, gradient, information, (weights * shares).sum(axis=0))
+        information[every, :, every, :] += (products @ covariates).reshape(K, P, P)
+        gradient = (counts.T - expected) @ covariates
+        return GateSums(self, gradient, information, expected.sum(axis=1))
 
     def halfway_to(self, other: Gate) -> Gate:
         return replace(other, coefficients=0.5 * (self.coefficients + other.coefficients))
@@ -144,9 +157,12 @@ class GateSums(AddedByField):
 
     @property
     def separated(self) -> bool:
-        """Whether covariates separate components, so that the likelihood has no maximum."""
+        """Whether covariates separate components, so that the likelihood has no maximum.
+
+        Without slopes, weights of 0 are a boundary.
+        """
         free = self._free(self.information)
-        if not len(free) or self.gate.precisions.any():
+        if not len(free) or len(self.gate.precisions) == 1 or self.gate.precisions.any():
             return False
         least = float(np.linalg.eigvalsh(free)[0])
         return least < SEPARATED * float(self.shares.sum())

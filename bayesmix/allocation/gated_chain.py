@@ -22,7 +22,11 @@ from bayesmix.allocation.chain import (
     stationary_distribution,
 )
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.allocation.forward_backward import logs
+from bayesmix.allocation.forward_backward import (
+    forward_backward,
+    logs,
+    most_probable_paths,
+)
 from bayesmix.allocation.gate import WEAK_PRECISION, Gate, GatePrior, GateSums
 from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
@@ -31,7 +35,6 @@ from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
 
 
 @dataclass(frozen=True)
@@ -168,10 +171,6 @@ class GatedChainPrior:
 halfway.register(GatedChain, GatedChain.halfway_to)
 
 
-# Probability of a state before a transition below which nothing is learned of it.
-NO_WEIGHT = 1e-300
-
-
 @dataclass(frozen=True)
 class CovariateChainSums:
     """Statistics of all gates."""
@@ -186,8 +185,8 @@ class CovariateChainSums:
         return np.concatenate([own.pack() for own in self.gates])
 
     def unpack(self, vector: Array) -> CovariateChainSums:
-        parts = np.split(vector, len(self.gates))
-        pairs = zip(self.gates, parts, strict=True)
+        ends = np.cumsum([own.gradient[1:].size for own in self.gates])
+        pairs = zip(self.gates, np.split(vector, ends[:-1]), strict=True)
         return CovariateChainSums(tuple(own.unpack(part) for own, part in pairs))
 
     def units(self) -> Array:
@@ -211,9 +210,14 @@ class CovariateChainSums:
 
 @dataclass(frozen=True)
 class CovariateChain:
-    """Gates (K + 1) of the first state, and of the state after each state."""
+    """Gates (K + 1) of the first state, and of the state after each state.
+
+    That of the first state has an intercept only where covariates have no effect on it. ``timing``
+    tells whose covariates transitions depend on: of the sample that is "entered", or "left".
+    """
 
     gates: tuple[Gate, ...]
+    timing: str = "entered"
     exchangeable = True
     expected_log = no_log_weights
 
@@ -224,7 +228,9 @@ class CovariateChain:
     @property
     def coefficients(self) -> Array:
         """Coefficients (K + 1, K, P), those of state 0 being 0."""
-        return np.array([gate.coefficients for gate in self.gates])
+        first, *after = (gate.coefficients for gate in self.gates)
+        none = after[0].shape[1] - first.shape[1]
+        return np.array([np.pad(first, ((0, 0), (0, none))), *after])
 
     @property
     def free(self) -> Array:
@@ -237,7 +243,13 @@ class CovariateChain:
         before = ["first", *range(self.n_components)]
         return [(i, k) for i in before for k in range(1, self.n_components)]
 
-    free_names, of_covariates = ("from", "component"), "first states and transitions"
+    free_names = ("from", "component")
+
+    @property
+    def of_covariates(self) -> str:
+        """Name of what depends on covariates."""
+        alone = self.gates[0].coefficients.shape[1] == 1
+        return "transitions" if alone else "first states and transitions"
 
     @property
     def initial(self) -> Array:
@@ -246,7 +258,10 @@ class CovariateChain:
 
     @property
     def transition(self) -> Array:
-        """Transition probabilities (K, K), averaged over the samples of the fit."""
+        """Transition probabilities (K, K), averaged over the samples of the fit.
+
+        Those from a state are weighted by the probability of having been there.
+        """
         return np.array([gate.shares for gate in self.gates[1:]])
 
     def mean(self) -> Array:
@@ -257,16 +272,30 @@ class CovariateChain:
 
     def first_states(self, side: SideInformation) -> Array:
         """Return the probabilities (S, K) of the first state of each sequence."""
-        return np.asarray(np.exp(self._logs(side)[0]))
+        return np.asarray(np.exp(self.gates[0].log_weights(self._of_first(side))))
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""
-        return np.asarray(np.exp(self._logs(side)[1]))
+        return self.transitions_of(self._of_moves(side))
 
-    def _logs(self, side: SideInformation) -> tuple[Array, Array]:
+    def transitions_of(self, covariates: Array) -> Array:
+        """Return the probabilities (n, K, K) of transitions that depend on covariates (n, P)."""
+        K = self.n_components
+        coefficients = np.concatenate([gate.coefficients for gate in self.gates[1:]])
+        odds = (coefficients @ covariates.T).reshape(K, K, -1)
+        odds -= odds.max(axis=1, keepdims=True)
+        np.exp(odds, out=odds)
+        odds /= odds.sum(axis=1, keepdims=True)
+        return odds.transpose(2, 0, 1)
+
+    def _of_first(self, side: SideInformation) -> Array:
+        """Return the covariates (S, P) of first states, the constant alone if there are no slopes."""
+        return Gate.needed(side)[side.starts, : self.gates[0].coefficients.shape[1]]
+
+    def _of_moves(self, side: SideInformation) -> Array:
+        """Return the covariates (n, P) of the transitions to each sample."""
         covariates = Gate.needed(side)
-        first, *after = (gate.log_weights(covariates) for gate in self.gates)
-        return first[side.starts], np.stack(after, axis=1)
+        return np.roll(covariates, 1, axis=0) if self.timing == "left" else covariates
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities (n, K) into smoothed probabilities in place."""
@@ -274,77 +303,89 @@ class CovariateChain:
         side = rows.side
         if side.begins is None or rows.weights is not None:
             raise UnsupportedError("this chain needs sequences without sample weights")
-        log_predictive, shares, pairs = smoothed_in_logs(
-            joint, side.starts, *self._logs(side), True
-        )
-        joint[:] = shares
-        covariates, entered = Gate.needed(side), ~side.begins
-        first, *after = self.gates
+        initial, moves = self.first_states(side), self.transitions_at(side)
+        chained = forward_backward(joint, side.starts, initial, moves)
+        joint[:] = chained.shares
+        (first, *after), covariates = self.gates, self._of_moves(side)
         ones = np.ones((len(side.starts), 1))
-        sums = [first.sums(shares[side.starts], covariates[side.starts], ones)]
-        for gate, own in zip(after, np.moveaxis(pairs[entered], 1, 0), strict=True):
-            weights = own.sum(axis=1, keepdims=True)
-            sums.append(
-                gate.sums(own / np.maximum(weights, NO_WEIGHT), covariates[entered], weights)
-            )
-        return Allocated(log_predictive, CovariateChainSums(tuple(sums)))
+        sums = [first.sums(joint[side.starts], self._of_first(side), ones)]
+        for k, gate in enumerate(after):
+            sums.append(gate.sums_at(moves[:, k], chained.transitions[:, k], covariates))
+        return Allocated(chained.log_predictive, CovariateChainSums(tuple(sums)))
 
     def path_probabilities(
         self, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
     ) -> tuple[float, float]:
         """Return the entropy of the paths of all sequences, and log P of the most probable."""
-        logs, starts = self._logs(side), side.starts
+        starts, initial, moves = side.starts, self.first_states(side), self.transitions_at(side)
         total = float(allocated.log_normaliser.sum())
-        _, _, pairs = smoothed_in_logs(log_density, starts, *logs, True)
+        pairs = forward_backward(log_density, starts, initial, moves).transitions
+        path = most_probable_paths(log_density, starts, initial, moves)
+        log_initial, log_moves = logs(initial), logs(moves)
         expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-        expected += float((smoothed[starts] * logs[0]).sum() + (pairs * logs[1]).sum())
-        path, every = best_paths(log_density, starts, *logs), np.arange(len(log_density))
-        steps = logs[1][every, np.append(path[:1], path[:-1]), path]
-        steps[starts] = logs[0][np.arange(len(starts)), path[starts]]
+        expected += float((smoothed[starts] * log_initial).sum() + (pairs * log_moves).sum())
+        every = np.arange(len(path))
+        steps = log_moves[every, np.append(path[:1], path[:-1]), path]
+        steps[starts] = log_initial[np.arange(len(starts)), path[starts]]
         return total - expected, float((log_density[every, path] + steps).sum()) - total
 
     def halfway_to(self, other: CovariateChain) -> CovariateChain:
         pairs = zip(self.gates, other.gates, strict=True)
-        return CovariateChain(tuple(own.halfway_to(its) for own, its in pairs))
+        gates = tuple(own.halfway_to(its) for own, its in pairs)
+        return replace(other, gates=gates)
 
     def subset(self, keep: Integers, counts: Array) -> CovariateChain:
         gates = (self.gates[0], *(self.gates[1 + k] for k in keep))
-        return CovariateChain(tuple(gate.subset(keep, counts) for gate in gates))
+        return replace(self, gates=tuple(gate.subset(keep, counts) for gate in gates))
 
 
 @dataclass(frozen=True)
 class CovariateChainPrior:
-    """Prior of the coefficients of every gate; None until the covariates are known."""
+    """Prior of the coefficients of every gate; None until the covariates are known.
+
+    ``first`` is that of first states, None where it is equal to ``gate``; with few sequences it has
+    an intercept only. ``effects``: whether "all" or only "transitions" depend on covariates.
+    """
 
     gate: GatePrior | None = None
+    first: GatePrior | None = None
+    effects: str = "all"
+    timing: str = "entered"
     name = "covariate_chain"
 
     @property
     def of_gate(self) -> GatePrior:
         if self.gate is None:
-            raise UnsupportedError("covariate_effects='all' needs covariates: fit(X, covariates=)")
+            raise UnsupportedError(
+                f"covariate_effects={self.effects!r} needs covariates: fit(X, covariates=)"
+            )
         return self.gate
+
+    def _of_gates(self, n_components: int) -> list[GatePrior]:
+        return [self.first or self.of_gate, *repeat(self.of_gate, n_components)]
 
     def mode(self, statistics: CovariateChainSums | ChainSums) -> CovariateChain:
         """Return all gates after a Newton step; from counts those with intercepts only."""
+        own: Any = getattr(statistics, "gates", None)
         if isinstance(statistics, ChainSums):
-            counts = (statistics.initial, *statistics.transitions)
-            return CovariateChain(tuple(self.of_gate.mode(own) for own in counts))
-        return CovariateChain(tuple(self.of_gate.mode(own) for own in statistics.gates))
+            own = (statistics.initial, *statistics.transitions)
+        priors = self._of_gates(len(own) - 1)
+        gates = tuple(prior.mode(sums) for prior, sums in zip(priors, own, strict=True))
+        return CovariateChain(gates, self.timing)
 
     def log_density(self, chain: CovariateChain) -> float:
-        return sum(map(self.of_gate.log_density, chain.gates))
+        pairs = zip(self._of_gates(chain.n_components), chain.gates, strict=True)
+        return sum(prior.log_density(gate) for prior, gate in pairs)
 
     def n_parameters(self, n_components: int) -> int:
-        of_gates = repeat(self.of_gate.n_parameters(n_components), n_components + 1)
-        return sum(of_gates)
+        return sum(prior.n_parameters(n_components) for prior in self._of_gates(n_components))
 
 
 halfway.register(CovariateChain, CovariateChain.halfway_to)
 
 
 def gated(inference: Any, source: Source, n_components: int) -> Any:
-    """Return the inference with a gate, or a chain that begins with one, as its weights."""
+    """Return the inference with a gate, or a chain with gates, as its weights."""
     rows, weights = source.in_memory().rows, inference.weights
     sparse = 1.0 / n_components
     defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
@@ -357,17 +398,24 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
     whole_chain = isinstance(weights, CovariateChainPrior)
     if whole_chain and inference.variational:
         raise UnsupportedError(
-            "covariate_effects='all' needs maximum likelihood or MaximumAPosteriori()"
+            f"covariate_effects={weights.effects!r} needs maximum likelihood or "
+            "MaximumAPosteriori()"
         )
     if not chained and not whole_chain and weights not in defaults:
         raise UnsupportedError(
             "covariates replace the prior of the weights: leave out its concentration"
         )
+    P = rows.side.n_covariates
     if inference.variational:
-        gate = GatePrior.variational(rows)
-    else:
-        precision = 0.0 if inference.name == "maximum_likelihood" else WEAK_PRECISION
-        gate = GatePrior.normal(rows.side.n_covariates, precision)
-    if whole_chain:
-        return replace(inference, weights=CovariateChainPrior(gate))
-    return replace(inference, weights=GatedChainPrior(gate, weights) if chained else gate)
+        return replace(inference, weights=GatePrior.variational(rows))
+    precision = 0.0 if inference.name == "maximum_likelihood" else WEAK_PRECISION
+    gate = GatePrior.normal(P, precision)
+    if not chained and not whole_chain:
+        return replace(inference, weights=gate)
+    if chained:
+        return replace(inference, weights=GatedChainPrior(gate, weights))
+    # Covariates separate half of all assignments of 2 P points to two states, and more of fewer
+    # points (Cover 1965), so that coefficients would not be finite.
+    few = len(rows.side.starts) <= 2 * P
+    first = GatePrior.normal(1) if few or weights.effects == "transitions" else None
+    return replace(inference, weights=replace(weights, gate=gate, first=first))

@@ -4,7 +4,8 @@ Most starts are random chains through clusters by k-means, all as wide as the da
 order of the samples, and not their distance, divides them. Others are the mixture of the same
 samples without their order, and k-means, each with transitions as the assignments follow one
 another, and with states that last. At the best optimum states are divided in two while others are
-dropped (cf. Ueda et al. 2000).
+dropped (cf. Ueda et al. 2000). Where covariates have effects on the chain, the starts race without
+them, and different optima of the race go on with them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Allocated, Rows
 from bayesmix.em.given_noise import Fit
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin_at, run
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin, begin_at, run
 from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
 from bayesmix.search.optimum import SeparatePriors, stackable, stacked_passes
@@ -34,6 +35,8 @@ from bayesmix.sources.memory import ArraySource
 # Random chains for each quick start, passes of a race and of a start alone, and how many of the
 # best run to convergence. The best optimum shows late: it may rank 40th after 20 passes.
 RANDOM, RACED, SHORT, FINALISTS = 6, 60, 20, 3
+# Ends of a race without covariates that go on with them, as their ranks may change.
+WITH_COVARIATES = 6
 # Moves tried at an optimum, and the smallest gain in nats per observation after which more are.
 MOVES, LEAST_GAIN = 12, 1e-6
 # Share of transitions that stay in their state, in the starts with states that last.
@@ -47,8 +50,11 @@ def best_of_starts(
 ) -> Mixture:
     """Return the best optimum that starts reach, in the order of its start."""
     check_values(model.family, source, model.n_components)
-    problem = resolve(model, source, replace(settings, stopping=AMONG_CANDIDATES))
-    trials = Trials.of(problem, source, monitor, settings.max_iter)
+    among = replace(settings, stopping=AMONG_CANDIDATES)
+    problem = race = resolve(model, source, among)
+    if source.side.covariates is not None:
+        race = resolve(*without_covariates(model, source), among)
+    trials = Trials.of(problem, race, source, monitor, settings.max_iter)
     for number, shares in enumerate(_starts(fit, model, trials.samples, settings, monitor)):
         if number >= settings.n_init or monitor.stopped is not None:
             break
@@ -81,11 +87,24 @@ def best_of_starts(
     return best.current_mixture()
 
 
+def without_covariates(model: Model, source: ArraySource) -> tuple[Model, ArraySource]:
+    """Return a model of sequences, and its data, without effects of covariates on the chain."""
+    inference: Any = model.inference
+    if not isinstance(inference.weights, DirichletChainPrior):
+        inference = replace(inference, weights=DirichletChainPrior())
+    side = replace(source.side, covariates=None, design=None)
+    return replace(model, inference=inference), replace(source, side=side)
+
+
 @dataclass
 class Trials:
-    """Runs from responsibilities of the samples that have a value."""
+    """Runs from responsibilities of the samples that have a value.
+
+    ``race`` is the problem without covariates, ``problem`` itself if there are none.
+    """
 
     problem: Problem
+    race: Problem
     samples: ArraySource
     with_values: Booleans
     monitor: Monitor
@@ -94,13 +113,20 @@ class Trials:
     last: BayesmixError | None = None
 
     @classmethod
-    def of(cls, problem: Problem, source: ArraySource, monitor: Monitor, max_iter: int) -> Trials:
+    def of(
+        cls,
+        problem: Problem,
+        race: Problem,
+        source: ArraySource,
+        monitor: Monitor,
+        max_iter: int,
+    ) -> Trials:
         """Return no runs yet."""
         with_values: Booleans = (~np.isnan(np.asarray(source.values))).any(axis=1)
         samples = replace(source, side=NO_SIDE_INFORMATION)
         if not with_values.all():
             samples = samples.subset(with_values)
-        return cls(problem, samples, with_values, monitor, max_iter)
+        return cls(problem, race, samples, with_values, monitor, max_iter)
 
     @property
     def rows(self) -> Rows:
@@ -110,12 +136,12 @@ class Trials:
     @cached_property
     def room(self) -> int:
         """Number of states that can pass side by side, 0 without closed updates."""
-        prior: Any = self.problem.objective.weights_prior
+        prior: Any = self.race.objective.weights_prior
         if not self.states or not isinstance(prior, DirichletChainPrior) or prior.stationary:
             return 0
         statistics = self.states[0].expectation.statistics
         n_joints = len(self.rows) * len(statistics.counts)
-        return MOST_JOINTS // n_joints if stackable(self.problem.family, statistics) else 0
+        return MOST_JOINTS // n_joints if stackable(self.race.family, statistics) else 0
 
     @cached_property
     def white(self) -> Array:
@@ -142,7 +168,7 @@ class Trials:
             transitions = (1.0 - stickiness) * moves + stickiness * lasting
             sums = ChainSums(everywhere[begins].sum(axis=0), transitions)
         try:
-            unordered = replace(self.problem, source=self.samples)
+            unordered = replace(self.race, source=self.samples)
             state = begun(unordered, Given(shares), n_components)
         except BayesmixError as refused:
             self.last = refused
@@ -175,20 +201,38 @@ class Trials:
 
     def best(self) -> State:
         """Return the best of the finalists, run to convergence, and forget all states."""
-        ends = self._raced() if len(self.states) <= self.room else list(self._alone())
+        alone = len(self.states) > self.room
+        ends = list(self._alone(self.states, self.race)) if alone else self._raced()
         self.states.clear()
         if not ends:
             assert self.last is not None
             raise self.last
         by_rank = partial(rank, self.problem)
-        ends = sorted(ends, key=by_rank, reverse=True)[:FINALISTS]
-        finals = [run(self.problem, state, self.monitor, self.max_iter) for state in ends]
+        ends.sort(key=by_rank, reverse=True)
+        if self.race is not self.problem:
+            ends = [
+                begin(self.problem, state.expectation, state.mixture)
+                for state in self._different(ends)[:WITH_COVARIATES]
+            ]
+            ends = sorted(self._alone(ends, self.problem), key=by_rank, reverse=True)
+        finals = [
+            run(self.problem, state, self.monitor, self.max_iter) for state in ends[:FINALISTS]
+        ]
         return max(finals, key=by_rank)
 
-    def _alone(self) -> Iterator[State]:
-        for state in self.states:
+    def _different(self, ends: list[State]) -> list[State]:
+        """Return the best of the states, sorted, at each value of the objective."""
+        least = LEAST_GAIN * self.problem.source.total_weight
+        return [
+            state
+            for place, state in enumerate(ends)
+            if not place or ends[place - 1].objective - state.objective > least
+        ]
+
+    def _alone(self, states: list[State], problem: Problem) -> Iterator[State]:
+        for state in states:
             try:
-                yield run(self.problem, state, self.monitor, SHORT)
+                yield run(problem, state, self.monitor, SHORT)
             except BayesmixError as refused:
                 self.last = refused
 
@@ -208,13 +252,13 @@ class Trials:
         sums: list[Any] = [state.expectation.allocation for state in states]
         initial = np.array([part.initial for part in sums])
         transitions = np.array([part.transitions for part in sums])
-        priors = SeparateChainPriors(self.problem.objective.weights_prior, len(states))
+        priors = SeparateChainPriors(self.race.objective.weights_prior, len(states))
         allocation = ChainSums(initial, transitions)
-        return stacked_passes(self.problem, states, priors, allocation, self.monitor, left)
+        return stacked_passes(self.race, states, priors, allocation, self.monitor, left)
 
     def _stepped(self, state: State) -> State | None:
         """Return a state after a pass alone; None if a covariance is singular."""
-        problem = self.problem
+        problem = self.race
         try:
             mixture = problem.objective.update(
                 state.expectation, state.mixture, problem.frame, problem.guard.resolution

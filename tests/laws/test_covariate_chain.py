@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
+from bayesmix.allocation.forward_backward import forward_backward, most_probable_paths
 from laws.cases import generator
 
 LENGTHS = (4, 1, 3)
@@ -40,10 +40,14 @@ def test_the_recursions_are_sums_over_all_paths():
     log_initial = log_softmax(rng.normal(size=(len(LENGTHS), K)), axis=1)
     log_moves = log_softmax(rng.normal(size=(n, K, K)), axis=2)
     starts = np.cumsum((0, *LENGTHS[:-1]))
-    log_predictive, shares, pairs = smoothed_in_logs(
-        log_density, starts, log_initial, log_moves, True
+    initial, moves = np.exp(log_initial), np.exp(log_moves)
+    chained = forward_backward(log_density, starts, initial, moves)
+    log_predictive, shares, pairs = (
+        chained.log_predictive,
+        chained.shares,
+        chained.transitions,
     )
-    best = best_paths(log_density, starts, log_initial, log_moves)
+    best = most_probable_paths(log_density, starts, initial, moves)
     for s, (start, length) in enumerate(zip(starts, LENGTHS, strict=True)):
         paths = np.array(list(itertools.product(range(K), repeat=length)))
         logs = log_initial[s, paths[:, 0]] + log_density[start, paths[:, 0]]
