@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from math import prod
 from typing import Any
 
@@ -378,9 +378,7 @@ class _Pass:
         begins = self.segments.begins
         if borders is None:
             return np.broadcast_to(self.initial, (*self.initial.shape[:-1], len(begins)))
-        return np.where(
-            begins, self.initial, self.moves.ahead(borders.before, self.steps[0])
-        )
+        return np.where(begins, self.initial, self.moves.ahead(borders.before, self.steps[0]))
 
     def forward(self, borders: _Borders | None) -> None:
         """Filter all segments at once."""
@@ -388,13 +386,13 @@ class _Pass:
 
     def _filter(self, predicted: Array, steps: list[slice]) -> None:
         """Filter consecutive steps from the predictions (..., K, B) of the first."""
-        for number, step in enumerate(steps):
-            if number:
-                predicted = self.moves.ahead(shares, step)
+        for step, following in zip_longest(steps, steps[1:]):
             shares = self.shares[..., step]
             self.log_predictive[..., step] += self._conditioned(
                 predicted[..., : step.stop - step.start], step, shares
             )
+            if following is not None:
+                predicted = self.moves.ahead(shares, following)
 
     def _at_ends(self) -> Array:
         """Return the probabilities (..., K, B) at the last rows of segments."""
@@ -529,8 +527,8 @@ def _best_to_borders(
     carried = np.where(segments.begins[:, None, None], first, moves)
     for step, rows in segments.steps():
         if step:
-            moves = _leading_to(rows, log_moves)
-            through = carried[: len(rows), :, :, None] + (moves if moves.ndim == 2 else moves[:, None])
+            moves = _leading_to(rows, log_moves)[..., None, :, :]
+            through = carried[: len(rows), :, :, None] + moves
             carried[: len(rows)] = through.max(axis=2)
         carried[: len(rows)] += log_density[rows][:, None, :]
     after = value[0]

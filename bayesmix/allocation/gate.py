@@ -61,6 +61,11 @@ class Gate:
         """Component of the free coefficients of each row."""
         return [(k,) for k in range(1, self.n_components)]
 
+    @property
+    def free_terms(self) -> list[int]:
+        """Number of free coefficients of each row."""
+        return [self.coefficients.shape[1]] * (self.n_components - 1)
+
     free_names, of_covariates = ("component",), "weights"
 
     def mean(self) -> Array:
@@ -166,6 +171,22 @@ class GateSums(AddedByField):
             return False
         least = float(np.linalg.eigvalsh(free)[0])
         return least < SEPARATED * float(self.shares.sum())
+
+    def separation(self, terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
+        """Return what covariates separate, and the component; None if the likelihood has a maximum.
+
+        ``terms`` are the names of coefficients.
+        """
+        if not self.separated:
+            return None
+        component, most = self.largest(terms)
+        return f"covariates separate {{which}} from component 0 completely ({most})", (component,)
+
+    def largest(self, terms: list[str]) -> tuple[int, str]:
+        """Return component and name of the largest coefficient."""
+        sizes = np.abs(self.gate.coefficients)
+        component, place = np.unravel_index(sizes.argmax(), sizes.shape)
+        return int(component), f"most: {terms[place]}"
 
     @staticmethod
     def _free(matrix: Array) -> Array:

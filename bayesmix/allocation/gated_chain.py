@@ -6,6 +6,7 @@ The statistics are those of the gates, and the expected transitions (Zucchini, M
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, cast
@@ -61,15 +62,22 @@ class GatedSums(AddedByField):
     def feasible(self) -> bool:
         return bool(self.transitions.min() >= 0.0)
 
-    @property
-    def separated(self) -> bool:
-        """Whether covariates separate first states, so that the likelihood has no maximum."""
-        return self.gate.separated
+    def separation(self, terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
+        return _certain([self.gate], terms)
 
     @property
     def penalised(self) -> tuple[Array, Array]:
         """Gradient and information of the gate's free coefficients, log prior included."""
         return self.gate.penalised
+
+
+def _certain(gates: Sequence[GateSums], terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
+    """Return the first gate, of first states or those after a state, that covariates separate."""
+    for number, sums in enumerate(gates):
+        if sums.separated:
+            what = f"state after state {number}" if number else "first state"
+            return f"the {what} is certain given covariates ({sums.largest(terms)[1]})", ()
+    return None
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,10 @@ class GatedChain:
     @property
     def free_rows(self) -> list[tuple[Any, ...]]:
         return self.gate.free_rows
+
+    @property
+    def free_terms(self) -> list[int]:
+        return self.gate.free_terms
 
     free_names, of_covariates = ("component",), "first states"
 
@@ -196,10 +208,8 @@ class CovariateChainSums:
     def feasible(self) -> bool:
         return True
 
-    @property
-    def separated(self) -> bool:
-        """Whether covariates separate states, so that the likelihood has no maximum."""
-        return any(own.separated for own in self.gates)
+    def separation(self, terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
+        return _certain(self.gates, terms)
 
     @property
     def penalised(self) -> tuple[Array, Array]:
@@ -242,6 +252,11 @@ class CovariateChain:
         """State before and state of the free coefficients of each state."""
         before = ["first", *range(self.n_components)]
         return [(i, k) for i in before for k in range(1, self.n_components)]
+
+    @property
+    def free_terms(self) -> list[int]:
+        """Number of free coefficients of each row."""
+        return [size for gate in self.gates for size in gate.free_terms]
 
     free_names = ("from", "component")
 
@@ -289,7 +304,7 @@ class CovariateChain:
         return odds.transpose(2, 0, 1)
 
     def _of_first(self, side: SideInformation) -> Array:
-        """Return the covariates (S, P) of first states, the constant alone if there are no slopes."""
+        """Return the covariates (S, P) of first states; the constant alone without slopes."""
         return Gate.needed(side)[side.starts, : self.gates[0].coefficients.shape[1]]
 
     def _of_moves(self, side: SideInformation) -> Array:

@@ -41,6 +41,9 @@ from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.room import few_enough
 from bayesmix.starts.chain_starts import best_of_starts
 
+# Parameters of covariates; those of the effects that include transitions.
+EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
+WHOLE = ("transitions", "all")
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
 
@@ -79,9 +82,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     transition_prior : float, optional
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.
-    covariate_effects : {"first", "all"}, default="first"
-        What depends on ``covariates``: first states, or all transitions too (latent transition
-        analysis), each on the covariates of the sample that is entered.
+    covariate_effects : {"first", "transitions", "all", "none"}, default="first"
+        What depends on ``covariates``: first states, transitions (latent transition analysis), or
+        both. With "all" first states depend on them only if there are more than two sequences for
+        each coefficient: fewer do not determine this effect. "none" ignores covariates.
+    covariate_timing : {"entered", "left"}, default="entered"
+        Whose covariates a transition depends on: those of the sample that is entered, or of the
+        one before it, that is left, as in depmixS4.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
@@ -99,11 +106,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         Distribution of the first state; posterior mean for variational fits; with covariates the
         average over the sequences of the fit.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
-        Log odds of each first state against state 0; only with covariates. With "all" arrays
-        (K + 1, K, P) and (K + 1, K): of first states, and of the states after each state.
+        Log odds of each first state against state 0; only with covariates. Where transitions
+        depend on them arrays (K + 1, K, P) and (K + 1, K): of first states, and of the states
+        after each state.
     transmat_ : array (K, K)
-        Probabilities of the transition from state i (row) to state j (column); averaged over the
-        samples where they depend on covariates.
+        Probabilities of the transition from state i (row) to state j (column). Where they depend
+        on covariates averages over the samples, weighted by the probability of having been in
+        state i; ``transition_matrix`` returns those at given covariates.
     stationary_distribution_, weights_ : array (K,)
         Stationary probability of each state. States are sorted by this probability.
     expected_durations_ : array (K,)
@@ -142,6 +151,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         initial: str = "free",
         transition_prior: float | None = None,
         covariate_effects: str = "first",
+        covariate_timing: str = "entered",
         missing: str = "error",
         tol: str | float = "auto",
         max_iter: int = 1000,
@@ -174,9 +184,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             Identifier of the sequence of each sample, instead of ``lengths``.
         covariates : array or frame (n_sequences, P) or (n, P), optional
             Variables on which the first state depends by a multinomial logistic regression; those
-            of the samples of a sequence must be equal. With ``covariate_effects="all"`` they may
-            vary, and transitions depend on them too. Predictions then need ``covariates``.
-            Not for variational fits. Maximum a posteriori fits have a weak normal prior.
+            of the samples of a sequence must be equal. With ``covariate_effects="transitions"`` or
+            "all" they may vary, and transitions depend on them. Predictions then need
+            ``covariates``. Not for variational fits. Maximum a posteriori fits have a weak normal
+            prior.
 
         Returns
         -------
@@ -194,17 +205,21 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             source = incoming.training_rows(self, X, None, n_jobs)
             return constrained(
                 sequences.sequences_to_fit(source, lengths, groups),
-                *(None, None, covariates),
-                varying=self._all_effects,
+                *(None, None, self._used(covariates)),
+                varying=self._of_transitions,
             )
 
         self._fit(rows)
         return self
 
     @property
-    def _all_effects(self) -> bool:
-        effects = validation.one_of("covariate_effects", self.covariate_effects, ("first", "all"))
-        return effects == "all"
+    def _of_transitions(self) -> bool:
+        """Whether transitions depend on covariates."""
+        return validation.one_of("covariate_effects", self.covariate_effects, EFFECTS) in WHOLE
+
+    def _used(self, covariates: Any) -> Any:
+        """Return the covariates if they have an effect, else None."""
+        return None if self.covariate_effects == "none" else covariates
 
     def _model(self) -> Model:
         one_number(self)
@@ -220,12 +235,14 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             )
         stationary = initial == "stationary"
         prior: Any = DirichletChainPrior(concentration, stationary)
-        if self._all_effects:
+        timing = validation.one_of("covariate_timing", self.covariate_timing, TIMINGS)
+        if self._of_transitions:
             if stationary or self.transition_prior is not None:
                 raise InvalidInputError(
-                    "covariate_effects='all' replaces initial and transition_prior: leave them out"
+                    f"covariate_effects={self.covariate_effects!r} replaces initial and "
+                    "transition_prior: leave them out"
                 )
-            prior = CovariateChainPrior()
+            prior = CovariateChainPrior(effects=self.covariate_effects, timing=timing)
         if self.transition_prior is not None and inference.name == "maximum_likelihood":
             raise InvalidInputError(
                 "transition_prior needs a fit with a prior: use inference=MaximumAPosteriori() or "
@@ -313,14 +330,16 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
         return sequences.in_sequences(source, lengths, groups)
 
+    def _at_covariates(self, source: Source, covariates: Any) -> Source:
+        used = self._used(covariates)
+        return at_covariates(source, self._fitted(), used, self._of_transitions)
+
     def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
-        source = at_covariates(
-            self._seen(X, lengths, groups), self.result_, covariates, self._all_effects
-        )
+        source = self._at_covariates(self._seen(X, lengths, groups), covariates)
         return cast("ArraySource", source)
 
     def _in_parts(self, X: Any, lengths: Any, groups: Any, covariates: Any) -> Source:
-        if covariates is not None or self._fitted().side.design is not None:
+        if self._used(covariates) is not None or self._fitted().side.design is not None:
             return self._sequences(X, lengths, groups, covariates)
         return self._seen(X, lengths, groups, in_parts=True)
 
@@ -442,7 +461,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
-        if self._all_effects:
+        if self._of_transitions:
             raise UnsupportedError(
                 "forecast does not support transitions that depend on covariates"
             )

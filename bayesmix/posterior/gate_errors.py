@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import ndtri
 
@@ -123,7 +124,8 @@ def gate_coefficients(
         )
     level = checked_level(level)
     gate: Any = result.mixture.weights
-    back: Array = np.kron(np.eye(len(gate.free_rows)), design.back).astype(np.float64)
+    sizes = gate.free_terms
+    back: Array = np.asarray(block_diag(*(design.back[:size, :size] for size in sizes)), np.float64)
     if weight_type == "sampling":
         from bayesmix.posterior.parameter_errors import scores_of
 
@@ -147,7 +149,8 @@ def gate_coefficients(
         if event.kind == "separated":
             warn(event.text, BayesmixWarning)
     estimates = back @ gate.free
-    rows = [(*row, term) for row in gate.free_rows for term in design.terms]
+    free = zip(gate.free_rows, sizes, strict=True)
+    rows = [(*row, term) for row, size in free for term in design.terms[:size]]
     index = pd.MultiIndex.from_tuples(rows, names=[*gate.free_names, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
 

@@ -337,7 +337,7 @@ def _bootstrapped(
             f"only {len(points)} of {n_draws} refits had no degenerate component: use another kind "
             "of standard errors, or fewer components"
         )
-    side, mass = scores.result.side, scores.source.rows.weights_or_ones
+    side, mass = scores.result.side, scores.mass
     tables = (parameters_of(one, side, mass) for one in points)
     draws = [np.concatenate([own.values for own in table]) for table in tables]
     return np.std(np.array(draws), axis=0, ddof=1)

@@ -42,6 +42,9 @@ FLAT = 1e-7
 # Share of such directions in a parameter from which on its standard error is not defined.
 IN_FLAT = 1e-4
 
+# Expected visits of a state below which its transitions have no average.
+NO_VISIT = 1e-300
+
 Weights: TypeAlias = Any
 
 
@@ -71,7 +74,7 @@ class FreeAllocation:
             return _joined(parts, GatedChain)
         if isinstance(weights, CovariateChain):
             gates = [cls.of(gate) for gate in weights.gates]
-            return _joined(gates, lambda *gates: CovariateChain(gates))
+            return _joined(gates, lambda *gates: replace(weights, gates=gates))
         raise UnsupportedError(
             f"standard errors by derivatives do not support {type(weights).__name__}: use "
             "standard_errors='bootstrap'"
@@ -119,14 +122,19 @@ def _stationary(transition: Array) -> MarkovChain:
 def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> list[Reported]:
     """Return the reported parameters of a mixture at a point.
 
-    Class sizes, or first states and transitions, are averaged over samples with weights ``mass``.
+    Class sizes are averaged over samples with weights ``mass`` (n,). Of sequences ``mass`` (n, K)
+    are the probabilities of states: transitions from a state are averages over the samples after
+    it, weighted by the probability of having been there.
     """
     weights: Any = mixture.weights
     own = reported(mixture.components.unframed(mixture.frame))
     if side.ordered:
         K, entered = mixture.n_components, ~np.asarray(side.begins)
         moves = weights.transitions_at(side)
-        moves = moves if moves.ndim == 2 else moves[entered].mean(axis=0)
+        if moves.ndim == 3:
+            visits = mass[np.flatnonzero(entered) - 1]
+            moves = np.einsum("ni,nij->ij", visits, moves[entered])
+            moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
         first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
         rows = [Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)]
         return [Reported("start", -1, None, first), *rows, *own]
@@ -218,10 +226,17 @@ class FitScores(ABC):
         frame = Frame.identity(self.result.n_features)
         return Mixture(self.allocation.moved(steps[:size]), components, frame, noise)
 
+    @cached_property
+    def mass(self) -> Array:
+        """Weights over which ``parameters_of`` averages."""
+        if self.rows.side.ordered:
+            return self.point.responsibilities(self.rows)[0]
+        return np.asarray(self.rows.weights_or_ones)
+
     @property
     def parameters(self) -> list[Reported]:
         """Reported parameters, class sizes first."""
-        return parameters_of(self.point, self.rows.side, self.rows.weights_or_ones)
+        return parameters_of(self.point, self.rows.side, self.mass)
 
     @cached_property
     def derivatives(self) -> Array:
@@ -229,7 +244,7 @@ class FitScores(ABC):
         (size, places), K, rows = self.places, self.result.n_components, self.rows
 
         def all_values(step: Array) -> Array:
-            table = parameters_of(self.moved(step), rows.side, rows.weights_or_ones)
+            table = parameters_of(self.moved(step), rows.side, self.mass)
             return np.concatenate([own.values for own in table])
 
         def component_values(each: Coordinate, step: float) -> Array:

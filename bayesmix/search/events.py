@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bayesmix.core.rows import Event
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
@@ -24,18 +22,16 @@ if TYPE_CHECKING:
 def separation(state: State, source: Source) -> tuple[Event, ...]:
     """Return an event if covariates separate components, so that coefficients diverge."""
     sums: Any = state.expectation.allocation
-    gate: Any = state.current_mixture().weights
-    if not sums.separated:
-        return ()
-    largest = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
-    component, place = largest[-2:]
     design: Any = side_of(source).design
+    separated = sums.separation(design.terms)
+    if separated is None:
+        return ()
+    what, components = separated
     text = (
-        f"covariates separate {{which}} from component 0 completely (most: {design.terms[place]}), "
-        "so the coefficients of the gate have no finite estimate: use a prior "
+        f"{what}, so the coefficients of the gate have no finite estimate: use a prior "
         "(MaximumAPosteriori()), fewer covariates or fewer components"
     )
-    return (Event("separated", text, components=(int(component),)),)
+    return (Event("separated", text, components=components),)
 
 
 def warn_of(events: tuple[Event, ...]) -> None:

@@ -1,6 +1,7 @@
 """Covariates of all transitions of a chain, against sums over paths and simulated truth."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,8 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.allocation.forward_backward import forward_backward, most_probable_paths
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from laws.cases import generator
 
 LENGTHS = (4, 1, 3)
@@ -67,6 +68,90 @@ def test_the_recursions_are_sums_over_all_paths():
                     for i in range(K)
                 ]
                 np.testing.assert_allclose(pairs[start + t], joint, atol=1e-12)
+
+
+def step_by_step(log_density, starts, log_initial, log_moves):
+    """Return one-step log densities, smoothed probabilities and pairs by sums of logarithms."""
+    n, K = log_density.shape
+    forward, back = np.empty((n, K)), np.zeros((n, K))
+    log_predictive, pairs = np.empty(n), np.zeros((n, K, K))
+    number = np.cumsum(np.isin(np.arange(n), starts)) - 1
+    for t in range(n):
+        before = log_initial[number[t]]
+        if t not in starts:
+            before = logsumexp(forward[t - 1][:, None] + log_moves[t], axis=0)
+        forward[t] = before + log_density[t]
+        log_predictive[t] = logsumexp(forward[t])
+        forward[t] -= log_predictive[t]
+    for t in range(n - 1, 0, -1):
+        if t not in starts:
+            ahead = log_moves[t] + log_density[t] + back[t] - log_predictive[t]
+            pairs[t] = np.exp(forward[t - 1][:, None] + ahead)
+            back[t - 1] = logsumexp(ahead, axis=1)
+    return log_predictive, np.exp(forward + back), pairs
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0, 300.0])
+@pytest.mark.parametrize("lengths", [(700,), (1, 400, 2, 297), (3,) * 200])
+def test_segments_of_sequences_with_varying_transitions_are_sums_step_by_step(spread, lengths):
+    """Also where densities of states differ by hundreds of nats, and transitions by dozens."""
+    rng, n, K = generator(633), sum(lengths), 3
+    log_density = spread * rng.normal(size=(n, K))
+    log_initial = log_softmax(rng.normal(size=(len(lengths), K)), axis=1)
+    log_moves = log_softmax(min(spread, 30.0) * rng.normal(size=(n, K, K)), axis=2)
+    starts = np.cumsum((0, *lengths[:-1]))
+    expected = step_by_step(log_density, starts, log_initial, log_moves)
+    initial, moves = np.exp(log_initial), np.exp(log_moves)
+    chained = forward_backward(log_density, starts, initial, moves)
+    np.testing.assert_allclose(chained.log_predictive, expected[0], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(chained.shares, expected[1], atol=1e-10)
+    np.testing.assert_allclose(chained.transitions, expected[2], atol=1e-10)
+    filtered = forward_backward(log_density, starts, initial, moves, smooth=False)
+    np.testing.assert_allclose(filtered.log_predictive, expected[0], rtol=1e-10, atol=1e-10)
+
+
+SPEED = pd.read_csv(Path(__file__).parents[1] / "data" / "speed.csv")
+
+
+@pytest.mark.parametrize(("timing", "expected"), [("left", -38.1219), ("entered", -36.9781)])
+def test_fits_to_response_times_are_those_of_depmixs4_and_of_a_direct_maximisation(
+    timing, expected
+):
+    m = bm.HiddenMarkovModel(
+        2, covariate_effects="transitions", covariate_timing=timing, random_state=0
+    )
+    m.fit(SPEED[["rt"]], lengths=[168, 134, 137], covariates=SPEED[["Pacc"]])
+    assert m.log_likelihood_ == pytest.approx(expected, abs=1e-4)
+    assert m.n_parameters_ == 9
+
+
+def test_few_first_states_do_not_depend_on_covariates_and_are_not_called_separated():
+    """Three points are almost always separated by a line, one always is."""
+    for lengths in ([439], [168, 134, 137]):
+        m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0, n_init=2)
+        m.fit(SPEED[["rt"]], lengths=lengths, covariates=SPEED[["Pacc"]])
+        assert (m.gate_coef_[0] == 0.0).all()
+        assert ", transitions by Pacc" in m.summary()
+        index = m.gate_coefficients(SPEED[["rt"]]).index
+        assert list(index) == [
+            ("first", 1, "intercept"),
+            *((i, 1, term) for i in (0, 1) for term in ("intercept", "Pacc")),
+        ]
+
+
+def test_equal_transitions_of_every_sample_are_those_of_a_plain_chain():
+    rng, lengths = generator(634), (250, 1, 149)
+    log_density, transition = rng.normal(size=(400, 4)), rng.dirichlet(np.ones(4), 4)
+    starts, initial = np.cumsum((0, *lengths[:-1])), rng.dirichlet(np.ones(4))
+    plain = forward_backward(log_density, starts, initial, transition)
+    moves = np.broadcast_to(transition, (400, 4, 4))
+    varying = forward_backward(log_density, starts, initial, moves)
+    np.testing.assert_allclose(varying.shares, plain.shares, atol=1e-12)
+    np.testing.assert_allclose(varying.transitions.sum(axis=0), plain.transitions, atol=1e-10)
+    np.testing.assert_array_equal(
+        most_probable_paths(log_density, starts, initial, moves),
+        most_probable_paths(log_density, starts, initial, transition),
+    )
 
 
 def log_likelihood(theta, panel):

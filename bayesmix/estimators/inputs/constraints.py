@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -77,10 +77,42 @@ def _in_memory(source: Source) -> ArraySource:
 
 
 def of_samples(covariates: Any, side: SideInformation) -> Any:
-    """Return covariates with a row for each sample, from one for each sequence."""
-    if not side.ordered or len(covariates) != len(side.starts):
+    """Return covariates with a row for each sample, from one for each sequence.
+
+    Raises ``InvalidInputError``, with sequence and row, for those of sequences that are missing.
+    """
+    if not side.ordered or not hasattr(covariates, "__len__"):
         return covariates
-    return rows_of(covariates, np.repeat(np.arange(len(covariates)), side.group_sizes))
+    starts, n, given = side.starts, len(cast(Any, side.begins)), len(covariates)
+    if given not in (len(starts), n):
+        place = f", so that {_place(given, side)} has none" if given < n else ""
+        raise InvalidInputError(
+            f"covariates must have one row for each of the {n} samples, or of the {len(starts)} "
+            f"sequences, got {given} rows{place}"
+        )
+    table = covariates
+    if not isinstance(table, pd.DataFrame):
+        is_frame = hasattr(covariates, "to_numpy")
+        table = pd.DataFrame(covariates.to_numpy() if is_frame else np.asarray(covariates))
+    unknown = table.isna() | table.isin([np.inf, -np.inf])
+    if unknown.to_numpy().any():
+        row, column = np.argwhere(unknown.to_numpy())[0]
+        of_samples = given == n
+        place = _place(int(row), side) if of_samples else f"sequence {row}"
+        raise InvalidInputError(
+            f"covariates must be finite and have no missing values, got {table.iat[row, column]!s} "
+            f"for {place}, column {table.columns[column]!r}: impute it, or leave out the "
+            "sequence"
+        )
+    if given == n:
+        return covariates
+    return rows_of(covariates, np.repeat(np.arange(given), side.group_sizes))
+
+
+def _place(row: int, side: SideInformation) -> str:
+    """Return the name of a sample of a sequence; rows and sequences count from 0."""
+    number = int(np.searchsorted(side.starts, row, side="right")) - 1
+    return f"row {row} (row {row - int(side.starts[number])} of sequence {number})"
 
 
 def at_covariates(
@@ -218,10 +250,15 @@ def _check_groups(source: ArraySource) -> None:
         firsts = np.repeat(starts, side.group_sizes)
         if (found := unequal(side.design.terms, side.covariates, firsts)) is not None:
             column, row = found
+            remedy = f"use one value for each {unit}, such as its mean"
+            if side.ordered:
+                remedy = (
+                    "use covariate_effects='transitions' or 'all', with which transitions depend "
+                    "on covariates that vary in time, or one value for each sequence"
+                )
             raise InvalidInputError(
                 f"covariates must be equal within a {unit}, but column {column!r} of sample "
-                f"{numbers[row]} differs from the first of its {unit}: use one value for each "
-                f"{unit}, such as its mean"
+                f"{numbers[row]} differs from the first of its {unit}: {remedy}"
             )
     if side.labels is not None:
         factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)
