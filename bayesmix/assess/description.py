@@ -19,11 +19,12 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.assess.apa import ApaTable
+from bayesmix.core.nouns import counted
 from bayesmix.errors import missing_extra
 from bayesmix.families.coding import shown
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.answer import number
-from bayesmix.selection.summary_text import counted, listed
+from bayesmix.selection.summary_text import listed
 from bayesmix.sources.writing import file_to_write
 
 # Skewness within clusters above which a distribution counts as skewed (Bulmer 1979, page 63).

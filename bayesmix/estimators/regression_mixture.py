@@ -15,6 +15,7 @@ from bayesmix.allocation.gate import Gate, shares_of
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
@@ -386,7 +387,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             response=y,
             labels=labels,
             certainty=probabilities.max(axis=1),
-            names=columns.numbered("class", probabilities.shape[1]),
+            names=tuple(part_names("class", probabilities.shape[1])),
             noun="class",
             level=level,
             sample_weight=sample_weight,

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_names
 from bayesmix.core.procedures import noun_of
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
@@ -176,7 +177,7 @@ class FittedMethods:
         from bayesmix.estimators.inputs import described_columns as columns
 
         result, noun = self._fitted(), noun_of(self)
-        names = columns.numbered(noun, result.n_components)
+        names = tuple(part_names(noun, result.n_components))
         of_components = np.arange(result.n_components)
         if X is None:
             counts = np.asarray(result.counts)

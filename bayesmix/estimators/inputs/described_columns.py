@@ -70,11 +70,6 @@ def describe(
     return description(variables, groups, level, not_described(left_out))
 
 
-def numbered(noun: str, n: int) -> tuple[str, ...]:
-    """Return the names of groups, from 1: "cluster 1", "cluster 2", ..."""
-    return tuple(f"{noun} {k}" for k in range(1, n + 1))
-
-
 def certainty_of(probabilities: Array, labels: Integers, of_components: Integers) -> Array:
     """Return P(assigned group) (n,) by probabilities of components, or 1 for outlying ones."""
     K = len(of_components)

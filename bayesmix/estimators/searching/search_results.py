@@ -14,6 +14,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_names
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
@@ -333,7 +334,7 @@ class SearchResults:
         of_components = np.asarray(self.clusters_)
         if by == "components":
             of_components = np.arange(self.n_components_)
-        names = columns.numbered(noun, number_of(of_components))
+        names = tuple(part_names(noun, number_of(of_components)))
         if by == "clusters" and self._names is not None:
             names = self._names
         if X is None:

@@ -1,0 +1,72 @@
+"""Columns that say what another one says are named; columns of well-separated clusters are not."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.io.repeated_columns import repeated_columns
+
+
+def clusters(draw):
+    """Well-separated clusters of numbers, dependent within clusters or not, counts and levels."""
+    n, K, D = draw.integers(200, 1500), draw.integers(2, 6), draw.integers(3, 8)
+    labels = draw.choice(K, n, p=draw.dirichlet(np.full(K, 6.0)))
+    means = draw.normal(size=(K, D)) * draw.uniform(4.0, 8.0)
+    mixed = np.eye(D) + draw.integers(0, 2) * draw.normal(size=(D, D)) / (2.0 * np.sqrt(D))
+    X = means[labels] + draw.normal(size=(n, D)) @ mixed
+    numbers = {f"x{d}": X[:, d] for d in range(D)}
+    numbers["visits"] = draw.poisson(draw.gamma(2.0, 10.0, K)[labels]).astype(float)
+    shares = draw.dirichlet(np.full(4, 0.3), K)
+    kind = (draw.random((n, 1)) > shares[labels].cumsum(axis=1)).sum(axis=1).clip(0, 3)
+    return numbers, {"kind": kind.astype(float)}
+
+
+def test_columns_of_separated_clusters_are_no_repetitions():
+    draw = np.random.default_rng(11290)
+    assert sum(bool(repeated_columns(*clusters(draw))) for _ in range(40)) <= 1
+
+
+@pytest.mark.parametrize("plant", ["unit", "grade", "logarithm", "rounded", "noise", "label"])
+def test_planted_repetitions_are_named(plant):
+    draw, found = np.random.default_rng(11291), 0
+    for _ in range(10):
+        numbers, levels = clusters(draw)
+        x, n = numbers["x0"], len(numbers["x0"])
+        planted = {
+            "unit": 2.54 * x + 0.02 * draw.normal(size=n),
+            "logarithm": np.exp(0.7 * x / x.std()),
+            "rounded": np.round(x, 1),
+            "noise": x + 0.2 * draw.normal(size=n),
+        }
+        if plant == "grade":
+            levels["copy"] = np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75])).astype(float)
+        elif plant == "label":
+            levels["code"] = draw.integers(0, 8, n).astype(float)
+            levels["copy"] = levels["code"] // 2
+        else:
+            numbers["copy"] = planted[plant]
+        doubts = repeated_columns(numbers, levels)
+        found += "copy" in doubts or any("from copy " in doubt for doubt in doubts.values())
+    assert found >= 9
+
+
+def test_a_grade_beside_its_rate_is_named_before_the_fit_and_nothing_is_dropped():
+    draw = np.random.default_rng(3)
+    rate = draw.normal(12.0, 4.0, 300).round(2)
+    frame = pd.DataFrame(
+        {
+            "rate": rate,
+            "income": draw.normal(size=300),
+            "grade": np.array(list("ABCD"))[np.digitize(rate, [9.0, 12.0, 15.0])],
+        }
+    )
+    with pytest.warns(bm.errors.BayesmixWarning, match=r"grade: follows from rate .*exclude"):
+        search = bm.select(frame, n_components=1)
+    assert [*search.columns_["kind"]] == ["continuous", "continuous", "categorical"]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        bm.select(frame, n_components=1, exclude=["grade"])
+    assert not any("follows from" in str(one.message) for one in said)
