@@ -77,7 +77,7 @@ def ours(X: Any, structure: str, lengths: list[int], most: int) -> int:
     options = {"covariance_type": structure, "random_state": 0, "n_init": 1, "search": "short"}
     model = Started(5, **options, max_iter=most, acceleration=None, tol=0.0, n_jobs=1)
     model.start = bm.HiddenMarkovModel(5, **options, max_iter=1).fit(X[:1000]).result_.mixture
-    return int(model.fit(X, lengths).n_iter_)
+    return int(model.fit(X, lengths=lengths).n_iter_)
 
 
 def theirs(X: Any, structure: str, lengths: list[int], most: int) -> int:

@@ -139,7 +139,9 @@ def quantities_of_sequences(parameters: Parameters, rows: Any) -> dict[str, Any]
 def fitted_sequences(rows: Any, **options: Any) -> Any:
     """The variational hidden Markov model under the prior that the rows are from."""
     options = {"family": bm.Poisson(), "inference": bm.VariationalBayes(RATE_PRIOR)} | options
-    return bm.HiddenMarkovModel(2, random_state=0, **CHAIN_PRIOR, **options).fit(rows, LENGTHS)
+    return bm.HiddenMarkovModel(2, random_state=0, **CHAIN_PRIOR, **options).fit(
+        rows, lengths=LENGTHS
+    )
 
 
 def places_of_sequences(seed: int) -> dict[str, dict[str, float]]:

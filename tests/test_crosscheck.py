@@ -132,7 +132,7 @@ def test_a_chain_of_states_far_apart_agrees():
     X = rng.poisson(3.0 + 27.0 * (np.arange(48) // 8 % 2))[:, None]
     model = bm.HiddenMarkovModel(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0
-    ).fit(X, [20, 28])
+    ).fit(X, lengths=[20, 28])
     found = crosscheck(
         model, X, n_draws=300, chains=2, sampler="gibbs", groups=np.repeat([7, 3], [20, 28])
     )

@@ -280,8 +280,9 @@ def columns_of(
     wrong = ~np.isfinite(table)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
+        got = "NaN" if np.isnan(table[row, column]) else "infinity"
         raise InvalidInputError(
-            f"{argument} must be finite and have no missing values, got {table[row, column]} in "
-            f"row {row_label(values, row)}, column {labels[column]!r}: drop or impute such rows"
+            f"{argument} must be finite and have no missing values, got {got} in row "
+            f"{row_label(values, row)}, column {labels[column]!r}: drop or impute such rows"
         )
     return table, labels

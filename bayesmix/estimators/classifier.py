@@ -34,7 +34,9 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
+from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.selection.structures import structures_asked
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import warn_of_order, weighted
 
@@ -166,6 +168,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         n_jobs = validation.jobs(self.n_jobs)
         self._mixture(1)._model()  # checks family and inference
         self._coding = None
+        X = tabular(X)
         warn_of_order(X, y)
         if self.family in (None, AUTO):
             X, sample_weight, self._coding = typed_rows(X, sample_weight, self.columns)
@@ -177,8 +180,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             not self._is_gaussian or source.summary.n_missing
         ):
             raise UnsupportedError("novelty=True needs numerical features without missing values")
-        n_given = int(X.shape[0]) if hasattr(X, "shape") else len(np.asarray(X))
-        classes, codes = _classes_of(y, n_given, self.unlabelled)
+        classes, codes = _classes_of(y, n_rows_of(X), self.unlabelled)
         codes = codes if source.numbers is None else codes[source.numbers]
         counts = np.bincount(codes[codes >= 0], minlength=len(classes))
         if not counts.all():
@@ -396,19 +398,21 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         mixtures. With several components per class, ``y`` is needed, and "group" is the class.
         """
         first, *others = self.models_.values()
-        values = X if hasattr(X, "iloc") else np.asarray(X)
+        values = tabular(X)
         if others and all(model is first for model in others):
             table = first.parameter_table(values, standard_errors, **options)
             names = dict(enumerate(self.classes_, start=1))
             return table.rename(index=names, level="class")
-        _, codes = _classes_of(y, len(values), self.unlabelled)
+        _, codes = _classes_of(y, n_rows_of(values), self.unlabelled)
         if (codes < 0).any():
             raise UnsupportedError(
                 "parameter_table with several components per class needs the class of every "
                 "sample: fit without the samples of unknown class"
             )
         tables = {
-            name: model.parameter_table(values[codes == g], standard_errors, **options)
+            name: model.parameter_table(
+                rows_of(values, np.flatnonzero(codes == g)), standard_errors, **options
+            )
             for g, (name, model) in enumerate(self.models_.items())
         }
         return pd.concat(tables, names=["group"])

@@ -23,7 +23,7 @@ from bayesmix.em.display import columns_of, html_table
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.attributes.fitted_methods import information
 from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_of
 from bayesmix.estimators.inputs import incoming, sequences
@@ -169,7 +169,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         store_parameters(self, locals())
 
     def fit(  # type: ignore[override]  # sequences have no weights
-        self, X: Any, lengths: Any = None, groups: Any = None, *, covariates: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
     ) -> Self:
         """Fit the model to one or several sequences.
 
@@ -178,6 +184,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         X : array, frame, source or Dask collection (n, D)
             Samples in order of time, sequence after sequence. If data are in parts, no sequence may
             cross parts.
+        y : ignored
+            For pipelines.
         lengths : sequence of int, optional
             Number of samples of each sequence; by default X is one sequence.
         groups : array (n,), optional
@@ -199,6 +207,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             For lengths that do not sum to n, groups that are not contiguous, sequences across
             parts, and sequences of one sample only; the estimator is then unchanged.
         """
+        lengths = sequences.lengths_given(X, y, lengths)
 
         def rows(n_jobs: int | None) -> Source:
             validation.one_of("missing", self.missing, ("error", "use"))
@@ -302,9 +311,15 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     def _map(self, *arguments: Any, **options: Any) -> Any:
         raise UnsupportedError("this method does not support sequences: use predict_proba")
 
-    def partial_fit(self, *arguments: Any, **options: Any) -> Self:
-        """Raise an error, as sequences need all their samples at once."""
-        raise UnsupportedError("partial_fit does not support sequences: use fit")
+    @property
+    def partial_fit(self) -> Any:
+        """No attribute, as sequences need all their samples at once."""
+        raise AttributeError
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "partial_fit":
+            raise UndefinedError("partial_fit does not support sequences: use fit")
+        return super().__getattr__(name)
 
     def impute(self, *arguments: Any, **options: Any) -> Any:
         """Raise an error, as missing values depend on the whole sequence."""
@@ -403,11 +418,18 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         moves = chain.transitions_at(source.side)
         return most_probable_paths(joint, source.side.starts, initial, moves)
 
-    def fit_predict(
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    def fit_predict(  # type: ignore[override]  # of sequences
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
     ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
-        self.fit(X, lengths, groups, covariates=covariates)
+        lengths = sequences.lengths_given(X, y, lengths)
+        self.fit(X, lengths=lengths, groups=groups, covariates=covariates)
         return self.predict(X, lengths, groups, covariates)
 
     def score_samples(  # type: ignore[override]  # of sequences
@@ -416,10 +438,17 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         """Return the log density of each sample given those before it (n,), in nats."""
         return self._chained(X, lengths, groups, covariates, smooth=False)[:, -1]
 
-    def score(
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    def score(  # type: ignore[override]  # of sequences
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
     ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
+        lengths = sequences.lengths_given(X, y, lengths)
         source = self._in_parts(X, lengths, groups, covariates)
         return self._states().mean_log_density(source)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from scipy.special import ndtri
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.allocation.designs import TimeColumns
 from bayesmix.allocation.gate import Gate, shares_of
@@ -47,6 +47,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.search.events import warn_of_stop
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.survey_weights import warn_of_order, weighted
 
 if TYPE_CHECKING:
@@ -252,6 +253,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             self._formula = y
             y, X = regression_data.formula_matrices(y, X)
         else:
+            X, y = tabular(X), tabular(y, "y")
             self._coding = explanatory(X, self.columns)
             X = as_design(X, self._coding)
             y = look_at_response(y, self.response)
@@ -259,9 +261,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         regression_data.check_table(X, y)
         y_given = y
         fewest = 0 if self.fit_intercept else 1
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_features=fewest
-        )
+        fewest_samples = 2 if np.shape(X)[1:] != (0,) else 1  # one tells nothing of a slope
+        X, y = validated(
+            self, X, reset=True, y=y, y_numeric=True, ensure_min_features=fewest,
+            ensure_min_samples=fewest_samples,
+        )  # fmt: skip
+        X = np.asarray(X, dtype=np.float64)
         response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
         return training_data(self, response, X, y, names, y_given, weight, **beside)
@@ -577,7 +582,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         features = tuple(getattr(self, "feature_names_in_", ()))
         if self._time is not None:
             X = self._time.frame(X, features)
-        X = as_design(X, self._coding, features)
+        X = as_design(tabular(X), self._coding, features)
         regression_data.check_table(X)
         X = validated(self, X, reset=False, ensure_min_features=0)
         X = np.asarray(X, dtype=np.float64)

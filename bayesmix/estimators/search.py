@@ -40,7 +40,7 @@ from bayesmix.selection.clusters import (
     clusters_of_components,
 )
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.scores import Fold, table_of, weights_of
+from bayesmix.selection.scores import Fold, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
@@ -307,10 +307,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _read(self, X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
         """Return the data and weights as they are searched, after a check of some parameters."""
         if not isinstance(X, np.ndarray):
-            from bayesmix.estimators.inputs.numeric_tables import refuse_no_table
+            from bayesmix.estimators.inputs.numeric_tables import table_of
 
-            refuse_no_table(X)
-        X = table_of(X)
+            X = table_of(X)
         if sample_weight is not None or weight_type is not None or hasattr(X, "weights"):
             from bayesmix.sources.survey_weights import weighted
 

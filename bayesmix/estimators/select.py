@@ -22,6 +22,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
+from bayesmix.sources.containers import one_column, tabular
 from bayesmix.sources.memory import is_source
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
@@ -61,10 +62,11 @@ def select(
 
     Parameters
     ----------
-    X : array, frame or source (n, D)
-        Columns of frames are continuous, counts, ratings or categorical, by name, dtype and values.
-        Counts are Poisson, or negative binomial if that has a higher held-out log density. Dates,
-        identifiers and constant columns are left out. A warning and ``columns_`` say so.
+    X : array, frame or source (n, D), or vector or series (n,)
+        A vector is one column. Columns of frames are continuous, counts, ratings or categorical, by
+        name, dtype and values. Counts are Poisson, or negative binomial if that has a higher
+        held-out log density. Dates, identifiers and constant columns are left out. A warning and
+        ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
@@ -119,6 +121,7 @@ def select(
     >>> search.best_params_
     {'covariance_type': 'full', 'n_components': 2}
     """
+    X = one_column(tabular(X))
     named = {"continuous": continuous, "counts": counts, "ratings": ratings}
     named |= {"categorical": categorical, "exclude": exclude}
     coding = None

@@ -12,6 +12,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.rounding import rounded_step
 from bayesmix.observation.deconvolution import drawn_errors
 from bayesmix.observation.instrument import Instrument
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource, is_source
 from bayesmix.sources.survey_weights import warn_of_order
 
@@ -102,8 +103,7 @@ def Measured(
     """
     if is_source(X):
         raise InvalidInputError("X must be an array or a frame: pass all options of Measured once")
-    if hasattr(X, "toarray"):
-        raise InvalidInputError("X must be dense, got a sparse matrix: pass X.toarray()")
+    X = tabular(X)
     written: Any = None, None
     if np.ndim(X) != 2:
         raise InvalidInputError(f"X must have two dimensions, got {X!r:.60}")

@@ -25,6 +25,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.style import evenly
 from bayesmix.posterior.bands import marginal
 from bayesmix.posterior.subject import refuse_regressions
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
 
@@ -195,7 +196,7 @@ def column_names(model: Any, X: Any) -> list[str]:
     """Return names of the fit's or the frame's columns, else x (one column) or x0, x1, ..."""
     n_features = model.result_.n_features
     fitted_names = getattr(model, "feature_names_in_", model.result_.columns)
-    for named in (fitted_names, getattr(X, "columns", None)):
+    for named in (fitted_names, getattr(tabular(X), "columns", None)):
         if named is not None and len(named) == n_features:
             return [str(name) for name in named]
     return ["x"] if n_features == 1 else [f"x{column}" for column in range(n_features)]

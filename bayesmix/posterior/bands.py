@@ -30,6 +30,7 @@ from bayesmix.numerics.arrays import Array, Integers, normalise
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
 
@@ -289,7 +290,7 @@ def checked_values(
     name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
     """Return finite values (n, C) of the named features, levels as codes."""
-    X = gathered(X)
+    X = gathered(tabular(X, name))
     unmasked(name, X)
     written_out(name, X)
     wanted = [str(label) for label in labels]

@@ -8,7 +8,7 @@ of the scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -21,7 +21,7 @@ from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.memory import all_weights, eager, in_parts, is_source
+from bayesmix.sources.memory import all_weights, in_parts, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Chosen, Source
@@ -189,12 +189,6 @@ def judged(rows: Any, X: Any) -> Any:
 def places_in(rows: Any, n_rows: int) -> Any:
     """Return the positions of a fold's samples among those that are scored."""
     return rows.places(n_rows) if callable(rows) else rows
-
-
-def table_of(X: Any) -> Any:
-    """Return X if it has rows; otherwise a NumPy array of it."""
-    X = eager(X)
-    return X if is_source(X) or isinstance(X, Sized) else np.asarray(X)
 
 
 def n_rows_of(X: Any) -> int:

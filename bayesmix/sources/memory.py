@@ -41,11 +41,6 @@ def is_collection(X: Any) -> bool:
     return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
 
 
-def eager(X: Any) -> Any:
-    """Collect a lazy frame of polars; return other data unchanged."""
-    return X.collect() if type(X).__name__ == "LazyFrame" else X
-
-
 def as_source(
     X: Any,
     weights: Array | None = None,

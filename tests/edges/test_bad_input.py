@@ -74,7 +74,7 @@ UNUSABLE = {
     "a ragged list": ([[1.0, 2.0], [3.0]], ["X", "inhomogeneous", "rows of equal length"]),
     "no rows": (X[:0], ["X", "0 sample(s)", "(0, 2)", "give at least|two rows"]),
     "no columns": (X[:, :0], ["X", "0 feature(s)", "(60, 0)", "at least one row and one column"]),
-    "a sparse array": (sp.csr_array(X), ["X", "Sparse data", "toarray"]),
+    "a sparse array": (sp.csr_array(X), ["X", "sparse matrix", "toarray"]),
 }
 
 

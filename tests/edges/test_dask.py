@@ -330,10 +330,12 @@ def test_sequences_are_fitted_where_their_blocks_are(client, tmp_path):
     X = rows()
     model = bm.HiddenMarkovModel(2, n_init=2, search="short", random_state=0)
     lengths = [length for n in CHUNKS for length in (n // 2, n - n // 2) if length]
-    expected = clone(model).fit(parts_of(X, tmp_path), lengths)
+    expected = clone(model).fit(parts_of(X, tmp_path), lengths=lengths)
     blocks = da.from_array(X, chunks=(CHUNKS, 2))
     groups = da.from_array(np.repeat(np.arange(len(lengths)), lengths), chunks=(CHUNKS,))
     found = clone(model).fit(blocks, groups=groups)
     np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
     np.testing.assert_array_equal(found.predict(blocks, groups=groups), found.predict(X, lengths))
-    assert found.score(blocks, groups=groups) == pytest.approx(found.score(X, lengths), rel=1e-12)
+    assert found.score(blocks, groups=groups) == pytest.approx(
+        found.score(X, lengths=lengths), rel=1e-12
+    )

@@ -27,7 +27,7 @@ IN_ORDER = ("--sequence", "id", "--order", "week")
 
 def test_sequences_of_a_fit_are_sorted_by_time(run, patients):
     output = run("fit", "patients.csv", "--components", 2, *IN_ORDER, "--out", "found").stdout
-    direct = bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], [60] * 3)
+    direct = bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], lengths=[60] * 3)
     saved = bm.load("found/model.bayesmix")
     assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
     assert "2 states, full covariance: log likelihood" in output
@@ -55,7 +55,7 @@ def test_rows_without_values_are_steps_without_evidence(run, patients):
     patients.to_csv("patients.csv", index=False)
     run("fit", "patients.csv", "--components", 2, *IN_ORDER, "--missing", "use", "--out", "found")
     direct = bm.HiddenMarkovModel(2, missing="use", random_state=0)
-    direct.fit(patients[["x"]], [60] * 3)
+    direct.fit(patients[["x"]], lengths=[60] * 3)
     saved = bm.load("found/model.bayesmix")
     assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
 
@@ -65,7 +65,7 @@ def test_sequences_are_compared_with_mcmc(run, patients):
     options = ("--components", 2, *IN_ORDER, "--sampler", "gibbs", "--draws", 20, "--chains", 2)
     run("crosscheck", "patients.csv", *options, "--out", "found")
     direct = bm.HiddenMarkovModel(2, inference=bm.VariationalBayes(), random_state=0)
-    direct.fit(patients[["x"]], [60] * 3)
+    direct.fit(patients[["x"]], lengths=[60] * 3)
     saved = bm.load("found/model.bayesmix")
     assert saved.elbo_ == pytest.approx(direct.elbo_, abs=1e-6)
     values = json.loads(Path("found/result.json").read_text("utf-8"))
@@ -77,16 +77,17 @@ def test_predictions_are_in_the_order_of_the_file(run, patients):
     shuffled = patients.sample(frac=1.0, random_state=1)
     shuffled.to_csv("patients.csv", index=False)
     direct = bm.HiddenMarkovModel(2, missing="use", random_state=0)
-    direct.fit(patients[["x"]], [60] * 3).save("model.bayesmix")
+    direct.fit(patients[["x"]], lengths=[60] * 3).save("model.bayesmix")
     run("predict", "model.bayesmix", "patients.csv", *IN_ORDER, "--out", "states.csv")
-    expected = direct.predict_proba(patients[["x"]], [60] * 3)[shuffled.index]
+    expected = direct.predict_proba(patients[["x"]], lengths=[60] * 3)[shuffled.index]
     predicted = pd.read_csv("states.csv")[["p0", "p1"]].to_numpy()
     np.testing.assert_allclose(predicted, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("command", ["merge", "report"])
 def test_commands_for_clusters_name_what_takes_chains(run, patients, command):
-    bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], [60] * 3).save("model.bayesmix")
+    model = bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], lengths=[60] * 3)
+    model.save("model.bayesmix")
     said = run(command, "model.bayesmix", "patients.csv", code=2).stderr
     assert f"{command} does not support hidden Markov models: bayesmix predict" in said
 

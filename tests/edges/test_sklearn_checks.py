@@ -7,8 +7,10 @@ from bayesmix import (
     BayesianGaussianMixture,
     Gaussian,
     GaussianMixture,
+    HiddenMarkovModel,
     Mixture,
     MixtureClassifier,
+    RegressionMixture,
 )
 
 # The checks fit a handful of rows of noise, many of them repeated. That components collapse there,
@@ -88,4 +90,65 @@ def test_scikit_learns_check_of_a_classifier(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks([MixtureClassifier()], expected_failed_checks=expected_of_classifiers)
 def test_scikit_learns_check_of_a_classifier_that_chooses(estimator, check):
+    check(estimator)
+
+
+# Without columns there is an intercept: a mixture of distributions of the response.
+OF_INTERCEPTS = {"check_estimators_empty_data_messages": "X may have no columns"}
+COLLINEAR = {
+    "check_sample_weight_equivalence_on_dense_data": "its ten columns depend on each other, and "
+    "coefficients of collinear columns are refused"
+}
+# Probabilities of components and densities are those of a response, which the checks leave out.
+GIVEN_THE_RESPONSE = dict.fromkeys(
+    (
+        "check_dict_unchanged",
+        "check_estimators_dtypes",
+        "check_estimators_pickle",
+        "check_estimators_unfitted",
+        "check_fit2d_predict1d",
+        "check_fit_idempotent",
+        "check_methods_sample_order_invariance",
+        "check_methods_subset_invariance",
+        "check_n_features_in_after_fitting",
+        "check_regressors_no_decision_function",
+    ),
+    "predict_proba(X, y) and score_samples(X, y) need the response",
+)
+
+
+class WithoutResponse(RegressionMixture):
+    """A mixture of regressions without the two methods that need a response."""
+
+    @property
+    def predict_proba(self):
+        raise AttributeError
+
+    score_samples = predict_proba
+
+
+def expected_of_regressions(estimator):
+    """Return the checks that do not apply to regressions, with the reasons."""
+    if isinstance(estimator, WithoutResponse):
+        return OF_INTERCEPTS | COLLINEAR
+    return OF_INTERCEPTS | COLLINEAR | GIVEN_THE_RESPONSE
+
+
+@pytest.mark.filterwarnings("ignore:a component fits its observations exactly")
+@pytest.mark.filterwarnings("ignore:the response")
+@parametrize_with_checks(
+    [RegressionMixture(), WithoutResponse()], expected_failed_checks=expected_of_regressions
+)
+def test_scikit_learns_check_of_regressions(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([HiddenMarkovModel()])
+def test_scikit_learns_check_of_states(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([HiddenMarkovModel(2, n_init=2, search="short")])
+def test_scikit_learns_check_of_two_states(estimator, check):
     check(estimator)

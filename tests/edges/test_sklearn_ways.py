@@ -3,14 +3,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    TimeSeriesSplit,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError
 
 X = bm.datasets.load_faithful()
 PLAIN_MIXTURE = bm.GaussianMixture(random_state=0)
@@ -176,3 +184,148 @@ def test_what_is_filled_in_comes_as_the_frame_that_came_in(polars):
     mixed = bm.Mixture(2, family="auto", missing="use", random_state=0).fit(kinds)
     some = polars.DataFrame({"a": ["x", None], "n": [0.5, 9.5]})
     assert mixed.impute(some)["a"].to_list() == ["x", "y"]
+
+
+# Containers of other libraries
+
+
+class ArrayInterface:
+    """An object that has ``__array__`` and nothing else."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+LONG = (X["eruptions"] > 3).to_numpy()
+RESPONSE = np.random.default_rng(0).normal(X["waiting"])
+EVERY_ESTIMATOR = {
+    "mixture": (bm.GaussianMixture(**PLAIN), ()),
+    "columns of all kinds": (bm.Mixture(2, family="auto", random_state=0), ()),
+    "states": (bm.HiddenMarkovModel(2, n_init=1, search="short", random_state=0), ()),
+    "regressions": (bm.RegressionMixture(1, n_init=1, random_state=0), (RESPONSE,)),
+    "classes": (bm.MixtureClassifier(1, covariance_type="tied", random_state=0), (LONG,)),
+    "search": (bm.MixtureSearch(PLAIN_MIXTURE, (1, 2), criterion="bic"), ()),
+}
+
+
+def containers():
+    """The same table in containers that keep its names."""
+    pyarrow = pytest.importorskip("pyarrow")
+    narwhals = pytest.importorskip("narwhals")
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(X.to_dict("list"))
+    return [
+        pyarrow.Table.from_pandas(X),
+        pyarrow.RecordBatch.from_pandas(X),
+        narwhals.from_native(X),
+        narwhals.from_native(frame),
+        narwhals.from_native(frame.lazy()),
+    ]
+
+
+@pytest.mark.parametrize("estimator", EVERY_ESTIMATOR)
+def test_every_estimator_keeps_the_names_of_every_frame(estimator):
+    model, response = EVERY_ESTIMATOR[estimator]
+    expected = clone(model).fit(X, *response).predict(X)
+    for rows in containers():
+        fitted = clone(model).fit(rows, *response)
+        assert list(fitted.feature_names_in_) == list(X)
+        assert np.array_equal(fitted.predict(rows), expected)
+
+
+@pytest.mark.parametrize("estimator", EVERY_ESTIMATOR)
+def test_every_estimator_takes_the_array_interface(estimator):
+    model, response = EVERY_ESTIMATOR[estimator]
+    values = X.to_numpy()
+    expected = clone(model).fit(values, *response).predict(values)
+    fitted = clone(model).fit(ArrayInterface(values), *map(ArrayInterface, response))
+    assert np.array_equal(fitted.predict(ArrayInterface(values)), expected)
+
+
+@pytest.mark.parametrize("kind", [csr_array, csr_matrix, coo_array])
+@pytest.mark.parametrize("estimator", EVERY_ESTIMATOR)
+def test_every_estimator_refuses_sparse_tables_alike(estimator, kind):
+    model, response = EVERY_ESTIMATOR[estimator]
+    sparse = kind(X.to_numpy())
+    with pytest.raises(InvalidTypeError, match=r"X must be dense.* pass X\.toarray\(\)"):
+        clone(model).fit(sparse, *response)
+    fitted = clone(model).fit(X.to_numpy(), *response)
+    with pytest.raises(InvalidTypeError, match=r"X must be dense.* pass X\.toarray\(\)"):
+        fitted.predict(sparse)
+
+
+def test_a_sparse_response_and_columns_named_as_attributes_are_no_sparse_tables():
+    names = X.set_axis(["nnz", "column_names"], axis=1)
+    assert list(bm.GaussianMixture(**PLAIN).fit(names).feature_names_in_) == list(names)
+    with pytest.raises(InvalidTypeError, match="y must be dense"):
+        bm.RegressionMixture().fit(X, csr_array(X[["waiting"]].to_numpy()))
+
+
+def test_select_takes_a_vector_as_one_column_and_estimators_do_not(polars):
+    waiting = X["waiting"]
+    expected = bm.select(waiting.to_frame(), (1, 2), "full")
+    series = [waiting, polars.Series("waiting", waiting.to_list())]
+    for vector in [*series, waiting.to_numpy(), waiting.tolist(), ArrayInterface(waiting)]:
+        search = bm.select(vector, (1, 2), "full")
+        assert search.best_score_ == expected.best_score_
+        assert search.n_features_in_ == 1
+    for vector in series:
+        assert list(bm.select(vector, (1, 2), "full").feature_names_in_) == ["waiting"]
+    words = pd.Series([*"xxyy"] * 10, name="answer")
+    assert list(bm.select(words, (1, 2)).columns_.index) == ["answer"]
+    for estimator in (bm.GaussianMixture(2), bm.MixtureSearch(n_components=(1, 2))):
+        with pytest.raises(ValueError, match=r"to_frame\(\)"):
+            estimator.fit(waiting)
+        with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
+            estimator.fit(waiting.to_numpy())
+
+
+# Sequences
+
+
+def states():
+    """Six sequences of forty samples, of two states far apart, and the sequence of each sample."""
+    sequences = np.repeat(np.arange(6), 40)
+    return np.random.default_rng(0).normal(4.0 * (sequences % 2))[:, None], sequences
+
+
+CHAIN = bm.HiddenMarkovModel(2, n_init=1, search="short", random_state=0)
+
+
+def test_lengths_reach_a_hidden_markov_model_at_the_end_of_a_pipeline():
+    values, sequences = states()
+    scaled = (values - values.mean()) / values.std()
+    expected = clone(CHAIN).fit(scaled, lengths=[40] * 6)
+    steps = make_pipeline(StandardScaler(), clone(CHAIN))
+    steps.fit(values, hiddenmarkovmodel__lengths=[40] * 6)
+    assert steps[-1].log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-9)
+    steps.fit(values, sequences, hiddenmarkovmodel__lengths=[40] * 6)  # y is ignored
+    assert steps[-1].log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-9)
+
+
+def test_lengths_as_second_argument_are_taken_with_a_warning():
+    values, _ = states()
+    expected = clone(CHAIN).fit(values, lengths=[40] * 6)
+    with pytest.warns(FutureWarning, match="lengths="):
+        found = clone(CHAIN).fit(values, [40] * 6)
+    assert found.log_likelihood_ == expected.log_likelihood_
+    with pytest.warns(FutureWarning, match="lengths="):
+        assert found.score(values, [40] * 6) == expected.score(values, lengths=[40] * 6)
+    with pytest.raises(InvalidInputError, match="y must have one value for each sample"):
+        clone(CHAIN).fit(values, [40] * 6, lengths=[40] * 6)
+
+
+def test_folds_that_join_samples_apart_in_time_are_told():
+    values, sequences = states()
+    with pytest.warns(BayesmixWarning, match="no neighbours, in 1 place: use MixtureSearch"):
+        cross_validate(clone(CHAIN), values, cv=3)
+    with pytest.warns(BayesmixWarning, match="no neighbours, in .* places"):
+        GridSearchCV(clone(CHAIN), {"n_components": [2]}, cv=KFold(2, shuffle=True)).fit(values)
+    # Neither the first samples nor whole sequences have such joints.
+    cross_validate(clone(CHAIN), values, cv=TimeSeriesSplit(3))
+    cross_validate(
+        clone(CHAIN), values, groups=sequences, cv=GroupKFold(3), params={"groups": sequences}
+    )

@@ -172,7 +172,9 @@ def _seen(name: str, inference: str) -> Numbers:
         options["inference"] = type(options["inference"])()
     holes = np.where(generator.random(rows.shape) < 0.15, np.nan, rows)
     if name == "chain":
-        chain = bm.HiddenMarkovModel(3, n_init=2, missing="use", **options).fit(holes, [100, 200])
+        chain = bm.HiddenMarkovModel(3, n_init=2, missing="use", **options).fit(
+            holes, lengths=[100, 200]
+        )
         said = {"shares": chain.predict_proba(holes, [100, 200]), "result": chain.result_}
         return numbers_of(said)
     structure = name.partition(", ")[2]

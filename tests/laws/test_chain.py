@@ -319,7 +319,7 @@ def test_fits_of_every_family_are_sums_over_all_paths(name, missing):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X, lengths)
+        model.fit(X, lengths=lengths)
     log_density = densities(model, X, name)
     total = 0.0
     for part in parts_of(lengths):
@@ -363,7 +363,7 @@ def test_earthquakes_from_the_stationary_distribution():
 def test_one_state_is_the_exact_evidence_of_the_mixture():
     X = generator(7).normal(size=(40, 2))
     chain = bm.HiddenMarkovModel(1, inference=bm.VariationalBayes(), random_state=0).fit(
-        X, [30, 10]
+        X, lengths=[30, 10]
     )
     mixture = bm.Mixture(1, inference=bm.VariationalBayes(), random_state=0).fit(X)
     assert chain.elbo_ == pytest.approx(mixture.elbo_, rel=1e-12)
@@ -376,7 +376,7 @@ def test_the_bound_is_that_of_all_paths_and_never_falls(missing):
     model = bm.HiddenMarkovModel(
         2, family=bm.Gaussian("diag"), inference=bm.VariationalBayes(), transition_prior=0.7,
         missing="use" if missing else "error", random_state=0,
-    ).fit(X, lengths)  # fmt: skip
+    ).fit(X, lengths=lengths)  # fmt: skip
     assert (np.diff(model.objective_trace_) > -1e-9).all()
     result = model.result_
     q, components = result.mixture.weights, result.mixture.components
@@ -448,7 +448,7 @@ def test_groups_are_lengths():
     groups = np.repeat(["a", "b", "c"], [40, 30, 37])
     model = bm.HiddenMarkovModel(2, family=bm.Poisson(), random_state=0)
     by_groups = model.fit(X, groups=groups).predict_proba(X, groups=groups)
-    by_lengths = model.fit(X, [40, 30, 37]).predict_proba(X, [40, 30, 37])
+    by_lengths = model.fit(X, lengths=[40, 30, 37]).predict_proba(X, [40, 30, 37])
     np.testing.assert_array_equal(by_groups, by_lengths)
 
 
@@ -530,7 +530,9 @@ def test_missing_values_do_not_make_samples_independent():
 def test_heavy_tails_and_factors_are_states():
     X = gaussian_sequences(generator(11), (60, 60))
     for family in (bm.StudentT(), bm.FactorAnalytic(1)):
-        model = bm.HiddenMarkovModel(2, family=family, n_init=2, random_state=0).fit(X, [60, 60])
+        model = bm.HiddenMarkovModel(2, family=family, n_init=2, random_state=0).fit(
+            X, lengths=[60, 60]
+        )
         total = model.score_samples(X, [60, 60]).sum()
         assert model.log_likelihood_ == pytest.approx(total, rel=1e-9)
         assert (np.diff(model.objective_trace_) > -1e-9).all()
@@ -604,7 +606,7 @@ def test_icl_has_the_most_probable_path_and_icl_soft_the_entropy_of_the_paths(mi
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X, lengths)
+        model.fit(X, lengths=lengths)
     log_density, entropy, log_largest = densities(model, X, "full"), 0.0, 0.0
     for part in parts_of(lengths):
         log_probability = log_paths(log_density[part], model.startprob_, model.transmat_)

@@ -108,7 +108,7 @@ def tiny(missing=False):
             log_likelihood = complete(rows[seen])
             return lambda path: log_likelihood(path[seen])
 
-    model.fit(X, lengths)
+    model.fit(X, lengths=lengths)
     paths = exact.enumerate_paths(X, 2, family, exact.chain_paths(ALPHA, starts_of(lengths)))
     return model, X, lengths, paths
 
@@ -191,7 +191,7 @@ def test_log_likelihoods_and_responsibilities_of_draws_are_those_of_their_chains
 def earthquakes():
     model = bm.HiddenMarkovModel(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0
-    ).fit(EARTHQUAKES, [60, 47])
+    ).fit(EARTHQUAKES, lengths=[60, 47])
     return model, bm.gibbs(model, EARTHQUAKES, n_draws=100, chains=2, random_state=1)
 
 
@@ -264,7 +264,7 @@ def test_long_sequences_are_sampled_in_segments_and_threads_change_no_bit():
     X[[5, 100]] = np.nan
     model = bm.HiddenMarkovModel(
         2, inference=bm.VariationalBayes(), missing="use", n_init=1, random_state=0
-    ).fit(X, [1000] * 3)
+    ).fit(X, lengths=[1000] * 3)
     found = bm.gibbs(model, X, n_draws=20, chains=2, n_jobs=1)
     again = bm.gibbs(model, X, n_draws=20, chains=2, n_jobs=2, groups=np.repeat([1, 2, 3], 1000))
     np.testing.assert_array_equal(found.parameters["transmat"], again.parameters["transmat"])

@@ -91,7 +91,7 @@ def test_held_out_sequences_are_scored_by_fits_to_the_others():
     for fold in folds:
         assert set(np.unique(fold.test // 80, return_counts=True)[1]) == {80}
         n_train = len(fold.train) // 80
-        model = bm.HiddenMarkovModel(2, random_state=0).fit(X[fold.train], [80] * n_train)
+        model = bm.HiddenMarkovModel(2, random_state=0).fit(X[fold.train], lengths=[80] * n_train)
         expected += model.score_samples(X[fold.test], [80] * (6 - n_train)).sum()
         sizes.append(len(fold.test))
     assert sum(sizes) == len(X)

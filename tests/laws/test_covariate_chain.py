@@ -32,7 +32,7 @@ def panel():
     X = rng.normal(4.0 * states.ravel())[:, None]
     Z = pd.DataFrame({"z": z.ravel()})
     m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0)
-    return X, [3] * 500, Z, m.fit(X, [3] * 500, covariates=Z)
+    return X, [3] * 500, Z, m.fit(X, lengths=[3] * 500, covariates=Z)
 
 
 def test_the_recursions_are_sums_over_all_paths():
@@ -217,9 +217,9 @@ def test_predictions_use_the_transitions_of_every_sample(panel, tmp_path):
 @pytest.mark.slow
 def test_without_slopes_it_is_the_plain_chain(panel):
     X, lengths, _, _ = panel
-    plain = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths)
+    plain = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths=lengths)
     same = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0)
-    same.fit(X, lengths, covariates=np.empty((len(X), 0)))
+    same.fit(X, lengths=lengths, covariates=np.empty((len(X), 0)))
     assert same.log_likelihood_ == pytest.approx(plain.log_likelihood_, abs=1e-4)
     np.testing.assert_allclose(same.transmat_, plain.transmat_, atol=1e-3)
     assert same.n_parameters_ == plain.n_parameters_
@@ -230,7 +230,7 @@ def test_refusals(panel):
     X, lengths, Z, m = panel
     model = bm.HiddenMarkovModel(2, covariate_effects="all")
     with pytest.raises(UnsupportedError, match="needs covariates"):
-        model.fit(X, lengths)
+        model.fit(X, lengths=lengths)
     with pytest.raises(InvalidInputError, match="replaces initial"):
         bm.HiddenMarkovModel(2, covariate_effects="all", initial="stationary").fit(
             X, lengths, covariates=Z

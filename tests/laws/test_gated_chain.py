@@ -29,7 +29,8 @@ def sequences():
             states.append(int(rng.random() < (0.2, 0.7)[states[-1]]))
     X = rng.normal(3.0 * np.array(states))[:, None]
     Z = pd.DataFrame({"z": z})
-    return X, lengths, Z, bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths, covariates=Z)
+    model = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths=lengths, covariates=Z)
+    return X, lengths, Z, model
 
 
 def test_the_e_step_is_the_sum_over_all_paths():
@@ -119,9 +120,9 @@ def test_standard_errors_are_those_of_the_whole_hessian(sequences):
 
 def test_a_gate_with_an_intercept_is_the_chain(sequences):
     X, lengths, _, _ = sequences
-    plain = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths)
+    plain = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths=lengths)
     gated = bm.HiddenMarkovModel(2, random_state=0)
-    gated.fit(X, lengths, covariates=np.empty((len(lengths), 0)))
+    gated.fit(X, lengths=lengths, covariates=np.empty((len(lengths), 0)))
     assert gated.log_likelihood_ == pytest.approx(plain.log_likelihood_, abs=1e-5)
     np.testing.assert_allclose(gated.transmat_, plain.transmat_, atol=1e-3)
     np.testing.assert_allclose(gated.startprob_, plain.startprob_, atol=1e-3)
@@ -131,7 +132,7 @@ def test_a_gate_with_an_intercept_is_the_chain(sequences):
 def test_covariates_of_sequences_are_repeated_for_samples_and_saved(sequences, tmp_path):
     X, lengths, Z, model = sequences
     rows = Z.loc[Z.index.repeat(lengths)]
-    other = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths, covariates=rows)
+    other = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths=lengths, covariates=rows)
     np.testing.assert_array_equal(other.gate_coef_, model.gate_coef_)
     model.save(tmp_path / "model.bayesmix")
     loaded = bm.load(tmp_path / "model.bayesmix")
@@ -143,7 +144,7 @@ def test_covariates_of_sequences_are_repeated_for_samples_and_saved(sequences, t
     with pytest.raises(
         InvalidInputError, match="equal within a sequence, but column 'z' of sample"
     ):
-        other.fit(X, lengths, covariates=rows.assign(z=np.arange(len(X)) ** 2.0))
+        other.fit(X, lengths=lengths, covariates=rows.assign(z=np.arange(len(X)) ** 2.0))
     with pytest.raises(InvalidInputError, match="give covariates= with the columns z"):
         model.predict(X, lengths)
 
@@ -165,4 +166,4 @@ def test_a_prior_keeps_coefficients_finite_where_covariates_separate_first_state
 def test_unsupported_chains_are_refused(sequences, option):
     X, lengths, Z, _ = sequences
     with pytest.raises(UnsupportedError, match="covariates of the first state need initial='free'"):
-        bm.HiddenMarkovModel(2, **option).fit(X, lengths, covariates=Z)
+        bm.HiddenMarkovModel(2, **option).fit(X, lengths=lengths, covariates=Z)

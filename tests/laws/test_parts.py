@@ -143,15 +143,17 @@ def sequences_in_files(folder, cuts):
 def test_sequences_in_parts_are_fitted_as_in_one_array(inference, tmp_path):
     X, parts = sequences_in_files(tmp_path, (150, 320))
     model = bm.HiddenMarkovModel(3, inference=inference, n_init=2, search="short", random_state=0)
-    expected = clone(model).fit(X, LENGTHS)
-    found = clone(model).fit(parts, LENGTHS)
+    expected = clone(model).fit(X, lengths=LENGTHS)
+    found = clone(model).fit(parts, lengths=LENGTHS)
     groups = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
     with_workers = clone(model).set_params(n_jobs=3).fit(parts, groups=groups)
     np.testing.assert_array_equal(found.objective_trace_, with_workers.objective_trace_)
     np.testing.assert_array_equal(found.transmat_, with_workers.transmat_)
     assert found.result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
     np.testing.assert_allclose(found.transmat_, expected.transmat_, rtol=1e-6)
-    assert found.score(parts, LENGTHS) == pytest.approx(expected.score(X, LENGTHS), rel=1e-12)
+    assert found.score(parts, lengths=LENGTHS) == pytest.approx(
+        expected.score(X, lengths=LENGTHS), rel=1e-12
+    )
     assert found.icl() == pytest.approx(expected.icl(X, LENGTHS), rel=1e-9)
     for method in ("predict_proba", "filter_proba", "score_samples"):
         values = [getattr(m, method)(x, LENGTHS) for m, x in ((found, parts), (expected, X))]
@@ -165,7 +167,7 @@ def test_sequences_that_do_not_fit_into_memory_start_from_some_of_them(tmp_path,
     monkeypatch.setattr("bayesmix.estimators.inputs.sequences.MOST_SORTED", len(X) // 2)
     monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", X.size - 1)
     model = bm.HiddenMarkovModel(3, n_init=2, random_state=0)
-    expected, found = clone(model).fit(X, LENGTHS), clone(model).fit(parts, LENGTHS)
+    expected, found = clone(model).fit(X, lengths=LENGTHS), clone(model).fit(parts, lengths=LENGTHS)
     assert found.log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-8)
 
 

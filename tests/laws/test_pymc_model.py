@@ -264,7 +264,7 @@ def fitted_chain(case, lengths, n_components=K):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        vb.fit(rows, lengths)
+        vb.fit(rows, lengths=lengths)
     return Case(vb, replace(ArraySource(rows), side=vb.result_.side))
 
 

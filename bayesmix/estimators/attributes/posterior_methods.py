@@ -20,7 +20,7 @@ from bayesmix.estimators.inputs.missing_rows import refuse_gaps
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior import DRAWS
-from bayesmix.sources.memory import eager
+from bayesmix.sources.containers import native
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -434,7 +434,7 @@ class PosteriorMethods:
 
         refuse_covariates(result, "impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
-        X = eager(X)
+        X = native(X)
         names = getattr(self, "feature_names_in_", None)
         rows = new_rows(self, X, gaps=True).in_memory()
         refuse_measured(rows, "impute")

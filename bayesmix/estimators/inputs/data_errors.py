@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
         )
     if "2-dimensional container" in text and getattr(X, "ndim", 0) == 1:
         return "X must be a table (DataFrame), got a single column (Series): pass X.to_frame()"
-    named = text if "X" in text else f"X cannot be used: {text}"
+    named = text if re.search(r"\b[Xy]\b", text) else f"X cannot be used: {text}"
     if "feature names should match" in text:  # one name a line
         return f"{named.rstrip()}: {OF_THE_FIT}"
     for fragment, remedy in REMEDIES.items():

@@ -20,14 +20,8 @@ from bayesmix.estimators.inputs.sample_weights import refuse_weights, row_weight
 from bayesmix.estimators.regression import coded_frames
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior.predictions import Prediction
-from bayesmix.sources.memory import (
-    ArraySource,
-    as_source,
-    coding_of,
-    eager,
-    is_collection,
-    is_source,
-)
+from bayesmix.sources.containers import tabular
+from bayesmix.sources.memory import ArraySource, as_source, coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -189,9 +183,8 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
 
 def in_order_of_fit(estimator: Any, X: Any) -> Any:
     """Return the columns of the fit in its order, of a frame that may have others too."""
-    X = eager(X)
-    arrow = getattr(X, "column_names", None)
-    columns = getattr(X, "columns", None) if arrow is None else arrow
+    X = tabular(X)
+    columns = getattr(X, "columns", None)
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None or columns is None or is_source(X):
         return X
@@ -201,7 +194,7 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
     coded = result is not None and result.family.coding is not None
     if names == wanted or coded or not set(wanted) <= set(names):
         return X
-    return X[wanted] if arrow is None else X.select(wanted)
+    return X[wanted]
 
 
 OF_THE_FIT = "pass the columns of the fit, in the same order"

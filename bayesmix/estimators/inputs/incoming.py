@@ -20,7 +20,8 @@ from bayesmix.errors import (
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, is_elsewhere
-from bayesmix.sources.memory import as_source, eager, is_collection, is_source
+from bayesmix.sources.containers import tabular
+from bayesmix.sources.memory import as_source, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -47,7 +48,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     """Return the data to fit as a source; samples of weight zero are left out."""
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
-    X = eager(X)
+    X = tabular(X)
     if not isinstance(X, np.ndarray) and (is_source(X) or is_collection(X) or is_elsewhere(X)):
         from bayesmix.estimators.inputs.given_sources import training_source
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set, Sized
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -10,6 +10,15 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
+from bayesmix.sources.containers import tabular
+from bayesmix.sources.memory import is_source
+
+
+def table_of(X: Any) -> Any:
+    """Return X if it has rows; otherwise a NumPy array of it."""
+    refuse_no_table(X)
+    X = tabular(X)
+    return X if is_source(X) or isinstance(X, Sized) else np.asarray(X)
 
 
 def numeric_table(X: Any) -> Any:

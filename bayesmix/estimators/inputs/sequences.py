@@ -7,26 +7,31 @@ of its ends are dependent (Burman, Chow & Nolan 1994).
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from sklearn.model_selection import KFold
+from sklearn.utils.validation import _num_samples
 
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.scores import Fold, make_splits
+from bayesmix.selection.scores import Fold, make_splits, n_rows_of
+from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
+# Module in which scikit-learn fits the samples ``train`` of a fold.
+CROSS_VALIDATION = "sklearn.model_selection._validation"
 
 InSequences: TypeAlias = ArraySource | PartitionedSource
 
@@ -34,11 +39,54 @@ InSequences: TypeAlias = ArraySource | PartitionedSource
 def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
     """Return the source in sequences; raise an error if there are no transitions."""
     ordered = in_sequences(source, lengths, groups)
+    warn_of_joined_folds(ordered)
     if len(ordered.side.starts) == source.shape[0]:
         raise InvalidInputError(
             "every sequence has one sample, so there are no transitions: use Mixture"
         )
     return ordered
+
+
+def lengths_given(X: Any, y: Any, lengths: Any) -> Any:
+    """Return the lengths of sequences, which came second before y did.
+
+    ``y`` has one value for each sample and is ignored.
+    """
+    shape = np.shape(tabular(y, "y"))
+    if y is None or shape[:1] == (n_rows_of(tabular(X)),):
+        return lengths
+    if lengths is not None:
+        raise InvalidInputError(
+            f"y must have one value for each sample, or be left out, got shape {shape}"
+        )
+    warn(
+        "lengths of sequences are passed by name, lengths=...: the second argument is y, which is "
+        "ignored, as in scikit-learn",
+        FutureWarning,
+    )
+    return y
+
+
+def warn_of_joined_folds(source: InSequences) -> None:
+    """Warn if scikit-learn's cross-validation made neighbours of samples that are none.
+
+    It fits the samples of a fold as they are, and only its own frames know their numbers.
+    """
+    numbers, frame = np.arange(source.shape[0]), sys._getframe().f_back
+    while frame is not None:
+        train = frame.f_locals.get("train")
+        if frame.f_globals.get("__name__") == CROSS_VALIDATION and train is not None:
+            numbers = np.arange(_num_samples(frame.f_locals["X"]))[train][numbers]
+        frame = frame.f_back
+    joined = (np.diff(numbers) != 1) & ~cast("Booleans", source.side.begins)[1:]
+    if joined.any():
+        places = f"{joined.sum()} place{'s' if joined.sum() > 1 else ''}"
+        warn(
+            f"cross-validation joins training samples that are no neighbours, in {places}: use "
+            "MixtureSearch, whose folds keep sequences and leave gaps, or pass groups with the "
+            "sequence of each sample to both the splitter and fit",
+            BayesmixWarning,
+        )
 
 
 def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:

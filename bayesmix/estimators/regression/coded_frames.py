@@ -21,7 +21,8 @@ from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources.memory import ArraySource, coding_of, eager, is_collection, is_source
+from bayesmix.sources.containers import tabular
+from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -61,6 +62,7 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     """Return a frame at predict time as a source with the columns of a coding, others unchanged."""
     from bayesmix.io.table_columns import is_frame, recoded, say_unused
 
+    X = tabular(X)
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
     say_unused(X, coding)
@@ -250,7 +252,7 @@ def typed_rows(
 
     Frames of continuous columns, and other data, are unchanged.
     """
-    frame, coding = looked_at(eager(X), columns, **named)
+    frame, coding = looked_at(tabular(X), columns, **named)
     if coding is None or frame is X:
         return X, sample_weight, coding
     weights = None if sample_weight is None else row_weights(sample_weight, len(frame))

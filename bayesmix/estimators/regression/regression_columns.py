@@ -135,6 +135,7 @@ def training_data(
     """
     n, bayes = len(y), None
     intercept = validation.flag("fit_intercept", estimator.fit_intercept)
+    weights: Any = None if weight is None else row_weights(weight, n)
     design = Standardised.of("X", X, names, intercept)
     if trials is not None and response.name != "binomial":
         raise InvalidInputError("trials need response='binomial': leave them out")
@@ -148,7 +149,6 @@ def training_data(
         places = np.append(places, len(design.terms) + np.arange(len(inflation.names)))
     if response.gaussian:
         floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
-    weights: Any = None if weight is None else row_weights(weight, n)
     of_bayes = not isinstance(estimator.inference, MaximumLikelihood | None)
     units: Any = None if groups is None else group_codes(groups, n, n)
     firsts = np.arange(n) if units is None else regression_data.first_rows(units)

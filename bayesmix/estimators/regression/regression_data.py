@@ -421,6 +421,8 @@ def check_table(X: Any, y: Any = None) -> None:
         raise InvalidInputError(
             f"y must have a value for each of the {len(X)} rows of X, got {len(y)} values"
         )
+    if np.iscomplexobj(y):
+        raise InvalidInputError("y must be real numbers: Complex data not supported")
     import pandas as pd
 
     wrong, text = np.asarray(pd.isna(y)), "have no missing values, got one"
