@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     DRAW = 7
     RESAMPLE = 8
     GAPS = 9
+    ROUNDING = 10
 
 
 def root_seed(random_state: Any) -> int:

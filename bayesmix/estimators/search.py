@@ -247,7 +247,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         variational = search_checks.is_variational(estimator, wanted)
         given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
-        given["weight_type"] = weight_type
+        given |= {"weight_type": weight_type, "seed": seed}
         subject = subject_of(
             self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
         )
@@ -367,9 +367,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
-        chains, left_out = search_checks.chains_of(
-            self, subject.X, estimator, subject.source, folded, variational
-        )
+        chains, left_out = search_checks.chains_of(self, subject, folded, variational)
         subject.check(chains)
         side, grows = side_of(subject.source), self.n_components is None
         if side.labels is not None:
@@ -378,24 +376,26 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             chains, grows = [[search_checks.one_component(estimator)]], False
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         # The columns that a pipeline makes are unknown here.
-        plain = subject.source if subject.independent and not prefix else None
+        plain = subject.as_given if subject.independent and not prefix else None
         if plain is not None and self._selected is not None:
             from bayesmix.estimators.searching.feature_selection import with_names_of_selected
 
             plain = with_names_of_selected(self, plain)
+        few_features = partial(search_checks.note_on_features, estimator, self.param_grid)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
             grows,
             subject.source.shape,
             left_out,
-            rounded_features(plain),
+            rounded_features(plain, [feature.column for feature in subject.spread]),
             duplicates(plain),
             log_scale(plain),
-            search_checks.note_on_features(estimator, self.param_grid, subject.source, seed)
-            if looks
-            else "",
+            few_features(subject.source, seed) if looks else "",
             subject.of_features,
+            subject.spread,
+            subject.copies,
+            subject.n_repeated is not None,
         )
 
     def _completed(

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.rounding import rounded_step
+from bayesmix.numerics.rounding import steps_of
 from bayesmix.observation.deconvolution import drawn_errors
 from bayesmix.observation.instrument import Instrument
 from bayesmix.sources.containers import tabular
@@ -64,7 +64,7 @@ def Measured(
         NaN. Infinite bounds, or one of them alone, are open ends.
     step : float, (D,) or "auto", optional
         Resolution of each column, 0 for none: the value lies within half a step of X. "auto" finds
-        the grid of columns in which most values are tied.
+        the grid of columns in which most values are tied, and coarser grids of some values.
     truncated : (low, high), each a number, (D,) or (n, D), optional
         Samples with measured values (before rounding) beyond these bounds were never recorded;
         missing values of recorded samples lie within them.
@@ -258,10 +258,13 @@ class _Table(NamedTuple):
         return low, high
 
     def steps(self, step: Any, exact: Booleans) -> Array:
-        """Return the resolution (1, D) of the columns, 0 for none."""
-        D = self.values.shape[1]
+        """Return the resolution (1, D) of the columns, or (n, D) of the values; 0 for none."""
+        n, D = self.values.shape
         if isinstance(step, str) and step == "auto":
-            return np.array([[rounded_step(self.values[exact[:, d], d]) for d in range(D)]])
+            steps = np.zeros((n, D))
+            for d in range(D):
+                steps[exact[:, d], d] = steps_of(self.values[exact[:, d], d])
+            return steps
         if isinstance(step, str):
             raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
         steps = self.numbers("step", 0.0 if step is None else step, (D,), ())

@@ -171,7 +171,8 @@ def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Bool
 
     A component needs at least two observations, and as many distinct values as parameters; a few
     observations next to components ten times as large are outliers. Its width is zero if in every
-    feature it is on identical values or narrower than the rounding.
+    feature it is on identical values or narrower than the rounding. Limits and zeros with a mass of
+    their own are no rounding.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
     n_per_component = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
@@ -188,7 +189,7 @@ def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Bool
     frame = result.mixture.frame
     least = COLLAPSED * np.asarray(frame.scale)
     for feature in rounded:
-        if feature.n_values > 2:
+        if feature.n_values > 2 and not feature.masses:
             least[feature.column] = max(
                 least[feature.column], NARROW * (feature.step or feature.gap)
             )

@@ -14,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.rounding import (
+    FEW_VALUES,
+    TIMES_THE_NEXT,
+    is_tied,
+    masses_at_ends,
+    step_of,
+)
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
+    from bayesmix.sources.memory import ArraySource
 
 
 # Only the first observations of larger data are checked for rounding, and nothing else is checked.
 MOST_ROWS = 20_000
-# Ratings from 0 to 10 have at most this many values, and are not normal within a component.
-FEW_VALUES = 11
 # A component is narrower than the rounding if its standard deviation is less than that of two
 # neighbouring values.
 NARROW = 0.5
@@ -32,20 +38,23 @@ MANY = 0.1
 FEWEST_DISTINCT = 20
 # A value is repeated if this share of observations has it and no other value has a fifth of them.
 REPEATED_VALUE = 0.05
-TIMES_THE_NEXT = 5
 # Correlation matrices with smaller eigenvalues are numerically singular.
 COLLINEAR = 1e-10
 
 
 @dataclass(frozen=True)
 class RoundedFeature:
-    """A feature with values on a grid, or with few values; ``step`` is 0 without a grid."""
+    """A feature with values on a grid, or with few values; ``step`` is 0 without a grid.
+
+    ``masses``: it has a limit or zero with a mass of its own at an end of its range.
+    """
 
     column: int
     name: str
     step: float
     gap: float  # smallest difference between values
     n_values: int
+    masses: bool = False
 
     def __str__(self) -> str:
         steps = f" in steps of {self.step:g}" if self.step else ""
@@ -79,14 +88,15 @@ def column_names(columns: Sequence[str] | None, n_columns: int) -> list[str]:
     return [str(name) for name in columns or (f"column {d}" for d in range(n_columns))]
 
 
-def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
-    """Return the features that are rounded or have few values."""
+def rounded_features(
+    source: Source | None, spread: Sequence[int] = ()
+) -> tuple[RoundedFeature, ...]:
+    """Return the features that are rounded or have few values, but those that were ``spread``."""
     if source is None:
         return ()
-    spaced = np.flatnonzero(source.summary.gap > 0.0)
+    spaced = np.setdiff1d(np.flatnonzero(source.summary.gap > 0.0), spread)
     if not len(spaced):
         return ()
-    from bayesmix.numerics.rounding import is_tied, step_of
 
     names = column_names(source.columns, source.shape[1])
     first = source.in_memory(slice(MOST_ROWS)).values
@@ -97,13 +107,14 @@ def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
         if is_tied(times):
             step = step_of(values, float(gap))
             if step > 0.0 or 1 < len(values) <= FEW_VALUES:
-                rounded.append(RoundedFeature(d, names[d], step, float(gap), len(values)))
+                masses = bool(masses_at_ends(times).any())
+                rounded.append(RoundedFeature(d, names[d], step, float(gap), len(values), masses))
     return tuple(rounded)
 
 
 def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
     """Return components that are narrower than the rounding of a feature, with the feature."""
-    rounded = [feature for feature in rounded if is_density(result, feature)]
+    rounded = [feature for feature in rounded if is_density(result, feature) and not feature.masses]
     if not rounded:
         return []
     deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
@@ -144,11 +155,52 @@ def duplicates(source: Source | None) -> Duplicates:
     return Duplicates(n_rows, n_copies, None if single else distinct, values)
 
 
+def distinct_rows(source: ArraySource) -> int:
+    """Return the number of distinct observations; of many observations all count."""
+    if source.shape[0] > MOST_ROWS:
+        return source.shape[0]
+    return len(_copies(source)[1])
+
+
+def equal_copies(
+    source: ArraySource, weight_type: str | None = None
+) -> tuple[Integers, int, float]:
+    """Return one of the copies of every observation, how many there are, and their whole weight.
+
+    Both numbers are 1 if they are not the same for all. A number that divides those of all values
+    is one of copies too: some observations may be equal by rounding.
+    """
+    n_rows, weights, weight = source.shape[0], source.weights, 1.0
+    rows = np.arange(n_rows)
+    if n_rows > MOST_ROWS or weight_type == "sampling":
+        return rows, 1, 1.0
+    if weights is not None:
+        weight = float(weights[0])
+        if not np.all(weights == weight) or weight % 1.0:
+            return rows, 1, 1.0
+    numbers, times = _copies(source)
+    copies = int(np.gcd.reduce(times)) if len(times) >= FEWEST_DISTINCT else 1
+    if copies > 1:
+        order = np.argsort(numbers, kind="stable")
+        times = np.bincount(numbers)
+        starts = np.repeat(np.cumsum(times) - times, times)
+        rows = np.sort(order[(np.arange(n_rows) - starts) % copies == 0])
+    return rows, copies, weight
+
+
+def _copies(source: ArraySource) -> tuple[Integers, Integers]:
+    """Return the index (n,) of each observation's distinct value, and numbers of copies."""
+    rows = source.values
+    return _distinct([np.asarray(rows[:, d], dtype=np.float64) for d in range(rows.shape[1])])
+
+
 def _distinct(columns: list[Array]) -> tuple[Integers, Integers]:
     """Return the index (n,) of each observation's distinct value, and numbers of copies."""
     numbers = np.zeros(len(columns[0]), dtype=np.intp)
     times = np.array([len(numbers)])
     for column in columns:
+        if len(times) == len(numbers) > 1:
+            break  # all are distinct
         # A missing value counts as a value here.
         _, of_column = np.unique(column, return_inverse=True, equal_nan=True)
         pairs = numbers * (int(of_column.max(initial=0)) + 1) + of_column
@@ -164,7 +216,6 @@ def _continuous(column: Array, n_distinct: int) -> bool:
     many = len(values) >= max(FEWEST_DISTINCT, 0.5 * n_distinct)
     if not many:
         return False
-    from bayesmix.numerics.rounding import step_of
 
     return not step_of(values, float(np.diff(values).min()))
 

@@ -11,10 +11,10 @@ import numpy as np
 from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.rounding import FEW_VALUES
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import OUTLYING
 from bayesmix.selection.data_checks import (
-    FEW_VALUES,
     Duplicates,
     LogScale,
     RoundedFeature,
@@ -22,6 +22,7 @@ from bayesmix.selection.data_checks import (
     is_density,
     narrower,
 )
+from bayesmix.selection.spread_values import SpreadFeature
 
 # Expected number of observations that prints as zero.
 EMPTY = 0.5
@@ -49,12 +50,15 @@ class DataChecks:
     logs: LogScale
     few_features: str = ""
     of_features: bool = True  # whether components are distributions of the features
+    spread: tuple[SpreadFeature, ...] = ()  # features of which the search spread rounded values
+    copies: str = ""  # a note, if all observations occur several times and were used once
+    repeated: bool = False  # whether some observations occur several times
 
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
         """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
-        notes = [*filter(None, [self.few_features]), *self._range(chosen)]
+        notes = [*self._changed(), *filter(None, [self.few_features]), *self._range(chosen)]
         if not self.of_features:
             return notes
         if result is not None:
@@ -99,11 +103,28 @@ class DataChecks:
         """
         return self.grows and len(self.numbers) > 1 and chosen.asked >= max(self.numbers)
 
+    def _changed(self) -> list[str]:
+        """Return notes on what the search changed in the data."""
+        notes = [self.copies] if self.copies else []
+        heaps = [feature.heaps for feature in self.spread]
+        if named := listed([*filter(None, heaps)]):
+            notes.append(
+                f"Values heap on round numbers: {named}. The search spread them over their steps."
+            )
+        if plain := [
+            f"{feature.name} (steps of {feature.grids.step:.4g})"
+            for feature, heap in zip(self.spread, heaps, strict=True)
+            if not heap
+        ]:
+            notes.append(f"Rounded values were spread over their steps: {listed(plain)}.")
+        return notes
+
     def _range(self, chosen: Candidate) -> list[str]:
         """Return notes on structures left out, and on K at the end of the automatic range."""
         if self.grows and self.numbers == [1]:
+            few = "Too few distinct" if self.repeated else "Too few"
             return [
-                f"Too few observations for {self.shape[1]} variables, so only K = 1 was fitted; "
+                f"{few} observations for {self.shape[1]} variables, so only K = 1 was fitted; "
                 "set n_components or use factor analysers."
             ]
         notes = []

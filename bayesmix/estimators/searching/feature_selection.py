@@ -22,6 +22,7 @@ from bayesmix.families.rates import Exponential, Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.rounding import FEW_VALUES
 from bayesmix.relevance.dependence import by_regression
 from bayesmix.relevance.relevance import FeatureTable
 from bayesmix.relevance.relevance_search import (
@@ -31,7 +32,7 @@ from bayesmix.relevance.relevance_search import (
     select_features,
 )
 from bayesmix.selection.criteria import prior_asked
-from bayesmix.selection.data_checks import FEW_VALUES, column_names, rounded_features
+from bayesmix.selection.data_checks import column_names, rounded_features
 from bayesmix.sources.memory import ArraySource, coding_of, is_source
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)

@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
+from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.searching.fitters import covariances
 from bayesmix.selection import sweep as growth
@@ -20,6 +21,7 @@ from bayesmix.sources.memory import processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
+    from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
 
 
 STRUCTURE = "covariance_type"
@@ -58,6 +60,23 @@ def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any
         name = RULE if name in ("auto", RULE_BEFORE) else name
     further = [also] if isinstance(also, str) else also
     return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
+
+
+def real_columns(estimator: Any, param_grid: Any, source: Source) -> list[int]:
+    """Return the columns that all candidates model by densities of all real numbers.
+
+    There are none in pipelines, whose mixture reads other columns, and in measured data.
+    """
+    if hasattr(estimator, "steps") or side_of(source).measurement is not None:
+        return []
+    grids = param_grid if isinstance(param_grid, list) else [param_grid or {}]
+    families = [family for grid in grids for family in grid.get("family", ())]
+    estimators = [clone(estimator).set_params(family=family) for family in families]
+    models = [other._model_of(other._model(), source) for other in estimators or [estimator]]
+    marginals = [
+        [model.family.marginal(np.array([d])) for model in models] for d in range(source.shape[1])
+    ]
+    return [d for d, parts in enumerate(marginals) if all(part.any_real for part in parts)]
 
 
 def functions_of(wanted: set[str]) -> dict[str, Any]:
@@ -110,14 +129,16 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def chains_of(
-    search: Any, X: Any, estimator: Any, source: Source, folded: bool, variational: bool
+    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
     """Return the candidates in chains over K, each model once, and those left out.
 
     If K grows by itself, a chain ends at the largest K whose covariances n observations can
-    estimate. Structures that they cannot estimate are left out, unless all are: then K is 1.
+    estimate. Structures that they cannot estimate are left out, unless all are: then K is 1. Where
+    observations are repeated, components have more than D + 1 distinct ones on average.
     """
-    (n_rows, n_columns), prefix = shape_of(X), prefix_of(estimator)
+    estimator, prefix = subject.estimator, prefix_of(subject.estimator)
+    n_rows, n_columns = shape_of(subject.X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
     numbers = component_numbers(search.n_components, most)
     structures = structures_asked(
@@ -128,7 +149,10 @@ def chains_of(
         return each_once(chains, prefix), ()
     default = getattr(last_step(estimator), STRUCTURE, None)
     named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
-    largest = [_largest(estimator, chain[0], source, n_rows, n_columns) for chain in chains]
+    given = subject.source, n_rows, n_columns
+    largest = [_largest(estimator, chain[0], *given) for chain in chains]
+    if (n_distinct := subject.n_repeated) is not None:
+        largest = [min(k, max(1, n_distinct // (n_columns + 2))) for k in largest]
     if not any(largest):
         return each_once([chain[:1] for chain in chains], prefix), ()
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
@@ -16,7 +18,10 @@ from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.searching import search_checks
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.criteria import RULE
+from bayesmix.selection.data_checks import distinct_rows, equal_copies
 from bayesmix.selection.scores import Fold, make_splits
+from bayesmix.selection.spread_values import SpreadFeature, spread_values
 from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.memory import ArraySource
 
@@ -34,6 +39,10 @@ class SubjectOfSamples:
     sample_weight: ArrayLike | None
     groups: ArrayLike | None
     source: Source
+    _: KW_ONLY
+    unspread: Source | None = None  # the data before rounded values were spread
+    spread: tuple[SpreadFeature, ...] = ()
+    copies: str = ""  # a note, if all observations occur several times and are used once
 
     # Whether components are distributions of the features, and assignments are independent.
     of_features: ClassVar[bool] = True
@@ -47,7 +56,61 @@ class SubjectOfSamples:
 
     def restricted(self, estimator: Any, source: Any) -> Self:
         """Return the subject with some of the features."""
-        return replace(self, estimator=estimator, X=source, sample_weight=None, source=source)
+        given = {"X": source, "sample_weight": None, "source": source, "unspread": None}
+        return replace(self, estimator=estimator, **given)
+
+    @property
+    def as_given(self) -> Source:
+        """Return the data before rounded values were spread."""
+        return self.source if self.unspread is None else self.unspread
+
+    @cached_property
+    def n_repeated(self) -> int | None:
+        """Number of distinct observations if some are repeated, by copies or weights.
+
+        None for others, and for columns that are not continuous, which repeat values by nature.
+        """
+        source, every = self.source, range(self.source.shape[1])
+        if not (self.independent and isinstance(source, ArraySource)):
+            return None
+        if [*every] != search_checks.real_columns(self.estimator, None, source):
+            return None
+        n_distinct = distinct_rows(source)
+        return n_distinct if source.total_weight > n_distinct else None
+
+    def each_once(self, cv: Any, weight_type: str | None, divided: bool) -> Self:
+        """Return the subject with each observation once, if all occur equally often.
+
+        Weights tell how often; ``divided``: they are divided by it, and so is n.
+        """
+        source = self.source
+        plain = self.independent and isinstance(source, ArraySource) and not side_of(source)
+        if not plain or not isinstance(cv, Integral):  # other folds are of the given rows
+            return self
+        rows, copies, weight = equal_copies(source, weight_type)
+        if copies * weight == 1 or (copies == 1 and not divided):
+            return self
+        n, groups = len(rows), None if self.groups is None else np.asarray(self.groups)[rows]
+        once = source.numbered(rows)
+        once = replace(once, weights=None if divided else np.full(n, copies * weight))
+        text = f"Every observation occurs {copies * weight:.0f} times"
+        used = f"the search used each once (n = {n:,})"
+        counted = f"and n = {once.total_weight:,.0f} counts them all"
+        text = f"{text}: {used}." if divided else f"{text}, {counted}."
+        changed = replace(self, X=once, sample_weight=None, groups=groups, source=once)
+        return replace(changed, copies=text)
+
+    def without_rounding(self, param_grid: Any, seed: int) -> Self:
+        """Return the subject with rounded values spread, where they could pass for clusters."""
+        source = self.source
+        if not (self.independent and isinstance(source, ArraySource)):
+            return self
+        columns = search_checks.real_columns(self.estimator, param_grid, source)
+        values, spread = spread_values(source, columns, seed)
+        if not spread:
+            return self
+        changed = replace(self, X=values, sample_weight=None, source=values)
+        return replace(changed, unspread=source, spread=spread)
 
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise an error if the data suit no candidate."""
@@ -101,6 +164,7 @@ def subject_of(
     covariates: Any,
     lengths: Any,
     weight_type: str | None = None,
+    seed: int = 0,
 ) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
@@ -127,4 +191,6 @@ def subject_of(
         source = in_order(search, source, lengths, groups)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
-    return SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
+    subject = SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
+    subject = subject.each_once(search.cv, weight_type, divided=RULE in wanted)
+    return subject.without_rounding(search.param_grid, seed)
