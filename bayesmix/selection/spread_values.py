@@ -55,7 +55,7 @@ def spread_values(
     source: ArraySource, columns: Sequence[int], seed: int
 ) -> tuple[ArraySource, tuple[SpreadFeature, ...]]:
     """Return a source with the rounded values of these columns spread, and which these are."""
-    spread = []
+    spread: list[SpreadFeature] = []
     names, n_features = column_names(source.columns, source.shape[1]), source.shape[1]
     values, weights = source.values, source.weights
     for d in columns:

@@ -84,8 +84,9 @@ class SubjectOfSamples:
         Weights tell how often; ``divided``: they are divided by it, and so is n.
         """
         source = self.source
-        plain = self.independent and isinstance(source, ArraySource) and not side_of(source)
-        if not plain or not isinstance(cv, Integral):  # other folds are of the given rows
+        if not (self.independent and isinstance(source, ArraySource)) or side_of(source):
+            return self
+        if not isinstance(cv, Integral):  # other folds are of the given rows
             return self
         rows, copies, weight = equal_copies(source, weight_type)
         if copies * weight == 1 or (copies == 1 and not divided):
