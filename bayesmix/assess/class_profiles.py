@@ -6,6 +6,7 @@ Outcomes: three-step estimates with Wald tests that all classes, and pairs of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +15,8 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.allocation.designs import variable_of
+from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import check_outcomes, distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
@@ -26,6 +29,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.posterior.transition_errors import shares_of_states
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
@@ -125,7 +129,14 @@ def class_profiles(
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
     index: Any = pd.RangeIndex(1, K + 1, name="class")
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
-    share = parameters.loc["share"][["estimate", "standard_error"]].set_index(index)
+    transitions = None
+    if result.side.ordered:
+        kind = "information" if standard_errors == "bootstrap" else standard_errors
+        share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)
+        pairs = pd.MultiIndex.from_product([index, index], names=["from", "to"])
+        transitions = parameters.loc["transition"].set_axis(pairs, axis="index")
+    else:
+        share = parameters.loc["share"][["estimate", "standard_error"]].set_index(index)
     sizes = share.set_axis(["share", "standard_error"], axis="columns").assign(**counts)
     tables, tests = {}, []
     options |= {"covariates": covariates, "clusters": clusters}
@@ -151,13 +162,13 @@ def class_profiles(
     contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
     residuals = None
     if isinstance(result.family, Categorical):
-        stacked: Any = bivariate_residuals(scores).stack()
+        stacked: Any = bivariate_residuals(scores, sizes["share"].to_numpy()).stack()
         residuals = stacked.dropna().sort_values(ascending=False)
     return ClassProfiles(
         sizes,
         _described(parameters, scores),
         *_sample(scores),
-        mean_posteriors(scores.responsibilities, scores.weights),
+        mean_posteriors(scores.responsibilities, scores.row_weights),
         entropy_of(result.plug_in_sums.entropy, n, K),
         contrasts,
         effects,
@@ -168,6 +179,7 @@ def class_profiles(
         reference,
         residuals,
         phrase(design) if design else "",
+        transitions,
     )
 
 
@@ -179,8 +191,8 @@ def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:
     order = np.argsort(columns, kind="stable")
     profiles, columns = profiles.iloc[order], columns[order]
     values = np.ma.masked_invalid(np.asarray(scores.source.rows.values, dtype=np.float64))
-    means = np.ma.average(values, axis=0, weights=scores.weights)
-    spread = np.sqrt(np.ma.average((values - means) ** 2, axis=0, weights=scores.weights))
+    means = np.ma.average(values, axis=0, weights=scores.row_weights)
+    spread = np.sqrt(np.ma.average((values - means) ** 2, axis=0, weights=scores.row_weights))
     of_means = profiles.index.get_level_values("parameter") == "mean"
     divisor = np.where(of_means, np.ma.filled(spread, np.nan)[columns], np.nan)
     divisor[divisor == 0.0] = np.nan
@@ -197,7 +209,7 @@ def _sample(scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     result, numbers = scores.result, []
     values = pd.DataFrame(np.asarray(scores.source.rows.values, dtype=np.float64))
     values.columns = pd.Index(result.columns or range(values.shape[1]))
-    weights, rows = pd.Series(scores.weights), {}
+    weights, rows = pd.Series(scores.row_weights), {}
     parameters = [own for own in scores.parameters if own.parameter in PROFILED]
     for own in sorted(parameters, key=lambda own: own.column):
         _, column, level, _ = parameter_index([own], result)[0]
@@ -237,17 +249,57 @@ def _odds_ratios(
     design = scores.result.side.design
     if design is None:
         return None, None
+    rows, tests = [], {}
+    half = float(stats.t.isf(0.5 * (1.0 - level), degrees))
+    for gate, place, where in _gates(scores.result.mixture.weights):
+        own_rows, own_tests = _of_gate(scores, gate, place, kind, survey, reference, half, degrees)
+        rows += [(k, j, term + where, *values) for k, j, term, *values in own_rows]
+        tests |= {term + where: test for term, test in own_tests.items()}
+    names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
+    table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
+    table = table.set_index(["class", "reference", "term"])
+    table.attrs |= {"level": level, "degrees_of_freedom": degrees}
+    return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")
+
+
+def _gates(weights: Any) -> Iterator[tuple[Gate, int, str]]:
+    """Yield gates with the place of their coefficients among parameters, and of which states."""
+    if not isinstance(weights, CovariateChain):
+        gate = weights.gate if isinstance(weights, GatedChain) else weights
+        yield gate, 0, " (first state)" if isinstance(weights, GatedChain) else ""
+        return
+    place = 0
+    for number, gate in enumerate(weights.gates):
+        if gate.coefficients.shape[1] > 1:
+            yield gate, place, f" (from state {number})" if number else " (first state)"
+        place += gate.free.size
+
+
+def _of_gate(
+    scores: Any,
+    gate: Gate,
+    place: int,
+    kind: str,
+    survey: SurveyDesign | None,
+    reference: int,
+    half: float,
+    degrees: float,
+) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
+    """Return rows of the odds ratios of one gate, and tests of its terms."""
+    design = scores.result.side.design
     K, P = scores.result.n_components, len(design.terms)
     back = np.kron(np.eye(K), design.back)
-    coefficients = (back @ scores.result.mixture.weights.coefficients.ravel()).reshape(K, P)
+    coefficients = (back @ gate.coefficients.ravel()).reshape(K, P)
     size = (K - 1) * P
     by_class = back[:, P:].reshape(K, P, size)
-    information, n = scores.information[:size, :size], float(scores.weights.sum())
-    covariance = scores.covariance(kind, survey)[:size, :size]
+    own = slice(place, place + size)
+    information, n = scores.information[own, own], float(scores.weights.sum())
+    covariance = scores.covariance(kind, survey)[own, own]
     compared = [k for k in range(K) if k != reference - 1]
     pairs = [(k, reference - 1) for k in compared]
     pairs += [(second, first) for first, second in combinations(compared, 2)]
-    half, rows, infinite = float(stats.t.isf(0.5 * (1.0 - level), degrees)), [], np.zeros(P, bool)
+    rows: list[tuple[Any, ...]] = []
+    infinite = np.zeros(P, bool)
     for k, j in pairs:
         b, contrast = coefficients[k] - coefficients[j], by_class[k] - by_class[j]
         variances = np.einsum("pa,ab,pb->p", contrast, covariance, contrast)
@@ -260,10 +312,6 @@ def _odds_ratios(
         columns = (b, errors, *map(np.exp, (ratio, *limits)), p)
         keys = ((k + 1, j + 1, term) for term in design.terms)
         rows += [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
-    names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
-    table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
-    table = table.set_index(["class", "reference", "term"])
-    table.attrs |= {"level": level, "degrees_of_freedom": degrees}
     tests: dict[str, Any] = {}
     variables: dict[str, list[int]] = {}
     for p, term in enumerate(design.terms):
@@ -278,4 +326,4 @@ def _odds_ratios(
             tests[name] = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
             if infinite[terms].any():
                 tests[name] |= dict.fromkeys(("chi_squared", "f", "p"), np.nan)
-    return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")
+    return rows, tests

@@ -24,6 +24,8 @@ from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.posterior.subject import rows_of_fit
+from bayesmix.posterior.transition_errors import shares_of_states
+from bayesmix.posterior.unit_scores import FitScores, UnitScores
 from bayesmix.sources.survey_weights import are_sampling, weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
@@ -133,6 +135,9 @@ def latent_classes(
     -------
     LatentClasses
 
+    For a hidden Markov model classes are states, with the shares of samples in them before any
+    answer is known, and standard errors from the observed information.
+
     Raises
     ------
     ValueError
@@ -161,16 +166,30 @@ def latent_classes(
         raise InvalidInputError("covariates must be left out: the fit had none")
     level = checked_level(level)
     X, sample_weight = weighted(X, sample_weight, weight_type)
-    source: Any = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True).in_memory()
+    ordered = result.side.ordered
+    source: Any = rows_of_fit(
+        estimator,
+        X,
+        sample_weight,
+        gaps=True,
+        covariates=True,
+        sequences={} if ordered else None,
+    ).in_memory()
     values, weights = np.asarray(source.rows.values, dtype=float), source.rows.weights_or_ones
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
     survey = are_sampling(weights, weight_type)
     with single_threaded_blas():
-        scores = ParameterScores(result, source, outer_products=not (survey or gated))
-        every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
-        of_shares, errors = every[0], every[1:].T
+        scores: Any
+        if ordered:
+            scores = UnitScores(result, source)
+            every = scores.errors("information").reshape(-1, len(shares))
+            (shares, of_shares), errors = shares_of_states(scores), every[1 + len(shares) :].T
+        else:
+            scores = ParameterScores(result, source, outer_products=not (survey or gated))
+            every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
+            of_shares, errors = every[0], every[1:].T
     names = result.columns or range(values.shape[1])
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -190,8 +209,9 @@ def latent_classes(
     n_complete = float(weights[~gaps].sum())
     g_squared, x_squared, cells = _table_of_answers(point, shares, values[~gaps], weights[~gaps])
     df, notes = 0, []
-    if gated:
-        notes.append("With covariates there is no chi-squared test of the contingency table")
+    if gated or ordered:
+        without = "covariates" if gated else "sequences"
+        notes.append(f"With {without} there is no chi-squared test of the contingency table")
     elif cells < 2.0**53 and n_complete:
         df = int(cells - 1.0) - _rank(point.reading.sizes, len(shares), int(cells))
     if gaps.any():
@@ -220,7 +240,7 @@ def latent_classes(
         x_squared,
         df,
         float(stats.chi2.sf(g_squared, df)) if df > 0 else np.nan,
-        bivariate_residuals(scores),
+        bivariate_residuals(scores, shares),
         tuple(notes),
     )
 
@@ -265,16 +285,19 @@ def _rank(sizes: Any, K: int, cells: int) -> int:
     return int(np.linalg.matrix_rank(np.array(columns)))
 
 
-def bivariate_residuals(scores: ParameterScores) -> pd.DataFrame:
-    """Return Pearson's statistic over its degrees of freedom for every pair of columns."""
+def bivariate_residuals(scores: FitScores, shares: Array) -> pd.DataFrame:
+    """Return Pearson's statistic over its degrees of freedom for every pair of columns.
+
+    ``shares`` (K,) are the sizes of the classes.
+    """
     plug_in: Any = scores.result.plug_in
-    point, shares = plug_in.components, plug_in.weights.mean()
+    point = plug_in.components
     values = np.asarray(scores.source.rows.values, dtype=np.float64)
     names = scores.result.columns or range(values.shape[1])
     answered = point.reading.spread(seen(values))
     given = point.reading.totals(without_gaps(values)).T * answered
-    observed = (given.T * scores.weights) @ given
-    both = (answered.T * scores.weights) @ answered
+    observed = (given.T * scores.row_weights) @ given
+    both = (answered.T * scores.row_weights) @ answered
     expected = both * ((point.probabilities.T * shares) @ point.probabilities)
     residuals = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):

@@ -78,6 +78,9 @@ class ClassProfiles:
         large values contradict independence within classes. None for other families.
     design : str
         Design of a survey in words, such as "sampling weights and 60 clusters"; "" without.
+    transitions : DataFrame or None
+        Transition probabilities of a hidden Markov model by state before and after, with standard
+        errors; with covariates averages, as in ``parameter_table``.
     """
 
     sizes: pd.DataFrame
@@ -95,6 +98,7 @@ class ClassProfiles:
     reference: int
     residuals: pd.Series | None
     design: str = ""
+    transitions: pd.DataFrame | None = None
 
     @property
     def n_classes(self) -> int:
@@ -103,7 +107,13 @@ class ClassProfiles:
     @property
     def noun(self) -> str:
         """What papers call a class: "profile" where all indicators are continuous."""
-        return noun_of(self.profiles)
+        return noun_of(self.profiles) if self.transitions is None else "state"
+
+    @property
+    def _of_transitions(self) -> bool:
+        """Whether transitions of states depend on covariates."""
+        terms = () if self.contrasts is None else self.contrasts.index.unique("term")
+        return self.transitions is not None and any("(from state " in term for term in terms)
 
     @property
     def plural(self) -> str:
@@ -156,7 +166,8 @@ class ClassProfiles:
         """Return a table in APA style.
 
         ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
-        "residuals" (of pairs of items), "outcomes" or "pairs" (of classes, by outcome).
+        "residuals" (of pairs of items), "outcomes", "pairs" (of classes, by outcome) or
+        "transitions" (of states).
         """
         tables = {
             "descriptives": self._descriptives,
@@ -167,6 +178,7 @@ class ClassProfiles:
             "pairs": self._pairs,
             "classification": self._classification,
             "residuals": self._residuals,
+            "transitions": self._transitions,
         }
         return tables[validation.one_of("part", part, tuple(tables))]()
 
@@ -261,7 +273,7 @@ class ClassProfiles:
         limits = zip(table["lower"], table["upper"], strict=True)
         intervals = [f"[{ratio(low)}, {ratio(high)}]" for low, high in limits]
         table["interval"] = np.where(table["standard_error"].notna(), intervals, MISSING)
-        odds = table["term"] == "intercept"  # not a ratio
+        odds = [is_intercept(term) for term in table["term"]]  # not ratios
         table.loc[odds, "odds_ratio"], table.loc[odds, "interval"] = np.nan, MISSING
         columns: Any = {
             "name": (f"{self.plural.title()} and predictor", str),
@@ -276,7 +288,8 @@ class ClassProfiles:
             for term, test in rows_by_key(self.covariate_tests.dropna(subset="p"))
         )
         note = (
-            f"Multinomial logistic regression of {self.noun} membership: log odds (b) and odds "
+            f"Multinomial logistic regression of {self.noun} membership"
+            f"{' given the state before' * self._of_transitions}: log odds (b) and odds "
             f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval."
         )
         if np.isfinite(degrees := self.contrasts.attrs["degrees_of_freedom"]):
@@ -367,6 +380,21 @@ class ClassProfiles:
         note += f" Relative entropy = {bounded(self.entropy)}." if self.n_classes > 1 else ""
         return ApaTable.of(table, columns, "Classification of the Sample", note)
 
+    def _transitions(self) -> ApaTable:
+        if self.transitions is None:
+            raise InvalidInputError("transitions are those of a hidden Markov model")
+        rows = [
+            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
+            for head, (_, row) in zip(
+                self.heads, self.transitions.groupby(level="from"), strict=True
+            )
+        ]
+        note = f"Standard errors in parentheses ({self.errors_in_words})."
+        if self._of_transitions:
+            note += " Averages over the samples, weighted by the probability of the state before."
+        title, heads = "Transition Probabilities", [f"To {head}" for head in self.heads]
+        return ApaTable(title, ("", *heads), tuple(rows), note)
+
     def _residuals(self) -> ApaTable:
         if self.residuals is None:
             raise InvalidInputError("residuals are those of categories: give a latent class model")
@@ -413,6 +441,11 @@ def noun_of(estimates: Any) -> str:
     """Return what papers call a class, by the parameters of its columns."""
     kinds = estimates.index.unique("parameter")
     return "profile" if [kind for kind in kinds if kind in PROFILED] == ["mean"] else "class"
+
+
+def is_intercept(term: str) -> bool:
+    """Whether a term is an intercept, that of any gate of a chain."""
+    return term.split(" (")[0] == "intercept"
 
 
 def ratio(value: float) -> str:

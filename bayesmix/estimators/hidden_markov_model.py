@@ -18,6 +18,7 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.display import columns_of, html_table
 from bayesmix.em.model import Model, Settings
@@ -27,7 +28,7 @@ from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.attributes.fitted_methods import information
 from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_of
 from bayesmix.estimators.inputs import incoming, sequences
-from bayesmix.estimators.inputs.constraints import at_covariates, constrained
+from bayesmix.estimators.inputs.constraints import at_covariates, constrained, standardised
 from bayesmix.estimators.inputs.given_parameters import GivenParameters
 from bayesmix.estimators.inputs.incoming import one_number, store_parameters
 from bayesmix.estimators.inputs.sequences import Forecast
@@ -469,8 +470,68 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         seen = partial(self._sequences, lengths=lengths, groups=groups)
         return arviz_draws(self, X, n_draws, random_state, seen)
 
+    def transition_matrix(self, covariates: Any = None, X: Any = None, level: float = 0.95) -> Any:
+        """Return the probabilities of transitions, at given covariates or averaged.
+
+        Parameters
+        ----------
+        covariates : array or frame (m, P), optional
+            Covariates of m transitions: those of the sample that is entered, or left, as in the
+            fit. None: averages over the samples of the fit, ``transmat_``.
+        X : array or frame (n, D), optional
+            The data of a maximum likelihood fit, for standard errors.
+        level : float, default=0.95
+            Level of the intervals, which are computed on log odds.
+
+        Returns
+        -------
+        array (m, K, K) or (K, K), or DataFrame
+            Probabilities from state i (row) to state j (column). With ``X`` a table of
+            ``estimate``, ``standard_error``, ``lower`` and ``upper`` by row of the covariates and
+            states, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesmix as bm
+        >>> rng = np.random.default_rng(0)
+        >>> warm, state = rng.normal(size=500), [0]
+        >>> for z in warm[1:]:
+        ...     state.append(int(rng.random() < 1 / (1 + np.exp(3 - 6 * state[-1] - z))))
+        >>> X = rng.normal(4.0 * np.array(state))[:, None]
+        >>> hmm = bm.HiddenMarkovModel(2, covariate_effects="transitions", random_state=0)
+        >>> hmm = hmm.fit(X, covariates=warm)
+        >>> hmm.transition_matrix([[-2.0], [2.0]]).shape
+        (2, 2, 2)
+        """
+        result = self._fitted()
+        if X is not None:
+            from bayesmix.posterior.transition_errors import transition_table
+
+            return transition_table(self, X, self._moves_design(covariates), level)
+        if covariates is None:
+            return self.transmat_.copy()
+        chain: Any = self._chain_of(result)
+        return chain.transitions_of(self._moves_design(covariates))
+
+    def _moves_design(self, covariates: Any) -> Array | None:
+        """Return the design (m, P) of transitions at covariates; None for averages."""
+        if covariates is None:
+            return None
+        design = self._fitted().side.design
+        if design is None or not self._of_transitions:
+            raise InvalidInputError(
+                "covariates must be left out: transitions of this fit do not depend on any"
+            )
+        given = covariates if hasattr(covariates, "shape") else np.asarray(covariates)
+        return standardised("covariates", given, len(given), design)
+
     def forecast(
-        self, X: Any, steps: int = 1, level: float = 0.9, covariates: Any = None
+        self,
+        X: Any,
+        steps: int = 1,
+        level: float = 0.9,
+        covariates: Any = None,
+        future_covariates: Any = None,
     ) -> Forecast:
         """Return states and values of the samples that follow one sequence.
 
@@ -483,22 +544,20 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         level : float, default=0.9
             Probability of the central predictive interval of each column. Means and intervals of
             categorical columns are NaN.
-        covariates : array or frame (1, P), optional
+        covariates : array or frame (1, P) or (n, P), optional
             Covariates of the sequence, as in ``fit``.
+        future_covariates : array or frame (steps, P), optional
+            Covariates of the samples ahead, where transitions depend on them.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
-        if self._of_transitions:
-            raise UnsupportedError(
-                "forecast does not support transitions that depend on covariates"
-            )
-        transition = self._chain_of(result).transition
+        moves = self._moves_ahead(steps, covariates, future_covariates)
         present = self.filter_proba(X, covariates=covariates)[-1]
         shares = np.empty((steps, len(present)))
         for step in range(steps):
-            shares[step] = present = present @ transition
+            shares[step] = present = present @ moves[step]
         values = np.concatenate(self._draws_by_state(seed_of(self, None)))
         tails = 0.5 * (1.0 - level), 0.5 * (1.0 + level)
         bounds = np.empty((2, steps, values.shape[1]))
@@ -510,6 +569,31 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
         names = result.columns or tuple(f"x{column}" for column in range(mean.shape[1]))
         return Forecast(shares, mean, bounds[0], bounds[1], level, names)
+
+    def _moves_ahead(self, steps: int, past: Any, future: Any) -> Array:
+        """Return the transitions (steps, K, K) to the samples that follow a sequence."""
+        chain: Any = self._chain_of(self._fitted())
+        if not self._of_transitions:
+            if self._used(future) is not None:
+                raise InvalidInputError(
+                    "future_covariates must be left out: transitions do not depend on covariates"
+                )
+            return np.broadcast_to(chain.transition, (steps, *chain.transition.shape))
+        if future is None or len(future) != steps:
+            raise InvalidInputError(
+                f"future_covariates must have a row for each of the {steps} steps ahead, as "
+                "transitions depend on covariates, got "
+                f"{'none' if future is None else f'{len(future)} rows'}"
+            )
+        design = self._moves_design(future)
+        assert design is not None
+        if chain.timing == "left":
+            if past is None:
+                raise InvalidInputError("covariates of the sequence are needed: give covariates=")
+            last = self._moves_design(past)
+            assert last is not None
+            design = np.vstack([last[-1:], design[:-1]])
+        return np.asarray(chain.transitions_of(design))
 
     def _categorical_columns(self) -> Integers:
         """Return the columns whose codes have no order."""
@@ -558,23 +642,33 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         return residuals
 
     def sample(
-        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        error: Any = None,
+        covariates: Any = None,
     ) -> tuple[Array, Integers]:
         """Draw one sequence (n, D), and its states (n,).
 
-        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement.
+        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement. Fits
+        with ``covariates`` need those of the sequence, (1, P) or (n, P).
         """
         result = self._fitted()
         n = validation.integer("n_samples", n_samples, 1)
         generator = stream(seed_of(self, random_state), Purpose.SAMPLE)
         chain, density = self._chain_of(result), result.density
-        reached = np.cumsum(chain.transition, axis=1)
+        begins = np.arange(n) == 0
+        rows = ArraySource(np.zeros((n, result.n_features)), side=SideInformation(begins=begins))
+        side = cast("ArraySource", self._at_covariates(rows, covariates)).side
+        moves = chain.transitions_at(side)
+        reached = np.broadcast_to(np.cumsum(moves, axis=-1), (n, *moves.shape[-2:]))
         uniform = generator.random(n)
         states = np.empty(n, dtype=np.intp)
-        last = np.cumsum(chain.initial)
+        last = np.cumsum(np.atleast_2d(chain.first_states(side))[0])
         for step in range(n):
+            if step:
+                last = reached[step, states[step - 1]]
             states[step] = min(np.searchsorted(last, uniform[step], side="right"), len(last) - 1)
-            last = reached[states[step]]
         counts = np.bincount(states, minlength=len(last))
         drawn = density.frame.undo(density.components.draw(counts, generator))
         values = np.empty_like(drawn)

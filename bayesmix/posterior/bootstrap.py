@@ -27,7 +27,7 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError, UnsupportedError, warn
-from bayesmix.numerics.arrays import Array, Booleans, frozen
+from bayesmix.numerics.arrays import Array, Booleans, Integers, frozen
 from bayesmix.posterior.posterior_draws import (
     Draws,
     OfParameters,
@@ -217,10 +217,23 @@ class RefitTask:
     def sequences(self, number: int) -> InMemory:
         """Return as many sequences as there are, drawn with replacement."""
         starts, n = side_of(self.source).starts, self.source.shape[0]
-        drawn = stream(self.seed, Purpose.RESAMPLE, number).integers(0, len(starts), len(starts))
         ends = np.append(starts[1:], n)
+        drawn = self._drawn(number)
         rows = np.concatenate([np.arange(starts[one], ends[one]) for one in drawn])
         return self.source.in_memory(rows)
+
+    def _drawn(self, number: int) -> Integers:
+        """Return the sequences of a refit."""
+        n = len(side_of(self.source).starts)
+        return stream(self.seed, Purpose.RESAMPLE, number).integers(0, n, n)
+
+    def weights(self, number: int) -> Array:
+        """Return how often each sample counts (n,), beside its own weight."""
+        side = side_of(self.source)
+        if not side.ordered:
+            return self.factors(number)
+        times = np.bincount(self._drawn(number), minlength=len(side.starts))
+        return np.repeat(times, side.group_sizes).astype(np.float64)
 
     def factors(self, number: int) -> Array:
         """Return the factors of the sample weights (n,); weight w is treated as w samples."""

@@ -285,6 +285,11 @@ def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: Any
     return table
 
 
+def normal_quantile(level: float) -> float:
+    """Return the half width, in standard errors, of intervals of a level."""
+    return float(stats.norm.isf(0.5 * (1.0 - level)))
+
+
 def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIndex:
     """Return parameter, column, level and class (from 1) of reported parameters."""
     import pandas as pd

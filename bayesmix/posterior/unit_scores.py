@@ -180,6 +180,11 @@ class FitScores(ABC):
         """Weights of the units; those of the samples of a group are equal."""
         return np.asarray(self.rows.weights_or_ones[self.starts])
 
+    @property
+    def row_weights(self) -> Array:
+        """Weights of the samples."""
+        return np.asarray(self.rows.weights_or_ones)
+
     @cached_property
     def point(self) -> Mixture[Any]:
         """The mixture at a point."""
@@ -306,7 +311,10 @@ class FitScores(ABC):
 
     def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m,) of the reported parameters; NaN where there are none."""
-        derivative = self.derivatives
+        return self.errors_of(self.derivatives, kind, survey)
+
+    def errors_of(self, derivative: Array, kind: str, survey: SurveyDesign | None = None) -> Array:
+        """Return standard errors (m,) of quantities by their derivatives (m, p)."""
         covariance, (_, flat) = self.covariance(kind, survey), self.inverse
         variances = np.einsum("mp,pq,mq->m", derivative, covariance, derivative, optimize=True)
         size = (derivative[:, self.inside] ** 2).sum(axis=1)

@@ -22,6 +22,7 @@ from bayesmix.assess.enumeration import STARTS, Enumeration, best_number
 from bayesmix.assess.profile_tables import (
     LARGE_RESIDUAL,
     ClassProfiles,
+    is_intercept,
     ratio,
     rows_by_key,
     wald_text,
@@ -202,7 +203,7 @@ def class_report(
     chosen = f"Model {model} ({enumeration.models[model]})"
     everything = enumeration.table
     effects = [] if profiles.contrasts is None else rows_by_key(profiles.contrasts)
-    effects = [effect for effect in effects if effect[0][2] != "intercept"]
+    effects = [effect for effect in effects if not is_intercept(effect[0][2])]
     p, row = table["blrt_p"].dropna(), table.loc[n_classes].to_dict()
     converged = everything["converged"].astype(bool)
     ranked = table[table["converged"].astype(bool) | (table.index == n_classes)]

@@ -239,5 +239,98 @@ def test_refusals(panel):
         bm.HiddenMarkovModel(2, covariate_effects="all", inference=bm.VariationalBayes()).fit(
             X, lengths, covariates=Z
         )
-    with pytest.raises(UnsupportedError, match="forecast"):
+    with pytest.raises(InvalidInputError, match="future_covariates must have a row for each of"):
         m.forecast(X[:3], covariates=Z[:3])
+    with pytest.raises(InvalidInputError, match=r"row 1497 \(row 0 of sequence 499\) has none"):
+        m.predict(X, lengths, covariates=Z[:-3])
+    with pytest.raises(InvalidInputError, match=r"got nan for row 7 \(row 1 of sequence 2\)"):
+        m.predict(X, lengths, covariates=Z.mask(Z.index.to_frame().to_numpy() == 7))
+    with pytest.raises(InvalidInputError, match="covariate_effects='transitions' or 'all'"):
+        bm.HiddenMarkovModel(2).fit(X, lengths, covariates=Z)
+
+
+@pytest.mark.slow
+def test_standard_errors_of_transitions_are_those_of_the_whole_hessian(panel, optimum):
+    """By the delta method, at given covariates and averaged by where the states have been."""
+    X, lengths, Z, m = panel
+    covariance = np.linalg.inv(-optimum[2])
+    gates = np.stack([m.gate_intercept_[:, 1], m.gate_coef_[:, 1, 0]], axis=1)
+    entered = np.arange(1500) % 3 > 0
+    visits = m.predict_proba(X, lengths, covariates=Z)[np.flatnonzero(entered) - 1]
+
+    def second(gates, z):
+        return 1.0 / (1.0 + np.exp(-gates[1:, 0] - gates[1:, 1] * np.asarray(z)[:, None]))
+
+    def averaged(theta):
+        moves = second(theta.reshape(3, 2), Z["z"][entered])
+        return (visits * moves).sum(axis=0) / visits.sum(axis=0)
+
+    def given(theta):
+        return second(theta.reshape(3, 2), [-1.0, 2.0]).ravel()
+
+    steps, theta = 1e-5 * np.eye(6), gates.ravel()
+    np.testing.assert_allclose(m.transmat_[:, 1], averaged(theta), atol=1e-4)
+    np.testing.assert_allclose(
+        m.transition_matrix([[-1.0], [2.0]])[:, :, 1].ravel(), given(theta), atol=1e-10
+    )
+    for f, covariates in ((averaged, None), (given, [[-1.0], [2.0]])):
+        slopes = np.array([f(theta + step) - f(theta - step) for step in steps]).T / 2e-5
+        errors = np.sqrt(np.einsum("mp,pq,mq->m", slopes, covariance[:6, :6], slopes))
+        table = m.transition_matrix(covariates, X)
+        np.testing.assert_allclose(table["standard_error"].to_numpy()[1::2], errors, rtol=5e-3)
+        np.testing.assert_allclose(table["estimate"].to_numpy()[1::2], f(theta), atol=1e-4)
+    transitions = m.parameter_table(X).loc["transition"]["estimate"].to_numpy().reshape(2, 2)
+    np.testing.assert_allclose(transitions, m.transmat_, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_forecasts_are_products_of_the_transitions_ahead(panel):
+    X, _, Z, m = panel
+    ahead = pd.DataFrame({"z": [0.5, -1.0, 2.0]})
+    shares = m.filter_proba(X[:3], covariates=Z[:3])[-1]
+    forecast = m.forecast(X[:3], 3, covariates=Z[:3], future_covariates=ahead)
+    for step, moves in enumerate(m.transition_matrix(ahead)):
+        shares = shares @ moves
+        np.testing.assert_allclose(forecast.state_probabilities[step], shares, atol=1e-12)
+    left = bm.HiddenMarkovModel(
+        2, covariate_effects="all", covariate_timing="left", random_state=0, n_init=2
+    )
+    left.fit(X, [3] * 500, covariates=Z)
+    shares = left.filter_proba(X[:3], covariates=Z[:3])[-1]
+    forecast = left.forecast(X[:3], 3, covariates=Z[:3], future_covariates=ahead)
+    for step, moves in enumerate(left.transition_matrix(np.array([[Z["z"][2]], [0.5], [-1.0]]))):
+        shares = shares @ moves
+        np.testing.assert_allclose(forecast.state_probabilities[step], shares, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_drawn_states_follow_the_transitions_at_their_covariates(panel):
+    """Frequencies are within four standard errors, a false alarm in 16,000."""
+    *_, m = panel
+    z = np.where(np.arange(20_000) % 2, 2.0, -1.0)
+    _, states = m.sample(20_000, random_state=5, covariates=pd.DataFrame({"z": z}))
+    for value, moves in zip((-1.0, 2.0), m.transition_matrix([[-1.0], [2.0]]), strict=True):
+        entered = np.flatnonzero(z[1:] == value) + 1
+        for state in (0, 1):
+            after = states[entered[states[entered - 1] == state]]
+            error = np.sqrt(moves[state, 1] * moves[state, 0] / len(after))
+            assert abs(after.mean() - moves[state, 1]) < 4.0 * error
+
+
+@pytest.mark.slow
+def test_profiles_of_states_have_shares_transitions_and_odds_ratios(panel):
+    X, _, Z, m = panel
+    profiles = bm.class_profiles(m, X)
+    # Marginal probabilities of the states of every wave, before any value is known.
+    side = [m.result_.mixture.weights.first_states(m.result_.side)]
+    moves = m.transition_matrix(Z)
+    for wave in (1, 2):
+        side.append(np.einsum("ni,nij->nj", side[-1], moves[wave::3]))
+    np.testing.assert_allclose(profiles.sizes["share"], np.mean(side, axis=(0, 1)), atol=1e-10)
+    assert (profiles.sizes["standard_error"] > 0.0).all()
+    np.testing.assert_allclose(profiles.transitions["estimate"], m.transmat_.ravel(), atol=1e-4)
+    table = m.gate_coefficients(X)
+    odds = profiles.contrasts.xs((2, 1), level=("class", "reference"))
+    np.testing.assert_allclose(odds["estimate"], table["estimate"], rtol=1e-6)
+    np.testing.assert_allclose(odds["standard_error"], table["standard_error"], rtol=2e-3)
+    assert "From State 2" in profiles.to_apa("transitions").to_markdown()

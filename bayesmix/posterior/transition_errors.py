@@ -1,0 +1,79 @@
+"""Standard errors of transition probabilities, at given covariates or averaged over the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.allocation.forward_backward import forward_backward
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.gate_errors import DIFFERENCE
+from bayesmix.posterior.parameter_errors import bounded_intervals, normal_quantile, scores_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmix.posterior.unit_scores import FitScores
+
+
+def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Array, Array]:
+    """Return the shares (K,) of the samples of a fit in each state, and their standard errors.
+
+    They are averages over the samples of the probabilities of states before any value is known.
+    """
+    allocation, side = scores.allocation, scores.rows.side
+
+    def values(step: Array) -> Array:
+        chain = allocation.moved(step)
+        nothing = np.zeros((len(scores.rows), scores.result.n_components))
+        first, moves = chain.first_states(side), chain.transitions_at(side)
+        return forward_backward(nothing, side.starts, first, moves, smooth=False).shares.mean(
+            axis=0
+        )
+
+    return values(np.zeros(allocation.size)), scores.errors_of(_slopes(scores, values), kind)
+
+
+def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:
+    """Return the derivatives (m, p) of functions of the allocation by all parameters."""
+    size = scores.allocation.size
+    steps = DIFFERENCE * np.eye(size)
+    slopes = np.array([(values(step) - values(-step)) / (2.0 * DIFFERENCE) for step in steps])
+    return np.pad(slopes.T, ((0, 0), (0, len(scores.information) - size)))
+
+
+def transition_table(estimator: Any, X: Any, design: Array | None, level: float) -> pd.DataFrame:
+    """Return transition probabilities of a likelihood fit with standard errors and intervals.
+
+    ``design`` (m, P) are covariates as the chain has them; None: averages over the samples, as in
+    ``parameter_table``. ``X`` are the data of the fit.
+    """
+    import pandas as pd
+
+    level = checked_level(level)
+    K = estimator._fitted().n_components
+    states = range(1, K + 1)
+    if design is None:
+        table = estimator.parameter_table(X, level=level).loc["transition"]
+        index = pd.MultiIndex.from_product([states, states], names=["from", "to"])
+        return table.set_axis(index, axis="index")
+    if not len(design):
+        raise InvalidInputError("covariates must have at least one row, got none")
+    with single_threaded_blas():
+        scores = scores_of(estimator, X)
+
+        def values(step: Array) -> Array:
+            return np.asarray(scores.allocation.moved(step).transitions_of(design)).ravel()
+
+        estimates = values(np.zeros(scores.allocation.size))
+        errors = scores.errors_of(_slopes(scores, values), "information")
+    names = ["parameter", "row", "from", "to"]
+    product = [["transition"], range(len(design)), states, states]
+    index = pd.MultiIndex.from_product(product, names=names)
+    table = bounded_intervals(index, estimates, errors, normal_quantile(level))
+    return table.droplevel("parameter")
