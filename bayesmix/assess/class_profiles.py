@@ -249,7 +249,8 @@ def _odds_ratios(
     design = scores.result.side.design
     if design is None:
         return None, None
-    rows, tests = [], {}
+    rows: list[tuple[Any, ...]] = []
+    tests: dict[str, Any] = {}
     half = float(stats.t.isf(0.5 * (1.0 - level), degrees))
     for gate, place, where in _gates(scores.result.mixture.weights):
         own_rows, own_tests = _of_gate(scores, gate, place, kind, survey, reference, half, degrees)
