@@ -11,6 +11,7 @@ from bayesmix.assess.discriminant_directions import (
     discriminant_directions as discriminant_directions,
 )
 from bayesmix.assess.distal import distal as distal
+from bayesmix.assess.divergence import divergence as divergence
 from bayesmix.assess.fit_evidence import leave_one_out as leave_one_out
 from bayesmix.assess.fit_evidence import log_evidence as log_evidence
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
@@ -21,6 +22,7 @@ from bayesmix.assess.merging import merge_components as merge_components
 from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
+from bayesmix.assess.thresholds import decision_threshold as decision_threshold
 from bayesmix.assess.trajectory_tables import class_assignment as class_assignment
 from bayesmix.assess.trajectory_tables import trajectory_checklist as trajectory_checklist
 from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_curves
@@ -39,6 +41,7 @@ from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifie
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
+from bayesmix.estimators.reduced import reduce_mixture as reduce_mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select

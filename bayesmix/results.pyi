@@ -2,6 +2,7 @@ from bayesmix.assess.apa import ApaTable as ApaTable
 from bayesmix.assess.averaging import AveragedDensity as AveragedDensity
 from bayesmix.assess.description import Description as Description
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
+from bayesmix.assess.divergence import Divergence as Divergence
 from bayesmix.assess.enumeration import Enumeration as Enumeration
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.assess.group_similarity import GroupSimilarity as GroupSimilarity
@@ -12,6 +13,7 @@ from bayesmix.assess.nested import NestedResult as NestedResult
 from bayesmix.assess.prior_sensitivity import PriorSensitivity as PriorSensitivity
 from bayesmix.assess.profile_tables import ClassProfiles as ClassProfiles
 from bayesmix.assess.stability import Stability as Stability
+from bayesmix.assess.thresholds import DecisionThreshold as DecisionThreshold
 from bayesmix.checking.crosscheck import CrossCheck as CrossCheck
 from bayesmix.em.result import FitResult as FitResult
 from bayesmix.estimators.inputs.sequences import Forecast as Forecast
