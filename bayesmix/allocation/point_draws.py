@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def densities_of_draws(draws: DrawnWeights, joint: Array, rows: Rows) -> Array:
     """Return log Σ_k π_k p(x_n | θ_k) (S, n) from log densities (S, K, n)."""
     joint += np.maximum(draws.log_weights, LOWEST_LOG)[:, :, None]
+    if rows.side.labels is not None:
+        joint += rows.side.log_factors(joint.shape[1]).T
     largest = joint.max(axis=1)
     distant = ~np.isfinite(largest)
     if distant.any():  # squared distances overflow, so densities are zero
@@ -48,6 +50,16 @@ def assign_samples(
     log_normaliser = normalise(joint)
     joint[:] = assign(joint, rows.weights, generator)
     return Allocated(log_normaliser)
+
+
+def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
+    """Assign each sample to one component with its whole weight."""
+    reached = np.cumsum(shares[:, :-1], axis=1)
+    labels = (reached < generator.random((len(shares), 1))).sum(axis=1)
+    assigned: Array = (labels == np.arange(shares.shape[1])[:, None]).astype(np.float64)
+    if weights is not None:
+        assigned *= weights
+    return assigned.T
 
 
 def log_likelihood_of_samples(twin: Any, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:

@@ -30,7 +30,7 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.bands import labels_of, named_draws, tails
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
-from bayesmix.posterior.evidence import BATCHES, log_mean, variance_of_mean
+from bayesmix.posterior.evidence import log_mean, variance_of_mean
 from bayesmix.posterior.labels import Alignment, in_order
 from bayesmix.posterior.posterior_draws import (
     Draws,
@@ -101,15 +101,17 @@ def of_all_draws(
     """Return label-invariant quantities such as densities, sorted weights and entropy."""
     draws, n_chains = sampler.draws, sampler.n_chains
     fit_weights, sampled_weights = _by_size(fit_draws.draws), _by_size(draws)
-    same_size = fit_weights.shape[1] == sampled_weights.shape[1]
-    pairs: dict[str, tuple[Array, Array]] = {
+    pairs: dict[str, tuple[Array, Array]] = {}
+    # The prior density of sticks depends on the order of the components.
+    if result.posterior.weights.exchangeable:
         # Densities for different numbers of components are not comparable.
-        "log joint density": (
-            fit_draws.log_joint if same_size else np.full(len(fit_draws.log_joint), np.nan),
+        same_size = fit_weights.shape[1] == sampled_weights.shape[1]
+        unknown = np.full(len(fit_draws.log_joint), np.nan)
+        pairs["log joint density"] = (
+            fit_draws.log_joint if same_size else unknown,
             sampler.log_joint.ravel(),
-        ),
-        "log likelihood": (fit_draws.log_likelihood, sampler.log_likelihood.ravel()),
-    }
+        )
+    pairs["log likelihood"] = fit_draws.log_likelihood, sampler.log_likelihood.ravel()
     # Samples from the tail to the middle of a component.
     density = result.log_density(source.in_memory(alignment.rows).values)
     places = (np.array(PLACES) * (len(density) - 1)).round().astype(np.intp)
@@ -396,10 +398,13 @@ def apart(first: Array, second: Array, counted: Array) -> float:
 
 # Random streams; lower numbers belong to other posterior methods.
 OF_STEPS, OF_SWEEPS = 11, 12
-# Most draws that take a step, fewer for large data.
-MOST_STEPS, LEAST_STEPS, MOST_SWEEP_WORK = 400, 40, 2e9
-# Level of the test of a change.
-FALSE_ALARM = 1e-5
+# Most draws that take a step, those of a default run, and fewer for large data: the standard error
+# of a mean log prior of 50 parameters is 0.1 nats then.
+MOST_STEPS, LEAST_STEPS, MOST_SWEEP_WORK = 4000, 40, 2e9
+# Level of the test of a change, for which four are tested: one false alarm in 2,500 comparisons.
+FALSE_ALARM = 1e-4
+# Batches for the standard error: with 20, changes would have to be 1.2 times as large.
+N_BATCHES = 40
 
 
 @dataclass(frozen=True)
@@ -419,7 +424,11 @@ class Moved:
 def moved_by_gibbs(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
-    """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
+    """Return the mean change in one sweep of log priors, log likelihood and weight entropy.
+
+    The sweep leaves labels as they are: stick-breaking weights have a posterior for each order of
+    the components, and a chain may keep its order.
+    """
     work = source.shape[0] * source.shape[1] * draws.n_components
     wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS))
     n_chosen = max(1, min(wanted, draws.n_draws) // n_chains)
@@ -433,8 +442,12 @@ def moved_by_gibbs(
             _, conditional = sampler.sweep(draws.some(np.array([number])), generator, key)
             after.append(sampler.drawn(conditional, generator))
     here, there = draws.some(chosen), joined(after)
+    of_weights, of_parameters = result.bayesian.weights_prior, result.bayesian.parameters_prior
     functions = {
-        "log prior density": lambda drawn: log_prior(result.bayesian, drawn),
+        "log prior density of weights": lambda drawn: of_weights.log_density_of(drawn.weights),
+        "log prior density of parameters": lambda drawn: of_parameters.log_density_of(
+            drawn.components
+        ),
         "log likelihood": lambda drawn: log_likelihoods(result, drawn, source),
         "entropy of the weights": entropies,
     }
@@ -445,9 +458,9 @@ def moved_by_gibbs(
 
 
 def _moved(name: str, changes: Array) -> Moved:
-    if changes.shape[1] * len(changes) < 2 * BATCHES or np.ptp(changes) == 0.0:
+    if changes.size < 2 * N_BATCHES or np.ptp(changes) == 0.0:
         return Moved(name, float(changes.mean()), 0.0, 1.0)
-    error = variance_of_mean(changes) ** 0.5
+    error = variance_of_mean(changes, N_BATCHES) ** 0.5
     change = float(changes.mean())
-    p_value = 2.0 * float(stats.t.sf(abs(change) / error, BATCHES - 1))
+    p_value = 2.0 * float(stats.t.sf(abs(change) / error, N_BATCHES - 1))
     return Moved(name, change, error, p_value)

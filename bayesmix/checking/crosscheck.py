@@ -49,11 +49,13 @@ class CrossCheck(Verdict, ToArviz):
     Attributes
     ----------
     agrees : bool
-        Whether no difference was found.
+        Whether the sampler converged and no difference was found.
+    undecided : bool
+        Whether the draws are too doubtful to compare the fit with them.
     verdict : str
-        "agrees", or the differences, most serious first.
+        "agrees", "differs" or "undecided", followed by the reasons, most serious first.
     findings : tuple of Finding
-        The differences, each with ``kind`` and ``text``.
+        The reasons, each with ``kind`` and ``text``.
     parameters : DataFrame
         One line per weight and parameter after relabelling, in data units: mean and standard
         deviation of fit and sampler, ``difference`` of the means in posterior standard deviations,
@@ -163,16 +165,18 @@ def crosscheck(
     MCMC uses the prior and likelihood of the fit; β0 is fixed at its learned value. Chains start at
     draws from q, and draws are relabelled by the responsibilities of the fit (Stephens 2000).
 
-    The fit agrees if all conditions hold, up to Monte Carlo error:
+    The verdict is undecided unless the sampler converged: R-hat is at most 1.01, the effective
+    sample size at least 400, and at most 1 % of the draws diverged. The fit then agrees if all
+    conditions hold, up to Monte Carlo error, and differs otherwise:
 
-    - the sampler converged: R-hat is at most 1.01, and the effective sample size at least 400;
+    - one Gibbs sweep does not move the draws, which are thus from the posterior of the model;
     - means differ by at most half a posterior standard deviation;
     - the median ratio of standard deviations is between 0.8 and 1.25;
     - each 90 % interval of the fit has a posterior probability of at least 75 %;
     - the total variation distance of the predictive densities is at most 0.05.
 
     For a ``RegressionMixture`` with a normal response, estimates and standard errors are compared
-    with NUTS for ``pymc_model``, by the first four conditions.
+    with NUTS for ``pymc_model``, by convergence, means, standard deviations and intervals.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class RegressionCheck(Verdict):
         As in ``CrossCheck``. The fit's distribution of an estimate is normal with its standard
         error; estimates without one are left out.
     findings : tuple of Finding
-        The differences, each with ``kind`` and ``text``.
+        The reasons of the verdict, each with ``kind`` and ``text``.
     run : NutsRun
         Draws of the variables of ``pymc_model``, with the sampler's labels.
     sampler : {"nutpie"}

@@ -32,18 +32,21 @@ MOST_DIVERGENT = 0.01
 NAMED_FROM, OWNED_FROM = 0.1, 0.75
 MOST_NAMED = 3
 WORTH_A_FIT = 0.1  # nats
-FAR_FROM_ONE = 1.1
+
+
+# Kinds of findings after which draws do not decide whether the fit is right.
+DOUBTS = frozenset({"stuck", "convergence", "divergences"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference between fit and sampler, or why they cannot be compared.
+    """One difference between fit and sampler, or a reason why the draws do not show one.
 
     Attributes
     ----------
     kind : str
-        "posterior", "stuck", "modes", "convergence", "shift", "spread", "prediction" or
-        "divergences".
+        Reasons to doubt the draws are "stuck", "convergence" and "divergences", differences are
+        "posterior", "shift", "spread" and "prediction"; "modes" explains either.
     text : str
     """
 
@@ -61,31 +64,32 @@ def findings(
     elbo: float,
     ordered: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return the differences; ``modes`` is called only if there are any.
+    """Return why the draws are in doubt; if they are not, the differences.
 
-    ``ordered``: whether the fit is a hidden Markov model, which has no ``init_params``.
+    ``modes`` is called only if there is a doubt about convergence or a difference. ``ordered``:
+    whether the fit is a hidden Markov model, which has no ``init_params``.
     """
-    possible = [_posterior(moved)]
-    unsure = not_converged(parameters, invariants)
-    several = _modes(modes(), elbo, ordered) if unsure else None
-    stuck = several is not None and several.kind == "stuck"
-    if unsure:
-        possible += [several, _convergence(parameters, invariants, stuck)]
-    # Errors use the effective sample size if all chains are in the same region.
-    if not stuck and max(parameters["rhat"].max(), invariants["rhat"].max()) < FAR_FROM_ONE:
-        compared = [_shift(parameters), _spread(parameters), _distance(distance)]
-        if any(compared) and not unsure:
-            possible.append(_modes(modes(), elbo, ordered))
-        possible += compared
-    possible.append(_divergences(divergent))
-    return tuple(finding for finding in possible if finding is not None)
+    doubts = [_divergences(divergent)]
+    if not_converged(parameters, invariants):
+        several = _modes(modes(), elbo, ordered)
+        stuck = several is not None and several.kind == "stuck"
+        doubts = [several, _convergence(parameters, invariants, stuck), *doubts]
+    if any(doubts):
+        return _present(doubts)
+    compared = [_shift(parameters), _spread(parameters), _distance(distance)]
+    several = _modes(modes(), elbo, ordered) if any(compared) else None
+    return _present([_posterior(moved), several, *compared])
 
 
 def differences(parameters: pd.DataFrame, divergent: float) -> tuple[Finding, ...]:
-    """Return the differences of parameters alone."""
-    unsure = not_converged(parameters)
-    possible = [_convergence(parameters, parameters.iloc[:0], False) if unsure else None]
-    possible += [_shift(parameters), _spread(parameters), _divergences(divergent)]
+    """Return the same for parameters alone."""
+    doubts = [_divergences(divergent)]
+    if not_converged(parameters):
+        doubts.insert(0, _convergence(parameters, parameters.iloc[:0], False))
+    return _present(doubts) or _present([_shift(parameters), _spread(parameters)])
+
+
+def _present(possible: Sequence[Finding | None]) -> tuple[Finding, ...]:
     return tuple(finding for finding in possible if finding is not None)
 
 
@@ -108,13 +112,19 @@ class Verdict:
 
     @property
     def agrees(self) -> bool:
-        """Whether no difference was found."""
+        """Whether the sampler converged and no difference was found."""
         return not self.findings
 
     @property
+    def undecided(self) -> bool:
+        """Whether the draws are too doubtful to compare the fit with them."""
+        return answer(self.findings) == "undecided"
+
+    @property
     def verdict(self) -> str:
-        """The word "agrees", or the differences."""
-        return "; ".join(finding.text for finding in self.findings) or "agrees"
+        """The word "agrees", "differs" or "undecided", with the reasons."""
+        texts = "; ".join(finding.text for finding in self.findings)
+        return f"{answer(self.findings)}: {texts}" if texts else answer(self.findings)
 
     @property
     def overconfidence(self) -> float:
@@ -289,10 +299,11 @@ def headline(check: Any) -> str:
     )
 
 
-def answer(differences: Sequence[Finding]) -> str:
-    """Return the verdict in one word; too few draws alone are not a difference."""
-    kinds = {finding.kind for finding in differences}
-    return "undecided" if kinds == {"convergence"} else "differs" if kinds else "agrees"
+def answer(found: Sequence[Finding]) -> str:
+    """Return the verdict in one word."""
+    if not found:
+        return "agrees"
+    return "undecided" if any(finding.kind in DOUBTS for finding in found) else "differs"
 
 
 def summary(check: Any) -> str:

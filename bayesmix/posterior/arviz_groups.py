@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
@@ -12,17 +12,25 @@ import numpy as np
 
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, missing_extra, warn
-from bayesmix.numerics.arrays import Array
-from bayesmix.posterior import MOST_VALUES
-from bayesmix.posterior.posterior_draws import log_densities_at, parameters_of, posterior_draws
+from bayesmix.errors import missing_extra, warn
+from bayesmix.numerics.arrays import Integers
+from bayesmix.posterior.labels import Group
+from bayesmix.posterior.pointwise import each_observation, pointwise, replicated
 from bayesmix.version import versions
 
 Named = Mapping[str, tuple[tuple[str, ...], Any]]
 
 
-def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str, str]) -> Any:
-    """Return groups of named arrays as ``InferenceData`` (ArviZ 0) or ``DataTree`` (ArviZ 1)."""
+def tree(
+    groups: Mapping[str, Named],
+    coords: Mapping[str, Any],
+    attrs: dict[str, str],
+    draws_of: Mapping[str, Integers] | None = None,
+) -> Any:
+    """Return groups of named arrays as ``InferenceData`` (ArviZ 0) or ``DataTree`` (ArviZ 1).
+
+    ``draws_of``: numbers of the draws in groups that do not have all of them.
+    """
     try:
         arviz, xarray = import_module("arviz"), import_module("xarray")
     except ImportError:
@@ -31,39 +39,13 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
     for group, arrays in groups.items():
         axes = {axis for dims, _ in arrays.values() for axis in dims}
         labels = {axis: coords[axis] for axis in axes if axis in coords}
+        if draws_of and group in draws_of:
+            labels["draw"] = draws_of[group]
         datasets[group] = xarray.Dataset(dict(arrays), labels, attrs)
     # Decided by version, because ArviZ 1 warns when InferenceData is accessed.
     if int(arviz.__version__.partition(".")[0]) < 1:
         return arviz.InferenceData(**datasets)
     return xarray.DataTree.from_dict(datasets)
-
-
-def variational_tree(result: FitResult, source: Source | None, n_draws: int, seed: int) -> Any:
-    """Return draws from q with trace, prior and log likelihood; see ``to_arviz``."""
-    if source is not None and source.shape[0] * n_draws > MOST_VALUES:
-        raise InvalidInputError(
-            f"X with {source.shape[0]:,} samples and n_draws={n_draws} makes more than "
-            f"{MOST_VALUES:.0e} log likelihoods: use fewer samples or draws, or leave X out"
-        )
-    draws = posterior_draws(result, n_draws, seed)
-    weights = (("component",), np.exp(draws.weights.log_weights))
-    posterior = {"weights": weights} | parameters_of(result, draws)
-    groups: dict[str, Named] = {
-        "posterior": {name: _drawn(dims, values) for name, (dims, values) in posterior.items()},
-        "sample_stats": {"objective": (("iteration",), result.trace)},
-        "constant_data": prior_arrays(result),
-    }
-    if source is not None:
-        values = np.asarray(source.in_memory().values, dtype=np.float64)
-        groups["observed_data"] = {"X": (("row", "feature"), values)}
-        densities = log_densities_at(result, draws, source)
-        groups["log_likelihood"] = {"X": _drawn(("row",), densities.T)}
-    coords = {"component": np.arange(result.n_components)} | axes_of(result, 1, n_draws)
-    note = (
-        "independent draws from a variational approximation, in one chain: R-hat and effective "
-        "sample size do not measure its accuracy"
-    )
-    return tree(groups, coords, marked("variational", note))
 
 
 def axes_of(result: FitResult, n_chains: int, n_draws: int) -> dict[str, Any]:
@@ -87,11 +69,6 @@ def marked(inference: str, note: str) -> dict[str, str]:
     }
 
 
-def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array]:
-    """Add the chain axis to draws (S, ...)."""
-    return ("chain", "draw", *dims), values[None]
-
-
 def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
     """Return the prior's hyperparameters in data units; learned ones as value or mean under q."""
     prior: Any = result.prior
@@ -110,6 +87,8 @@ def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
     }
 
 
+# Name of the log likelihood of all observations: ArviZ takes "log_likelihood" for pointwise values.
+TOTAL = "total_log_likelihood"
 FEWEST_DRAWS = 4
 # Thresholds for reliable estimates recommended by Vehtari et al. (2021).
 LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
@@ -141,7 +120,7 @@ def inference_data(found: Any, statistic: str, sampler: str, between: str) -> An
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {
         "lp": found.log_joint,
-        "log_likelihood": found.log_likelihood,
+        TOTAL: found.log_likelihood,
         statistic: getattr(found, statistic),
     }
     coords = {"component": np.arange(found.n_components)}
@@ -155,7 +134,7 @@ def inference_data_over_k(found: Any) -> Any:
         "n_occupied": ((), found.n_occupied),
         "entropy": ((), found.entropy),
     }
-    statistics = {"log_likelihood": found.log_likelihood}
+    statistics = {TOTAL: found.log_likelihood}
     prior = {
         "prior_over_k": (("k",), found.prior_over_k),
         "concentration_of_k": (("k",), found.concentration),
@@ -163,6 +142,33 @@ def inference_data_over_k(found: Any) -> Any:
     coords = {"k": np.arange(1, len(found.prior_over_k) + 1)}
     note = "parameters are left out because their number changes between draws"
     return _tree_of(found, posterior, statistics, prior, coords, ("telescoping sampler", note))
+
+
+def of_observations(
+    result: FitResult,
+    source: Source,
+    groups: Sequence[Group],
+    n_chains: int,
+    n_draws: int,
+    seed: int,
+) -> tuple[dict[str, Named], dict[str, Integers]]:
+    """Return data, pointwise log likelihoods and replicated data, and which draws have them.
+
+    Repeated samples are written out. Data with fractional weights, or too many, stand alone.
+    """
+    observations = each_observation(source)
+    if observations is None:
+        whole = source.in_memory()
+        return {"observed_data": {"X": (("row", "feature"), np.asarray(whole.values))}}, {}
+    where = result, observations, groups, n_chains, n_draws
+    log_likelihood, of_likelihood = pointwise(*where)
+    replicates, of_replicates = replicated(*where, seed)
+    named: dict[str, Named] = {
+        "observed_data": {"X": (("row", "feature"), np.asarray(observations.values))},
+        "log_likelihood": {"X": (("chain", "draw", "row"), log_likelihood)},
+        "posterior_predictive": {"X": (("chain", "draw", "row", "feature"), replicates)},
+    }
+    return named, {"log_likelihood": of_likelihood, "posterior_predictive": of_replicates}
 
 
 def _tree_of(
@@ -174,20 +180,22 @@ def _tree_of(
     words: tuple[str, str],
 ) -> Any:
     """Return draws (C, S, ...) with data, prior, axis names and sampler attributes."""
-    result, rows = found.result, found.source.in_memory().rows
+    result, source, n_chains, n_draws = found.result, found.source, found.n_chains, found.n_draws
+    pointwise_groups, kept = of_observations(
+        result, source, found.groups, n_chains, n_draws, found.seed
+    )
     constants = prior_arrays(result) | dict(prior)
-    if rows.weights is not None:
-        constants["row_weights"] = (("row",), rows.weights)
+    if "log_likelihood" not in pointwise_groups and source.in_memory().weights is not None:
+        constants["row_weights"] = (("row",), source.in_memory().weights)
     groups: dict[str, Named] = {
         "posterior": {
             name: (("chain", "draw", *dims), value) for name, (dims, value) in posterior.items()
         },
         "sample_stats": {name: (("chain", "draw"), value) for name, value in statistics.items()},
-        "observed_data": {"X": (("row", "feature"), np.asarray(rows.values))},
         "constant_data": constants,
     }
-    coords = axes_of(result, found.n_chains, found.n_draws) | dict(coords)
-    return tree(groups, coords, marked(*words))
+    coords = axes_of(result, n_chains, n_draws) | dict(coords)
+    return tree(groups | pointwise_groups, coords, marked(*words), kept)
 
 
 def convergence_lines(measured: Mapping[str, Any]) -> list[str]:

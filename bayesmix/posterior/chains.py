@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from scipy.special import entr
 
+from bayesmix.allocation.point_draws import together
 from bayesmix.core.components import (
     Additive,
     Completing,
@@ -151,13 +152,17 @@ class Gibbs(DrawsInChains, ToArviz):
     def summary(self) -> str:
         """Return the posterior of the number of occupied components and convergence diagnostics."""
         ordered = self.result.side.ordered
+        # The prior density of sticks depends on the order of the components.
+        density = {"log likelihood": self.log_likelihood}
+        if self.result.posterior.weights.exchangeable:
+            density = {"log joint density": self.log_joint}
         lines = [
             f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             f" K={self.n_components}.",
             f"Occupied components: {listed(self.occupied)} of the draws.",
             *convergence_lines(
-                {
-                    "log joint density": self.log_joint,
+                density
+                | {
                     "occupied components": self.n_occupied,
                     "entropy of the weights": self.entropy,
                 }
@@ -315,16 +320,6 @@ def duplicates_named() -> Iterator[None]:
 MOST_LOSS = 1e-7
 
 
-def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
-    """Assign each sample to one component with its whole weight."""
-    reached = np.cumsum(shares[:, :-1], axis=1)
-    labels = (reached < generator.random((len(shares), 1))).sum(axis=1)
-    assigned: Array = (labels == np.arange(shares.shape[1])[:, None]).astype(np.float64)
-    if weights is not None:
-        assigned *= weights
-    return assigned.T
-
-
 def each_repetition(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
     """Assign each repetition of a sample separately: a multinomial draw of whole weights."""
     if weights is None:
@@ -413,9 +408,13 @@ class BlockedGibbs:
         return self.result.posterior
 
     def drawn(self, conditional: Mixture[Posterior], generator: np.random.Generator) -> Draws:
+        """Draw (π, θ) | X, Z, S; components keep their labels."""
+        return draws_of(conditional, 1, generator)
+
+    def relabelled(self, conditional: Mixture[Posterior], generator: np.random.Generator) -> Draws:
         """Draw (π, θ) | X, Z, S, and the order of stick-breaking weights."""
         if conditional.weights.exchangeable:
-            return draws_of(conditional, 1, generator)
+            return self.drawn(conditional, generator)
         prior = cast("OrderedWeightsPrior", self.result.inference.weights_prior)
         weights, order = prior.reordered(conditional.weights.draws(1, generator), generator)
         return Draws(weights, conditional.components.subset(order).draws(1, generator))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point_draws import together
 from bayesmix.core import validation
 from bayesmix.core.components import Posterior
 from bayesmix.core.mixture import Mixture
@@ -30,7 +31,7 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.posterior.chains import Plan, blocked_gibbs, each_repetition, together
+from bayesmix.posterior.chains import Plan, blocked_gibbs, each_repetition
 from bayesmix.posterior.gibbs import sampled
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
 from bayesmix.posterior.permanents import LARGEST_BLOCK
@@ -374,10 +375,10 @@ def log_mean(logs: Array, axis: int | None = None) -> Any:
     return np.logaddexp.reduce(logs, axis=axis) - math.log(n)
 
 
-def variance_of_mean(chains: Array) -> float:
-    """Return the variance of the mean of chains (C, S) by at least 20 batch means."""
-    n_batches = -(-BATCHES // len(chains))
-    means = [part.mean(axis=1) for part in np.array_split(chains, n_batches, axis=1)]
+def variance_of_mean(chains: Array, n_batches: int = BATCHES) -> float:
+    """Return the variance of the mean of chains (C, S) by at least ``n_batches`` batch means."""
+    of_chain = -(-n_batches // len(chains))
+    means = [part.mean(axis=1) for part in np.array_split(chains, of_chain, axis=1)]
     return float(np.var(means, ddof=1)) / np.size(means)
 
 

@@ -152,7 +152,7 @@ def _sweep(
     sampler: BlockedGibbs, state: State, generator: np.random.Generator, key: tuple[int, ...]
 ) -> tuple[KeptDraw, State]:
     """Draw assignments at the current draw, then the next conditional."""
-    draw = sampler.drawn(state, generator)
+    draw = sampler.relabelled(state, generator)
     assigned, following = sampler.sweep(draw, generator, key)
     n_occupied = int(np.count_nonzero(assigned.counts))
     return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following

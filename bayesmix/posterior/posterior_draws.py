@@ -265,8 +265,8 @@ class DensityStep:
     def block(self, rows: Rows) -> Array:
         """Return log p(x_n | draw) (S, n) of one block."""
         values = self.frame.apply(rows.values)
-        parts = [tile.log_density(rows, values, self.arithmetic) for tile in self.tiles]
-        return np.concatenate(parts)
+        arithmetic = OBSERVED_CELLS if has_gaps(values) else self.arithmetic
+        return np.concatenate([tile.log_density(rows, values, arithmetic) for tile in self.tiles])
 
     def likelihoods(self, rows: Rows) -> Array:
         """Return Σ_n w_n log p(x_n | draw) (S,) over a chunk."""
@@ -314,7 +314,7 @@ def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
 
 def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     """Return the linear form if it keeps its digits under q, which draws are close to."""
-    if not result.family.linear:
+    if not result.family.linear or source.summary.n_missing:
         return CENTRED
     mixture: Mixture = result.mixture
     if source.reduce(partial(_is_far, mixture, result.family), 1):
@@ -445,16 +445,20 @@ def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture[PointCompon
 
 
 def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
-    """Return log p(x_n | draw) (n, S) of any samples, including those off the plane of the fit."""
+    """Return log p(x_n | draw) (n, S) of any samples, including those off the plane of the fit.
+
+    Of samples with missing values it is the density of the others.
+    """
     densities = log_densities(result, draws, source)
-    frame = result.mixture.frame
-    if frame.flat is not None:
-        densities += source.map(partial(_off_the_plane, frame), 1)[:, None]
+    mixture = result.mixture
+    if mixture.frame.flat is not None or (result.family.continuous and source.summary.n_missing):
+        volumes: Array = source.map(partial(_log_volume, mixture), 1)
+        densities += (result.log_volume - volumes)[:, None]
     return densities
 
 
-def _off_the_plane(frame: Frame, rows: Rows) -> Any:
-    return frame.log_off_plane(rows.values)
+def _log_volume(mixture: Mixture, rows: Rows) -> Any:
+    return rows.observation.log_volume(mixture, rows)
 
 
 @dataclass(frozen=True)

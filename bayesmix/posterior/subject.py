@@ -149,6 +149,15 @@ def rows_of_fit(
     return source
 
 
+def are_of_fit(estimator: Any, X: Any) -> bool:
+    """Return whether data without weights are those of a fit, for analyses of its posterior."""
+    try:
+        rows_of_fit(estimator, X, None)
+    except (InvalidInputError, UnsupportedError):
+        return False
+    return True
+
+
 def _sequences(estimator: Any, X: Any, sample_weight: Any, sequences: Mapping[str, Any]) -> Source:
     """Return checked data, or raise unless ``lengths`` and ``groups`` are those of the fit."""
     if sample_weight is not None:

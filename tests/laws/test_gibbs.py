@@ -464,6 +464,54 @@ def test_arviz_is_handed_draws_statistics_rows_and_prior(case):
     assert former.posterior.equals(idata.posterior)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_arviz_has_a_log_likelihood_and_replicates_of_each_observation():
+    arviz = pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
+    vb, X = faithful(2)
+    found = gibbs(vb, X, n_draws=200, chains=2, random_state=0)
+    idata = found.to_arviz()
+    of_observations = idata.log_likelihood["X"]
+    assert of_observations.dims == ("chain", "draw", "row")
+    np.testing.assert_allclose(of_observations.sum("row"), found.log_likelihood, rtol=1e-12)
+    estimate = arviz.loo(idata)
+    assert estimate.n_data_points == len(X)
+    left_out = bm.leave_one_out(vb, X)
+    # Monte Carlo error is a few tenths of a nat; the standard errors are over the same samples.
+    assert abs(float(estimate.elpd_loo) - left_out.total) < 2.0
+    assert float(estimate.se) == pytest.approx(left_out.standard_error, rel=0.02)
+    replicates = idata.posterior_predictive["X"]
+    assert replicates.dims == ("chain", "draw", "row", "feature")
+    values = np.asarray(X, dtype=float)
+    # The posterior predictive mean and deviation of many observations are those of the data.
+    np.testing.assert_allclose(replicates.mean(("chain", "draw", "row")), values.mean(0), rtol=0.03)
+    np.testing.assert_allclose(replicates.std(("chain", "draw", "row")), values.std(0), rtol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("kind", ["counts", "gaps", "labels"])
+def test_log_likelihoods_of_observations_add_up_to_those_of_draws(kind):
+    """Counts of repeated samples are written out; of missing values the others count."""
+    pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(40, 2)) + 4.0 * (np.arange(40) < 15)[:, None]
+    options, given, missing = {}, {}, {}
+    if kind == "counts":
+        options = given = {"sample_weight": np.tile([1.0, 3.0], 20)}
+    elif kind == "gaps":
+        rows[::6, 1], missing = np.nan, {"missing": "use"}
+    else:
+        options = {"labels": np.where(np.arange(40) < 10, 0, -1)}
+    inference = bm.VariationalBayes(weights=bm.DirichletPrior(1.0))
+    model = bm.Mixture(2, inference=inference, prune=False, random_state=0, n_jobs=1, **missing)
+    found = gibbs(model.fit(rows, **options), rows, n_draws=10, chains=2, **given)
+    idata = found.to_arviz()
+    n = 80 if kind == "counts" else 40
+    assert idata.observed_data["X"].shape == (n, 2)
+    assert idata.posterior_predictive["X"].shape == (2, 10, n, 2)
+    sums = idata.log_likelihood["X"].sum("row")
+    np.testing.assert_allclose(sums, found.log_likelihood, rtol=1e-9)
+
+
 # Refusals
 
 

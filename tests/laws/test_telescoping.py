@@ -487,8 +487,11 @@ def test_arviz_is_handed_k_and_what_is_occupied():
     for name in ("n_components", "n_occupied", "entropy"):
         np.testing.assert_array_equal(idata.posterior[name].values, getattr(found, name))
         assert idata.posterior[name].dims == ("chain", "draw")
-    likelihoods = idata.sample_stats["log_likelihood"].values
+    likelihoods = idata.sample_stats["total_log_likelihood"].values
     np.testing.assert_array_equal(likelihoods, found.log_likelihood)
+    of_observations = idata.log_likelihood["X"].values
+    np.testing.assert_allclose(of_observations.sum(axis=2), found.log_likelihood, rtol=1e-9)
+    assert idata.posterior_predictive["X"].shape == (2, 20, *X.shape)
     np.testing.assert_array_equal(idata.constant_data["prior_over_k"].values, found.prior_over_k)
     assert "R-hat" in found.summary()
 

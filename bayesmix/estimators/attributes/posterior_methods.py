@@ -275,10 +275,14 @@ class PosteriorMethods:
         return credible_intervals(drawn_mixtures(self, method, data, n_draws, seed), share)
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
-        """Return posterior draws, trace and prior for ArviZ; with data also log likelihoods.
+        """Return posterior draws, trace and prior for ArviZ.
 
-        Draws are independent, in one chain, and marked ``inference="variational"``: R-hat is not
-        informative for them.
+        With data, groups "log_likelihood" and "posterior_predictive" are added, for ``az.loo``,
+        ``az.compare`` and ``az.plot_ppc``. With the data of the fit, draws are resampled by
+        importance weights if Pareto k is at most 0.7, so that they follow the posterior rather than
+        its approximation, and ``az.loo`` agrees with ``bm.leave_one_out``; the attribute ``note``
+        says so. Draws are independent, in one chain, and marked ``inference="variational"``: R-hat
+        is not informative for them.
         """
         return arviz_draws(self, X, n_draws, random_state, partial(new_rows, self))
 
@@ -461,12 +465,14 @@ def arviz_draws(
     estimator: Any, X: Any, n_draws: Any, random_state: Any, seen: Callable[[Any], Source]
 ) -> Any:
     """Return draws of a variational fit for ArviZ; ``seen`` checks the data."""
-    from bayesmix.posterior.arviz_groups import variational_tree
+    from bayesmix.posterior.subject import are_of_fit
+    from bayesmix.posterior.variational_export import variational_tree
 
     result = estimator._fitted()
     draws = validation.integer("n_draws", n_draws, 1)
     source = None if X is None else seen(X)
-    return variational_tree(result, source, draws, seed_of(estimator, random_state))
+    of_fit = source is not None and are_of_fit(estimator, X)
+    return variational_tree(result, source, of_fit, draws, seed_of(estimator, random_state))
 
 
 def seed_of(estimator: Any, random_state: Any) -> int:
