@@ -19,6 +19,7 @@ from benchmarks import (
     choosing,
     classes,
     clusters,
+    crosscheck,
     fresh,
     lean,
     measured,
@@ -57,6 +58,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "class_coverage": ("Do robust intervals of classes hold pseudo-true values?", classes.coverage),
     "class_times": ("Seconds of enumerate_classes, beside mclust", classes.times),
     "trajectories": ("Trajectories: optima, classes, intervals, time", trajectories.run),
+    "crosscheck": ("Verdicts of the comparison with MCMC, right or wrong", crosscheck.run),
     "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
     "sbc_of_sequences": ("The same of hidden Markov models", posterior.sbc_of_sequences),
 }
