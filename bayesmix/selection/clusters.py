@@ -169,19 +169,27 @@ def labels_of(groups: Sequence[Group], small: Booleans) -> Integers:
 def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Booleans:
     """Return which components (K,) are not clusters: few observations, or zero width.
 
+    Its width is zero if in every feature it is on identical values or narrower than the rounding.
+    Limits and zeros with a mass of their own are no rounding.
+    """
+    small = too_few(result)
+    if result.family.any_real:  # normal or Student-t in every feature
+        small = small | _without_width(result, rounded)
+    return small
+
+
+def too_few(result: FitResult) -> Booleans:
+    """Return which components (K,) have fewer observations than a cluster needs.
+
     A component needs at least two observations, and as many distinct values as parameters; a few
-    observations next to components ten times as large are outliers. Its width is zero if in every
-    feature it is on identical values or narrower than the rounding. Limits and zeros with a mass of
-    their own are no rounding.
+    observations next to components ten times as large are outliers.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
     n_per_component = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
     counts = result.counts
-    small: Booleans = counts < max(2.0, n_per_component / D) - ROUNDING
-    small |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
-    if result.family.any_real:  # normal or Student-t in every feature
-        small |= _without_width(result, rounded)
-    return small
+    few: Booleans = counts < max(2.0, n_per_component / D) - ROUNDING
+    few |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
+    return few
 
 
 def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Booleans:
@@ -412,16 +420,27 @@ def _merged(
         hierarchy = Hierarchy.of(result)
         clusters = labels(hierarchy)
         return Clustering(clusters, hierarchy, small), [number_of(clusters)] * len(draws)
-    # Folds cannot confirm components of very few observations, which are outlying, not merged.
-    few = small[assignments.full.argmax(axis=1)]
-    held_out = np.where(few[:, None], assignments.full, assignments.held_out)
-    assignments = Assignments(assignments.full, held_out)
+    assignments = _of_own_rows(assignments, small, too_few(result))
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
     of_drawn = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
     # Deviations of weights are smaller where the draws stand for more observations.
     observed = (drawn.given + (draw - drawn.given) / drawn.spread for draw in draws)
     numbers = [number_of(labels(overlapping(of_drawn, weights, OVERLAP))) for weights in observed]
     return Clustering(labels(hierarchy), hierarchy, small), numbers
+
+
+def _of_own_rows(assignments: Assignments, small: Booleans, few: Booleans) -> Assignments:
+    """Return assignments in which small components keep their observations.
+
+    Folds cannot confirm components of very few observations, which are outlying, not merged. These
+    have a share of their own observations alone: stray shares of many others would outweigh a mass
+    of one.
+    """
+    full, closest = assignments.full, assignments.full.argmax(axis=1)
+    held_out = np.where(small[closest][:, None], full, assignments.held_out)
+    own = np.equal.outer(closest, np.arange(full.shape[1]))
+    counted = own | ~(few & own.any(axis=0))
+    return Assignments(np.where(counted, full, 0.0), np.where(counted, held_out, 0.0))
 
 
 def overlapping(assignments: Assignments, weights: Array, above: float = -1.0) -> Hierarchy:
