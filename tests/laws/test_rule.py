@@ -150,6 +150,19 @@ def test_five_outliers_are_no_five_components():
     assert bm.select(rows).best_params_["n_components"] == 2
 
 
+@pytest.mark.parametrize("n_clusters", [1, 2])
+def test_a_lone_observation_is_no_part_of_a_cluster_though_many_shares_are_stray(n_clusters):
+    rng = np.random.default_rng([86, n_clusters])
+    groups = [rng.normal([9.0 * k, 0.0], 1.0, (199, 2)) for k in range(n_clusters)]
+    rows = np.vstack([*groups, [[15.0, -12.0]]])
+    with pytest.warns(SelectionWarning, match="1 observation is a suspected outlier"):
+        search = bm.select(rows)
+    assert search.n_clusters_ == n_clusters
+    np.testing.assert_array_equal(
+        np.flatnonzero(search.predict_clusters(rows) == -1), [len(rows) - 1]
+    )
+
+
 @pytest.mark.slow
 def test_one_observation_far_away_hides_no_clusters():
     rng = np.random.default_rng(5)
