@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bayesmix.core.protocols import FittedMixture
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.answer import Answer
 from bayesmix.selection.clusters import (
     OUTLYING,
     OVERLAP,
@@ -39,11 +41,14 @@ class Merging:
     clusters : array (K,)
         The cluster of every component, 0 is the heaviest; -1 for outlying components.
     hierarchy : the merges from K components to one cluster
+    searched : bool
+        Whether the clusters are the answer of a search.
     """
 
     model: FittedMixture
     clusters: Integers
     hierarchy: Hierarchy
+    searched: bool = False
 
     @property
     def weights(self) -> Array:
@@ -59,6 +64,16 @@ class Merging:
     def n_clusters(self) -> int:
         """The number of clusters; outlying components do not count."""
         return number_of(self.clusters)
+
+    @cached_property
+    def n_groups(self) -> int:
+        """The number of groups of the hierarchy that are the clusters, with outlying groups."""
+        for n in range(self.n_clusters, self.n_components):
+            labels = [self.clusters[list(group)] for group in self.hierarchy.groups(n)]
+            whole = all((inside == inside[0]).all() for inside in labels)
+            if whole and sum(inside[0] != OUTLYING for inside in labels) == self.n_clusters:
+                return n
+        return self.n_components
 
     @property
     def tree(self) -> pd.DataFrame:
@@ -108,22 +123,35 @@ class Merging:
         """Return the most probable cluster of every observation (n,), -1 for outlying ones."""
         return most_probable_clusters(self.model.predict_proba(X), self.labels(n_clusters))
 
+    def answer(self, X: Any) -> Answer:
+        """Return the clusters with their words, sizes in these data, and colours."""
+        if self.searched:
+            return self.model.answer_  # type: ignore[attr-defined]  # a search
+        labels = self.predict(X)
+        sizes = np.bincount(labels[labels != OUTLYING], minlength=self.n_clusters).astype(float)
+        headline, text = counted(self.n_clusters, "cluster"), self.summary()
+        outlying = float((labels == OUTLYING).sum())
+        return Answer("cluster", self.clusters, sizes, outlying, headline, text, text)
+
     def summary(self) -> str:
         """Return the clusters in words."""
         K, C = self.n_components, self.n_clusters
         lines = [f"{counted(K, 'component')} form{'s' if K == 1 else ''} {counted(C, 'cluster')}."]
-        together = [group for group in self.groups() if len(group) > 1]
+        if self.searched:
+            lines[0] = f"{lines[0][:-1]}, the answer of the search."
+        together = [(c, group) for c, group in enumerate(self.groups(), 1) if len(group) > 1]
         if together:
-            lines.append(f"Merged: {'; '.join(map(_listed, together))}.")
+            named = [f"cluster {c} is components {_listed(group)}" for c, group in together]
+            lines.append(f"Merged: {'; '.join(named)}.")
         outlying = tuple(np.flatnonzero(self.clusters == OUTLYING).tolist())
         if outlying:
             lines.append(f"Outlying, too small to be a cluster: {_listed(outlying)}.")
-        step = K - self.hierarchy.n_suggested
+        step = K - self.n_groups
         if step > 0:
             lines.append(f"The last merge joined {_overlapping(self.tree.iloc[step - 1])}.")
         if step < K - 1:
             lines.append(f"The next would join {_overlapping(self.tree.iloc[step])}.")
-        if K > 1:
+        if K > 1 and not self.searched:
             lines.append(f"Groups that overlap by more than {OVERLAP:.0%} are merged.")
         return "\n".join(lines)
 
@@ -134,7 +162,7 @@ class Merging:
         return plot_merging(self, ax=ax)
 
     def __repr__(self) -> str:
-        groups = " | ".join(" ".join(map(str, group)) for group in self.groups())
+        groups = " | ".join(" ".join(str(k + 1) for k in group) for group in self.groups())
         return (
             f"<Merging: {counted(self.n_components, 'component')} in "
             f"{counted(self.n_clusters, 'cluster')}: {groups}>"
@@ -143,6 +171,8 @@ class Merging:
 
 def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Merging:
     """Merge the overlapping components of a fitted mixture into clusters.
+
+    Those of a search are its answer, ``search.answer_``; the tree then shows the merges.
 
     A cluster that is not normal needs several normal components. Clusters are merged in pairs, the
     largest overlap first, while the smaller cluster shares more than 8 % of its mass with the
@@ -188,18 +218,21 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     rounded: Sequence[Any] = getattr(model, "_rounded", ())
     if X is not None:
         rounded = rounded_features(seen_rows(estimator, rows, sample_weight))
-    searched = getattr(model, "_hierarchy", None)
-    if searched is not None:  # by held-out assignments
-        return Merging(model, model.clusters_, searched)
-    hierarchy = Hierarchy.of(estimator.result_)
+    hierarchy = getattr(model, "_hierarchy", None) or Hierarchy.of(estimator.result_)
+    if (answer := getattr(model, "answer_", None)) is not None:
+        return Merging(model, answer.labels, hierarchy, searched=True)
     groups = hierarchy.groups(hierarchy.n_suggested)
     return Merging(model, labels_of(groups, too_small(estimator.result_, rounded)), hierarchy)
 
 
 def _listed(group: Group) -> str:
-    return phrase([str(k) for k in group])
+    return phrase([str(k + 1) for k in group])
+
+
+def in_words(pair: Sequence[Group]) -> str:
+    """Return a merge in words, components from 1: "1 and 3 with 2"."""
+    return " with ".join(map(_listed, pair))
 
 
 def _overlapping(step: Any) -> str:
-    first, second = step["merged"]
-    return f"{_listed(first)} with {_listed(second)} (overlap {step['overlap']:.0%})"
+    return f"{in_words(step['merged'])} (overlap {step['overlap']:.0%})"

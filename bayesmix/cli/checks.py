@@ -40,9 +40,9 @@ def predict(
     """Predict the components and clusters of new data, as CSV.
 
     For each row, the output has the most probable component, its probability, the log density in
-    nats, and the probabilities of all components; for a model of select also the most probable
-    cluster, -1 if outlying. Without --sequence, a hidden Markov model treats all rows as one
-    sequence.
+    nats, and the probabilities of all components. For a model of select, the most probable cluster
+    and its probability come first. Clusters and components count from 1; -1 is outlying. Without
+    --sequence, a hidden Markov model treats all rows as one sequence.
     """
     import pandas as pd
 
@@ -56,6 +56,7 @@ def predict(
         say_left_out,
         written,
     )
+    from bayesmix.cli.result_files import from_one, labels_from_one
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.procedures import takes_sequences
     from bayesmix.em.prediction import most_probable
@@ -90,11 +91,11 @@ def predict(
     probabilities = fit.predict_proba(source, **beside)[in_file]
     labels = most_probable(probabilities, K)
     densities = fit.score_samples(source, **beside)[in_file]
-    columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
-    predicted = {"component": labels}
+    columns_of_p = [*(f"p{k + 1}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
+    predicted = {"component": from_one(labels), "probability": probabilities.max(axis=1)}
     if saved is not best:
-        predicted["cluster"] = saved.clusters_by(probabilities)
-    predicted |= {"probability": probabilities.max(axis=1), "log_density": densities}
+        predicted = labels_from_one(saved, probabilities)
+    predicted |= {"log_density": densities}
     predicted |= dict(zip(columns_of_p, probabilities.T, strict=True))
     answers = answers_by_row(asked, keep, pd.DataFrame(predicted), present)
     if not written(screen, answers, place):
@@ -142,7 +143,7 @@ def crosscheck(
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
     from bayesmix.checking.verdict import by_kind
-    from bayesmix.cli.data import read_beside, read_table
+    from bayesmix.cli.data import csv_text, read_beside, read_table
     from bayesmix.cli.result_files import Figure, check_values, model_values
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.select import comparable
@@ -169,8 +170,8 @@ def crosscheck(
     values |= {"model": model_values(model), "warnings": work.warnings, "seconds": work.seconds}
     contents = {
         "model.bayesmix": model,
-        "parameters.csv": check.parameters.to_csv(),
-        "invariants.csv": check.invariants.to_csv(),
+        "parameters.csv": csv_text(check.parameters, index=True),
+        "invariants.csv": csv_text(check.invariants, index=True),
         "crosscheck.png": Figure(
             lambda axes: plot_crosscheck(check, axes=axes), size_of(check), PANELS
         ),
@@ -194,22 +195,22 @@ def merge(
     """
     import pandas as pd
 
-    from bayesmix.assess.merging import merge_components
-    from bayesmix.cli.data import answers_by_row, model_and_rows, saved_model
-    from bayesmix.cli.result_files import Figure
+    from bayesmix.assess.merging import in_words, merge_components
+    from bayesmix.cli.data import answers_by_row, csv_text, model_and_rows, saved_model
+    from bayesmix.cli.result_files import Figure, from_one
+    from bayesmix.selection.summary_text import counted
 
-    screen = Screen(shown)
-    fit, source, present = model_and_rows(
-        screen, "merge", model, saved_model("merge", model, rows.data), rows
-    )
+    screen, saved = Screen(shown), saved_model("merge", model, rows.data)
+    _, source, present = model_and_rows(screen, "merge", model, saved, rows)
     work = Work.on("merge", screen, rows, source, out)
-    merging = work.noting(lambda: merge_components(fit, source))
+    merging = work.noting(lambda: merge_components(saved, source))
     groups = merging.groups(clusters)
     screen.answer(merging.summary())
     if clusters is not None:
-        named = " | ".join(" ".join(map(str, group)) for group in groups)
-        screen.answer(f"{clusters} clusters, as requested: {named}")
-    labels = pd.DataFrame({"cluster": merging.predict(source, clusters)})
+        named = " | ".join(" ".join(str(k + 1) for k in group) for group in groups)
+        screen.answer(f"{counted(clusters, 'cluster')} as requested, of components {named}.")
+    labels = pd.DataFrame({"cluster": from_one(merging.predict(source, clusters))})
+    merges = merging.tree.assign(merged=[in_words(pair) for pair in merging.tree["merged"]])
     values = {
         "model": model,
         "n_clusters": len(groups),
@@ -219,8 +220,8 @@ def merge(
         "warnings": work.warnings,
     }
     contents = {
-        "tree.csv": merging.tree.to_csv(index=False),
-        "labels.csv": answers_by_row(rows, None, labels, present).to_csv(index=False),
+        "tree.csv": csv_text(merges),
+        "labels.csv": csv_text(answers_by_row(rows, None, labels, present)),
         "merge.png": Figure(lambda ax: merging.plot(ax=ax)),
     }
     work.end(values, contents)
@@ -325,6 +326,7 @@ def end_with_table(
     work: Work, result: Any, values: dict[str, Any], name: str, title: str = ""
 ) -> None:
     """End a command whose result has a table, which is shown if it has a title, and a figure."""
+    from bayesmix.cli.data import csv_text
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
 
@@ -332,7 +334,7 @@ def end_with_table(
     if title:
         work.screen.table(frame_table(title, result.table))
     figure = Figure(lambda ax: result.plot(ax=ax))
-    contents = {name: result.table.to_csv(index=False), f"{work.command}.png": figure}
+    contents = {name: csv_text(result.table), f"{work.command}.png": figure}
     work.end({"summary": result.summary()} | values | {"warnings": work.warnings}, contents)
 
 

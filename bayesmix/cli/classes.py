@@ -55,7 +55,7 @@ def classes(
     """
     from bayesmix.assess.class_profiles import class_profiles
     from bayesmix.assess.distal import check_outcomes
-    from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
+    from bayesmix.cli.data import csv_text, features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
     from bayesmix.io.table_columns import coded
@@ -142,7 +142,7 @@ def classes(
     screen.answer(str(enumeration.suggested) if select is None else profiles.summary())
     contents: dict[str, Any] = {"model.bayesmix": fit}
     contents |= {"report.html": report.to_html(), "report.md": report.to_markdown()}
-    contents["enumeration_full.csv"] = enumeration.table.to_csv(index=False)
+    contents["enumeration_full.csv"] = csv_text(enumeration.table)
     for name, shown in report.tables.items():
         place = name.replace(" ", "_")
         contents |= {f"{place}.csv": shown.to_csv(), f"{place}.md": shown.to_markdown()}

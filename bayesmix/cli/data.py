@@ -415,12 +415,25 @@ def answers_by_row(
     return pd.concat([pd.DataFrame(copied), answers], axis=1)
 
 
+def csv_text(frame: pd.DataFrame, index: bool = False, index_label: str | None = None) -> str:
+    """Return a table as CSV for people: six significant digits, and no part of integers is lost."""
+    shown = frame.map(lambda value: _shown(value) if isinstance(value, float) else value)
+    return str(shown.to_csv(index=index, index_label=index_label))
+
+
+def _shown(value: float) -> str:
+    """Format a number; missing values are empty."""
+    if value != value:
+        return ""
+    return f"{value:.0f}" if 1e6 <= abs(value) < 2.0**53 else f"{value:.6g}"
+
+
 def written(screen: Screen, answers: pd.DataFrame, path: Path | None) -> bool:
     """Write answers as CSV to a file or to standard output; whether more is to be said."""
     if path is not None:
-        write(path, answers.to_csv(index=False).encode("utf-8"))
+        write(path, csv_text(answers).encode("utf-8"))
     elif not screen.machine:
-        answers.to_csv(sys.stdout, index=False)
+        sys.stdout.write(csv_text(answers))
     return path is not None or screen.machine
 
 

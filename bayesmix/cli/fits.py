@@ -89,6 +89,7 @@ class Work:
     ) -> None:
         """Write the files of a search and end the command."""
         from bayesmix.cli import result_files
+        from bayesmix.cli.data import csv_text
         from bayesmix.plots import plot_selection
 
         best = search.best_estimator_
@@ -98,7 +99,7 @@ class Work:
         contents = {
             "model.bayesmix": search,
             **result_files.rows_content(search, self.source),
-            "table.csv": search.results_.to_csv(index=False),
+            "table.csv": csv_text(search.results_),
             "selection.png": result_files.Figure(lambda ax: plot_selection(search, ax=ax)),
             **result_files.feature_contents(search),
             **result_files.density_figure(best, search.features_read(self.source)),

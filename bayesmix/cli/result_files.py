@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from bayesmix.cli.data import csv_text
 from bayesmix.cli.shown_tables import column_names
 from bayesmix.core.procedures import takes_sequences
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
+from bayesmix.selection.clusters import most_probable_clusters, shares_of_clusters
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write, written
 from bayesmix.version import CORE_PACKAGES, __version__, versions
@@ -176,13 +178,27 @@ def search_values(search: Any) -> dict[str, Any]:
         "best": {**search.best_params_, search.criterion_: search.best_score_},
         "chosen": {"n_components": best.n_components_, "covariance_type": best.covariance_type},
         "n_clusters": search.n_clusters_,
-        "cluster_probabilities": search._cluster_probabilities or None,
+        "cluster_probabilities": search.answer_.probabilities or None,
+        "answer": answer_values(search.answer_),
         **_k_probabilities(search),
         "cautions": search.cautions_,
         "summary": search.summary(),
         **features,
         "candidates": search.results_.to_dict("records"),
         "model": model_values(best),
+    }
+
+
+def answer_values(answer: Any) -> dict[str, Any]:
+    """Return the clusters: words, sizes, colours, and components as indices of other lists."""
+    names = ("name", "size", "share", "components", "colour")
+    columns = (answer.words, answer.sizes, answer.shares, answer.members, answer.colours)
+    return {
+        "headline": answer.headline,
+        "noun": answer.noun,
+        "at_least": answer.at_least,
+        "groups": [dict(zip(names, group, strict=True)) for group in zip(*columns, strict=True)],
+        "outlying": answer.outlying,
     }
 
 
@@ -233,9 +249,9 @@ def check_values(check: Any) -> dict[str, Any]:
 
 
 def rows_content(search: Any, source: Source) -> dict[str, str]:
-    """Return ``rows.csv``: component, cluster and probability of each row of data in memory.
+    """Return ``rows.csv``: cluster, its probability, and component of each row of data in memory.
 
-    Rows are numbered from 1. There is none with covariates, or for states of sequences.
+    All are numbered from 1. There is none with covariates, or for states of sequences.
     """
     best = search.best_estimator_
     gated = best.result_.side.design is not None
@@ -243,13 +259,26 @@ def rows_content(search: Any, source: Source) -> dict[str, str]:
         return {}
     probabilities = search.predict_proba(source)
     numbers = np.arange(len(probabilities)) if source.numbers is None else source.numbers
-    columns = {
-        "row": numbers + 1,
-        "component": most_probable(probabilities, best.n_components_),
-        "cluster": search.clusters_by(probabilities),
-        "probability": probabilities.max(axis=1),
+    frame = pd.DataFrame({"row": numbers + 1} | labels_from_one(search, probabilities))
+    return {"rows.csv": csv_text(frame)}
+
+
+def labels_from_one(search: Any, probabilities: Any) -> dict[str, Any]:
+    """Return the cluster of each row with its probability, and its component; both from 1.
+
+    Rows in no cluster, and noise, have -1.
+    """
+    labels = search.answer_.labels
+    return {
+        "cluster": from_one(most_probable_clusters(probabilities, labels)),
+        "probability": shares_of_clusters(probabilities, labels).max(axis=1),
+        "component": from_one(most_probable(probabilities, len(labels))),
     }
-    return {"rows.csv": pd.DataFrame(columns).to_csv(index=False)}
+
+
+def from_one(labels: Any) -> Any:
+    """Return labels from 1; -1 is unchanged."""
+    return np.where(labels < 0, labels, labels + 1)
 
 
 def feature_contents(search: Any) -> dict[str, Any]:
@@ -259,7 +288,9 @@ def feature_contents(search: Any) -> dict[str, Any]:
     if not search.variable_selection:
         return {}
     return {
-        "features.csv": search.feature_evidence_.assign(relevant=search.get_support()).to_csv(),
+        "features.csv": csv_text(
+            search.feature_evidence_.assign(relevant=search.get_support()), index=True
+        ),
         "features.png": Figure(lambda ax: plot_feature_evidence(search, ax=ax)),
     }
 

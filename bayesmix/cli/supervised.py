@@ -51,6 +51,7 @@ def classify(
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     from bayesmix.cli.data import (
+        csv_text,
         features_of,
         gaps_sentence,
         missing_for,
@@ -120,8 +121,8 @@ def classify(
     if new is not None:
         answers = work.noting(lambda: class_predictions(classifier, new))
         if out is None and not screen.machine:
-            screen.answer(answers.to_csv(index=False).rstrip("\n"))
-        contents["predictions.csv"] = answers.to_csv(index=False)
+            screen.answer(csv_text(answers).rstrip("\n"))
+        contents["predictions.csv"] = csv_text(answers)
         values["predictions"] = answers["class"].value_counts().to_dict()
     work.end(values | {"warnings": work.warnings}, contents)
 
@@ -171,7 +172,7 @@ def regress(
     """
     import numpy as np
 
-    from bayesmix.cli.data import complete, features_of, indicators, whole_table
+    from bayesmix.cli.data import complete, csv_text, features_of, indicators, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
@@ -227,7 +228,7 @@ def regress(
     }
     contents = {
         "model.bayesmix": model,
-        "table.csv": table.to_csv(index=False),
+        "table.csv": csv_text(table),
         "regression.png": Figure(lambda ax: model.plot(ax=ax)),
     }
     work.end(values, contents)
@@ -368,7 +369,7 @@ def trajectories(
         trajectory_table,
         unit_table,
     )
-    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.data import csv_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
@@ -428,8 +429,8 @@ def trajectories(
     }
     contents = {
         "model.bayesmix": model,
-        "table.csv": coefficients.to_csv(index=False),
-        "units.csv": unit_table(model).to_csv(index_label=unit),
+        "table.csv": csv_text(coefficients),
+        "units.csv": csv_text(unit_table(model), True, unit),
         "report.html": trajectory_page(search, "Trajectories"),
         "checklist.csv": trajectory_checklist(search).to_csv(),
         "trajectories.png": Figure(lambda ax: plot_trajectories(model, ax=ax)),

@@ -21,14 +21,13 @@ from bayesmix.errors import (
     BayesmixWarning,
     InvalidInputError,
     SelectionWarning,
-    UndefinedError,
     warn,
 )
 from bayesmix.estimators.base import Showing, Transforming
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
-from bayesmix.numerics.arrays import Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
@@ -38,6 +37,7 @@ from bayesmix.selection.clusters import (
     ClusterNumbers,
     cluster_numbers,
     clusters_of_components,
+    sizes_of,
 )
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.scores import Fold, weights_of
@@ -47,6 +47,7 @@ from bayesmix.selection.tasks import Task
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
     from bayesmix.estimators.searching.search_results import SearchResults
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
@@ -57,8 +58,8 @@ else:
         "candidates_ held_out_ _select_features _refuse_regression _restore_features "
         "_feature_names_given _feature_names features_read _selection "
         "feature_evidence_ get_feature_names_out _fitted _check_kept n_components_ "
-        "n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by describe "
-        "score_samples true_values sample density_interval _restore summary _answer_html "
+        "answer_ n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by "
+        "describe score_samples true_values sample density_interval _restore summary _answer_html "
         "matrix plot report _fitted_to_all _add",
     )
 
@@ -145,6 +146,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     best_index_, best_params_, best_score_, best_estimator_
     estimators_ : list
         The fit of each candidate; None if it failed.
+    answer_ : Answer
+        The clusters as all tables, figures and files show them: words, sizes, colours, text.
     n_clusters_, clusters_, cluster_probabilities_
         Number of clusters, the cluster of each component, and the probability of each number.
     k_probabilities_ : Series
@@ -294,8 +297,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 counted=self.clusters,
                 seed=seed,
             )
-        n, size = source.total_weight, None if sample is None else len(sample)
-        self._adopt(rows, criterion, n, checks, tested, clusters, unordered, size)
+        every = subject.given or subject
+        sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
+        size = None if sample is None else len(sample)
+        self._adopt(rows, criterion, source, checks, tested, clusters, sizes, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             from bayesmix.estimators.searching.rival_families import better_by_powers
 
@@ -419,6 +424,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
     _answer = "results_"
+    _criterion_asked = True  # select, where it was not given a criterion, sets False
 
     def _run(self, sweep: Sweep) -> None:
         """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
@@ -450,10 +456,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self,
         rows: list[Candidate],
         wanted: str,
-        n: float,
+        source: Source,
         checks: DataChecks,
         folds: list[tuple[int, int, Candidate]],
         clusters: Callable[..., ClusterNumbers] | None,
+        sizes: Callable[[Candidate, Integers], tuple[Array, float]],
         unordered: Candidate | None = None,
         compared_on: int | None = None,
     ) -> None:
@@ -471,7 +478,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         order = criteria.chosen(rows, criterion)
         if not order:
             raise BayesmixError(criteria.why_none(rows, criterion))
-        found = self._numbers_of_clusters(rows, criterion, order, clusters)
+        found = None
+        if clusters is not None:
+            try:
+                found = clusters(rows, order, criterion)
+            except KeyboardInterrupt:
+                self.interrupted_ = True
         best = order[0]
         if found is not None and criterion == criteria.RULE:
             best = found.best
@@ -493,45 +505,38 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         assert result is not None  # it has a value
         self._rounded = checks.rounded
         independent = noun_of(rows[0].estimator) == "component"
-        self._names = None
-        self._cluster_probabilities = {} if found is None else found.probabilities
         self._hierarchy = None if found is None else found.clusterings[best].hierarchy
         if found is not None:
-            self._clusters = found.of(best)
+            labels = found.of(best)
         elif independent:
-            self._clusters = clusters_of_components(result, checks.rounded, self.clusters)
+            labels = clusters_of_components(result, checks.rounded, self.clusters)
         else:
-            self._clusters = np.arange(result.n_components)
-        self.cautions_ = checks.notes(rows, self._clusters)
-        posterior = self._posterior(rows)
-        about = ""
-        if self._selected is not None:
-            about = self._selected.sentence(self._feature_names(), result.n_components)
-        numbers = self._cluster_probabilities
-        part = ""
+            labels = np.arange(result.n_components)
+        self.cautions_ = checks.notes(rows, labels)
+        part, of = "", self._selected
+        about = "" if of is None else of.sentence(self._feature_names(), result.n_components)
         if compared_on is not None:
             n_fits = sum(row.result is not None for row in rows)
             part = f" on {compared_on:,} observations, of which {n_fits} were fitted to all"
-        answer = (criterion, n, posterior, self.cautions_, self._clusters, numbers)
-        self._words = [rows, *answer, about, part, unordered]
+        self._told = (
+            {
+                "candidates": rows,
+                "criterion": criterion,
+                "n": source.total_weight,
+                "probabilities": criteria.posterior_of(rows, self._prior_over_k),
+                "notes": self.cautions_,
+                "labels": labels,
+                "cluster_probabilities": {} if found is None else found.probabilities,
+                "features": about,
+                "compared_on": part,
+                "unordered": unordered,
+                "criterion_asked": self._criterion_asked and criterion == wanted != criteria.RULE,
+                "at_least": checks.ended(rows[0]),
+            },
+            sizes(rows[0], labels),
+        )
         if not self.refit:  # fits are not kept
             self.summary()
-
-    def _numbers_of_clusters(
-        self,
-        rows: list[Candidate],
-        criterion: str,
-        order: list[int],
-        clusters: Callable[..., ClusterNumbers] | None,
-    ) -> ClusterNumbers | None:
-        """Return clusters and probabilities; None for data in parts and after Ctrl-C."""
-        if clusters is None:
-            return None
-        try:
-            return clusters(rows, order, criterion)
-        except KeyboardInterrupt:
-            self.interrupted_ = True
-            return None
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
         scored = criteria.record(criterion).column
@@ -544,19 +549,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _posterior(self, rows: list[Candidate]) -> criteria.Probabilities | None:
-        try:
-            return criteria.probabilities(rows, self._prior_over_k)
-        except UndefinedError:
-            return None
-
     @property
     def names(self) -> tuple[str, ...] | None:
-        """Names of the clusters, from the heaviest, for predictions and the report.
+        """Names of the clusters, from the heaviest, for predictions, figures and the report.
 
         Set them after ``fit``: ``search.names = ("young", "old")``. None, the default: numbers.
         """
-        return self._names
+        return self.answer_.names
 
     @names.setter
     def names(self, names: Sequence[str] | None) -> None:
@@ -564,7 +563,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             raise InvalidInputError(
                 f"names must name each of the {self.n_clusters_} clusters, got {len(names)}"
             )
-        self._names = None if names is None else tuple(map(str, names))
+        self._told = self.answer_.named(names)
 
     def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the most probable component of each sample under the best candidate.

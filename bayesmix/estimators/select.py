@@ -146,6 +146,7 @@ def select(
         ordered=lengths is not None or groups is not None,
         **options,
     )
+    search._criterion_asked = criterion != "auto"
     return search.fit(
         X,
         sample_weight=sample_weight,

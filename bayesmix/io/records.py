@@ -75,6 +75,7 @@ from bayesmix.families.trajectory_responses import (
     ZeroInflatedPoissonResponse,
 )
 from bayesmix.io.container import Bits, storable
+from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import Hierarchy, Join
 from bayesmix.selection.scores import HeldOut, Score
@@ -99,7 +100,7 @@ RECORDS: dict[str, type] = {
         *(CensoredNormalResponse, OrdinalResponse, ZeroInflatedPoissonResponse),
     )
 }
-RECORDS |= {"Hierarchy": Hierarchy, "Join": Join}
+RECORDS |= {"Hierarchy": Hierarchy, "Join": Join, "Answer": Answer}
 RECORDS["Sums"] = DensitySums
 RECORDS["Row"] = Candidate  # name in files
 RECORDS["Totals"] = Sums

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, replace
 from os import PathLike
 from typing import Any
@@ -18,8 +19,9 @@ from bayesmix.io import records as mixture_records
 from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
 from bayesmix.relevance.relevance_search import FeatureSelection
+from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.selection.clusters import clusters_of_components, sizes_by_counts
 from bayesmix.selection.criteria import RULE, RULE_BEFORE
 from bayesmix.sources.writing import absent, file_to_write, path_text, write
 from bayesmix.version import __version__
@@ -27,7 +29,7 @@ from bayesmix.version import __version__
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
-    *("_prior_over_k", "_clusters", "_coding", "_cluster_probabilities", "_hierarchy", "_names"),
+    *("_prior_over_k", "_coding", "_hierarchy", "answer_"),
 )
 
 
@@ -39,7 +41,6 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "a search of pipelines cannot be saved: save the mixture that it chose, with "
             "best_estimator_[-1].save(path), and its table with results_.to_csv(path)"
         )
-    texts = {"_summary": search.summary(), "_details": search.summary(verbose=True)}
     return {
         "class": "MixtureSearch",
         "parameters": _parameters(search, writer),
@@ -49,7 +50,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "class": mixture_records.class_name(search.estimator),
             "parameters": mixture_records.parameters(search.estimator, writer, None),
         },
-        "kept": writer.value(texts | {name: getattr(search, name) for name in KEPT}),
+        "kept": writer.value({name: getattr(search, name) for name in KEPT}),
         "folds": writer.value(search.folds_.to_dict("split")["data"]),
         "candidates": [
             {
@@ -114,18 +115,13 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         fit = model and mixture_records.restored(model, reader)
         rows.append(replace(row, scores=scores, estimator=fit))
     kept = reader.value(described["kept"])
-    # Versions before 0.3.0 had a single text, and no clusters.
-    kept.setdefault("_details", kept.get("_summary"))
     kept.setdefault("_coding", None)
-    best = rows[0].result if rows else None
-    if best is not None and "_clusters" not in kept:
-        kept["_clusters"] = clusters_of_components(best)
-    kept.setdefault("_cluster_probabilities", {})
     kept.setdefault("_hierarchy", None)
-    kept.setdefault("_names", None)
+    if rows and "answer_" not in kept:
+        kept["answer_"] = _answer_of_before(rows[0], kept)
     if kept.get("criterion_") == RULE_BEFORE:
         kept["criterion_"] = RULE
-    if set(kept) != {*KEPT, "_summary", "_details"}:
+    if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it contains no search")
     search._restore(rows, kept, reader.value(described["folds"]))
     if features := described.get("features"):
@@ -133,6 +129,32 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         selection = FeatureSelection(**reader.value(features["selected"]))
         search._restore_features(selection, others, reader.value(features["names"]))
     return search
+
+
+def _answer_of_before(best: Candidate, kept: dict[str, Any]) -> Answer:
+    """Return the answer by other attributes of a file, and remove these.
+
+    Files of 0.2.0 have a single text, and no clusters.
+    """
+    text, labels, result = kept.pop("_summary"), kept.pop("_clusters", None), best.result
+    if result is None or not isinstance(text, str):
+        raise DamagedFileError("is damaged: it contains no search")
+    if labels is None:
+        labels = clusters_of_components(result)
+    first = text.splitlines()[0]
+    said = re.match(r"\d[\d,]* (class|cluster|component|state)", first)
+    sizes, outlying = sizes_by_counts(result.counts, labels, result.total_weight)
+    return Answer(
+        said[1] if said else "cluster",
+        labels,
+        sizes,
+        outlying,
+        first.split(": ")[0],
+        text,
+        kept.pop("_details", text),
+        kept.pop("_cluster_probabilities", {}),
+        names=kept.pop("_names", None),
+    )
 
 
 def _classifier_described(classifier: Any, writer: Writer) -> dict[str, Any]:

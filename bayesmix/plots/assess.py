@@ -236,7 +236,7 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     """Draw the tree of merges, from all components at the top to one cluster at the bottom.
 
     The number at a merge is the overlap: the share of the lighter group that both have in common.
-    The dashed line is the suggested cut; branches that cross it are the clusters.
+    The dashed line is the cut; branches that cross it are the clusters.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     K = merging.n_components
     tree = style.axes_or_new(ax, TREE_WIDTH, max(LEAST_HEIGHT, 1.2 + HEIGHT_OF_STEP * K))
     _draw_tree(tree, merging)
-    cut = merging.hierarchy.n_suggested - CUT
+    cut = merging.n_groups - CUT
     tree.axhline(cut, color=style.INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
     tree.set_yticks(range(1, K + 1))
     return style.finished(tree, ylim=(0.2, K + 0.75), ylabel="clusters")
@@ -270,7 +270,15 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
     }
     for (k, *_), (x, y) in places.items():
         style.number(
-            ax, k, x, y, textcoords="offset points", xytext=(0, 4), va="bottom", fontsize="medium"
+            ax,
+            k,
+            x,
+            y,
+            colour=style.colour(merging.clusters[k]),
+            textcoords="offset points",
+            xytext=(0, 4),
+            va="bottom",
+            fontsize="medium",
         )
     shown = K <= MOST_NUMBERED
     for n_clusters, pair, overlap in merging.tree.to_numpy():
@@ -278,7 +286,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
         (left, high_left), (right, high_right) = (places[group] for group in branches)
         height = float(n_clusters)
         for group, x, high in zip(branches, (left, right), (high_left, high_right), strict=True):
-            colour = style.colour(group[0]) if len(group) == 1 else style.INK
+            colour = style.colour(merging.clusters[group[0]]) if len(group) == 1 else style.INK
             ax.plot([x, x], [high, height], color=colour, lw=2.0, solid_capstyle="butt", zorder=2)
         ax.plot([left, right], [height, height], color=style.INK, lw=2.0, zorder=2)
         middle = 0.5 * (left + right)
@@ -297,7 +305,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
     C = merging.n_clusters
     ax.set_xlabel(
         f"{K} component{'s' if K > 1 else ''}, merged from above; "
-        f"{C} cluster{'s' if C > 1 else ''} suggested"
+        f"{C} cluster{'s' if C > 1 else ''}{'' if merging.searched else ' suggested'}"
     )
 
 

@@ -1,7 +1,6 @@
 """Style of all figures: colours, markers and lines that also differ in luminance and shape.
 
-Colours follow Okabe & Ito 2008 and Tol 2021, ordered so that neighbours differ in luminance. Every
-component also has a marker, a line style and its number.
+Every component also has a marker, a line style and its number. Colours repeat after 20.
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from bayesmix.core.palette import COLOURS as COLOURS
+from bayesmix.core.palette import colour as colour
+from bayesmix.core.palette import colour as colour_of
 from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -23,18 +25,6 @@ else:
 # Artists of a legend by their labels.
 Key: TypeAlias = dict[str, Any]
 
-COLOURS = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#7A1F4F",  # wine
-    "#009E73",  # green
-    "#56B4E9",  # sky
-    "#D55E00",  # vermillion
-    "#332288",  # indigo
-    "#CC79A7",  # purple
-    "#6B3E12",  # brown
-    "#999933",  # olive
-)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 LINES: tuple[Any, ...] = (
     "--",
@@ -51,15 +41,9 @@ LINES: tuple[Any, ...] = (
 INK = "#1a1a1a"
 FILL = "#d9d9d9"
 FAINT = "#767676"
-OF_NOISE = "#595959"
 # Inches for ticks and label of the horizontal axis.
 LABEL = 0.5
 MOST_TICKS = 20
-
-
-def colour(k: int) -> str:
-    """Return the colour of component k; -1 is noise."""
-    return COLOURS[k % len(COLOURS)] if k >= 0 else OF_NOISE
 
 
 def marker(k: int) -> str:
@@ -139,12 +123,14 @@ def halo(width: float = 2.5) -> list[Any]:
     return [withStroke(linewidth=width, foreground="white")]
 
 
-def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
-    """Draw the number of component k in its colour."""
+def number(
+    ax: Axes, k: int, x: float, y: float, *, colour: str | None = None, **options: Any
+) -> Text:
+    """Draw the number of group or component k, from 1, in its colour."""
     return ax.annotate(
-        str(k),
+        str(k + 1),
         (x, y),
-        color=colour(k),
+        color=colour_of(k) if colour is None else colour,
         fontweight="bold",
         ha="center",
         path_effects=halo(),
@@ -154,7 +140,7 @@ def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
 
 
 def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
-    """Draw the number of component k above the highest point of its line."""
+    """Draw the number of group or component k, from 1, above the highest point of its line."""
     number(
         ax, k, x, y, textcoords="offset points", xytext=(0, 3), va="bottom", fontsize="small",
         zorder=6,

@@ -97,7 +97,7 @@ def clusters_figure(subject: Subject) -> Picture | None:
                 mean = factor * line.means[place]
                 ax.errorbar(
                     mean, place, xerr=reach[place], color=cluster.colour, lw=2.2, ms=6,
-                    marker=style.marker(cluster.components[0]),
+                    marker=style.marker(place),
                 )  # fmt: skip
                 ax.annotate(
                     cluster.name, (mean + reach[place], place), (5, 0), color=style.INK, size=7,

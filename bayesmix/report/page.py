@@ -18,7 +18,6 @@ from bayesmix.assess.trajectory_tables import (
     trajectory_checklist,
     trajectory_table,
 )
-from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
 from bayesmix.plots.regression import plot_trajectories
@@ -26,7 +25,7 @@ from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
-from bayesmix.selection.answer import SUREST
+from bayesmix.selection.answer_text import SUREST
 from bayesmix.selection.criteria import record
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
@@ -185,7 +184,7 @@ def write_fit_report(
     """
     place = report_place(path)
     clusters = merge_components(model, X)
-    stand_in = SimpleNamespace(best_estimator_=model, clusters_=clusters.clusters)
+    stand_in = SimpleNamespace(best_estimator_=model, answer_=clusters.answer(X))
     subject = Subject(stand_in, X, getattr(X, "index", None))  # candidates are not mentioned
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     text = rendered(
@@ -193,7 +192,7 @@ def write_fit_report(
         title,
         interactive,
         search=None,
-        answer=capital(counted(clusters.n_clusters, "cluster")),
+        answer=stand_in.answer_.headline,
         lede=capital(display.sentence(subject.result)) + ".",
         sentences=[fits.summary(), *clusters.summary().splitlines()],
         warnings=[("", event.text) for event in subject.result.events],

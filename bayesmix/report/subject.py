@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +16,6 @@ from bayesmix.core.protocols import UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.plots import style
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
@@ -39,11 +37,7 @@ class Cluster:
     share: float
     count: float
     components: tuple[int, ...]
-
-    @property
-    def colour(self) -> str:
-        """Colour of its first component, also in the other figures."""
-        return style.colour(self.components[0])
+    colour: str
 
 
 class Subject:
@@ -134,20 +128,17 @@ class Subject:
         except UndefinedError:
             return None
 
-    @cached_property
+    @property
     def answer(self) -> tuple[str, str]:
-        """The first line of the summary, as the number of clusters and the model."""
-        first = str(self.search.summary()).splitlines()[0]
-        split = re.fullmatch(r"(\d[^:]*): (.+)", first)
-        return (split[1], capital(split[2])) if split else (first, "")
+        """The first line of the summary: the number of clusters, and the model."""
+        answer = self.search.answer_
+        model = answer.text.splitlines()[0].removeprefix(answer.headline).removeprefix(": ")
+        return answer.headline, capital(model)
 
     @property
     def kind(self) -> str:
-        """What a cluster is called in the first line: a cluster, a class, a component, a state."""
-        if self.noun == "state" or not hasattr(self.search, "summary"):
-            return "state" if self.noun == "state" else "cluster"
-        said = re.match(r"\d+ (class|cluster|component|state)", self.answer[0])
-        return said[1] if said else "cluster"
+        """What a cluster is called: a cluster, a class, a component, a state."""
+        return str(self.search.answer_.noun)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -179,25 +170,17 @@ class Subject:
             parts.append(f"{row[name]} covariance" if known else f"{name}={row[name]}")
         return ", ".join(parts)
 
-    @cached_property
+    @property
     def labels(self) -> Integers:
         """The cluster of each component (K,), -1 for outlying components."""
-        alone = np.arange(self.result.n_components)
-        return np.asarray(getattr(self.search, "clusters_", alone))
+        return np.asarray(self.search.answer_.labels)
 
     @cached_property
     def clusters(self) -> list[Cluster]:
-        """The clusters, largest first; components outside them, and the noise, are not listed."""
-        weights, counts = self.result.mixture.mean_weights, self.result.counts
-        names = getattr(self.search, "names", None)
-        clusters = []
-        for cluster in range(self.labels.max() + 1):
-            inside = self.labels == cluster
-            name = str(cluster + 1) if names is None else str(names[cluster])
-            members = tuple(np.flatnonzero(inside).tolist())
-            share, count = float(weights[inside].sum()), float(counts[inside].sum())
-            clusters.append(Cluster(name, share, count, members))
-        return clusters
+        """The clusters of the answer; components outside them, and the noise, are not listed."""
+        answer = self.search.answer_
+        columns = (answer.words, answer.shares, answer.sizes, answer.members, answer.colours)
+        return [Cluster(*each) for each in zip(*columns, strict=True)]
 
     @cached_property
     def differences(self) -> list[Line]:

@@ -33,7 +33,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
 from bayesmix.selection.data_checks import NARROW, RoundedFeature
 from bayesmix.selection.scores import Fold
-from bayesmix.selection.tasks import Assignments, Task
+from bayesmix.selection.tasks import Assignments, Fitter, Task
 
 if TYPE_CHECKING:
     from bayesmix.core.components import PointComponents
@@ -206,13 +206,43 @@ def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Bool
 
 
 def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:
-    """Return the most probable cluster (n,) by probabilities of components (n, K) or (n, K + 1).
+    """Return the most probable cluster (n,) by probabilities of components, -1 for none."""
+    return shares_of_clusters(shares, clusters).argmax(axis=1) + OUTLYING
 
-    A last column beyond the components is the noise, which is outlying.
+
+def shares_of_clusters(shares: Array, clusters: Integers) -> Array:
+    """Return probabilities (n, 1 + C) of being outlying, and of each cluster.
+
+    ``shares`` are those of components (n, K) or (n, K + 1): a last column beyond the components is
+    the noise, which is outlying.
     """
     labels = np.append(clusters, np.full(shares.shape[1] - len(clusters), OUTLYING))
-    sums = shares @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
-    return sums.argmax(axis=1) + OUTLYING
+    sums: Array = shares @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
+    return sums
+
+
+def sizes_of(
+    fitter: Fitter, weights: Array, best: Candidate, labels: Integers
+) -> tuple[Array, float]:
+    """Return the sizes of clusters (C,), and the number of observations in none.
+
+    An observation counts for its most probable cluster; data in parts and regressions have the
+    expected numbers of the fit.
+    """
+    result, shares = best.result, fitter.shares(best.estimator)  # type: ignore[arg-type]  # it is fitted
+    assert result is not None  # it has a value
+    if shares is None:
+        return sizes_by_counts(result.counts, labels, result.total_weight)
+    of_rows = most_probable_clusters(shares, labels)
+    sums: Array = np.bincount(of_rows - OUTLYING, weights, number_of(labels) + 1).astype(float)
+    return sums[1:], float(sums[0])
+
+
+def sizes_by_counts(counts: Array, labels: Integers, total: float) -> tuple[Array, float]:
+    """Return expected sizes (C,) by counts of components (K,), and the remainder of the total."""
+    inside = labels != OUTLYING
+    sizes: Array = np.bincount(labels[inside], counts[inside], number_of(labels)).astype(float)
+    return sizes, max(0.0, total - float(sizes.sum()))
 
 
 def shared_mass(mixture: Mixture[PointComponents]) -> Array:

@@ -196,6 +196,7 @@ RECORDS = {
             "cross-validated log density, one-standard-error rule",
             PREDICTION,
             folds=True,
+            short="CV (one-standard-error rule)",
         ),
     )
 }
@@ -353,6 +354,14 @@ def probabilities(rows: list[Candidate], prior: dict[int, float]) -> Probabiliti
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
     return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
+
+
+def posterior_of(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
+    """Return probabilities of candidates; None if they have no evidence."""
+    try:
+        return probabilities(rows, prior)
+    except UndefinedError:
+        return None
 
 
 def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:

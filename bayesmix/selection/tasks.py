@@ -84,6 +84,9 @@ class Fitter(Protocol):
     def log_density(self, candidate: Procedure) -> Array:
         """Return the log density (n,) in the units of the data by a fitted candidate."""
 
+    def shares(self, candidate: Procedure) -> Array | None:
+        """Return component probabilities (n, K) by a fitted candidate; None if unsupported."""
+
     def assignments(self, candidate: Procedure, splits: tuple[Fold, ...]) -> Assignments | None:
         """Return held-out assignments by folds that start at the fit; None if unsupported."""
 

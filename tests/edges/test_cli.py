@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
+SIX_DIGITS = 5e-6  # relative error of numbers in files for people
 COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
 COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress", "trajectories")
 
@@ -102,7 +103,6 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert set(head[2:]) == {"tied", "diag", "spherical"}
     assert [line[0] for line in lines if line[0].isdigit()] == ["1", "2", "3"]
     assert "2 normal components with full covariance (n = 272, 2 features)." in done.stdout
-    assert "P(K | data) 3: " in done.stdout
     assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
     files = {"result.json", "table.csv", "rows.csv", "model.bayesmix"}
@@ -121,14 +121,14 @@ def test_the_files_agree_with_one_another(run):
         pd.read_csv("found/rows.csv"),
         pd.read_csv(io.StringIO(run("predict", "found/model.bayesmix", FAITHFUL).stdout)),
     ):
-        assert rows["component"].tolist() == model.predict(frame).tolist()
-        assert rows["cluster"].tolist() == search.predict_clusters(frame).tolist()
+        assert rows["component"].tolist() == (model.predict(frame) + 1).tolist()
+        assert rows["cluster"].tolist() == (search.predict_clusters(frame) + 1).tolist()
     assert len(table) == len(result["candidates"]) == 4
     assert result["criterion"] == "elbo_prior"
-    chosen = table.loc[table["elbo_prior"] == result["best"]["elbo_prior"]].iloc[0]
+    chosen = table.loc[table["elbo_prior"].sub(result["best"]["elbo_prior"]).abs().idxmin()]
     assert result["best"]["covariance_type"] == model.covariance_type
     assert result["model"]["means"] == model.means_.tolist()
-    assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=1e-12)
+    assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=SIX_DIGITS)
     assert result["data"]["columns"] == model.feature_names_in_.tolist()
     assert result["interrupted"] is False
     # What was chosen, how sure that is and by what, and what was warned of, as data.
@@ -287,9 +287,12 @@ def test_predict_gives_what_the_estimator_gives(run):
     done = run("predict", "found/model.bayesmix", "other.csv", "--out", "labels.csv")
     labels = pd.read_csv("labels.csv", dtype=str).map(float)
     model = bm.load("found/model.bayesmix")
-    assert labels["component"].tolist() == model.predict(frame).tolist()
-    assert labels["probability"].tolist() == model.predict_proba(frame).max(axis=1).tolist()
-    assert labels["log_density"].tolist() == model.score_samples(frame).tolist()
+    assert labels["component"].tolist() == (model.predict(frame) + 1).tolist()
+    for name, exact in (
+        ("probability", model.predict_proba(frame).max(axis=1)),
+        ("log_density", model.score_samples(frame)),
+    ):
+        np.testing.assert_allclose(labels[name], exact, rtol=SIX_DIGITS)
     assert "272 rows to 2 components" in done.stdout
     piped = run("predict", "found/model.bayesmix", "other.csv")
     assert piped.stdout == Path("labels.csv").read_text()
@@ -476,5 +479,5 @@ def test_a_reader_that_has_heard_enough_is_no_error(tmp_path):
         text=True,
         timeout=60,
     )
-    assert done.stdout.startswith("component,probability,log_density,p0\n0,1.0,")
+    assert done.stdout.startswith("component,probability,log_density,p1\n1,1,")
     assert (done.returncode, done.stderr) == (0, "")

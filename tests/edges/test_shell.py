@@ -103,8 +103,9 @@ def test_predict_gives_the_whole_posterior(run):
     model.save("model.bayesmix")
     run("predict", "model.bayesmix", FAITHFUL, "--out", "rows.csv")
     table = pd.read_csv("rows.csv", dtype=str).map(float)
-    assert list(table) == ["component", "probability", "log_density", "p0", "p1", "p2"]
-    assert np.array_equal(table[["p0", "p1", "p2"]], model.predict_proba(X))
+    assert list(table) == ["component", "probability", "log_density", "p1", "p2", "p3"]
+    exact = model.predict_proba(X)
+    np.testing.assert_allclose(table[["p1", "p2", "p3"]], exact, rtol=5e-6)  # six digits
 
 
 def test_rows_are_in_the_json_on_request(run):
@@ -113,8 +114,8 @@ def test_rows_are_in_the_json_on_request(run):
     assert "rows" not in json.loads(run(*arguments).stdout)
     rows = json.loads(run(*arguments, "--rows").stdout)["rows"]
     assert len(rows) == 272
-    assert list(rows[0]) == ["component", "probability", "log_density", "p0", "p1"]
-    assert all(row["p0"] + row["p1"] == pytest.approx(1.0) for row in rows)
+    assert list(rows[0]) == ["component", "probability", "log_density", "p1", "p2"]
+    assert all(row["p1"] + row["p2"] == pytest.approx(1.0) for row in rows)
 
 
 def test_the_result_of_a_search_holds_its_answer_as_data(run):
@@ -223,9 +224,10 @@ def test_rows_of_noise_are_counted_and_labelled_minus_one(run):
     written = json.loads(Path("one/result.json").read_text())["model"]
     assert written["noise_weight"] == pytest.approx(model.noise_weight_)
     labels = run("predict", "one/model.bayesmix", "far.csv").stdout.splitlines()
-    assert labels[0] == "component,probability,log_density,p0,p1,p_noise"
+    assert labels[0] == "component,probability,log_density,p1,p2,p_noise"
     predicted = [int(line.split(",")[0]) for line in labels[1:]]
-    np.testing.assert_array_equal(predicted, model.predict(pd.DataFrame(rows, columns=["a", "b"])))
+    labels = model.predict(pd.DataFrame(rows, columns=["a", "b"]))
+    np.testing.assert_array_equal(predicted, np.where(labels < 0, -1, labels + 1))
     n_noise = predicted.count(-1)
     assert n_noise > 10
     counted = run("predict", "one/model.bayesmix", "far.csv", "--json").stdout

@@ -38,7 +38,7 @@ def test_merge_says_and_writes_which_components_are_one_cluster(run, model):
     assert found["n_clusters"] == merging.n_clusters
     assert [tuple(group) for group in found["groups"]] == list(merging.groups())
     labels = pd.read_csv("merged/labels.csv")["cluster"]
-    assert labels.tolist() == merging.predict(X).tolist()
+    assert labels.tolist() == (merging.predict(X) + 1).tolist()
     assert set(os.listdir("merged")) == {"result.json", "tree.csv", "labels.csv", "merge.png"}
 
 

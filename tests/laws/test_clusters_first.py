@@ -1,6 +1,7 @@
 """The number of clusters of ``select`` and its probability."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import UndefinedError
+from bayesmix.selection.answer_text import likely_range
 from bayesmix.selection.clusters import overlapping
 from bayesmix.selection.tasks import Assignments
 
@@ -51,9 +53,15 @@ def assert_agreement(search, rows):
     assert search.clusters_.max() + 1 == number
     assert set(search.predict_clusters(rows)) <= set(range(-1, number))
     assert bm.merge_components(search).n_clusters == number
-    noun = "cluster" if number == 1 else "clusters"
-    likely = min(probabilities[number], 0.99)
-    assert search.summary().startswith(f"{number} {noun} (probability {likely:.2f}): ")
+    answer = search.answer_
+    assert (answer.number, answer.probabilities[number]) == (number, probabilities[number])
+    labels = search.predict_clusters(rows)
+    assert answer.sizes.tolist() == [(labels == c).sum() for c in range(number)]
+    assert answer.outlying == (labels == -1).sum()
+    assert search.summary().startswith(f"{answer.headline}: ")
+    low, high, likely = likely_range(answer.probabilities, number)
+    assert f"(probability {min(likely, 0.99):.2f}" in answer.headline
+    assert answer.headline.startswith(str(low) if low == high else f"{low} to {high} ")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -146,10 +154,11 @@ def test_rounding_of_one_feature_throws_no_cluster_away():
 
 
 def test_a_search_that_was_saved_before_has_no_probabilities_and_says_so(faithful):
-    faithful._cluster_probabilities, kept = {}, faithful._cluster_probabilities
+    kept = faithful.answer_
+    faithful._told = replace(kept, probabilities={})
     with pytest.raises(UndefinedError, match="needs data in memory"):
         _ = faithful.cluster_probabilities_
-    faithful._cluster_probabilities = kept
+    faithful._told = kept
 
 
 @pytest.mark.nightly

@@ -134,10 +134,10 @@ def test_one_component_is_one_cluster(faithful):
 
 def test_summary_and_repr_name_the_clusters(faithful):
     merging = merge_components(bm.GaussianMixture(4, random_state=0).fit(faithful), faithful)
-    assert repr(merging) == "<Merging: 4 components in 2 clusters: 0 2 | 1 3>"
+    assert repr(merging) == "<Merging: 4 components in 2 clusters: 1 3 | 2 4>"
     text = merging.summary()
     assert text.startswith("4 components form 2 clusters.")
-    assert "Merged: 0 and 2; 1 and 3." in text
+    assert "Merged: cluster 1 is components 1 and 3; cluster 2 is components 2 and 4." in text
 
 
 @pytest.mark.slow

@@ -142,6 +142,10 @@ class Unfitted:
         mixture.set_params(n_components=most, prune=True, **weights)
         return copy
 
+    def shares(self, candidate: Any) -> Array | None:
+        """Return None: the units of regressions are counted by the fit."""
+        return None
+
     def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
         """Return None: regressions are not merged, and tables are transformed in each fold."""
         return None
@@ -174,11 +178,17 @@ class SourceFitter(Unfitted):
         check_values(candidate.result_.family, source, 1)
         return in_memory(candidate.result_, source, FitResult.log_density)
 
-    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
-        """Return held-out assignments, for data in memory."""
+    def shares(self, candidate: Any) -> Array | None:
+        """Return the component probabilities of each observation, for data in memory."""
         if not isinstance(self.source, ArraySource):
             return None
-        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
+        return in_memory(candidate.result_, self.source, FitResult.probabilities)
+
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return held-out assignments, for data in memory."""
+        shares = self.shares(candidate)
+        if shares is None:
+            return None
         held_out, stopping = shares.copy(), Change(ASSIGNED, per_row=False)
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.

@@ -29,9 +29,10 @@ from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
+from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
-from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
-from bayesmix.selection.criteria import RULE, Probabilities, record, with_log_posteriors
+from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
+from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import label
@@ -59,10 +60,9 @@ class SearchResults:
     _averaged: AveragedDensity | None
     _selected: FeatureSelection | None
     _others: Any
-    _clusters: Integers
-    _cluster_probabilities: dict[int, float]
+    # The answer, or the fields of its text and the sizes of the clusters.
+    _told: Answer | tuple[dict[str, Any], tuple[Array, float]]
     _hierarchy: Hierarchy | None
-    _names: tuple[str, ...] | None
     _coding: Coding | None
     interrupted_: bool
     irrelevant: str
@@ -71,8 +71,6 @@ class SearchResults:
     prior_over_k: Any
     progress: bool | None
     results_: Any
-    _words: list[Any] | tuple[str, str]  # fields of the ``Answer``, then its two summaries
-    _posterior: Callable[[list[Candidate]], Probabilities | None]
     _show: Callable[[list[Candidate], str], None]
     predict_proba: Callable[..., Any]
 
@@ -117,7 +115,9 @@ class SearchResults:
         if self._averaged is None:
             from bayesmix.assess.averaging import averaged_over
 
-            self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
+            self._averaged = averaged_over(
+                self._rows, self.criterion_, posterior_of(self._rows, self._prior_over_k)
+            )
         return self._averaged
 
     @property
@@ -240,9 +240,29 @@ class SearchResults:
         return self._fitted().n_components
 
     @property
+    def answer_(self) -> Answer:
+        """The clusters: words, sizes, colours, probabilities and text, read by all that shows them.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> search = bm.select(bm.datasets.load_faithful())
+        >>> search.answer_.words, search.answer_.sizes.tolist()
+        (('cluster 1', 'cluster 2'), [175.0, 97.0])
+        """
+        check_is_fitted(self, "results_")
+        if not isinstance(self._told, Answer):
+            from bayesmix.selection.answer_text import AnswerText
+
+            fields, sizes = self._told
+            self._told = AnswerText(**fields).answer(*sizes)
+        return self._told
+
+    @property
     def n_clusters_(self) -> int:
         """Number of clusters of the best candidate, without outlying components."""
-        return number_of(self.clusters_)
+        self._check_kept()
+        return self.answer_.number
 
     @property
     def cluster_probabilities_(self) -> Any:
@@ -257,19 +277,20 @@ class SearchResults:
             For data in parts, interrupted searches, and files of versions before 0.3.0.
         """
         check_is_fitted(self, "results_")
-        if not self._cluster_probabilities:
+        probabilities = dict(self.answer_.probabilities)
+        if not probabilities:
             raise UndefinedError(
                 "cluster_probabilities_ needs data in memory and a search that was not "
                 "interrupted: fit again to a sample of the data"
             )
-        index = pd.Index(sorted(self._cluster_probabilities), name="n_clusters")
-        return pd.Series(self._cluster_probabilities, name="probability").reindex(index)
+        index = pd.Index(sorted(probabilities), name="n_clusters")
+        return pd.Series(probabilities, name="probability").reindex(index)
 
     @property
     def clusters_(self) -> Integers:
         """Cluster of each component (K,), 0 being the heaviest; -1 for outlying components."""
         self._check_kept()
-        return self._clusters
+        return self.answer_.labels
 
     def predict_clusters(self, X: Any) -> Any:
         """Return the most probable cluster of each sample; -1 for outlying components and noise.
@@ -281,9 +302,7 @@ class SearchResults:
     def clusters_by(self, probabilities: Array) -> Any:
         """Return the most probable cluster (n,) by probabilities of components (n, K)."""
         clusters = most_probable_clusters(probabilities, self.clusters_)
-        if self._names is None:
-            return clusters
-        return np.array([*self._names, "outlying"], dtype=object)[clusters]
+        return clusters if self.answer_.names is None else self.answer_.in_words(clusters)
 
     def describe(
         self,
@@ -330,13 +349,11 @@ class SearchResults:
         from bayesmix.estimators.inputs import described_columns as columns
 
         validation.one_of("by", by, ("clusters", "components"))
-        noun = "cluster" if by == "clusters" else noun_of(self)
-        of_components = np.asarray(self.clusters_)
+        answer = self.answer_
+        noun, of_components, names = answer.noun, np.asarray(self.clusters_), answer.words
         if by == "components":
-            of_components = np.arange(self.n_components_)
-        names = tuple(part_names(noun, number_of(of_components)))
-        if by == "clusters" and self._names is not None:
-            names = self._names
+            noun, of_components = noun_of(self), np.arange(self.n_components_)
+            names = tuple(part_names(noun, self.n_components_))
         if X is None:
             counts = np.asarray(self._fitted().counts)
             return columns.describe_draws(
@@ -414,7 +431,7 @@ class SearchResults:
         return self.averaged_.density_interval(X, level, **options)
 
     def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
-        self._words = attributes.pop("_summary"), attributes.pop("_details")
+        self._told = attributes.pop("answer_")
         for name, value in attributes.items():
             setattr(self, name, value)
         self.folds_ = search_tables.of_folds(folds)
@@ -425,13 +442,7 @@ class SearchResults:
 
         ``verbose=True`` adds all notes, the next candidates and the prior over K.
         """
-        check_is_fitted(self, "results_")
-        if isinstance(self._words, list):
-            from bayesmix.selection.answer import Answer
-
-            answer = Answer(*self._words)
-            self._words = answer.summary(), answer.verbose()
-        return self._words[verbose]
+        return self.answer_.details if verbose else self.answer_.text
 
     def _answer_html(self) -> str:
         from bayesmix.em.display import summary_html
@@ -488,7 +499,7 @@ class SearchResults:
 
     def _add(self, sentence: str) -> None:
         """Add a second line to the summary."""
-        texts = [self.summary(), self.summary(verbose=True)]
+        texts = self.answer_.text, self.answer_.details
         parts = [text.split("\n", 1) for text in texts]
-        short, full = ("\n".join([first, sentence, *rest]) for first, *rest in parts)
-        self._words = short, full
+        text, details = ("\n".join([first, sentence, *rest]) for first, *rest in parts)
+        self._told = replace(self.answer_, text=text, details=details)

@@ -43,6 +43,7 @@ class SubjectOfSamples:
     unspread: Source | None = None  # the data before rounded values were spread
     spread: tuple[SpreadFeature, ...] = ()
     copies: str = ""  # a note, if all observations occur several times and are used once
+    given: SubjectOfSamples | None = None  # all observations as given, if the search uses others
 
     # Whether components are distributions of the features, and assignments are independent.
     of_features: ClassVar[bool] = True
@@ -57,7 +58,7 @@ class SubjectOfSamples:
     def restricted(self, estimator: Any, source: Any) -> Self:
         """Return the subject with some of the features."""
         given = {"X": source, "sample_weight": None, "source": source, "unspread": None}
-        return replace(self, estimator=estimator, **given)
+        return replace(self, estimator=estimator, given=None, **given)
 
     @property
     def as_given(self) -> Source:
@@ -193,5 +194,6 @@ def subject_of(
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
     subject = SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
-    subject = subject.each_once(search.cv, weight_type, divided=RULE in wanted)
-    return subject.without_rounding(search.param_grid, seed)
+    used = subject.each_once(search.cv, weight_type, divided=RULE in wanted)
+    used = used.without_rounding(search.param_grid, seed)
+    return subject if used is subject else replace(used, given=subject)

@@ -17,6 +17,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.searching.fitters import Unfitted, part_of
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.predictions import in_memory
 from bayesmix.selection.pipelines import density_in_data_units, fit_weighted, steps_before
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.memory import as_source
@@ -63,6 +64,12 @@ class TableFitter(Unfitted):
             return self.source
         values = np.asarray(steps.transform(self.table), dtype=np.float64)
         return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
+
+    def shares(self, candidate: Any) -> Array:
+        """Return the component probabilities of each observation."""
+        return in_memory(
+            last_step(candidate).result_, self.source_of(candidate), FitResult.probabilities
+        )
 
     def log_density(self, candidate: Any) -> Array:
         return density_in_data_units(candidate, self.table)

@@ -1,0 +1,494 @@
+"""The answer of a search in words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations, pairwise
+
+from bayesmix.core.nouns import counted, plural
+from bayesmix.core.procedures import noun_of
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.answer import Answer
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
+from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
+from bayesmix.selection.scores import Score
+from bayesmix.selection.summary_text import label, phrase
+
+MOST_LINES = 6
+MOST_NOTES = 3
+WIDTH = 120
+# Share of outlying observations above which the summary names them first.
+MOST_OUTLYING = 0.05
+# Larger probabilities are printed as this one, because none is known better.
+SUREST = 0.99
+LEAST_PROBABILITY = 0.005
+UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
+# Least probability of a range that is told instead of one number, and of a number that is certain.
+CERTAIN = 0.8
+NUMBERS_SHOWN = 3
+ROUNDING = 1e-9  # of sums of probabilities
+
+
+def short_label(candidate: Candidate) -> str:
+    """Describe a candidate without K: "tied"."""
+    values = {
+        key.split("__")[-1]: value
+        for key, value in candidate.parameters.items()
+        if key.split("__")[-1] != "n_components"
+    }
+    return ", ".join(
+        str(value) if name == "covariance_type" else f"{name}={value}"
+        for name, value in values.items()
+    )
+
+
+def worse(best: Candidate, other: Candidate, column: str) -> Score:
+    """Return the difference to the best candidate in a criterion, paired if cross-validated."""
+    if column == "cv" and best.held is not None and other.held is not None:
+        return best.held.less(other.held)
+    return Score(best.value(column) - other.value(column))
+
+
+def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
+    """Say whether the order of samples matters: the best chain and the best mixture."""
+    if unordered is None:
+        return ""
+    behind = worse(best, unordered, record(criterion).column)
+    matters = "matters" if behind.value > 0.0 else "does not matter"
+    if abs(behind.value) < behind.standard_error:
+        matters = "may not matter"
+    other = f"{label(unordered)} ({gap(behind, criterion)})"
+    return f"The order of samples {matters}. Best mixture: {other}."
+
+
+def probability(value: float) -> str:
+    """Format a probability with two decimals."""
+    return f"{min(value, SUREST):.2f}"
+
+
+# Families whose name is not the word that the field uses.
+WORDS_OF_FAMILIES = {
+    "Gaussian": "normal",
+    "Product": "mixed",
+    "RegressionFamily": "",  # "3 regressions"
+    "RandomEffectFamily": "",
+    "StudentT": "Student-t",
+    "Bernoulli": "Bernoulli",
+    "Poisson": "Poisson",
+    "Weibull": "Weibull",
+    "ZeroInflatedPoisson": "zero-inflated Poisson",
+    "VonMisesFisher": "von Mises-Fisher",
+    "log_normal": "log-normal",
+    "yeo_johnson_normal": "Yeo-Johnson-normal",
+}
+
+
+def likely_range(probabilities: Mapping[int, float], chosen: int) -> tuple[int, int, float]:
+    """Return ends and probability of the numbers that are told: the chosen one, or more around it.
+
+    They are the shortest range around the chosen number with a probability of ``CERTAIN``; the
+    chosen number alone if it has one half. Of equal ranges, the more probable one.
+    """
+    if probabilities.get(chosen, 0.0) >= UNSURE_BELOW:
+        return chosen, chosen, probabilities[chosen]
+    numbers = sorted({*probabilities, chosen})
+    ranges = [
+        (low, high, sum(p for k, p in probabilities.items() if low <= k <= high))
+        for low, high in combinations(numbers, 2)
+        if low <= chosen <= high
+    ]
+    certain = [each for each in ranges if each[2] >= CERTAIN - ROUNDING]
+    return min(certain, key=lambda each: (each[1] - each[0], -each[2]))
+
+
+def span(low: int, high: int) -> str:
+    """Return a range in words: "2", or "2 to 7"."""
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def model(candidate: Candidate, with_number: bool = True) -> str:
+    """Describe a candidate: "2 normal components with full covariance"."""
+    result = candidate.result
+    name = "" if result is None else type(result.family).__name__
+    noun = noun_of(candidate.estimator)
+    named = name if result is None else result.family.name
+    words = WORDS_OF_FAMILIES.get(
+        named, WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
+    )
+    K = candidate.n_components
+    number_of_them = f"{K:,} " if with_number else ""
+    text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
+    settings = [
+        f"{value} covariance" if key.split("__")[-1] == "covariance_type" else f"{key}={value}"
+        for key, value in candidate.parameters.items()
+        if key.split("__")[-1] not in ("n_components", "family")
+    ]
+    return f"{text} with {phrase(settings)}" if settings else text
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """Format a number as journals do: three significant digits, at most six before the point.
+
+    ``decimals=None``: as many as three digits need, at most two.
+    """
+    size = abs(value)
+    if not math.isfinite(size):
+        return str(value)
+    if size >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if decimals is None:
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def gap(behind: Score, criterion: str) -> str:
+    """Format the published difference to the best model, with its standard error if any."""
+    scale = record(criterion)
+    if math.isfinite(behind.standard_error):
+        return f"{difference(behind)} nats"
+    value = -scale.factor * behind.value
+    return f"{'+' if value > 0.0 else ''}{number(value)}{scale.unit}"
+
+
+def difference(behind: Score) -> str:
+    """Format the difference to the best model: "-3.8 ± 2.9"."""
+    error = behind.standard_error
+    decimals = 0 if error >= 10.0 else 1 if error >= 0.1 else 2
+    return f"{number(-behind.value, decimals)} ± {number(error, decimals)}"
+
+
+@dataclass(frozen=True)
+class AnswerText:
+    """Result of a search, best candidate first, and its text; ``n``: sum of the sample weights.
+
+    ``labels`` (K,): cluster of each component of the best candidate, with the probabilities of
+    their number; ``features`` says which features were selected. ``criterion_asked``: whether the
+    user named the criterion, whose number then comes first.
+    """
+
+    candidates: list[Candidate]
+    criterion: str
+    n: float
+    probabilities: Probabilities | None
+    notes: Sequence[str]
+    labels: Integers
+    cluster_probabilities: Mapping[int, float]
+    features: str = ""
+    compared_on: str = ""  # on how many observations, if not on all
+    unordered: Candidate | None = None  # the best mixture beside chains
+    criterion_asked: bool = False
+    at_least: bool = False  # whether the automatic range of K ended at the best candidate
+
+    def answer(self, sizes: Array, outlying: float) -> Answer:
+        """Return the answer with these sizes of clusters (C,)."""
+        return Answer(
+            self.noun,
+            self.labels,
+            sizes,
+            outlying,
+            self.headline,
+            self.summary(),
+            self.verbose(),
+            dict(self.cluster_probabilities),
+            self.at_least,
+        )
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0]
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether there are several structures."""
+        return len({candidate.structure for candidate in self.candidates}) > 1
+
+    def summary(self) -> str:
+        """Return in six lines the best model, its uncertainty, other criteria and warnings."""
+        lines = [line for line in self._main() if line]
+        room = max(1, min(MOST_NOTES, MOST_LINES - len(lines)))
+        notes = [_shortened(note) for note in self.notes]
+        if len(notes) > room:
+            more = counted(len(notes) - room + 1, "further note")
+            notes = [*notes[: room - 1], f"{more}: summary(verbose=True)."]
+        return "\n".join([*lines, *notes])
+
+    def verbose(self) -> str:
+        """Return the full summary with all notes, next candidates and the criteria's aims."""
+        lines = [*self._main(), *self.notes, *self._details()]
+        return "\n".join(line for line in lines if line)
+
+    def _main(self) -> list[str]:
+        return [
+            f"{self.headline}: {self._model()} ({self._data()}).",
+            self._outlying(),
+            self.features or order(self.best, self.unordered, self.criterion),
+            self._numbers(),
+            self._density() if self.criterion == RULE else self._by_criterion(),
+            self._other_criteria(),
+        ]
+
+    @property
+    def noun(self) -> str:
+        """Name of what is counted: clusters, classes, states or components."""
+        result, noun = self.best.result, noun_of(self.best.estimator)
+        if noun != "component" or result is None:
+            return {"regression": "class"}.get(noun, noun)
+        if not result.family.continuous:
+            return "class"
+        merged = len(self.labels) != len(set(self.labels.tolist()) - {OUTLYING})
+        by_components = counted_as(result) == COMPONENTS
+        return "component" if by_components and not merged else "cluster"
+
+    @property
+    def _form_clusters(self) -> bool:
+        """Whether clusters, which components form, are counted."""
+        noun = self.noun
+        return noun == "cluster"
+
+    @cached_property
+    def headline(self) -> str:
+        """The number of clusters with its probability, or of components by a criterion."""
+        if self.criterion_asked:
+            return self._by_name()
+        return self._groups(self._overlapping)
+
+    def _by_name(self) -> str:
+        """Return the number that the criterion chose: "7 components by BIC, 24 ahead of 6"."""
+        noun = noun_of(self.best.estimator) if self._form_clusters else self.noun
+        chosen = record(self.criterion)
+        text = f"{counted(self.best.n_components, noun)} by {chosen.short or chosen.label}"
+        others = [
+            row
+            for row in self.candidates
+            if row.n_components != self.best.n_components
+            and math.isfinite(row.value(chosen.column))
+        ]
+        if not others:
+            return text
+        second = max(others, key=lambda row: row.value(chosen.column))
+        behind = worse(self.best, second, chosen.column)
+        if chosen.folds and math.isfinite(behind.standard_error):
+            ahead = f"{difference(Score(-abs(behind.value), behind.standard_error))} nats"
+        else:
+            ahead = f"{number(abs(chosen.factor * behind.value))}{chosen.unit}"
+        place = "ahead of" if behind.value >= 0.0 else "behind"
+        return f"{text}, {ahead} {place} {second.n_components:,}"
+
+    def _groups(self, components: tuple[int, int, float] | None = None) -> str:
+        """Return the number of clusters with its probability: "2 clusters (probability 0.99)".
+
+        ``components``: ends and probability of the number of overlapping components, where they
+        are one cluster.
+        """
+        chosen = number_of(self.labels)
+        if self.at_least:
+            return f"At least {counted(chosen, self.noun)}"
+        text = counted(chosen, self.noun)
+        if components is not None:
+            text += " without gaps"
+        alone = all(candidate.asked == 1 for candidate in self.candidates)  # no choice
+        if self.cluster_probabilities and not alone:
+            low, high, sure = likely_range(self.cluster_probabilities, chosen)
+            most = ""
+            if low < high:
+                text = f"{span(low, high)} {plural(self.noun)}"
+                most = f"; most probably {chosen:,}, {probability(self._likely)}"
+            text += f" (probability {probability(sure)}{most})"
+        if components is not None:
+            low, high, sure = components
+            noun = plural(noun_of(self.best.estimator))
+            text += f", of {span(low, high)} overlapping {noun} ({probability(sure)})"
+        return text
+
+    @property
+    def _likely(self) -> float:
+        return self.cluster_probabilities.get(number_of(self.labels), 0.0)
+
+    @cached_property
+    def _overlapping(self) -> tuple[int, int, float] | None:
+        """Ends and probability of the number of components in one cluster, if both are certain."""
+        one = number_of(self.labels) == 1 and self._likely >= CERTAIN
+        if not one or self.best.n_components == 1 or self._over_k is None:
+            return None
+        low, high, sure = likely_range(self._over_k, self.best.n_components)
+        return (low, high, sure) if low > 1 and self._over_k.get(1, 0.0) <= 1.0 - CERTAIN else None
+
+    @cached_property
+    def _over_k(self) -> dict[int, float] | None:
+        """P(K | data) of the number of components; None without evidence, or for one number."""
+        probabilities = self.probabilities
+        if probabilities is None or len(probabilities.prior) < 2:
+            return None
+        return dict(over_k(self.candidates, probabilities).to_dict())
+
+    def _model(self) -> str:
+        return model(self.best, not self.criterion_asked and self._overlapping is None)
+
+    def _data(self) -> str:
+        """Return the numbers of observations and features."""
+        result, n = self.best.result, f"{self.n:,.10g}"
+        if result is not None and result.total_weight < self.n:
+            n = f"{result.total_weight:,.10g} units, {n} observations"  # of regressions by unit
+        features = "" if result is None else f", {counted(result.n_features, 'feature')}"
+        return f"n = {n}{features}"
+
+    def _of_components(self) -> str:
+        """Return how components and clusters are related, where they differ."""
+        members = self.labels[self.labels != OUTLYING]
+        merged = len(members) > len(set(members.tolist()))
+        labels = "Labels: predict_clusters for clusters, predict for components."
+        text = "" if self._overlapping else "Overlapping components form one cluster. "
+        if self.criterion_asked and self._form_clusters and len(self.labels) > 1:
+            text = f"They form {self._groups().replace('At least', 'at least')}. "
+            return text + labels if merged else text.strip()
+        return f"{text}{labels}" if merged else ""
+
+    def _outlying(self) -> str:
+        """Return how many observations belong to no cluster, if they are more than a few."""
+        result = self.best.result
+        if result is None:
+            return ""
+        outlying = float(result.counts[self.labels == OUTLYING].sum())
+        if outlying <= MOST_OUTLYING * self.n:
+            return ""
+        return f"{number(outlying, 0)} observations are in components too small to be clusters."
+
+    def _numbers(self) -> str:
+        """Return how clusters and components are related, and the probabilities of numbers."""
+        text, shown = self._of_components(), self.cluster_probabilities
+        if self.at_least or len(shown) < 2:
+            return text
+        return f"{text} {_listed_numbers(f'Number of {plural(self.noun)}', shown)}".strip()
+
+    def _components(self) -> str:
+        """Return P(K | data) of the most probable numbers of components."""
+        noun = noun_of(self.best.estimator)
+        if self._over_k is None:
+            return ""
+        return _listed_numbers(f"Number of {plural(noun)} by evidence alone", self._over_k)
+
+    def _density(self) -> str:
+        """Say if another candidate has more evidence, so that its density is better."""
+        column = record(self.criterion).column
+        ahead = max(self.candidates, key=lambda candidate: candidate.comparable(column))
+        gain = ahead.comparable(column) - self.best.comparable(column)
+        if not gain > 0.0:
+            return ""
+        return f"Density: {label(ahead)}, have more evidence (+{number(gain)} nats); see averaged_."
+
+    def _by_criterion(self) -> str:
+        """Return the criterion and the next candidates."""
+        criterion = record(self.criterion)
+        value = criterion.factor * self.best.value(criterion.column)
+        text = f"Chosen by {criterion.label} ({number(value, 1)}{criterion.unit})"
+        result = self.best.result
+        if criterion.folds and self.best.held is not None:
+            judged = float(self.best.held.weights.sum())
+            n = self.n if result is None else min(self.n, result.total_weight)  # units, if any
+            text += f" on {judged:,.10g} observations" if judged < 0.99 * n else ""
+        if result is not None and result.mixture.noise is not None:
+            text += ", because noise has no log evidence" if self.criterion == "bic" else ""
+        following = self._next()
+        return f"{text}; next best: {following[0]}." if following else f"{text}."
+
+    def _next(self) -> list[str]:
+        column = record(self.criterion).column
+        shown = []
+        for candidate in self.candidates[1:]:
+            if not math.isfinite(candidate.value(column)):
+                break
+            behind = worse(self.best, candidate, column)
+            if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+                continue  # structures that are the same model for K = 1
+            shown.append(f"{label(candidate)} ({gap(behind, self.criterion)})")
+        return shown[:NUMBERS_SHOWN]
+
+    def _other_criteria(self) -> str:
+        parts = []
+        for other in RECORDS.values():
+            same = other.name == record(self.criterion).column
+            choice = max(self.candidates, key=lambda candidate: candidate.comparable(other.name))
+            valued = math.isfinite(choice.value(other.name))
+            if other.others and valued and not same:
+                structure = f" ({short_label(choice)})" if self.several else ""
+                parts.append(f"{other.label} {choice.n_components}{structure}")
+        return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
+
+    def _details(self) -> list[str]:
+        """Return details for ``verbose=True``."""
+        numbers = sorted({candidate.asked for candidate in self.candidates})
+        span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+        compared = counted(len(self.candidates), "candidate")
+        lines = [f"{compared} compared{self.compared_on}, K = {span}."]
+        if self.criterion == RULE:
+            lines.append(self._by_criterion())
+        elif following := self._next():
+            lines.append(f"Next best by {record(self.criterion).label}: {'; '.join(following)}.")
+        if self.criterion == RULE:
+            bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
+            if bic.n_components != self.best.n_components and self._likely < CERTAIN:
+                lines.append("BIC disagrees: the data do not clearly determine K.")
+        lines.append(self._components())
+        if self.probabilities is not None and len(self.probabilities.prior) > 1:
+            lines.append(f"P(K | data) uses {self.probabilities.source}.")
+            lines.append(f"The prior over K {self._prior()}.")
+        if self.criterion == "cv_1se":
+            lines += self._simpler()
+        noun = noun_of(self.best.estimator)
+        asked: dict[str, list[str]] = {}
+        for criterion in RECORDS.values():
+            if criterion.name == self.criterion or criterion.others:
+                asked.setdefault(criterion.question, []).append(criterion.label)
+        for question, names in asked.items():
+            verb = "estimates" if len(names) == 1 else "estimate"
+            text = f"{phrase(names)} {verb} {question.format(noun)}."
+            lines.append(text[0].upper() + text[1:])
+        if failed := sum(row.note.startswith(("failed", "degenerate")) for row in self.candidates):
+            part = f"{failed} of {len(self.candidates)} candidates"
+            lines.append(f"{part} failed; the column note of results_ has the reasons.")
+        coding = getattr(getattr(self.best.result, "family", None), "coding", None)
+        if coding is not None and self.best.result is not None:
+            columns = self.best.result.columns
+            named = coding if columns is None else replace(coding, names=columns)
+            lines.append(f"Columns: {named.sentence}.")
+        return lines
+
+    def _prior(self) -> str:
+        assert self.probabilities is not None
+        prior = self.probabilities.prior
+        if len(set(prior.values())) == 1:
+            return f"is uniform from {min(prior)} to {max(prior)}"
+        falls = all(prior[k] > prior[j] for k, j in pairwise(sorted(prior)))
+        return "decreases with K" if falls else "was given by the user"
+
+    def _simpler(self) -> list[str]:
+        """Return the loss in log density that the one-standard-error rule accepts."""
+        leader = self.candidates[1] if len(self.candidates) > 1 else self.best
+        if self.best.held is None or leader.held is None:
+            return []
+        behind = leader.held.less(self.best.held)
+        if behind.value <= 0.0:
+            return ["The chosen model also has the best cross-validated log density."]
+        gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
+        return [f"Best cross-validated log density: {label(leader)} (+{gap} nats)."]
+
+
+def _listed_numbers(what: str, probabilities: Mapping[int, float]) -> str:
+    """Return the most probable numbers: "Number of clusters: 2 (0.61), 3 (0.38)."; "" for one."""
+    ranked = sorted(probabilities.items(), key=lambda item: (-item[1], item[0]))[:NUMBERS_SHOWN]
+    shown = [f"{k} ({probability(p)})" for k, p in ranked if p >= LEAST_PROBABILITY]
+    return f"{what}: {', '.join(shown)}." if len(shown) > 1 else ""
+
+
+def _shortened(text: str) -> str:
+    """Return the sentences that fit in a line, and the first one in any case."""
+    if len(text) <= WIDTH:
+        return text
+    end = max(text.rfind(". ", 0, WIDTH), text.find(". "))
+    return text[: end + 1] if end > 0 else text
