@@ -120,7 +120,7 @@ def _estimates(X: Any, **options: Any) -> Any:
     m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0, n_jobs=1).fit(X)
     table = m.parameter_table(X, "sandwich", **options)
     if m.means_[0, 0] > m.means_[1, 0]:
-        table = table.rename(index={1: 2, 2: 1}, level="class")
+        table = table.rename(index={"class 1": "class 2", "class 2": "class 1"}, level="class")
     return table.sort_index()
 
 

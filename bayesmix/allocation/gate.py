@@ -180,7 +180,7 @@ class GateSums(AddedByField):
         if not self.separated:
             return None
         component, most = self.largest(terms)
-        return f"covariates separate {{which}} from component 0 completely ({most})", (component,)
+        return f"covariates separate {{which}} from the first completely ({most})", (component,)
 
     def largest(self, terms: list[str]) -> tuple[int, str]:
         """Return component and name of the largest coefficient."""

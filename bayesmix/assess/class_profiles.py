@@ -23,6 +23,7 @@ from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
+from bayesmix.core.nouns import ordered_index, part_index, part_name
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.categorical import Categorical
 from bayesmix.posterior.bands import checked_level
@@ -127,7 +128,8 @@ def class_profiles(
     parameters = estimator.parameter_table(X, standard_errors, clusters=clusters, **options)
     scores = scores_of(estimator, X, sample_weight)
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
-    index: Any = pd.RangeIndex(1, K + 1, name="class")
+    noun = result.class_noun
+    index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
     transitions = None
     if result.side.ordered:
@@ -151,8 +153,10 @@ def class_profiles(
         for test, values in table.attrs["tests"].items():
             d = np.nan
             if test != "all" and "sd" in table:
-                pair: Any = table.loc[[int(k) for k in test.split(" vs ")]]
-                d = -pair["mean"].diff().iloc[1] / np.sqrt((pair["sd"] ** 2).mean())
+                pair: Any = table.iloc[[int(k) - 1 for k in test.split(" vs ")]]
+                spread = np.sqrt((pair["sd"] ** 2).mean())
+                if spread > 0.0:
+                    d = -pair["mean"].diff().iloc[1] / spread
             tests.append((str(name), test, *values.values(), d))
     columns = ["outcome", "test", *TEST, "d"]
     degrees = np.inf
@@ -168,7 +172,7 @@ def class_profiles(
         sizes,
         _described(parameters, scores),
         *_sample(scores),
-        mean_posteriors(scores.responsibilities, scores.row_weights),
+        mean_posteriors(scores.responsibilities, scores.row_weights, noun),
         entropy_of(result.plug_in_sums.entropy, n, K),
         contrasts,
         effects,
@@ -251,14 +255,14 @@ def _odds_ratios(
         return None, None
     rows: list[tuple[Any, ...]] = []
     tests: dict[str, Any] = {}
-    half = float(stats.t.isf(0.5 * (1.0 - level), degrees))
+    half, noun = float(stats.t.isf(0.5 * (1.0 - level), degrees)), scores.result.class_noun
     for gate, place, where in _gates(scores.result.mixture.weights):
         own_rows, own_tests = _of_gate(scores, gate, place, kind, survey, reference, half, degrees)
         rows += [(k, j, term + where, *values) for k, j, term, *values in own_rows]
         tests |= {term + where: test for term, test in own_tests.items()}
-    names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
-    table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
-    table = table.set_index(["class", "reference", "term"])
+    index = ordered_index([row[:3] for row in rows], [noun, "reference", "term"])
+    names = ["estimate", "standard_error", "odds_ratio", "lower", "upper", "p"]
+    table = pd.DataFrame([row[3:] for row in rows], index, names)
     table.attrs |= {"level": level, "degrees_of_freedom": degrees}
     return table, pd.DataFrame(tests.values(), list(tests), TEST).rename_axis("term")
 
@@ -300,7 +304,7 @@ def _of_gate(
     pairs = [(k, reference - 1) for k in compared]
     pairs += [(second, first) for first, second in combinations(compared, 2)]
     rows: list[tuple[Any, ...]] = []
-    infinite = np.zeros(P, bool)
+    infinite, noun = np.zeros(P, bool), scores.result.class_noun
     for k, j in pairs:
         b, contrast = coefficients[k] - coefficients[j], by_class[k] - by_class[j]
         variances = np.einsum("pa,ab,pb->p", contrast, covariance, contrast)
@@ -311,7 +315,7 @@ def _of_gate(
         p = 2.0 * stats.t.sf(np.abs(b) / errors, degrees)
         ratio, limits = np.where(finite, b, np.nan), (b - half * errors, b + half * errors)
         columns = (b, errors, *map(np.exp, (ratio, *limits)), p)
-        keys = ((k + 1, j + 1, term) for term in design.terms)
+        keys = ((part_name(noun, k), part_name(noun, j), term) for term in design.terms)
         rows += [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
     tests: dict[str, Any] = {}
     variables: dict[str, list[int]] = {}

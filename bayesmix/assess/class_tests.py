@@ -17,6 +17,7 @@ import pandas as pd
 from bayesmix.allocation.gate import shares_of
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, drawn_labels, stream
 from bayesmix.core.sources import InMemory
@@ -57,17 +58,17 @@ def entropy_of(total: float, n: float, n_classes: int, definition: str = "relati
     return total if definition == "sum" else total / n
 
 
-def mean_posteriors(shares: Array, weights: Array) -> pd.DataFrame:
+def mean_posteriors(shares: Array, weights: Array, noun: str = "class") -> pd.DataFrame:
     """Return mean posterior probabilities (K, K) of the columns among samples assigned to a row.
 
     The diagonal has the average posterior probabilities of assignment (AvePP; Nagin 2005). Rows
     without samples are NaN.
     """
-    index = pd.RangeIndex(1, shares.shape[1] + 1, name="class")
+    index = part_index(noun, shares.shape[1])
     assigned = np.eye(len(index))[shares.argmax(axis=1)] * weights[:, None]
     with np.errstate(invalid="ignore"):
         means = (assigned.T @ shares) / assigned.sum(axis=0)[:, None]
-    return pd.DataFrame(means, index=index.rename("assigned class"), columns=index)
+    return pd.DataFrame(means, index=index.rename(f"assigned {noun}"), columns=index)
 
 
 def described(result: FitResult, source: InMemory) -> dict[str, float]:

@@ -22,6 +22,7 @@ from scipy import stats
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
+from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
@@ -42,6 +43,8 @@ from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import are_sampling, weighted
 
 CORRECTIONS = ("ML", "BCH", None)
+# Probabilities below are 0: EM reaches them in infinitely many steps.
+ABSENT = 1e-9
 # Levels of text that may each be rare: more are identifiers, dates, or numbers with words.
 MOST_LEVELS = 10
 
@@ -81,6 +84,9 @@ class AssignedOutcome:
 
     def estimates(self, correction: str | None) -> OutcomeEstimates:
         """Return estimates given the classes; probabilities sum to 1."""
+        low, high = float(self.outcome.min()), float(self.outcome.max())
+        if self.numeric and np.isin(self.outcome, (low, high)).all():
+            return self._of_two_values(low, high, correction)
         if correction == "ML":
             estimates = self.maximum_likelihood()
         else:  # BCH undoes the errors of assignment
@@ -89,14 +95,14 @@ class AssignedOutcome:
             estimates = self.weighted_means(np.asarray(undone[self.classes], dtype=np.float64))
         if self.numeric:
             return estimates
-        means = np.maximum(estimates.means, 0.0)
-        return replace(estimates, means=means / means.sum(axis=1, keepdims=True))
+        means = np.where(estimates.means > ABSENT, estimates.means, 0.0)
+        covariance = np.where(np.abs(estimates.covariance) > ABSENT**2, estimates.covariance, 0.0)
+        return replace(
+            estimates, means=means / means.sum(axis=1, keepdims=True), covariance=covariance
+        )
 
     def maximum_likelihood(self) -> OutcomeEstimates:
         """Return maximum likelihood estimates; their covariance has outer products of scores."""
-        low, high = self.outcome.min(), self.outcome.max()
-        if self.numeric and np.isin(self.outcome, (low, high)).all():
-            return self._of_two_values(float(low), float(high))
         K = len(self.errors)
         factors = self.errors.T[self.classes]
         values = self.outcome if self.numeric else self.outcome.argmax(axis=1)[:, None]
@@ -136,10 +142,10 @@ class AssignedOutcome:
         covariance = derivative @ covariance[:size, :size] @ derivative
         return OutcomeEstimates(means, covariance, None)
 
-    def _of_two_values(self, low: float, high: float) -> OutcomeEstimates:
+    def _of_two_values(self, low: float, high: float, correction: Any) -> OutcomeEstimates:
         """Return means and variances of a number with two values from their probabilities."""
         levels = np.hstack([self.outcome == low, self.outcome == high]).astype(np.float64)
-        estimates = replace(self, outcome=levels, numeric=False).maximum_likelihood()
+        estimates = replace(self, outcome=levels, numeric=False).estimates(correction)
         p, width = estimates.means[:, 1:], high - low
         covariance = width**2 * estimates.covariance[1::2, 1::2]
         return OutcomeEstimates(low + width * p, covariance, width**2 * (p * (1.0 - p))[:, 0])
@@ -215,8 +221,8 @@ def distal(
     Returns
     -------
     DataFrame
-        ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class,
-        counted from 1 (and level). Numbers also have ``sd``, the standard deviation within the
+        ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class
+        (and level). Numbers also have ``sd``, the standard deviation within the
         class; classes need not have equal ones. ``attrs["n"]`` is the number of observations with
         an outcome, ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal,
         as dicts of ``chi_squared``, ``df``, ``df_denominator``, ``f`` and ``p``: with the design of
@@ -274,7 +280,7 @@ def distal(
             estimates = replace(estimates, covariance=covariance)
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
-    table = outcome_table(estimates, z, levels)
+    table = outcome_table(observed, estimates, z, levels, estimator.result_.class_noun)
     table.attrs["n"] = int(given.notna().sum())
     table.attrs["tests"] = wald_tests(estimates.means, estimates.covariance, degrees, n_refits)
     return table
@@ -308,22 +314,30 @@ def class_means(
     observed, levels = _observed(outcome, weights)
     with single_threaded_blas():
         estimates = observed.assigned(shares, weights).estimates(correction)
-    return outcome_table(estimates, z, levels)
+    return outcome_table(observed, estimates, z, levels, "class")
 
 
-def outcome_table(estimates: OutcomeEstimates, z: float, levels: Any) -> pd.DataFrame:
-    """Return means with standard errors and intervals of z standard errors."""
-    classes = pd.RangeIndex(1, len(estimates.means) + 1, name="class")
+def outcome_table(
+    observed: ObservedOutcome, estimates: OutcomeEstimates, z: float, levels: Any, noun: str
+) -> pd.DataFrame:
+    """Return means with standard errors and intervals of z standard errors.
+
+    Intervals of outcomes with two values are within these.
+    """
+    classes = part_index(noun, len(estimates.means))
     errors = np.sqrt(np.maximum(estimates.covariance.diagonal(), 0.0))
     means, half = estimates.means.ravel(), z * errors
-    if estimates.variances is not None:
+    if estimates.variances is None:
+        index = pd.MultiIndex.from_product([classes, levels], names=[classes.name, "level"])
+        table = interval_table(index, means, errors, half, "probability")
+    else:
         # Weights of BCH may be negative, and so may be variances.
-        variances = estimates.variances
-        table = interval_table(classes, means, errors, half, "mean")
-        return table.assign(sd=np.sqrt(np.where(variances < 0.0, np.nan, variances)))
-    index = pd.MultiIndex.from_product([classes, levels], names=[classes.name, "level"])
-    table = interval_table(index, means, errors, half, "probability")
-    table["lower"], table["upper"] = table["lower"].clip(lower=0.0), table["upper"].clip(upper=1.0)
+        deviations = np.sqrt(np.where(estimates.variances < 0.0, np.nan, estimates.variances))
+        table = interval_table(classes, means, errors, half, "mean").assign(sd=deviations)
+    values = observed.values[observed.present]
+    low, high = float(values.min()), float(values.max())
+    if np.isin(values, (low, high)).all():
+        table["lower"], table["upper"] = table["lower"].clip(low), table["upper"].clip(upper=high)
     return table
 
 

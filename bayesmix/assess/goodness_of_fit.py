@@ -23,6 +23,7 @@ from bayesmix.assess.stability import fit_quietly, no_starts, repeated, to_refit
 from bayesmix.core import validation
 from bayesmix.core.components import PointComponents
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -184,12 +185,12 @@ class GoodnessOfFit:
             lines = [f"The test does not reject the model {p}."]
         else:
             lines = [f"The test rejects the model {p}. {self._difference()}."]
-            k = int(self.components["p_value"].argmin())
-            worst = self.components.iloc[k]
+            worst = self.components.loc[self.components["p_value"].idxmin()]
             if len(self.components) > 1 and worst["p_value"] <= LEVEL:
                 lines.append(
-                    f"Component {k} fits worst: {worst['half']:.0%} of its observations are inside "
-                    f"the 50% contour, {worst['far']:.1%} outside the 95% contour."
+                    f"{str(worst.name).capitalize()} fits worst: {worst['half']:.0%} of its "
+                    f"observations are inside the 50% contour, {worst['far']:.1%} outside the "
+                    "95% contour."
                 )
         if self.n_failed:
             lines.append(
@@ -322,7 +323,7 @@ def goodness_of_fit(
     with single_threaded_blas():
         observed = inside(result.plug_in, source, seed)
         replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
-    return _judged(observed, replicates, tuple(notes))
+    return _judged(observed, replicates, result.noun, tuple(notes))
 
 
 def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Array:
@@ -365,7 +366,7 @@ def _replicate(
 
 
 def _judged(
-    observed: Array, replicates: list[Array | None], notes: tuple[str, ...]
+    observed: Array, replicates: list[Array | None], noun: str, notes: tuple[str, ...]
 ) -> GoodnessOfFit:
     counts = observed[:, -1]
     K, n = len(counts), float(counts.sum())
@@ -393,7 +394,7 @@ def _judged(
             "statistic": counts * distances[1:],
             "p_value": p_values[1:],
         }
-    ).rename_axis("component")
+    ).set_index(part_index(noun, len(counts)))
     return GoodnessOfFit(
         statistic=float(n * distances[0]),
         p_value=float(p_values[0]),

@@ -25,7 +25,7 @@ from bayesmix.assess.profile_tables import noun_of, rows_by_key, wald_text
 from bayesmix.assess.stability import no_starts, quiet, to_refit
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.nouns import plural
+from bayesmix.core.nouns import part_index, plural
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame
@@ -324,7 +324,7 @@ def group_similarity(
             sizes[name, label] = parameters[0].values
             index = parameter_index(parameters, whole_fit)
             estimates[name, label] = pd.Series(np.ravel([one.values for one in parameters]), index)
-    classes = pd.RangeIndex(1, whole_fit.n_components + 1, name="class")
+    classes = part_index(whole_fit.class_noun, whole_fit.n_components)
     return GroupSimilarity(
         _table(models, scalings, source.total_weight),
         pd.DataFrame(sizes, index=classes).T.rename_axis(index=["model", "group"]),

@@ -16,6 +16,7 @@ from scipy import stats
 from scipy.special import expit, logit, xlogy
 
 from bayesmix.assess.fit_evidence import fitted_mixture
+from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
@@ -43,8 +44,8 @@ class LatentClasses:
     Attributes
     ----------
     probabilities, standard_errors, lower, upper : DataFrame
-        Per column and level (rows) and class, counted from 1 (columns): probability of the answer,
-        standard error, and interval (computed on the log odds).
+        Per column and level (rows) and class (columns): probability of the answer, standard error,
+        and interval (computed on the log odds).
     sizes : DataFrame
         ``share``, ``standard_error`` and ``rows`` (expected observations) of every class.
     entropy : float
@@ -197,8 +198,9 @@ def latent_classes(
         names=["column", "level"],
     )
 
+    classes = part_index(result.class_noun, len(shares))
+
     def table(numbers: Array) -> pd.DataFrame:
-        classes = pd.RangeIndex(1, len(shares) + 1, name="class")
         return pd.DataFrame(numbers.T, index=index, columns=classes)
 
     p, n = point.probabilities, float(weights.sum())
@@ -234,7 +236,7 @@ def latent_classes(
         table(errors),
         table(low),
         table(high),
-        pd.DataFrame(sizes, index=pd.RangeIndex(1, K + 1, name="class")),
+        pd.DataFrame(sizes, index=classes),
         1.0 - result.entropy / (result.total_weight * np.log(K)) if K > 1 else 1.0,
         g_squared,
         x_squared,

@@ -22,7 +22,7 @@ from bayesmix.assess.apa import (
     with_errors,
 )
 from bayesmix.core import validation
-from bayesmix.core.nouns import counted, plural
+from bayesmix.core.nouns import counted, part_name, part_names, plural
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.summary_text import phrase
 
@@ -128,14 +128,15 @@ class ClassProfiles:
     @property
     def heads(self) -> list[str]:
         """Names of the classes in tables."""
-        return [f"{self.noun.title()} {k}" for k in self.sizes.index]
+        return part_names(self.noun.title(), self.n_classes)
 
     @property
     def covariates(self) -> pd.DataFrame | None:
         """Effects of covariates by class and term, against the reference class."""
         if self.contrasts is None:
             return None
-        table: Any = self.contrasts.xs(self.reference, level="reference")
+        name = part_name(str(self.sizes.index.name), self.reference - 1)
+        table: Any = self.contrasts.xs(name, level="reference")
         return table
 
     @property
@@ -151,9 +152,9 @@ class ClassProfiles:
         d divides by the root of the mean of both variances; h is 2 asin √p - 2 asin √q (Cohen 1988,
         ch. 2 and 6).
         """
-        wide: Any = self.profiles[["estimate", "sd"]].unstack("class")
         index: Any = self.profiles.index
-        wide = wide.reindex(index.droplevel("class").unique())
+        wide: Any = self.profiles[["estimate", "sd"]].unstack(level=-1)
+        wide = wide.reindex(index.droplevel(-1).unique())
         m, variances = wide["estimate"].to_numpy(), wide["sd"].to_numpy() ** 2
         kinds, sizes = wide.index.get_level_values("parameter").to_numpy(dtype=object), {}
         angles = 2.0 * np.arcsin(np.sqrt(np.where(kinds[:, None] == "probability", m, np.nan)))
@@ -267,8 +268,9 @@ class ClassProfiles:
             raise InvalidInputError("covariates were not part of the fit: fit(X, covariates=)")
         level = self.contrasts.attrs["level"]
         table = self.contrasts.reset_index()
+        heads = dict(zip(self.sizes.index, self.heads, strict=True))
         table["name"] = [
-            f"{self.heads[k - 1]} vs. {j}: {term}" for k, j, term in self.contrasts.index
+            f"{heads[k]} vs. {j.split()[-1]}: {term}" for k, j, term in self.contrasts.index
         ]
         limits = zip(table["lower"], table["upper"], strict=True)
         intervals = [f"[{ratio(low)}, {ratio(high)}]" for low, high in limits]
@@ -368,10 +370,10 @@ class ClassProfiles:
         return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 
     def _classification(self) -> ApaTable:
-        table = self.classification.assign(n=self.sizes["n_assigned"].to_numpy())
-        name = self.noun.title()
+        table = self.classification.set_axis(pd.Index(self.heads, name="assigned"))
+        table = table.assign(n=self.sizes["n_assigned"].to_numpy())
         columns: dict[Any, Any] = {
-            "assigned class": (f"Assigned {self.noun}", (name + " {}").format),
+            "assigned": (f"Assigned {self.noun}", str),
             "n": ("n", whole),
         }
         heads = zip(self.sizes.index, self.heads, strict=True)
@@ -438,8 +440,10 @@ def estimate_rows(name: str, estimates: Any, bounded_by_1: bool) -> list[tuple[s
 
 
 def noun_of(estimates: Any) -> str:
-    """Return what papers call a class, by the parameters of its columns."""
-    kinds = estimates.index.unique("parameter")
+    """Return what papers call a class: "profile" if its parameters are those of numbers."""
+    noun, kinds = estimates.index.names[-1], estimates.index.unique("parameter")
+    if noun != "class":
+        return str(noun)
     return "profile" if [kind for kind in kinds if kind in PROFILED] == ["mean"] else "class"
 
 

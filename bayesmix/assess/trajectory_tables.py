@@ -18,6 +18,7 @@ from bayesmix.allocation.gate import shares_of
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import class_means
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_index, part_names
 from bayesmix.core.random import Purpose, drawn_labels, root_seed, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
@@ -106,7 +107,7 @@ def unit_table(model: Any) -> pd.DataFrame:
 
 
 def class_assignment(model: Any) -> pd.DataFrame:
-    """Return how certainly units are assigned to each class; classes count from 1.
+    """Return how certainly units are assigned to each class.
 
     Columns are ``weight``, ``units`` (assigned to the class), ``share`` of these units,
     ``mean_probability`` (average posterior probability of the class among them, 0.7 or more by
@@ -133,7 +134,7 @@ def class_assignment(model: Any) -> pd.DataFrame:
         odds = (mean / (1.0 - mean)) / (weights / (1.0 - weights))
     values = (weights, counts, counts / len(joint), mean, odds)
     names = ("weight", "units", "share", "mean_probability", "odds_of_correct_classification")
-    index = pd.RangeIndex(1, K + 1, name="class")
+    index = part_index("class", K)
     table = pd.DataFrame(dict(zip(names, values, strict=True)), index)
     entropy = float(entr(joint).sum(axis=1) @ sample_weights)
     table.attrs["relative_entropy"] = entropy_of(entropy, sample_weights.sum(), K)
@@ -165,7 +166,7 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 
 
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
-    """Return mean curves of the classes, from 1, over one column of X, with intervals.
+    """Return mean curves of the classes over one column of X, with intervals.
 
     Columns that follow from it, such as powers of time, change with it, and the others have their
     linear regression on these; offsets are 0. Intervals are those of the mean curve, symmetric on
@@ -179,7 +180,7 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
     ends = {"mean": predictors, "lower": predictors - half, "upper": predictors + half}
     curves = {name: model._response.mean(each).ravel() for name, each in ends.items()}
     K, T = predictors.shape
-    places = {"class": np.repeat(np.arange(1, K + 1), T), "time": np.tile(times, K)}
+    places = {"class": np.repeat(part_names("class", K), T), "time": np.tile(times, K)}
     return pd.DataFrame(places | curves)
 
 
@@ -302,11 +303,10 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
     fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"
     described = "; ".join(
-        f"class {k}: n = {row.units:.0f} ({row.share:.1%}), mean posterior "
-        f"{row.mean_probability:.2f}"
+        f"{k}: n = {row.units:.0f} ({row.share:.1%}), mean posterior {row.mean_probability:.2f}"
         for k, row in classes.iterrows()
     )
-    coefficients = model._table().loc["coefficient"]
+    coefficients = model.coefficients().loc["coefficient"]
     criterion, parameters = getattr(search, "criterion", "none"), model.get_params()
     settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
     items = (
@@ -335,7 +335,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("14b", "Plots of all models", "plot_trajectories(estimator) for search.estimators_"),
         ("14c", "Mean and observed trajectories", "plot_trajectories(search)"),
         ("15", "Final classes", f"{K} classes. {described}. Coefficients: "
-         + "; ".join(f"{term} ({'all classes' if k == 'all' else f'class {k}'}) "
+         + "; ".join(f"{term} ({'all classes' if k == 'all' else k}) "
                      f"{four_digits(row.estimate)} [{four_digits(row.lower)}, "
                      f"{four_digits(row.upper)}]"
                      for (k, term), row in coefficients.iterrows())),

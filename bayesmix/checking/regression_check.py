@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from bayesmix.em.progress_bar import console_for
 from bayesmix.families.regressions import DESIGN
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.chains import Plan
+from bayesmix.posterior.regression_vector import ParameterVector
 
 # Quantiles of the normal distribution of an estimate.
 N_QUANTILES = 4000
@@ -94,11 +95,14 @@ def quantities(estimator: Any, run: NutsRun) -> list[Quantity]:
     order = relabelled(estimator, values["coefficients"])
     normal = ndtri((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
     estimates = []
-    for key, row in estimator.coefficients().iterrows():
+    names = ParameterVector(estimator._data, estimator._mixture).reported[0]
+    table = estimator.coefficients().loc[list(dict.fromkeys(part for part, _, _ in names))]
+    for key, (name, row) in zip(names, table.iterrows(), strict=True):
         if np.isfinite(row["standard_error"]):
             draws = draws_of(estimator, values, order, *key).reshape(run.diverging.shape)
             fitted = row["estimate"] + row["standard_error"] * normal
-            estimates.append(Quantity(f"{key[0]}[{key[1]}, {key[2]}]", fitted, draws))
+            part, of, term = cast("tuple[str, str, str]", name)
+            estimates.append(Quantity(f"{part}[{of}, {term}]", fitted, draws))
     return estimates
 
 

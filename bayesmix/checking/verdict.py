@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.checking.comparison import OCCUPIED, Distance, Mode, Moved
+from bayesmix.core.nouns import counted
 from bayesmix.em.display import FAINT, html_table, shortened
 from bayesmix.posterior.arviz_groups import FEWEST_EFFECTIVE, LARGEST_RHAT
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
@@ -290,7 +291,7 @@ def headline(check: Any) -> str:
     sampler = check.found
     result = sampler.result
     K = result.n_components
-    size = f"{K} {result.noun}{'s' if K != 1 else ''}"
+    size = counted(K, result.noun)
     if result.requested_components != K:
         size += f" of {result.requested_components}"
     return (

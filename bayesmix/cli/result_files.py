@@ -163,7 +163,7 @@ def model_values(model: Any) -> dict[str, Any]:
         "iterations": model.n_iter_,
         "seconds": result.seconds,
         "seed": result.seed,
-        "events": [event.text for event in result.events],
+        "events": [event.in_words(result.noun) for event in result.events],
     }
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable
+from bayesmix.core.nouns import counted
 from bayesmix.selection.summary_text import four_digits
 from bayesmix.sources.memory import coding_of
 
@@ -56,7 +57,7 @@ def fit_sentence(model: Any) -> str:
     """Describe size, structure, objective and status of a fit."""
     result = model.result_
     K, asked = model.n_components_, result.requested_components
-    size = f"{K} {model.noun}{'s' if K != 1 else ''}"
+    size = counted(K, result.noun)
     size += f" of at most {asked}" if asked != K else ""
     size += "" if result.mixture.noise is None else " and noise"
     coding = result.family.coding
@@ -207,7 +208,7 @@ def component_tables(model: Any, width: int) -> list[Table]:
     names = column_names(given, D)[:FEATURES_SHOWN]
     heads = [f"x{name}" if name.isdigit() else printable(name) for name in names]
     point, noise = result.unframed.plug_in(), result.mixture.noise
-    first: list[str] = [str(k) for k in range(model.n_components_)]
+    first: list[str] = [str(k + 1) for k in range(model.n_components_)]
     weights = [f"{weight:.3f}" for weight in model.weights_]
     if noise is not None:
         first.append("noise")

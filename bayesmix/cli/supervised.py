@@ -408,7 +408,7 @@ def trajectories(
     )
     model = search.best_estimator_
     enumeration = trajectory_table(search).reset_index()
-    coefficients = model._table().reset_index()
+    coefficients = model.coefficients().reset_index()
     classes = class_assignment(model).reset_index()
     few = ["classes", "log_likelihood", "bic", "relative_entropy", "smallest_share"]
     screen.table(frame_table("Numbers of classes", enumeration[few]))

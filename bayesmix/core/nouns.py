@@ -7,7 +7,7 @@ state k are the same part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ def part_index(noun: str, n_parts: int) -> pd.Index[Any]:
     import pandas as pd
 
     return pd.Index(part_names(noun, n_parts), name=noun)
+
+
+def ordered_index(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pd.MultiIndex:
+    """Return an index of these rows whose levels are in the order of the rows.
+
+    Sorted levels would put "class 10" before "class 2" in ``unstack``.
+    """
+    import pandas as pd
+
+    columns = list(zip(*rows, strict=True))
+    levels = [list(dict.fromkeys(column)) for column in columns]
+    codes = [[*map(level.index, column)] for level, column in zip(levels, columns, strict=True)]
+    return pd.MultiIndex(levels, codes, names=list(names))
 
 
 def counted(n: int, noun: str) -> str:

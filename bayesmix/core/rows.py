@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from bayesmix.core.nouns import parts_in_words
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once, record
 
@@ -371,12 +372,13 @@ class Event:
     @property
     def text(self) -> str:
         """The message with {which} and {rows} filled in by current numbers."""
-        if len(self.components) == 1:
-            which = f"component {self.components[0]}"
-        elif self.components:
-            which = f"components {', '.join(map(str, self.components))}"
-        else:
-            which = "a component that was removed later"
+        return self.in_words("component")
+
+    def in_words(self, noun: str) -> str:
+        """Return the message for a fit whose components have a name."""
+        which = f"a {noun} that was removed later"
+        if self.components:
+            which = parts_in_words(noun, self.components)
         return self.message.replace("{which}", which).replace("{rows}", self._rows_text)
 
     @property

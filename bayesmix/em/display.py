@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core.nouns import counted, plural
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -141,7 +143,7 @@ def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
     family = getattr(result.family, "title", result.family.name.replace("_", " "))
-    size = f"{n_components} {result.noun}{'s' if n_components != 1 else ''}"
+    size = counted(n_components, result.noun)
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
@@ -187,7 +189,7 @@ def component_table(
     counted = result.n_rows > 0
     rows = [
         (
-            str(k),
+            str(k + 1),
             f"{weights[k]:.3f}",
             f"{result.counts[k]:.1f}" if counted else "-",
             *(cells[k] for cells in columns),
@@ -200,7 +202,7 @@ def component_table(
         rows.append(("noise", f"{noise.weight:.3f}", remaining, *("" for _ in columns)))
         shares.append(noise.weight)
     left_out = [
-        f"{remaining} more {what}{'s' * (remaining > 1)}"
+        f"{remaining} more {what if remaining == 1 else plural(what)}"
         for remaining, what in (
             (result.n_components - most_components, result.noun),
             (result.n_features - most_columns, "column"),
@@ -235,9 +237,10 @@ def events(result: FitResult) -> list[str]:
     """Return a line for each kind of event, with the text of its last occurrence."""
     last = {event.kind: event for event in result.events}
     many = {kind: sum(event.kind == kind for event in result.events) for kind in last}
+    texts = {kind: _capital(event.in_words(result.noun)) for kind, event in last.items()}
     return [
-        f"{_capital(event.text)}{f' ({many[kind]} times)' if many[kind] > 1 else ''}"
-        for kind, event in last.items()
+        f"{text}{f' ({many[kind]} times)' if many[kind] > 1 else ''}"
+        for kind, text in texts.items()
     ]
 
 

@@ -180,13 +180,18 @@ class FitResult(Predictions):
         """Reason why the likelihood cannot be compared with others, or None."""
         if self.inference.name != "maximum_likelihood":
             return None
-        reasons = [event.text for event in self.events if event.kind in VALUELESS]
+        reasons = [event.in_words(self.noun) for event in self.events if event.kind in VALUELESS]
         return reasons[-1] if reasons else None
 
     @property
     def noun(self) -> str:
-        """What a component is called: "state" in a hidden Markov model."""
-        return "state" if self.side.ordered else "component"
+        """What a component is called: "state" of sequences, "class" of discrete data."""
+        return "component" if self.family.continuous and not self.side.ordered else self.class_noun
+
+    @property
+    def class_noun(self) -> str:
+        """What tables of the components call one: "class", in hidden Markov models "state"."""
+        return "state" if self.side.ordered else "class"
 
     @property
     def n_parameters(self) -> int:

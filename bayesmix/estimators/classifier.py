@@ -20,7 +20,7 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.assess.description import Description
 from bayesmix.core import validation
-from bayesmix.core.nouns import counted
+from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import Showing
@@ -401,7 +401,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         values = tabular(X)
         if others and all(model is first for model in others):
             table = first.parameter_table(values, standard_errors, **options)
-            names = dict(enumerate(self.classes_, start=1))
+            names = dict(zip(part_names("class", len(self.classes_)), self.classes_, strict=True))
             return table.rename(index=names, level="class")
         _, codes = _classes_of(y, n_rows_of(values), self.unlabelled)
         if (codes < 0).any():

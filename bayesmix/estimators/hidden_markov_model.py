@@ -691,11 +691,11 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         self._fitted()
         K = len(self.transmat_)
-        yield ("from", *(f"to {k}" for k in range(K)), "expected duration")
+        yield ("from", *(f"to {k + 1}" for k in range(K)), "expected duration")
         for k, (row, duration) in enumerate(
             zip(self.transmat_, self.expected_durations_, strict=True)
         ):
-            yield (str(k), *(f"{value:.3f}" for value in row), f"{duration:.3g}")
+            yield (str(k + 1), *(f"{value:.3f}" for value in row), f"{duration:.3g}")
 
     def _answer_html(self) -> str:
         head, *rows = self._transition_table()

@@ -44,8 +44,7 @@ from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.gate_errors import interval_table
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.posterior.regression_vector import coefficient_table, printed_coefficients
 from bayesmix.search.events import warn_of_stop
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.survey_weights import warn_of_order, weighted
@@ -305,9 +304,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         first = int(data.design.intercept)
         self.coef_ = raw[:, first:]
         self.intercept_ = raw[:, 0] if first else np.zeros(len(raw))
-        spread = components.dispersion
-        root = components.response.gaussian or components.response.name == "gamma"
-        self.scale_ = np.sqrt(spread) if root else spread.copy()
+        root = components.response.spread == "scale"
+        self.scale_ = np.sqrt(components.dispersion) if root else components.dispersion.copy()
         self.weights_ = mixture.weights.mean()
         if data.gate is not None:
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
@@ -462,27 +460,22 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     # Uncertainty
 
     def coefficients(self, level: float = 0.95, robust: bool | None = None) -> pd.DataFrame:
-        """Return all coefficients with standard errors and Wald intervals.
+        """Return class sizes, coefficients and scales with standard errors, intervals, z and p.
 
-        Standard errors come from the observed information of all parameters, gate and dispersions
-        included (Louis 1982), evaluated by central differences of the exact score. They are NaN if
-        the information is singular. With ``random``, variances are included. ``robust=True``, the
-        default with sampling weights, is the sandwich by unit (White 1982). For a variational fit,
-        standard errors are standard deviations of q, and intervals are credible intervals.
+        Rows are by ``part``, ``class`` and ``term``. Parts are "share" (or "gate", log odds against
+        class 1), "coefficient", and "scale" (``scale_``, such as the residual standard deviation)
+        or, with ``random``, "variance". Standard errors come from the observed information of all
+        parameters (Louis 1982), evaluated by central differences of the exact score. They are NaN
+        if the information is singular. ``robust=True``, the default with sampling weights, is the
+        sandwich by unit (White 1982). Intervals are Wald's, on the log odds of shares and the
+        logarithm of scales and variances; ``z`` and ``p`` test that a coefficient is 0. For a
+        variational fit, coefficients have standard deviations of q and credible intervals, and
+        there are no tests.
         """
-        import pandas as pd
-
         check_is_fitted(self, "log_likelihood_")
         level = checked_level(level)
         robust = (self._sampling if robust is None else robust) and self._q is None
-        layout = ParameterVector(self._data, self._mixture)
-        names, estimates, errors = layout.table(robust, self._sampling)
-        half = float(ndtri(0.5 + 0.5 * level)) * errors
-        if self._q is not None:  # the gate has Wald intervals
-            place = len(names) - self._q.means.size
-            estimates[place:], errors[place:], half[place:] = self._data.credible(self._q, level)
-        index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
-        return interval_table(index, estimates, errors, half)
+        return coefficient_table(self._data, self._mixture, self._q, level, robust, self._sampling)
 
     def parameter_table(
         self,
@@ -494,7 +487,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     ) -> pd.DataFrame:
         """Return shares, coefficients, dispersions and variances with standard errors.
 
-        As of the other mixtures; classes count from 1. "sandwich" and "bootstrap" are by unit.
+        As of the other mixtures. "sandwich" and "bootstrap" are by unit.
         """
         from bayesmix.posterior.regression_vector import regression_table
 
@@ -509,16 +502,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         )
 
     def summary(self) -> str:
-        """Return a summary with a table of coefficients, where classes of units count from 1."""
-        return "\n".join([*self._sentences(), self._table().round(3).to_string()])
-
-    def _table(self) -> pd.DataFrame:
-        """Return coefficients for readers: the classes of units count from 1."""
-        table = self.coefficients()
-        if self._data.units is None:
-            return table
-        table = table.rename(lambda k: k if k == "all" else k + 1, level="component")
-        return table.rename_axis(index={"component": "class"})
+        """Return a summary with a table of coefficients."""
+        table = printed_coefficients(self.coefficients()).to_string()
+        return "\n".join([*self._sentences(), table])
 
     def _sentences(self) -> list[str]:
         """Return the summary without the coefficients."""
@@ -547,7 +533,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return unit_table(self)
 
     def _answer_html(self) -> str:
-        return f"<p>{self._sentences()[0]}</p>{self._table().round(3).to_html()}"
+        table = printed_coefficients(self.coefficients())
+        return f"<p>{self._sentences()[0]}</p>{table.to_html()}"
 
     def plot(self, X: Any = None, y: Any = None, feature: Any = 0, ax: Any = None) -> Any:
         """Plot the mean of each component along one column of X; see ``plot_regression``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaincinv, gammaln
 
 from bayesmix.core.families import ByMeans
 from bayesmix.errors import InvalidInputError
@@ -97,6 +97,14 @@ class RegressionPosterior(ByMeans):
         if self.family.centre:
             coefficients[:, 0] += self.family.centre
         return Regressions(NORMAL, coefficients, self.dispersion)
+
+    def scales(self, level: float) -> tuple[Array, Array, Array, Array]:
+        """Return estimates (K,), deviations and limits of residual standard deviations 1 / √λ."""
+        sides = (0.5 + 0.5 * level, 0.5 - 0.5 * level)
+        lower, upper = (np.sqrt(self.rate / gammaincinv(self.shape, side)) for side in sides)
+        means = np.sqrt(self.rate) * np.exp(gammaln(self.shape - 0.5) - gammaln(self.shape))
+        variances = self.rate / (self.shape - 1.0) - means**2
+        return np.sqrt(self.dispersion), np.sqrt(variances), lower, upper
 
     def deviations(self, back: Array) -> Array:
         """Return scales (K, P) of the Student-t marginals of coefficients in data units."""

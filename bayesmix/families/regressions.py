@@ -42,6 +42,8 @@ class Response(ABC):
     name: str
     part = boundary = ""  # name of coefficients beyond those of the mean, and if they are infinite
     dispersed = True  # whether there is a dispersion parameter
+    # Name in tables: "scale" is the root of the dispersion.
+    spread = "scale"
     discrete = False
     gaussian = False  # whether η is a mean, and the dispersion the variance, of a normal variable
 
@@ -193,6 +195,7 @@ class NegativeBinomialResponse(LogLink):
 
     name = "negative_binomial"
     discrete = True
+    spread = "dispersion"
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         size = 1.0 / dispersion

@@ -60,7 +60,7 @@ def _singular(matrices: Array) -> DegenerateFitError:
     smallest = np.linalg.eigvalsh(matrices)[:, 0]
     worst = int(smallest.argmin())
     return DegenerateFitError(
-        f"the covariance of component {worst} is singular (smallest eigenvalue "
+        f"the covariance of component {worst + 1} is singular (smallest eigenvalue "
         f"{smallest[worst]:.1e} in columns of unit scale): use a prior, or fewer components"
     )
 

@@ -421,14 +421,14 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax, *((max(6.4, long), 4.4) if across else (6.4, long)))
     n_classes = classes.probabilities.shape[1]
     key: style.Key = {}
-    for k, share in enumerate(classes.sizes["share"]):
+    for k, (name, share) in enumerate(classes.sizes["share"].items()):
         aside = CLASS_WIDTH * ((k + 0.5) / n_classes - 0.5)
-        middle = classes.probabilities[k + 1].to_numpy()
-        below = middle - classes.lower[k + 1].to_numpy()
-        over = classes.upper[k + 1].to_numpy() - middle
+        middle = classes.probabilities[name].to_numpy()
+        below = middle - classes.lower[name].to_numpy()
+        over = classes.upper[name].to_numpy() - middle
         for run, where in zip(runs, places, strict=True):
             points, spread = (where + aside, middle[run]), np.maximum([below[run], over[run]], 0.0)
-            key[f"class {k + 1} ({share:.0%})"] = ax.errorbar(
+            key[f"{name} ({share:.0%})"] = ax.errorbar(
                 *(points if across else points[::-1]), yerr=spread if across else None,
                 xerr=None if across else spread, color=style.colour(k), marker=style.marker(k),
                 ls="-", lw=1.0, ms=5.0,

@@ -215,7 +215,7 @@ def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
         ax.text(column, row, bounded(value), ha="center", va="center", color=ink)
     ax.set_xticks(range(K), [str(k + 1) for k in range(K)])
     sizes = profiles.sizes["n_assigned"]
-    ax.set_yticks(range(K), [f"{k} (n = {size:,.0f})" for k, size in sizes.items()])
+    ax.set_yticks(range(K), [f"{k} (n = {size:,.0f})" for k, size in enumerate(sizes, 1)])
     ax.spines[:].set(visible=True, color=INK, linewidth=0.6)
     ax.tick_params(length=0)
     ax.set(xlabel=profiles.noun.title(), ylabel=f"Assigned {profiles.noun}")

@@ -14,6 +14,7 @@ from bayesmix.assess.trajectory_tables import (
     time_of,
     trajectory_curves,
 )
+from bayesmix.core.nouns import part_name
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.density import MOST_POINTS
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
@@ -26,16 +27,14 @@ BESIDE = 0.03  # distance between rows of points of a response with two values, 
 def plot_regression(
     model: Any, X: Any = None, y: Any = None, feature: Any = 0, ax: Axes | None = None
 ) -> Axes:
-    """Plot the mean response of each component along one column, over the data if given.
-
-    Components of a fit with groups are classes, which count from 1.
+    """Plot the mean response of each class along one column, over the data if given.
 
     Parameters
     ----------
     model : RegressionMixture
         A fitted model.
     X, y : array or frame (n, D) and array (n,), optional
-        Data; by default those of the fit. Colours and markers show the most probable component.
+        Data; by default those of the fit. Colours and markers show the most probable class.
     feature : str or int, default=0
         Column of X along which fitted means are drawn. Columns that follow from it change with it,
         and the others have their linear regression on these.
@@ -62,7 +61,7 @@ def plot_regression(
             column[mine], response[mine], s=14, color=colour(k), alpha=0.6, marker=marker(k),
             linewidths=0,
         )  # fmt: skip
-        label = f"{data.name_of(k)} (weight {model.weights_[k]:.2f})"
+        label = f"{data.name_of(k)} ({model.weights_[k]:.0%})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.legend(frameon=False)
     return finished(ax, xlabel=data.design.names[place], ylabel=model._label)
@@ -72,9 +71,9 @@ MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
 
 
 def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> Axes:
-    """Plot the weight of each component along one covariate.
+    """Plot the weight of each class along one covariate.
 
-    Weights are averaged over the other covariates of the data. Classes of units count from 1.
+    Weights are averaged over the other covariates of the data.
 
     Parameters
     ----------
@@ -94,14 +93,14 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
     >>> bm.plots.plot_gate(gm).get_ylabel()
     'weight'
     """
-    name_of = "component {}".format
     regressions = getattr(model, "best_estimator_", model)
     if hasattr(regressions, "_data"):
         data, gate = regressions._data, regressions._mixture.weights
-        design, table, name_of = data.gate, data.covariates, data.name_of
+        design, table, noun = data.gate, data.covariates, "class"
     else:
         result = fitted(model, with_noise=True).result_
         design, gate, table = result.side.design, result.mixture.weights, result.side.covariates
+        noun = result.class_noun
     if design is None:
         raise InvalidInputError("plot_gate needs a fit with covariates: fit(X, covariates=)")
     place = 1 + design.place(covariate, "covariate must be one of the names or indices")
@@ -115,7 +114,7 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
     units = along * design.scale[place - 1] + design.centre[place - 1]
     for k, curve in enumerate(weights.T):
         style = {"color": colour(k), "linestyle": line(k)}
-        ax.plot(units, curve, linewidth=2.0, label=name_of(k), **style)
+        ax.plot(units, curve, linewidth=2.0, label=part_name(noun, k), **style)
     ax.legend(frameon=False)
     return finished(ax, xlabel=design.names[place - 1], ylabel="weight", ylim=(0.0, 1.0))
 
@@ -154,8 +153,8 @@ def plot_trajectories(
         style: dict[str, Any] = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
         style |= {"marker": ".", "markersize": 2.0, "linestyle": line_style}
         ax.plot(column[rows], response[rows], **style)
-    for k, (number, curve) in enumerate(curves.groupby("class")):
-        label = f"class {number} ({shares[number]:.0%} of units)"
+    for k, (name, curve) in enumerate(curves.groupby("class", sort=False)):
+        label = f"{name} ({shares[name]:.0%} of units)"
         ax.fill_between(
             curve["time"], curve["lower"], curve["upper"], color=colour(k), alpha=0.25, linewidth=0
         )

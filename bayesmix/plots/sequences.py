@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.nouns import part_name
+from bayesmix.core.printed_numbers import significant
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finished, halo, marker
 
@@ -71,7 +73,7 @@ def plot_states(
     key = {}
     for k in range(model.n_components_):
         own = states == k
-        key[f"state {k}"] = ax.scatter(
+        key[part_name("state", k)] = ax.scatter(
             time[own], values[own], s=14, color=colour(k), marker=marker(k), linewidths=0, zorder=2
         )
     known = values[~np.isnan(values)]
@@ -153,10 +155,11 @@ def plot_transitions(model: Any, ax: Any = None) -> Any:
     shares = model.stationary_distribution_
     ax.scatter(*places.T, s=500 + 2500 * shares, c=[colour(k) for k in range(K)], zorder=2)
     for k, duration in enumerate(model.expected_durations_):
-        ax.text(*places[k], str(k), ha="center", va="center", zorder=3, path_effects=halo())
+        ax.text(*places[k], str(k + 1), ha="center", va="center", zorder=3, path_effects=halo())
         beside, above = np.rint(places[k]).astype(int)
         ax.annotate(
-            f"{100.0 * shares[k]:.0f} % of the time,\n{duration:.3g} in a row", places[k],
+            f"{100.0 * shares[k]:.0f} % in the long run,\n{significant(duration)} in a row",
+            places[k],
             xytext=26.0 * places[k], textcoords="offset points", fontsize="small",
             ha=("center", "left", "right")[beside], va=("center", "bottom", "top")[above],
             path_effects=halo(),

@@ -217,7 +217,7 @@ class MixtureDensity:
             [str(label), *cells(levels[place], components, deviations, place)]
             for place, label in enumerate(self._labels)
         ]
-        numbers = ["component", *map(str, range(self.n_components_))]
+        numbers = ["component", *(str(k + 1) for k in range(self.n_components_))]
         weights = ["weight", *(f"{weight:.3f}" for weight in self.weights_)]
         lines = columns_of(list(zip(numbers, weights, *columns, strict=True)), 2)
         return "\n".join([f"{self}.", *lines])

@@ -18,6 +18,7 @@ from scipy.special import ndtri
 
 from bayesmix.allocation.gate import SEPARATED
 from bayesmix.core.mixture import Expectation
+from bayesmix.core.nouns import ordered_index, part_name
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form
@@ -112,8 +113,6 @@ def gate_coefficients(
     after separation a warning names the covariate. With sampling weights they are those of the
     sandwich.
     """
-    import pandas as pd
-
     result: FitResult = estimator._fitted()
     if weight_type is not None:
         X, sample_weight = weighted(X, sample_weight, weight_type)
@@ -147,11 +146,12 @@ def gate_coefficients(
         errors = wald_errors(information, back, source.total_weight)
     for event in result.events:
         if event.kind == "separated":
-            warn(event.text, BayesmixWarning)
+            warn(event.in_words(result.noun), BayesmixWarning)
     estimates = back @ gate.free
-    free = zip(gate.free_rows, sizes, strict=True)
-    rows = [(*row, term) for row, size in free for term in design.terms[:size]]
-    index = pd.MultiIndex.from_tuples(rows, names=[*gate.free_names, "term"])
+    noun, free = result.class_noun, zip(gate.free_rows, sizes, strict=True)
+    parts = [([part_name(noun, number) for number in row], size) for row, size in free]
+    rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
+    index = ordered_index(rows, [*gate.free_names[:-1], noun, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
 
 

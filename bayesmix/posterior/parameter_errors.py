@@ -21,6 +21,7 @@ from bayesmix.allocation.gate import shares_of
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 KINDS = ("information", "sandwich", "bootstrap")
 # Reported parameters with intervals on log odds, and on logs.
 SHARES = ("share", "noise", "start", "transition", "probability")
-POSITIVE = ("variance", "rate", "concentration", "dispersion")
+POSITIVE = ("variance", "rate", "concentration", "dispersion", "scale")
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
 
@@ -274,7 +275,7 @@ def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: Any
     """Return estimates, errors and intervals, which respect the limits of parameters."""
     half = quantile * errors
     table = interval_table(index, estimates, errors, half)
-    kinds = index.get_level_values("parameter")
+    kinds = index.get_level_values(0)
     for names, scale, back in ((SHARES, logit, expit), (POSITIVE, np.log, np.exp)):
         # On scales without limits; at their limits estimates have no errors.
         own = kinds.isin(names) & (half > 0.0)
@@ -291,9 +292,7 @@ def normal_quantile(level: float) -> float:
 
 
 def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIndex:
-    """Return parameter, column, level and class (from 1) of reported parameters."""
-    import pandas as pd
-
+    """Return parameter, column, level and class, or state, of reported parameters."""
     names: Any = result.columns or range(result.n_features)
     rows: list[tuple[Any, ...]] = []
     for entry in parameters:
@@ -302,9 +301,9 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
         if isinstance(text, int):
             text = level_name(result.family, entry.column, text)
         alone = entry.parameter == "noise"
-        classes = ["all"] if alone else range(1, result.n_components + 1)
-        rows += [(entry.parameter, column, text, k) for k in classes]
-    return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
+        classes = ["all"] if alone else part_names(result.class_noun, result.n_components)
+        rows += [(entry.parameter, column, text, name) for name in classes]
+    return ordered_index(rows, ["parameter", "column", "level", result.class_noun])
 
 
 def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information") -> Any:

@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.gate import Gate, penalty_matrix
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import ordered_index, part_name
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.printed_numbers import significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.em.run import Monitor, begin_at, run
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Names = list[tuple[str, int | str, str]]
+# Parts for which a test of 0 means nothing.
+UNTESTED = ("share", "scale", "dispersion", "variance", "covariance", "log ratio of variances")
 
 
 class FittedRegressions(ABC):
@@ -204,11 +208,6 @@ class ParameterVector:
             errors.append(self.errors(back))
         return np.stack(errors, axis=1)
 
-    def table(self, robust: bool = False, sampling: bool = False) -> tuple[Names, Array, Array]:
-        """Return names, estimates and standard errors of the parameters in data units."""
-        names, values, back = self.reported
-        return names, values, self.errors(back, robust, sampling)
-
     @property
     def reported(self) -> tuple[Names, Array, Array]:
         """Names and values (m,) of parameters in data units, and slopes (m, size) in unknowns."""
@@ -239,51 +238,87 @@ class ParameterVector:
         back[len(rows) :, self.n_located :] = slopes
         return names + further, np.append(back[: len(rows)] @ self.theta, values), back
 
+    @property
+    def all_parameters(self) -> tuple[Names, Array, Array]:
+        """As ``reported``, with the shares of the classes and scales or dispersions."""
+        names, located, back = self.reported
+        components, K = self.components, self.mixture.n_components
+        further: Names = []
+        values, slopes = [located], [back]
+        if self.data.gate is None and K > 1:
+            shares = self.mixture.weights.mean()
+            slope = np.zeros((K, len(self.theta)))
+            slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
+            names = [("share", k, "") for k in range(K)] + names
+            values, slopes = [shares, *values], [slope, *slopes]
+        response = components.response
+        if response.dispersed and not self.data.further_terms(self.mixture)[0]:
+            spread, slope = components.dispersion, np.zeros((K, len(self.theta)))
+            rate = 1.0  # of the logarithm of what is shown by that of the dispersion
+            if response.spread == "scale":
+                spread, rate = np.sqrt(spread), 0.5
+            slope[:, self.n_located :] = rate * np.diag(spread)
+            further = [(response.spread, k, "") for k in range(K)]
+            values, slopes = [*values, spread], [*slopes, slope]
+        return names + further, np.concatenate(values), np.concatenate(slopes)
+
 
 def regression_table(
     data: Any, mixture: Mixture, kind: str, level: float, n_draws: int, random_state: Any
 ) -> pd.DataFrame:
-    """Return estimates, standard errors and intervals by parameter, column and class, from 1.
+    """Return estimates, standard errors and intervals by parameter, column and class.
 
     Bootstrap: refits to random weights of the units, from the fit.
     """
-    import pandas as pd
-
     validation.one_of("standard_errors", kind, KINDS)
     level, vector = checked_level(level), ParameterVector(data, mixture)
-    names, estimates, back = _parameters(vector)
+    names, estimates, back = vector.all_parameters
     with single_threaded_blas():
         if kind == "bootstrap":
             n_draws = validation.integer("n_draws", n_draws, 2)
             draws = [_refit(data, mixture, root_seed(random_state), one) for one in range(n_draws)]
             errors = np.std(
-                [_parameters(ParameterVector(data, own))[1] for own in draws], 0, ddof=1
+                [ParameterVector(data, own).all_parameters[1] for own in draws], 0, ddof=1
             )
         else:
             errors = vector.errors(back, kind == "sandwich")
-    rows = [(part, term, k if k == "all" else int(k) + 1) for part, k, term in names]
-    index = pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "class"])
+    rows = [(part, term, part_name("class", k)) for part, k, term in names]
+    index = ordered_index(rows, ["parameter", "column", "class"])
     return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)))
 
 
-def _parameters(vector: ParameterVector) -> tuple[list[Any], Array, Array]:
-    """Return names, values and derivatives of shares, coefficients and dispersions."""
-    names, located, back = vector.reported
-    components, K = vector.components, vector.mixture.n_components
-    further: list[Any] = []
-    values, slopes = [located], [back]
-    if vector.data.gate is None:
-        shares = vector.mixture.weights.mean()
-        slope = np.zeros((K, len(vector.theta)))
-        slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
-        names = [("share", k, "") for k in range(K)] + names
-        values, slopes = [shares, *values], [slope, *slopes]
-    if components.response.dispersed and not vector.data.further_terms(vector.mixture)[0]:
-        slope = np.zeros((K, len(vector.theta)))
-        slope[:, vector.n_located :] = np.diag(components.dispersion)
-        further = [("dispersion", k, "") for k in range(K)]
-        values, slopes = [*values, components.dispersion], [*slopes, slope]
-    return names + further, np.concatenate(values), np.concatenate(slopes)
+def coefficient_table(
+    data: Any, mixture: Mixture, q: Any, level: float, robust: bool, sampling: bool
+) -> pd.DataFrame:
+    """Return estimates, standard errors, intervals and tests by part, class and term.
+
+    With ``q`` of a variational fit, coefficients and scales are those of their posterior.
+    """
+    vector, quantile = ParameterVector(data, mixture), float(ndtri(0.5 + 0.5 * level))
+    names, estimates, back = vector.all_parameters
+    errors = vector.errors(back, robust, sampling)
+    rows = [(part, part_name("class", k), term) for part, k, term in names]
+    table = bounded_intervals(
+        ordered_index(rows, ["part", "class", "term"]), estimates, errors, quantile
+    )
+    parts = table.index.get_level_values("part")
+    if q is not None:
+        table[parts == "coefficient"] = np.transpose(data.credible(q, level))
+        table[parts == "scale"] = np.transpose(q.scales(level))
+        return table
+    z = (table["estimate"] / table["standard_error"]).where(~parts.isin(UNTESTED))
+    return table.assign(z=z, p=2.0 * ndtr(-z.abs()))
+
+
+def printed_coefficients(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of coefficients as text."""
+    texts = dict.fromkeys(table.columns, significant) | {"p": printed_p}
+    return table.apply(lambda column: column.map(texts[column.name], na_action="ignore")).fillna("")
+
+
+def printed_p(p: float) -> str:
+    """Return a p-value with three decimals."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _refit(data: Any, mixture: Mixture, seed: int, number: int) -> Mixture:

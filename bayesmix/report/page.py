@@ -110,7 +110,7 @@ def trajectory_page(search: Any, title: str) -> str:
     chosen = (numbers["classes"] == model.n_components_).tolist()
     frames = {
         "Classes": class_assignment(search),
-        "Coefficients": model._table(),
+        "Coefficients": model.coefficients(),
         "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search).replace(
             "", AUTHOR
         ),
@@ -195,7 +195,7 @@ def write_fit_report(
         answer=stand_in.answer_.headline,
         lede=capital(display.sentence(subject.result)) + ".",
         sentences=[fits.summary(), *clusters.summary().splitlines()],
-        warnings=[("", event.text) for event in subject.result.events],
+        warnings=[("", event.in_words(subject.result.noun)) for event in subject.result.events],
         pictures=figures.density_figure(subject),
         command=reproduce.in_lines(command or ()),
     )

@@ -34,21 +34,21 @@ def separation(state: State, source: Source) -> tuple[Event, ...]:
     return (Event("separated", text, components=components),)
 
 
-def warn_of(events: tuple[Event, ...]) -> None:
-    """Warn about problems of the final fit."""
+def warn_of(events: tuple[Event, ...], noun: str) -> None:
+    """Warn about problems of the final fit, whose components have a name."""
     for event in events:
         if event.kind in ("separated", "undetermined"):
-            warn(event.text, BayesmixWarning)
+            warn(event.in_words(noun), BayesmixWarning)
         if event.kind == "flat":
-            warn(event.text, FlatDirectionWarning)
+            warn(event.in_words(noun), FlatDirectionWarning)
     few = [event for event in events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
     if few:
-        warn(few[0].text, DegenerateComponentWarning)
+        warn(few[0].in_words(noun), DegenerateComponentWarning)
         return
     held = [event for event in events if event.kind == "held" and event.components]
     if held:
         more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
-        warn(held[0].text + more, DegenerateComponentWarning)
+        warn(held[0].in_words(noun) + more, DegenerateComponentWarning)
 
 
 def warn_of_stop(status: str, limits: Any) -> None:

@@ -104,7 +104,7 @@ def fit(
     if result.events:
         from bayesmix.search.events import warn_of
 
-        warn_of(result.events)
+        warn_of(result.events, result.noun)
     return result
 
 

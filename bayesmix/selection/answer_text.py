@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import combinations, pairwise
 
 from bayesmix.core.nouns import counted, plural
+from bayesmix.core.printed_numbers import number
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.answer import Answer
@@ -129,22 +130,6 @@ def model(candidate: Candidate, with_number: bool = True) -> str:
         if key.split("__")[-1] not in ("n_components", "family")
     ]
     return f"{text} with {phrase(settings)}" if settings else text
-
-
-def number(value: float, decimals: int | None = None) -> str:
-    """Format a number as journals do: three significant digits, at most six before the point.
-
-    ``decimals=None``: as many as three digits need, at most two.
-    """
-    size = abs(value)
-    if not math.isfinite(size):
-        return str(value)
-    if size >= 1e6:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    if decimals is None:
-        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
-    return f"{value:,.{decimals}f}"
 
 
 def gap(behind: Score, criterion: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.nouns import counted
+from bayesmix.core.nouns import counted, part_name, parts_in_words
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.numerics.rounding import FEW_VALUES
@@ -188,13 +188,15 @@ def components(
         )
         notes.append(f"{n:,} {verb}: {place} too small to be a cluster.")
     if empty := np.flatnonzero((clusters == OUTLYING) & (result.counts < EMPTY)).tolist():
-        single = f"{noun.capitalize()} {empty[0]} is"
+        single = f"{part_name(noun, empty[0]).capitalize()} is"
         notes.append(f"{single if len(empty) == 1 else f'{len(empty)} {noun}s are'} almost empty.")
     if narrow := _narrow(result, rounded):
         k, feature = narrow[0]
-        notes.append(f"{noun.capitalize()} {k} is narrower than the rounding of {feature.name}.")
+        name = part_name(noun, k).capitalize()
+        notes.append(f"{name} is narrower than the rounding of {feature.name}.")
     elif held := _held(result):
-        notes.append(f"{noun.capitalize()} {min(held)} collapsed onto identical observations.")
+        name = part_name(noun, min(held)).capitalize()
+        notes.append(f"{name} collapsed onto identical observations.")
     return notes
 
 
@@ -231,8 +233,7 @@ def _zeros(result: Any, noun: str) -> list[str]:
     """Describe count columns with many zeros, and the components of zeros alone."""
     names = column_names(result.columns, result.n_features)
     return [
-        f"{names[d]} ({share:.0%}; {noun}{'s' * (len(alone) > 1)} "
-        f"{phrase([str(k) for k in alone])})"
+        f"{names[d]} ({share:.0%}; {parts_in_words(noun, alone)})"
         for d, (share, alone) in zeros_alone(result).items()
     ]
 

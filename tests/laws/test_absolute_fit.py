@@ -110,9 +110,9 @@ def test_heavy_tails_and_flat_clusters_are_found_and_named(draw):
     assert fit.p_value == 0.05
     assert not fit.fits
     wrong = int(fitted(X).predict(np.zeros((1, 2)))[0])
-    assert f"Component {wrong} fits worst" in fit.summary()
-    assert fit.components["p_value"][wrong] == 0.05
-    assert fit.components["statistic"].idxmax() == wrong
+    assert f"Component {wrong + 1} fits worst" in fit.summary()
+    assert fit.components["p_value"].iloc[wrong] == 0.05
+    assert fit.components["statistic"].idxmax() == f"component {wrong + 1}"
     near = {heavy: "Too many observations are near", box: "Too few observations are near"}
     words = {heavy: "too light", box: "too heavy"}[draw], near[draw]
     assert any(word in fit.summary() for word in words)

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.special import gammaln, logsumexp, softmax
 from scipy.stats import multivariate_t
 
@@ -59,10 +60,16 @@ def test_the_posterior_at_one_component_is_the_exact_one():
     shape = PRIOR.shape + 15.0
     rate = PRIOR.rate + 0.5 * (away @ away - mean @ precision @ mean)
     table = fitted(1, X, y).coefficients(level=0.9)
-    slope = table.loc[("coefficient", 0, "x0")]
+    slope = table.loc[("coefficient", "class 1", "x0")]
     assert slope["estimate"] == pytest.approx(mean[1] / X.std(), rel=1e-10)
     variance = rate / (shape - 1.0) * np.linalg.inv(precision)[1, 1] / X.var()
     assert slope["standard_error"] == pytest.approx(np.sqrt(variance), rel=1e-10)
+    # 1 / λ is inverse gamma.
+    scale, residual = table.loc[("scale", "class 1", "")], stats.invgamma(shape, scale=rate)
+    mean_root = residual.expect(np.sqrt)
+    spread = np.sqrt(residual.mean() - mean_root**2)
+    assert scale["standard_error"] == pytest.approx(spread, rel=1e-6)
+    assert [scale["lower"], scale["upper"]] == pytest.approx(np.sqrt(residual.interval(0.9)))
 
 
 def test_the_bound_is_below_the_evidence_summed_over_all_assignments():
@@ -123,7 +130,7 @@ def test_npreg_has_two_regressions():
     model = search.fit(table[["x", "square"]], table.yn).best_estimator_
     assert model.n_components_ == 2
     # flexmix's maximum likelihood estimates, in posterior standard deviations
-    rows = model.coefficients()
+    rows = model.coefficients().loc["coefficient"]
     order = np.argsort(-model.intercept_)
     expected = np.array([[14.718, 9.845, -0.968], [-0.208, 4.815, 0.036]])[np.argsort(order)]
     away = np.abs(rows["estimate"] - expected.ravel()) / rows["standard_error"]

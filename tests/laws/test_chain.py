@@ -542,7 +542,7 @@ def test_figures_show_every_state_and_the_probable_transitions():
     model = bm.HiddenMarkovModel(3, family=bm.Poisson(), random_state=0).fit(EARTHQUAKES)
     ax = model.plot(EARTHQUAKES)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "state 0", "state 1", "state 2",
+        "state 1", "state 2", "state 3",
     ]  # fmt: skip
     assert ax.get_ylabel() == "count"
     assert ax.get_xlabel() == "year"
@@ -582,7 +582,7 @@ def test_the_summary_speaks_of_states_and_prints_the_transitions():
     assert "component" not in text
     assert "2 states" in text.splitlines()[0]
     for k, row in enumerate(model.transmat_):
-        cells = [str(k), *(f"{p:.3f}" for p in row), f"{1.0 / (1.0 - row[k]):.3g}"]
+        cells = [str(k + 1), *(f"{p:.3f}" for p in row), f"{1.0 / (1.0 - row[k]):.3g}"]
         assert cells in [line.split() for line in text.splitlines()]
         assert f"{row[k]:.3f}" in model._repr_html_()
 

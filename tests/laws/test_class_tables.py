@@ -39,7 +39,7 @@ def test_a_predictor_that_separates_classes_has_dashes_and_no_test():
     with pytest.warns(UserWarning, match="separate"):
         m.fit(rows, covariates=frame)
     found = bm.class_profiles(m, rows)
-    effects = found.contrasts.loc[(2, 1)]
+    effects = found.contrasts.loc[("class 2", "class 1")]
     assert np.isnan(effects.loc["rare", ["standard_error", "odds_ratio", "upper", "p"]]).all()
     assert np.isnan(found.covariate_tests.loc["rare", "p"])
     # Age has the errors of a logistic regression of those who can be in both classes.
@@ -63,7 +63,7 @@ def test_levels_of_text_are_tested_together():
     m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0).fit(rows, covariates=frame)
     found = bm.class_profiles(m, rows)
     design = np.column_stack([np.ones(150), frame])
-    b = found.contrasts.loc[(2, 1), "estimate"].to_numpy()
+    b = found.contrasts.loc[("class 2", "class 1"), "estimate"].to_numpy()
     p = 1.0 / (1.0 + np.exp(-design @ b))
     covariance = np.linalg.inv((design.T * (p * (1.0 - p))) @ design)[1:, 1:]
     expected = b[1:] @ np.linalg.solve(covariance, b[1:])
@@ -130,8 +130,9 @@ def test_word_has_every_cell(tmp_path):
 def test_profiles_covariates_and_outcomes_are_near_the_truth(analysis):
     m, rows, profiles, _ = analysis
     heavier = int(np.argmax(m.means_[:, 0])) + 1
-    means = profiles.profiles["estimate"].xs(heavier, level="class")
-    errors = profiles.profiles["standard_error"].xs(heavier, level="class")
+    name = f"class {heavier}"
+    means = profiles.profiles["estimate"].xs(name, level="class")
+    errors = profiles.profiles["standard_error"].xs(name, level="class")
     assert (np.abs(means["mean"] - 4.0) < 4.0 * errors["mean"]).all()
     effect = profiles.covariates.xs("covariates0", level="term").iloc[0]
     sign = 1.0 if heavier == 2 else -1.0
@@ -152,10 +153,10 @@ def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_the
     m = bm.GaussianMixture(3, covariance_type="EEI", random_state=0).fit(rows, covariates=z)
     profiles, other = (bm.class_profiles(m, rows, reference=k) for k in (1, 2))
     table = profiles.contrasts["estimate"].xs("covariates0", level="term")
-    assert table[3, 2] == pytest.approx(table[3, 1] - table[2, 1])
-    pd.testing.assert_series_equal(
-        profiles.contrasts.loc[(3, 2, "covariates0")], other.contrasts.loc[(3, 2, "covariates0")]
-    )
+    first, second, third = "class 1", "class 2", "class 3"
+    assert table[third, second] == pytest.approx(table[third, first] - table[second, first])
+    key = (third, second, "covariates0")
+    pd.testing.assert_series_equal(profiles.contrasts.loc[key], other.contrasts.loc[key])
     statistic = profiles.covariate_tests.loc["covariates0", "chi_squared"]
     assert statistic == pytest.approx(other.covariate_tests.loc["covariates0", "chi_squared"])
     assert "Profile 3 vs. 2" in str(profiles.to_apa("covariates"))
@@ -211,7 +212,7 @@ def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     _, _, profiles, _ = analysis
     assert abs(profiles.tests.loc[("income", "1 vs 2"), "d"]) == pytest.approx(4.0, abs=0.7)
     income = profiles.outcomes["income"]
-    d = (income["mean"][1] - income["mean"][2]) / np.sqrt((income["sd"] ** 2).mean())
+    d = -income["mean"].diff()["class 2"] / np.sqrt((income["sd"] ** 2).mean())
     assert profiles.tests.loc[("income", "1 vs 2"), "d"] == pytest.approx(d)
     assert np.isnan(profiles.tests.loc[("vote", "1 vs 2"), "d"])
     codes = (np.random.default_rng(2).random((200, 3)) < 0.5).astype(int)
@@ -356,7 +357,7 @@ def test_figures(analysis):
     ax = profiles.plot(Figure().subplots(), units="raw")
     drawn = [line for line in ax.lines if len(line.get_xdata()) == 3]
     np.testing.assert_allclose(
-        drawn[0].get_ydata(), profiles.profiles["estimate"].xs(1, level="class")["mean"]
+        drawn[0].get_ydata(), profiles.profiles["estimate"].xs("class 1", level="class")["mean"]
     )
     assert len(bm.plots.plot_classification(profiles, Figure().subplots()).texts) == 4
 

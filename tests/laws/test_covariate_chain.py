@@ -188,7 +188,7 @@ def test_the_fit_is_a_maximum_of_the_likelihood_with_its_standard_errors(panel, 
     assert np.abs(gradient).max() < 0.05
     assert m.n_parameters_ == 10
     table = m.gate_coefficients(X)
-    assert table.index.names == ["from", "component", "term"]
+    assert table.index.names == ["from", "state", "term"]
     errors = np.sqrt(np.linalg.inv(-hessian).diagonal()[:6])
     np.testing.assert_allclose(table["standard_error"], errors, rtol=2e-3)
     truth = TRUTH

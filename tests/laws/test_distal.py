@@ -29,7 +29,7 @@ def measured():
     X, y, yes, classes = responses(3000, 0.85, 1)
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)
     order = [int(np.bincount(model.predict(X)[classes == k]).argmax()) for k in range(3)]
-    return model, X, y, yes, [1 + k for k in order]
+    return model, X, y, yes, [f"class {1 + k}" for k in order]
 
 
 def errors_of(model, X):
@@ -248,7 +248,7 @@ def test_an_outcome_without_variance_in_a_class_is_named():
         bm.distal(model, X, visits)
     with pytest.raises(InvalidInputError, match="outcome 'visits': outcome has too few"):
         bm.class_profiles(model, X, {"visits": visits})
-    assert bm.distal(model, X, visits, "BCH", n_draws=0).loc[2, "mean"] > 1.0
+    assert bm.distal(model, X, visits, "BCH", n_draws=0).loc["class 2", "mean"] > 1.0
 
 
 def test_numbers_with_two_values_have_the_probabilities_of_their_levels(measured):

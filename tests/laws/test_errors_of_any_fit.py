@@ -72,7 +72,7 @@ def test_a_chain_of_states_without_doubt_has_the_errors_of_counted_transitions()
     # Sandwich by sequence of a mean: residuals summed by sequence, with 60 / 59 and t.
     residuals = np.where(z == 0, X[:, 0] - X[z == 0, 0].mean(), 0.0).reshape(60, 8).sum(axis=1)
     expected = np.sqrt(60 / 59 * (residuals**2).sum()) / (z == 0).sum()
-    row = h.parameter_table(X, "sandwich").loc[("mean", 0, "", 1)]
+    row = h.parameter_table(X, "sandwich").loc[("mean", 0, "", "state 1")]
     assert row["standard_error"] == pytest.approx(expected, rel=1e-4)
     degrees = min(59.0, 2.0 * 60.0 / (stats.kurtosis(residuals, fisher=False) - 1.0))
     assert 50.0 < degrees < 59.0
@@ -179,7 +179,7 @@ def test_one_regression_has_the_errors_of_least_squares():
     variance = (residuals**2).mean()
     table = m.parameter_table()["standard_error"]
     np.testing.assert_allclose(table["coefficient"], np.sqrt(variance * inverse.diagonal()), 1e-4)
-    np.testing.assert_allclose(table["dispersion"], variance * np.sqrt(2.0 / 150), rtol=1e-4)
+    np.testing.assert_allclose(table["scale"], np.sqrt(0.5 * variance / 150), rtol=1e-4)
     robust = m.parameter_table("sandwich")["standard_error"]
     scores = design * residuals[:, None]
     expected = np.sqrt((inverse @ scores.T @ scores @ inverse).diagonal())

@@ -115,7 +115,7 @@ def test_standard_errors_are_those_of_the_whole_hessian(sequences):
     expected = np.sqrt(np.linalg.inv(-hessian).diagonal()[:2])
     table = model.gate_coefficients(X)
     np.testing.assert_allclose(table["standard_error"], expected, rtol=2e-3)
-    assert abs(table.loc[(1, "z"), "estimate"] - 1.5) < 3.0 * expected[1]
+    assert abs(table.loc[("state 2", "z"), "estimate"] - 1.5) < 3.0 * expected[1]
 
 
 def test_a_gate_with_an_intercept_is_the_chain(sequences):

@@ -27,9 +27,9 @@ def test_standard_errors_of_one_class_are_those_of_shares():
     rows = generator(1).integers(0, 3, (500, 1))
     found = bm.latent_classes(fitted(rows, 1), rows)
     shares = np.array([(rows == level).mean(axis=0) for level in range(3)]).T.ravel()
-    np.testing.assert_allclose(found.probabilities[1], shares, atol=1e-10)
+    np.testing.assert_allclose(found.probabilities["class 1"], shares, atol=1e-10)
     expected = np.sqrt(shares * (1.0 - shares) / 500)
-    np.testing.assert_allclose(found.standard_errors[1], expected, rtol=1e-6)
+    np.testing.assert_allclose(found.standard_errors["class 1"], expected, rtol=1e-6)
     assert found.entropy == 1.0
 
 
@@ -138,7 +138,7 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
     derivative = np.append((p * (1.0 - p)).ravel(), shares[0] * shares[1])
     expected = derivative * np.sqrt(covariance.diagonal())
     errors = found.standard_errors.loc[ones.index].to_numpy().T.ravel()
-    of_share = found.sizes["standard_error"][1]
+    of_share = found.sizes["standard_error"]["class 1"]
     np.testing.assert_allclose(np.append(errors, of_share), expected, rtol=1e-4)
 
     whole = rows[~np.isnan(rows).any(axis=1)]

@@ -142,8 +142,18 @@ def test_likelihood_and_standard_errors_are_those_of_the_density_written_again(r
             for a in steps
         ]
     ) / (4 * h * h)  # fmt: skip
-    errors = np.sqrt(np.diag(np.linalg.inv(-hessian)))[:6]
-    np.testing.assert_allclose(model.coefficients().standard_error, errors, rtol=2e-3)
+    errors = np.sqrt(np.diag(np.linalg.inv(-hessian)))
+    errors[6:] *= model.scale_[: free - 6]  # of the scale, not of its logarithm
+    table = model.coefficients()
+    np.testing.assert_allclose(table.standard_error, errors, rtol=2e-3)
+    tested = table.loc[["gate", "coefficient"]]
+    np.testing.assert_allclose(tested.z, theta[:6] / errors[:6], rtol=2e-3)
+    np.testing.assert_allclose(tested.p, 2 * stats.norm.sf(np.abs(tested.z)))
+    if free == 8:
+        spread = table.loc["dispersion" if response == "negative_binomial" else "scale"]
+        half = stats.norm.ppf(0.975) * errors[6:] / model.scale_
+        np.testing.assert_allclose(spread.lower, model.scale_ * np.exp(-half), rtol=2e-3)
+        assert spread[["z", "p"]].isna().to_numpy().all()
 
 
 def test_a_gate_without_effect_is_the_mixture(npreg):
@@ -152,7 +162,8 @@ def test_a_gate_without_effect_is_the_mixture(npreg):
     gated = bm.RegressionMixture(2, random_state=0).fit(X, npreg.yn, gate=npreg[["x"]])
     assert plain.log_likelihood_ <= gated.log_likelihood_ < plain.log_likelihood_ + 4.0
     assert gated.n_parameters_ == plain.n_parameters_ + 1
-    assert set(plain.coefficients().index.get_level_values("part")) == {"coefficient"}
+    parts = plain.coefficients().index.get_level_values("part")
+    assert set(parts) == {"share", "coefficient", "scale"}
 
 
 def test_weights_are_repetitions(npreg):
@@ -255,7 +266,7 @@ def test_separation_is_named():
     z = np.repeat([-1.0, 1.0], 60)
     y = 5.0 * z + 0.1 * rng.normal(size=120)
     X = rng.normal(size=(120, 1))
-    with pytest.warns(BayesmixWarning, match="separate components completely"):
+    with pytest.warns(BayesmixWarning, match="separate classes completely"):
         bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
     # Columns far from 0: the intercept is not what separates.
     ages = pd.DataFrame({"age": rng.normal(40.0, 9.0, 120)})
@@ -287,13 +298,13 @@ def test_a_column_that_predicts_responses_completely_is_named(response):
     frame = pd.DataFrame({"x": rng.normal(size=200), "arm": np.repeat([0.0, 1.0], 100)})
     y = draw(response, 0.8 + 0.4 * frame.x.to_numpy(), rng) * (frame.arm == 0)
     model = bm.RegressionMixture(1, response=response)
-    with pytest.warns(BayesmixWarning, match="component 0: 'arm' predicts responses completely"):
+    with pytest.warns(BayesmixWarning, match="class 1: 'arm' predicts responses completely"):
         model.fit(frame, y)
-    errors = model.coefficients().standard_error.droplevel([0, 1])
+    errors = model.coefficients().loc["coefficient"].standard_error.droplevel(0)
     assert np.isnan(errors["arm"])
     # The others are those of the samples that are not all zero.
     half = bm.RegressionMixture(1, response=response).fit(frame[["x"]][:100], y[:100])
-    expected = half.coefficients().standard_error.droplevel([0, 1])
+    expected = half.coefficients().loc["coefficient"].standard_error.droplevel(0)
     np.testing.assert_allclose(errors[["intercept", "x"]], expected, rtol=1e-3)
 
 
@@ -404,10 +415,7 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
     assert "regressions" in search.summary()
     assert search.plot().lines
     labels = [text.get_text() for text in bm.plots.plot_gate(search).get_legend().get_texts()]
-    assert labels == [f"component {k}" for k in range(search.n_components_)]
-    search.best_estimator_.fit(X, y, groups=np.arange(len(y)), gate=gate)
-    labels = [text.get_text() for text in bm.plots.plot_gate(search).get_legend().get_texts()]
-    assert labels == [f"class {k + 1}" for k in range(len(labels))]
+    assert labels == [f"class {k + 1}" for k in range(search.n_components_)]
 
 
 @pytest.mark.slow
@@ -489,7 +497,7 @@ def test_counts_without_extra_variance_have_the_standard_errors_of_poisson_regre
     design = np.column_stack([np.ones(300), X])
     means = np.exp(model.intercept_ + X[:, 0] * model.coef_[0])
     inverse = np.linalg.inv((design * means[:, None]).T @ design)
-    errors = model.coefficients()["standard_error"]
+    errors = model.coefficients().loc["coefficient", "standard_error"]
     np.testing.assert_allclose(errors, np.sqrt(np.diag(inverse)), rtol=1e-4)
     assert model.parameter_table()["standard_error"].iloc[-1:].isna().all()
 

@@ -109,7 +109,8 @@ def test_standard_errors_of_a_regression_are_those_of_the_survey_sandwich():
     model = bm.RegressionMixture(1).fit(X, y, sample_weight=w, weight_type="sampling")
     beta = np.linalg.solve((w * design.T) @ design, (w * design.T) @ y)
     expected = sandwich(design, w, (w * (y - design @ beta))[:, None] * design)
-    np.testing.assert_allclose(model.coefficients()["standard_error"], expected, rtol=1e-6)
+    errors = model.coefficients().loc["coefficient", "standard_error"]
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)
 
 
 def test_robust_errors_add_scores_within_units_and_repetitions():
@@ -120,7 +121,7 @@ def test_robust_errors_add_scores_within_units_and_repetitions():
     np.add.at(scores, groups, (y - design @ beta)[:, None] * design)
     errors = bm.RegressionMixture(1).fit(X, y, groups=groups).coefficients(robust=True)
     expected = sandwich(design, np.ones(len(y)), scores)
-    np.testing.assert_allclose(errors["standard_error"], expected, rtol=1e-6)
+    np.testing.assert_allclose(errors.loc["coefficient", "standard_error"], expected, rtol=1e-6)
     times = g.integers(1, 4, len(y))
     once = bm.RegressionMixture(1).fit(X, y, sample_weight=times).coefficients(robust=True)
     each = bm.RegressionMixture(1).fit(X.repeat(times, 0), y.repeat(times))

@@ -59,9 +59,9 @@ def test_assignment_is_that_of_the_probabilities(search):
     table, units = bm.class_assignment(search), search.best_estimator_.random_effects()
     p = units[["p_1", "p_2"]].to_numpy()
     own = p[p.argmax(axis=1) == 1, 1].mean()
-    assert np.isclose(table.loc[2, "mean_probability"], own)
+    assert np.isclose(table.loc["class 2", "mean_probability"], own)
     odds = own / (1.0 - own) / (p[:, 1].mean() / (1.0 - p[:, 1].mean()))
-    assert np.isclose(table.loc[2, "odds_of_correct_classification"], odds)
+    assert np.isclose(table.loc["class 2", "odds_of_correct_classification"], odds)
     entropy = 1.0 + (p * np.log(np.maximum(p, 1e-300))).sum() / (60 * np.log(2.0))
     assert np.isclose(table.attrs["relative_entropy"], entropy)
 
@@ -106,7 +106,7 @@ def test_standard_errors_of_held_out_densities_count_units():
 def test_curves_are_the_regressions_with_their_intervals(search):
     model = search.best_estimator_
     curves = bm.trajectory_curves(search, "age", 0.9)
-    k = curves["class"].to_numpy() - 1
+    k = curves["class"].map({"class 1": 0, "class 2": 1}).to_numpy()
     expected = model.intercept_[k] + model.coef_[k, 0] * curves["time"]
     assert np.allclose(curves["mean"], expected)
     assert (curves["lower"] < curves["mean"]).all()
@@ -185,8 +185,8 @@ def test_outcomes_of_classes_are_those_of_certain_units(search):
     table = bm.trajectory_outcomes(search, outcome.sample(frac=1.0, random_state=0))
     for k in (1, 2):
         mean = outcome[units["class"] == k].mean()
-        assert abs(table.loc[k, "mean"] - mean) < 0.05
-        assert 0.01 < table.loc[k, "standard_error"] < 0.05
+        assert abs(table.loc[f"class {k}", "mean"] - mean) < 0.05
+        assert 0.01 < table.loc[f"class {k}", "standard_error"] < 0.05
     for wrong, message in (
         ([1.0, 2.0, 3.0], "each of the 60 units, got shape"),
         (outcome.to_frame(), "each of the 60 units, got shape"),
@@ -350,8 +350,8 @@ def test_the_command_writes_classes_of_units(tmp_path):
     assert len(units) == 60
     assert list(units) == ["class", "p_1", "p_2", "intercept"]
     values = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert [row["class"] for row in values["classes"]] == [1, 2]
-    assert {row["class"] for row in values["coefficients"]} == {1, 2, "all"}
+    assert [row["class"] for row in values["classes"]] == ["class 1", "class 2"]
+    assert {row["class"] for row in values["coefficients"]} == {"class 1", "class 2", "all"}
     assert values["n_components"] == 2
     assert (tmp_path / "out" / "trajectories.png").exists()
     assert "Metric of time" in (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -47,5 +47,5 @@ def test_a_pivot_lost_in_rounding_is_refused(size: int) -> None:
     matrices = _covariances(size)
     matrices[1, :, -1] = matrices[1, :, 0]
     matrices[1, -1, :] = matrices[1, 0, :]
-    with pytest.raises(DegenerateFitError, match="component 1 is singular"):
+    with pytest.raises(DegenerateFitError, match="component 2 is singular"):
         inverse_root(matrices)

@@ -16,6 +16,7 @@ from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_name
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
@@ -136,8 +137,8 @@ class UnitData(FittedRegressions):
         return not state.holds, supported, state.objective
 
     def name_of(self, k: int) -> str:
-        """Return how messages name a component: as a class of units, from 1, if there are units."""
-        return f"class {k + 1}" if self.labels else f"component {k}"
+        """Return how messages name a component."""
+        return part_name("class", k)
 
     def for_starts(self, seed: int) -> Self:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -310,14 +311,14 @@ class Data(UnitData):
 
     # Standard errors
 
-    def credible(self, q: RegressionPosterior, level: float) -> tuple[Array, Array, Array]:
-        """Return means, deviations and half widths of Student-t marginals of coefficients."""
+    def credible(self, q: RegressionPosterior, level: float) -> tuple[Array, ...]:
+        """Return means, deviations and limits of Student-t marginals of coefficients."""
         back = self.design.back
         scales, freedom = q.deviations(back), 2.0 * q.shape[:, None]
         half = stats.t.ppf(0.5 + 0.5 * level, freedom) * scales
         deviations = scales * np.sqrt(freedom / np.maximum(freedom - 2.0, 1e-300))
         means = q.plug_in().coefficients @ back.T
-        return means.ravel(), deviations.ravel(), half.ravel()
+        return means.ravel(), deviations.ravel(), (means - half).ravel(), (means + half).ravel()
 
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names, values and slopes of parameters beside coefficients in tables: none."""
@@ -356,7 +357,7 @@ def gate_warning(data: Any, state: State) -> list[str]:
     coefficients = expectation.allocation.gate.coefficients
     term = np.abs(coefficients).max(axis=0)[1:].argmax()
     return [
-        "covariates of the weights separate components completely (most: "
+        "covariates of the weights separate classes completely (most: "
         f"{data.gate.names[term]}), so their coefficients have no finite estimate: use fewer "
         "covariates or fewer components"
     ]

@@ -63,7 +63,7 @@ class Axes:
         if not np.all(inverse > SMALLEST_VARIANCE):
             worst = int(np.argmin(inverse.min(axis=1)))
             raise DegenerateFitError(
-                f"the covariance of component {worst} is singular (smallest variance "
+                f"the covariance of component {worst + 1} is singular (smallest variance "
                 f"{inverse[worst].min():.1e} in columns of unit scale): "
                 "use a prior, or fewer components"
             )

@@ -1,0 +1,43 @@
+"""Numbers as journals print them."""
+
+from __future__ import annotations
+
+import math
+
+# Larger numbers are powers of ten: their integer part would be longer than six digits.
+LARGE = 1e6
+SMALL = 1e-4
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """Format a number as journals do: three significant digits, at most six before the point.
+
+    ``decimals=None``: as many as three digits need, at most two.
+    """
+    size = abs(value)
+    if not math.isfinite(size):
+        return str(value)
+    if size >= LARGE:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if decimals is None:
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Format a number with these significant digits, also if it is small.
+
+    Examples
+    --------
+    >>> from bayesmix.core.printed_numbers import significant
+    >>> significant(0.02784), significant(61614.3), significant(2.85e-10)
+    ('0.0278', '61,614', '2.85e-10')
+    """
+    size = abs(value)
+    if not size or not math.isfinite(size) or size >= LARGE:
+        return number(value, 0)
+    if size < SMALL:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return number(value, max(0, digits - 1 - math.floor(math.log10(size))))
