@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.core.printed_numbers import significant
 from bayesmix.em.run import Monitor
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 class Reporter:
     """Progress of a fit, as scikit-learn's verbose lines or as a bar.
+
+    Lines on a search are those of starts and moves that improved it; passes are those of the run
+    that is returned.
 
     ``per_row`` divides the gains in the lines to the scale of ``tol``; ``rows`` counts the
     observations that passes have read.
@@ -41,9 +46,13 @@ class Reporter:
         self.seen = 0 if rows is None else rows.n_rows
         self.began = self.last = self.printed = time.perf_counter()
         self.runs: list[str] = []
+        self.monitor = Monitor()
 
     def attach(self, monitor: Monitor) -> Monitor:
         monitor.on_pass = self.on_pass
+        if self.verbose:
+            monitor.on_gain = self.on_gain
+        self.monitor = monitor
         monitor.reports_passes = self.verbose > 0
         return monitor
 
@@ -55,7 +64,7 @@ class Reporter:
             self.bar.__exit__()
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
-        if self.verbose:
+        if self.verbose and not self.monitor.searching:
             self._lines(stage, iteration, gain)
         now = time.perf_counter()
         early = now - self.began < SECONDS_BEFORE_BAR
@@ -88,11 +97,21 @@ class Reporter:
             line += f" time lapse {seconds:.5f}s\t lower bound {lower_bound:.5f}."
         print(line)
 
-    def _lines(self, stage: str, iteration: int, gain: float) -> None:
-        """Print scikit-learn's lines; each short run counts its iterations from zero."""
+    def on_gain(self, stage: str, what: str, gain: float) -> None:
+        """Print which start or move improved the search."""
+        self._begin(stage)
+        gained = f"+{significant(gain)} nats" if math.isfinite(gain) else "first optimum"
+        print(f"  {what}: {gained}")
+
+    def _begin(self, stage: str) -> None:
+        """Print scikit-learn's first line of each run."""
         if stage not in self.runs:
             print(f"Initialization {len(self.runs)}")
             self.runs.append(stage)
+
+    def _lines(self, stage: str, iteration: int, gain: float) -> None:
+        """Print scikit-learn's lines."""
+        self._begin(stage)
         if iteration % self.interval:
             return
         line = f"  Iteration {iteration}"

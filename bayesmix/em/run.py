@@ -13,7 +13,8 @@ A run has converged if the gain that is left is small: Aitken's estimate δ_t a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -92,6 +93,8 @@ class Monitor:
     max_passes: int | None = None
     max_seconds: float | None = None
     on_pass: Callable[[str, int, float, float], None] | None = None
+    on_gain: Callable[[str, str, float], None] | None = None
+    searching: bool = False  # whether passes are those of starts and moves
     passes: int = 0
     stopped: str | None = None
     stage: str = ""
@@ -132,6 +135,20 @@ class Monitor:
                 self.stopped = "max_passes"
             elif self.max_seconds is not None and self.seconds >= self.max_seconds:
                 self.stopped = "max_seconds"
+
+    def tell(self, what: str, gain: float) -> None:
+        """Report the start or move that is the best so far, with its gain in nats."""
+        if self.on_gain is not None:
+            self.on_gain(self.stage, what, gain)
+
+    @contextmanager
+    def search(self) -> Iterator[None]:
+        """Mark the passes within as those of starts and moves."""
+        outer, self.searching = self.searching, True
+        try:
+            yield
+        finally:
+            self.searching = outer
 
     def interrupt(self) -> None:
         """Stop after Ctrl-C: all fits end with their best state."""

@@ -120,11 +120,38 @@ def _worth_workers(attempt: Attempt, index: int, runs: int, began: float) -> int
 def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     """Run a fit from a start, or a search of starts, to its end."""
     model, settings, monitor = attempt.model, attempt.settings, attempt.monitor
-    records: tuple[SearchRecord, ...] = ()
     few = settings.max_iter < FEW_ITERATIONS
     if few:
         attempt = replace(attempt, problem=replace(attempt.problem, accelerate=False))
     problem = attempt.problem
+    with monitor.search():
+        records, state = _begin(attempt, continue_from, few)
+    if settings.max_iter == 0 and state.mixture is None:
+        first = problem.objective.update(
+            state.expectation, None, problem.frame, problem.guard.resolution
+        )
+        state = begin_at(problem, first, state)
+    state = run(problem, state, monitor, settings.max_iter - state.iterations)
+    try:
+        if model.prune and problem.objective.variational:
+            largest = side_of(problem.source).largest_label
+            from bayesmix.em.pruning import pruned
+
+            state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
+        if settings.sort and side_of(problem.source).labels is None:
+            state = _heaviest_first(problem, state, monitor, settings.max_iter)
+    except KeyboardInterrupt:
+        monitor.interrupt()
+        state = replace(state, status="interrupted")
+    return Outcome(state, records)
+
+
+def _begin(
+    attempt: Attempt, continue_from: Mixture | None, few: bool
+) -> tuple[tuple[SearchRecord, ...], State]:
+    """Return the records of a search and the state from which the run begins."""
+    model, settings, problem = attempt.model, attempt.settings, attempt.problem
+    records: tuple[SearchRecord, ...] = ()
     if continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
@@ -155,24 +182,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
             model.family,
         )
         state = starts.begun(problem, start, model.n_components)
-    if settings.max_iter == 0 and state.mixture is None:
-        first = problem.objective.update(
-            state.expectation, None, problem.frame, problem.guard.resolution
-        )
-        state = begin_at(problem, first, state)
-    state = run(problem, state, monitor, settings.max_iter - state.iterations)
-    try:
-        if model.prune and problem.objective.variational:
-            largest = side_of(problem.source).largest_label
-            from bayesmix.em.pruning import pruned
-
-            state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
-        if settings.sort and side_of(problem.source).labels is None:
-            state = _heaviest_first(problem, state, monitor, settings.max_iter)
-    except KeyboardInterrupt:
-        monitor.interrupt()
-        state = replace(state, status="interrupted")
-    return Outcome(state, records)
+    return records, state
 
 
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:

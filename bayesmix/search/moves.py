@@ -128,12 +128,13 @@ class Move:
 
     def __str__(self) -> str:
         if self.kind == "divide" and self.split is not None:
-            return f"divide {self.split.group[0]} and {self.split.group[1]} again"
+            first, second = self.split.group
+            return f"divide {first + 1} and {second + 1} again"
         parts = []
         if self.merged is not None:
-            parts.append(f"merge {self.merged[0]} and {self.merged[1]}")
+            parts.append(f"merge {self.merged[0] + 1} and {self.merged[1] + 1}")
         if self.split is not None:
-            parts.append(f"split {self.split.group[0]}")
+            parts.append(f"split {self.split.group[0] + 1}")
         return ", ".join(parts)
 
 

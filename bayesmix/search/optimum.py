@@ -177,6 +177,7 @@ class Attempts:
     records: list[SearchRecord] = field(default_factory=list)
     best: State | None = None  # of all runs on all data
     best_of_sample: State | None = None
+    leading: float = -np.inf  # best objective of which the user was told
 
     def rank(self, state: State) -> tuple[bool, float]:
         return rank(self.problem, state)
@@ -227,6 +228,9 @@ class Attempts:
         self.records.append(
             SearchRecord(stage, description, state.objective, gain, accepted, state.passes)
         )
+        if accepted and state.objective > self.leading + ALIKE * self.problem.source.total_weight:
+            self.monitor.tell(description, state.objective - self.leading)
+            self.leading = state.objective
 
     def fallback(self) -> State | None:
         """Return the best state so far, if need be from the subsample."""
@@ -286,7 +290,7 @@ class ShortRun:
     state: State
 
     def __str__(self) -> str:
-        return f"start {self.number}" if self.number >= 0 else "start from another candidate"
+        return f"start {self.number + 1}" if self.number >= 0 else "start from another candidate"
 
 
 def search(attempt: Attempt) -> Optimum:

@@ -10,6 +10,7 @@ scikit-learn developers).
 import copy
 import io
 import json
+import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -461,3 +462,19 @@ def test_two_piles_of_equal_rows_give_a_finite_density(reg_covar):
     model = GaussianMixture(2, covariance_type="diag", reg_covar=reg_covar, random_state=0).fit(X)
     assert np.isfinite(model.score_samples(X)).all()
     assert (model.covariances_ > reg_covar).all()
+
+
+def test_verbose_names_the_starts_and_moves_that_improved_a_search(drawn):
+    heard = io.StringIO()
+    with redirect_stdout(heard):
+        model = GaussianMixture(3, verbose=1, verbose_interval=1, n_init=5, random_state=0)
+        model.fit(drawn.X["full"][:200])
+    lines = heard.getvalue().splitlines()
+    told = [line for line in lines if line.startswith("  ") and "Iteration" not in line]
+    assert len(lines) < 60
+    assert lines[0] == "Initialization 0"
+    assert sum(line.endswith("first optimum") for line in told) == 5
+    for line in told:
+        assert re.fullmatch(
+            r"  (start \d+|(merge|split|divide) .*): (first optimum|\+.* nats)", line
+        )
