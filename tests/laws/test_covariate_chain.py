@@ -134,8 +134,8 @@ def test_few_first_states_do_not_depend_on_covariates_and_are_not_called_separat
         assert ", transitions by Pacc" in m.summary()
         index = m.gate_coefficients(SPEED[["rt"]]).index
         assert list(index) == [
-            ("first", 1, "intercept"),
-            *((i, 1, term) for i in (0, 1) for term in ("intercept", "Pacc")),
+            ("first", "state 2", "intercept"),
+            *((f"state {i}", "state 2", term) for i in (1, 2) for term in ("intercept", "Pacc")),
         ]
 
 
