@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -296,12 +297,24 @@ class ClusterNumbers:
 
     @property
     def likeliest(self) -> int:
-        """The most probable number of clusters; ties go to fewer."""
-        return min(self.probabilities, key=lambda n: (-self.probabilities[n], n))
+        """The most probable number in the shortest range that has half of the probability.
+
+        It is the most probable of all, unless that one is isolated (a half-sample mode: Bickel &
+        Frühwirth 2006). Ties go to fewer clusters.
+        """
+        ranges = combinations_with_replacement(sorted(self.probabilities), 2)
+        masses = {
+            (low, high): sum(p for n, p in self.probabilities.items() if low <= n <= high)
+            for low, high in ranges
+        }
+        half = [ends for ends, mass in masses.items() if mass >= 0.5 - ROUNDING]
+        low, high = min(half, key=lambda ends: (ends[1] - ends[0], -masses[ends], ends))
+        inside = [n for n in sorted(self.probabilities) if low <= n <= high]
+        return max(inside, key=self.probabilities.__getitem__)
 
     @property
     def best(self) -> int:
-        """The candidate with fewest components that forms the most probable number of clusters.
+        """The candidate with fewest components that forms the likeliest number of clusters.
 
         If none forms it on the observed data, the one whose components can be cut into it.
         """
@@ -315,7 +328,7 @@ class ClusterNumbers:
         )
 
     def of(self, candidate: int) -> Integers:
-        """Return the clusters of a candidate, in the most probable number if it can form it."""
+        """Return the clusters of a candidate, in the likeliest number if it can form it."""
         clustering = self.clusterings[candidate]
         cut = clustering.into(self.likeliest)
         return clustering.clusters if cut is None else cut
