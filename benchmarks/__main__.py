@@ -27,6 +27,7 @@ from benchmarks import (
     passes,
     posterior,
     scale,
+    stability,
     trajectories,
 )
 
@@ -48,6 +49,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "features": ("Variable selection: features, clusters, seconds", fresh.features),
     "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
     "cluster_probability": ("Are probabilities of clusters calibrated?", clusters.probability),
+    "stability": ("Does the number depend on seeds or the order of rows?", stability.run),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": ("Promised, nested cross-validation, and the truth", choosing.optimism),
     "chains": ("Hidden Markov models beside hmmlearn: passes, optima, K", chains.run),
