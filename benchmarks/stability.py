@@ -1,4 +1,4 @@
-"""Does the number of clusters depend on the seed, or on the order of the rows?
+"""Dependence of the number of clusters on the seed and on the order of the rows.
 
 Small sets of all recipes (``benchmarks.clusters``), each selected with three seeds, each with the
 rows in three orders. A number that was said with a probability of 0.8 should be the same in all

@@ -484,7 +484,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 found = clusters(rows, order, criterion)
             except KeyboardInterrupt:
                 self.interrupted_ = True
-        best = order[0]
+        best, leading = order[0], rows[order[0]]
         if found is not None and criterion == criteria.RULE:
             best = found.best
             order = [best, *(i for i in order if i != best)]
@@ -512,7 +512,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             labels = clusters_of_components(result, checks.rounded, self.clusters)
         else:
             labels = np.arange(result.n_components)
-        self.cautions_ = checks.notes(rows, labels)
+        ended = checks.ended(rows[0], leading)
+        self.cautions_ = checks.notes(rows, labels, ended)
         part, of = "", self._selected
         about = "" if of is None else of.sentence(self._feature_names(), result.n_components)
         if compared_on is not None:
@@ -531,7 +532,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 "compared_on": part,
                 "unordered": unordered,
                 "criterion_asked": self._criterion_asked and criterion == wanted != criteria.RULE,
-                "at_least": checks.ended(rows[0]),
+                "at_least": ended,
             },
             sizes(rows[0], labels),
         )

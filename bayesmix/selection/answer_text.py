@@ -273,7 +273,7 @@ class AnswerText:
         """
         chosen = number_of(self.labels)
         if self.at_least:
-            return f"At least {counted(chosen, self.noun)}"
+            return f"at least {counted(chosen, self.noun)}"
         text = counted(chosen, self.noun)
         if components is not None:
             text += " without gaps"
@@ -283,7 +283,7 @@ class AnswerText:
             most = ""
             if low < high:
                 text = f"{span(low, high)} {plural(self.noun)}"
-                most = f"; most probably {chosen:,}, {probability(self._likely)}"
+                most = f"; labels of {chosen:,}, {probability(self._likely)}"
             text += f" (probability {probability(sure)}{most})"
         if components is not None:
             low, high, sure = components
@@ -299,7 +299,8 @@ class AnswerText:
     def _overlapping(self) -> tuple[int, int, float] | None:
         """Ends and probability of the number of components in one cluster, if both are certain."""
         one = number_of(self.labels) == 1 and self._likely >= CERTAIN
-        if not one or self.best.n_components == 1 or self._over_k is None:
+        outlying = OUTLYING in self.labels
+        if not one or outlying or self.best.n_components == 1 or self._over_k is None:
             return None
         low, high, sure = likely_range(self._over_k, self.best.n_components)
         return (low, high, sure) if low > 1 and self._over_k.get(1, 0.0) <= 1.0 - CERTAIN else None
@@ -330,7 +331,7 @@ class AnswerText:
         labels = "Labels: predict_clusters for clusters, predict for components."
         text = "" if self._overlapping else "Overlapping components form one cluster. "
         if self.criterion_asked and self._form_clusters and len(self.labels) > 1:
-            text = f"They form {self._groups().replace('At least', 'at least')}. "
+            text = f"They form {self._groups()}. "
             return text + labels if merged else text.strip()
         return f"{text}{labels}" if merged else ""
 

@@ -54,11 +54,13 @@ class DataChecks:
     copies: str = ""  # a note, if all observations occur several times and were used once
     repeated: bool = False  # whether some observations occur several times
 
-    def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
+    def notes(
+        self, candidates: list[Candidate], clusters: Integers, ended: bool = False
+    ) -> list[str]:
         """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
-        notes = [*self._changed(), *filter(None, [self.few_features]), *self._range(chosen)]
+        notes = [*self._changed(), *filter(None, [self.few_features]), *self._range(ended)]
         if not self.of_features:
             return notes
         if result is not None:
@@ -96,12 +98,13 @@ class DataChecks:
             notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
         return notes
 
-    def ended(self, chosen: Candidate) -> bool:
-        """Whether the automatic range of K ended at the chosen candidate.
+    def ended(self, *candidates: Candidate) -> bool:
+        """Whether the automatic range of K ended at the chosen candidate, or at the best one.
 
         A range that the user gave has no end to be told.
         """
-        return self.grows and len(self.numbers) > 1 and chosen.asked >= max(self.numbers)
+        largest = max(self.numbers)
+        return self.grows and largest > 1 and any(row.asked >= largest for row in candidates)
 
     def _changed(self) -> list[str]:
         """Return notes on what the search changed in the data."""
@@ -119,7 +122,7 @@ class DataChecks:
             notes.append(f"Rounded values were spread over their steps: {listed(plain)}.")
         return notes
 
-    def _range(self, chosen: Candidate) -> list[str]:
+    def _range(self, ended: bool) -> list[str]:
         """Return notes on structures left out, and on K at the end of the automatic range."""
         if self.grows and self.numbers == [1]:
             few = "Too few distinct" if self.repeated else "Too few"
@@ -134,8 +137,8 @@ class DataChecks:
                 f"Not tried: {phrase(self.left_out)} covariance (too many parameters for n = {n:,} "
                 f"and {features})."
             )
-        if self.ended(chosen):
-            limit = f"K reached the automatic limit of {chosen.asked}"
+        if ended:
+            limit = f"K reached the automatic limit of {max(self.numbers)}"
             notes.append(f"{limit}; set n_components to search further.")
         return notes
 
