@@ -1,7 +1,7 @@
 """Latent classes for papers: level of the bootstrap test, coverage of intervals, and seconds.
 
-``level``: data sets from one and from two classes; how often the bootstrap likelihood ratio test
-rejects that number at 5 %. ``coverage``: how often 95 % intervals of ``parameter_table`` hold the
+``level``: data sets from one and from two classes; how often the likelihood ratio tests reject that
+number at 5 %. ``coverage``: how often 95 % intervals of ``parameter_table`` hold the
 pseudo-true values, those of a fit to a million observations. ``times``: seconds of
 ``enumerate_classes``, and of mclust's bootstrap test where R has it. ``ratings``: how often the
 number of classes of ratings is right, as ratings, categories and normal variables, for rounded
@@ -24,7 +24,7 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.assess import class_tests
+from bayesmix.assess import class_tests, enumeration
 from benchmarks.recipes import new_seed
 
 PROFILES, ITEMS = (595, 8), (2_000, 12)
@@ -47,40 +47,69 @@ def items(n_classes: int, generator: np.random.Generator) -> Any:
     return (generator.random(ITEMS) < shares).astype(int)
 
 
+def small_profiles(n_classes: int, generator: np.random.Generator) -> Any:
+    """Return 100 × 4 normal columns, with classes two standard deviations apart in each."""
+    labels = generator.integers(n_classes, size=100)
+    return generator.normal(size=(100, 4)) + 2.0 * labels[:, None]
+
+
+def small_items(n_classes: int, generator: np.random.Generator) -> Any:
+    """Return 150 × 6 binary items with probabilities .25 and .75."""
+    labels = generator.integers(n_classes, size=150)
+    shares = np.where(labels[:, None] > 0, 0.75, 0.25)
+    return (generator.random((150, 6)) < shares).astype(int)
+
+
 SETTINGS: dict[str, tuple[Any, Any]] = {
-    "595 × 8, model 1": (profiles, bm.GaussianMixture(covariance_type="EEI")),
-    "2,000 × 12 items": (items, bm.Mixture(family=bm.Categorical())),
+    "100 × 4, model 3": (small_profiles, bm.GaussianMixture(covariance_type="EEE")),
+    "150 × 6 items": (small_items, bm.Mixture(family=bm.Categorical())),
 }
+NULL_SETS = 20  # of a repeat, for each setting and number of classes: 400 in all by default
 
 
 def level(repeats: int, quick: bool) -> list[dict[str, Any]]:
     """Share of rejections of the true number of classes, with exact 95 % intervals."""
-    rows, seed, n = [], new_seed(), 2 if quick else SETS * repeats
-    for name, (draw, estimator) in SETTINGS.items():
-        for n_classes in (1, 2):
-            hits = sum(rejected(draw, estimator, n_classes, seed + i) for i in range(n))
-            low, high = stats.binomtest(hits, n).proportion_ci()
-            rows.append(
-                {
-                    "data": name,
-                    "classes": n_classes,
-                    "sets": n,
-                    "rejected": f"{hits / n:.3f} [{low:.3f}, {high:.3f}]",
-                }
-            )
-    return rows
+    seed, n = new_seed(), 2 if quick else NULL_SETS * repeats
+    tested = {
+        (name, n_classes): [p_values(*setting, n_classes, seed + i) for i in range(n)]
+        for name, setting in SETTINGS.items()
+        for n_classes in (1, 2)
+    }
+    rows = [rejections(name, n_classes, p) for (name, n_classes), p in tested.items()]
+    return [*rows, rejections("all", "1, 2", [p for values in tested.values() for p in values])]
 
 
-def rejected(draw: Any, estimator: Any, n_classes: int, seed: int) -> bool:
-    """Return whether the test rejects the true number; it ends when that is decided."""
+def rejections(name: str, n_classes: Any, tested: list[tuple[float, ...]]) -> dict[str, Any]:
+    """Return a row: how many sets, and how many of them each test rejects."""
+    row: dict[str, Any] = {"data": name, "classes": n_classes, "sets": len(tested)}
+    for test, p in zip(("bootstrap", "VLMR", "adjusted LMR"), np.transpose(tested), strict=True):
+        known = p[~np.isnan(p)]
+        hits = int((known <= ALPHA).sum())
+        low, high = stats.binomtest(hits, len(known)).proportion_ci() if len(known) else (0.0, 1.0)
+        row[test] = f"{hits} of {len(known)} [{low:.3f}, {high:.3f}]"
+    return row
+
+
+def p_values(
+    draw: Any, estimator: Any, n_classes: int, seed: int, draws: int = DRAWS
+) -> tuple[float, float, float]:
+    """Return p of the tests of the true number against one more: bootstrap, VLMR, adjusted LMR.
+
+    The bootstrap ends when p is known to exceed 5 %; there is none without ``draws``.
+    """
     X = draw(n_classes, np.random.default_rng(seed))
     estimator.set_params(random_state=seed, progress=False, n_jobs=1)
     with warnings.catch_warnings(action="ignore"):
         fitter = estimator._fitter(X)
-        null = fitter.fit(fitter.candidate({"n_components": n_classes}))
-        test = class_tests.BootstrapTest(fitter, null, n_classes + 1, seed)
+        questions = ((1, n_classes), (1, n_classes + 1))
+        smaller, larger = map(enumeration.FitTask({1: fitter}, questions, seed), (0, 1))
+        larger = enumeration.GrownTask({1: fitter}, ((smaller, larger),))(0)
+        task = enumeration.PairTask({1: fitter}, ((smaller, larger),), draws, True, seed, "")
         with mock.patch.object(class_tests, "EXCEEDANCES", DECIDED):
-            return bool(test.run(DRAWS, True)[1] <= ALPHA)
+            values = task(0).values
+    names = ("blrt_p", "vlmr_p", "lmr_p")
+    blrt, vlmr, lmr = (float(values.get(name, np.nan)) for name in names)  # type: ignore[arg-type]
+    return blrt, vlmr, lmr
 
 
 def survey(generator: np.random.Generator, n_clusters: int, size: int) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,25 +13,27 @@ from scipy import stats
 
 from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
+from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, grown_fit, thorough_fit
 from bayesmix.assess.class_tests import (
     ENTROPIES,
     BootstrapTest,
     described,
     entropy_of,
-    from_start,
     vuong_lo_mendell_rubin,
 )
-from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted, plural
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.em.result import FitResult
-from bayesmix.em.run import Aitken
-from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError, warn
 from bayesmix.posterior.parameter_errors import ParameterScores
-from bayesmix.search.named_starts import named_start
 from bayesmix.selection.summary_text import phrase
 from bayesmix.selection.tasks import Fitter
+
+
+def ratio_text(value: float) -> str:
+    """Return a Bayes factor, of which larger values are all decisive."""
+    return "> 1,000" if value > 1000.0 else plain(value)
+
 
 # Name of the model of categories, counts and mixed columns.
 LOCAL_INDEPENDENCE = "local independence"
@@ -44,17 +45,23 @@ CRITERIA = {
     "caic": "consistent AIC",
     "awe": "approximate weight of evidence",
     "icl": "integrated completed likelihood",
+    "sic": "Schwarz information criterion",
+    "awe_classification": "approximate weight of evidence of the classification likelihood",
+    "bf": "approximate Bayes factor against one {} more",
+    "cmp": "approximate correct model probability",
 }
-TESTS = ("vlmr", "vlmr_p", "blrt", "blrt_p")
+HEADS = {"bf": "BF", "cmp": "cmP", "awe_classification": "AWE (classification)"}
+TEXTS = {"bf": ratio_text, "cmp": bounded}
+TESTS = ("vlmr", "vlmr_p", "lmr", "lmr_p", "blrt", "blrt_p")
 COLUMNS = (
     *("model", "n_classes", "log_likelihood", "n_parameters", *CRITERIA, "entropy"),
     *("smallest", "largest", "min_probability", "max_probability", *TESTS),
     *("converged", "replicated"),
 )
-# Starts run to convergence to count replications of the best likelihood, as papers report.
-STARTS, START_KINDS = 20, ("k-means++", "random_from_data")
-# Nats within which a likelihood counts as replicated.
-SAME_LIKELIHOOD = 1e-3
+# Logarithm of the largest Bayes factor that is a number.
+LARGEST_LOG = 700.0
+# By ``benchmarks class_level``; the how-to page has the figures.
+REJECTS_TOO_OFTEN = "they reject true numbers too often, so prefer the bootstrap test"
 # Conventions that reviewers cite: smallest class and entropy (Weller, Bowen & Faubert 2020).
 SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.8
 
@@ -82,44 +89,53 @@ class FitTask:
     fitters: Fitters
     questions: tuple[tuple[ModelName, int], ...]
     seed: int
+    kind: ClassVar[str] = "fit"
 
     def __call__(self, number: int) -> TableEntry:
         name, K = self.questions[number]
         fitter: Any = self.fitters[name]
         try:
             with single_threaded_blas():
-                estimator = fitter.candidate({"n_components": K})
-                result = quiet(fitter.fit)(estimator)
-                # With one class all starts are the same.
-                ends: list[FitResult | None] = [result] * STARTS
-                if K > 1:
-                    ends = [self._end(result, fitter.source, run) for run in range(STARTS)]
-                sound = [end for end in ends if end is not None and end.degenerate is None]
-                best = max(sound, key=lambda end: end.log_likelihood, default=result)
-                if best.log_likelihood > result.log_likelihood + SAME_LIKELIHOOD:
-                    estimator = fitter.candidate({"n_components": K})
-                    result = quiet(fitter.fit)(estimator, (best.mixture,))
+                thorough = thorough_fit(fitter, K, self.seed)
         except ValueError as problem:
             return TableEntry(name, K, {"converged": False}, f"failed: {problem}")
-        least = result.log_likelihood - SAME_LIKELIHOOD
-        values = described(result, fitter.source.in_memory()) | {
-            "converged": result.converged and result.degenerate is None,
-            "replicated": sum(end.log_likelihood > least for end in sound),
-        }
-        note = "" if result.converged else "did not converge, so it is not suggested"
-        if result.degenerate:
-            note = f"a variance is at its floor ({result.degenerate})"
-        return TableEntry(name, K, values, note, estimator)
+        return entry_of(name, K, fitter, thorough.estimator, thorough.n_replicated)
 
-    def _end(self, result: FitResult, source: Any, run: int) -> FitResult | None:
-        """Return the optimum that a random start reaches; None if its fit fails."""
-        kind, K = START_KINDS[run % len(START_KINDS)], result.n_components
-        start = named_start(kind, source, source.summary, K, self.seed, run, result.family)
-        # A tenth of what tells likelihoods apart may remain: gates without a finite optimum creep.
-        remaining = 0.1 * SAME_LIKELIHOOD / source.total_weight
-        with suppress(ValueError):
-            return from_start(result, source, start, Aitken(remaining))
-        return None
+
+def entry_of(name: ModelName, K: int, fitter: Any, estimator: Any, n_replicated: int) -> TableEntry:
+    """Return the entry of a fit."""
+    result = estimator.result_
+    values = described(result, fitter.source.in_memory()) | {
+        "converged": result.converged and result.degenerate is None,
+        "replicated": n_replicated,
+    }
+    note = "" if result.converged else "did not converge, so it is not suggested"
+    if result.degenerate:
+        note = f"a variance is at its floor ({result.degenerate})"
+    return TableEntry(name, K, values, note, estimator)
+
+
+@dataclass(frozen=True, eq=False)
+class GrownTask:
+    """Search from one class less; return the larger fit again if that is no better."""
+
+    fitters: Fitters
+    pairs: tuple[tuple[TableEntry, TableEntry], ...]
+    kind: ClassVar[str] = "grown"
+
+    @property
+    def questions(self) -> list[tuple[ModelName, int]]:
+        return [(larger.model, larger.n_classes) for _, larger in self.pairs]
+
+    def __call__(self, number: int) -> TableEntry:
+        smaller, larger = self.pairs[number]
+        fitter: Any = self.fitters[larger.model]
+        with single_threaded_blas():
+            grown = grown_fit(fitter, smaller.estimator.result_, larger.estimator.result_)
+        if grown is None:
+            return larger
+        # No random start has reached it: the best of them is the fit without it, or lower.
+        return entry_of(larger.model, larger.n_classes, fitter, grown, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +148,7 @@ class PairTask:
     early: bool
     seed: int
     reason: str  # why there is no bootstrap test, if there is none
+    kind: ClassVar[str] = "test"
 
     @property
     def questions(self) -> list[tuple[ModelName, int]]:
@@ -141,21 +158,21 @@ class PairTask:
         name, K = self.questions[number]
         fitter: Any = self.fitters[name]
         results = [one.estimator.result_ for one in self.pairs[number]]
-        values = {"vlmr": 2.0 * (results[1].log_likelihood - results[0].log_likelihood)}
+        values: dict[str, float] = {}
         note = self.reason
         if any(result.degenerate for result in results):
             return TableEntry(name, K, {}, "no tests: a variance is at its floor")
         source = fitter.source.in_memory()
         try:
-            scores = (ParameterScores(result, source) for result in results)
-            values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
+            values = vuong_lo_mendell_rubin(*(ParameterScores(one, source) for one in results))
             if math.isnan(values["vlmr_p"]):
                 note = note or "no VLMR test: a model is not identified"
-        except BayesmixError:
-            note = note or "no VLMR test: a covariance is almost singular, or data are too large"
+        except BayesmixError as problem:
+            note = note or f"no VLMR test: {str(problem).partition(': ')[0]}"
         if self.n_bootstrap:
-            test = BootstrapTest(fitter, results[0], K, self.seed)
-            values["blrt"], values["blrt_p"], _, failures = test.run(self.n_bootstrap, self.early)
+            test = BootstrapTest(fitter, *results, self.seed)
+            values["blrt"] = test.statistic
+            values["blrt_p"], _, failures = test.run(self.n_bootstrap, self.early)
             note = failures or note
         return TableEntry(name, K, values, note)
 
@@ -186,11 +203,18 @@ class Enumeration:
     ----------
     table : DataFrame
         A row for each model and number of classes. Criteria have the sign of the field: smaller is
-        better. ``entropy`` is relative (1: certain assignment), NaN at one class. ``smallest`` and
+        better, but for ``sic``, which is -BIC / 2. ``awe`` is that of Masyn (2013), -2 log L +
+        2 p (log n + 1.5); ``awe_classification`` has twice the entropy in addition (Banfield &
+        Raftery 1993). ``bf`` is the approximate Bayes factor against one class more of the same
+        model, exp of the difference of SIC; ``cmp`` the approximate probability of the model among
+        the converged fits of the table, which count models that are the same once (NaN where a
+        model stands above already, as equal and free covariances of one class). ``entropy`` is
+        relative (1: certain assignment), NaN at one class. ``smallest`` and
         ``largest`` are shares of the assigned samples. ``min_probability`` and
-        ``max_probability`` are mean posterior probabilities of the assigned class. ``vlmr`` is
-        twice the log likelihood ratio to one class less, ``blrt`` the same after the quick search
-        that the bootstrap samples get. ``replicated`` counts the starts, of 20, that reached the
+        ``max_probability`` are mean posterior probabilities of the assigned class. ``vlmr`` and
+        ``blrt`` are twice the log likelihood ratio to one class less, ``lmr`` is its adjusted value
+        (Lo, Mendell & Rubin 2001). ``vlmr_p`` and ``lmr_p`` reject too often: prefer ``blrt_p``.
+        ``replicated`` counts the starts, of 20, that reached the
         best likelihood within 0.001.
     models : dict
         Words for every model of the table.
@@ -200,10 +224,14 @@ class Enumeration:
         Number of missing cells.
     n_dropped : int
         Number of samples that were left out, as they have missing values.
+    n_empty : int
+        Number of these that have no value at all.
     n_bootstrap : int
         Bootstrap samples of each test.
     notes : DataFrame
         ``model``, ``n_classes`` and ``note``: why values are missing.
+    taken_as : str
+        Which integers are taken as categories; empty if there are none, or if they were named.
     """
 
     table: pd.DataFrame
@@ -216,6 +244,8 @@ class Enumeration:
     notes: pd.DataFrame
     seed: int
     entropy_definition: str = "relative"
+    n_empty: int = 0
+    taken_as: str = ""
 
     def fit(self, model: Any = None, n_classes: int | None = None) -> Any:
         """Return the fitted estimator of a row, by default the suggested one."""
@@ -252,15 +282,20 @@ class Enumeration:
     @property
     def suggested(self) -> SuggestedClasses:
         """A model and number of classes, with reasons and objections in words."""
-        table = self.table[self.table["converged"].astype(bool)].sort_values("bic")
+        # Of models that are the same, the first.
+        table = self.table[considered(self.table)].sort_values("bic", kind="stable")
         sound = table[table["smallest"] >= SMALL_CLASS]
         if not len(table):
             raise UnsupportedError("no fit of the enumeration converged: use fewer classes")
         best, overall = (sound if len(sound) else table).iloc[0], table.iloc[0]
         model, K = best["model"], int(best["n_classes"])
-        reasons = [f"BIC: {best['bic']:.1f}, the smallest"]
+        reasons = [
+            f"Rule: smallest BIC of the {counted(len(table), 'different model')} that converged, "
+            f"without {plural(self.noun)} below {SMALL_CLASS:.0%} of the sample",
+            f"BIC: {best['bic']:.1f}, the smallest",
+        ]
         if overall.name != best.name:
-            reasons[0] += (
+            reasons[1] += (
                 f" of fits whose {plural(self.noun)} all hold {SMALL_CLASS:.0%} of the sample; "
                 f"without that, model {overall['model']} with {overall['n_classes']} "
                 f"({overall['bic']:.1f})"
@@ -270,9 +305,14 @@ class Enumeration:
             named = f"model {second['model']} with " if len(self.models) > 1 else ""
             noun = self.noun if second["n_classes"] == 1 else plural(self.noun)
             further = second["bic"] - best["bic"]
-            reasons[0] += f"; {named}{second['n_classes']} {noun}: {further:.2f} above"
+            reasons[1] += f"; {named}{second['n_classes']} {noun}: {further:.2f} above"
         fits = table[table["model"] == model].set_index("n_classes").sort_index()
         chosen = {name: best_number(fits[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
+        if len(table) > 1:
+            reasons.append(
+                "Approximate probability among these models (cmP, from BIC): "
+                f"{bounded(best['cmp'])}"
+            )
         reasons.append(
             "Within this model: " + ", ".join(f"{n.upper()} {k}" for n, k in chosen.items())
         )
@@ -280,6 +320,8 @@ class Enumeration:
         if bend.notna().any():
             reasons[-1] += f"; the elbow of BIC is at {best_number(-bend)}"
         reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap, self.noun))
+        if fits["vlmr_p"].notna().any():
+            reasons.append(f"VLMR and LMR tests: {REJECTS_TOO_OFTEN}")
         if K > 1:
             entropy = self._entropy(model, K, "relative")
             overlap = f"below {CLEAR_ENTROPY}: {plural(self.noun)} overlap"
@@ -288,6 +330,7 @@ class Enumeration:
         reasons.append(f"Smallest {self.noun}: {best['smallest']:.1%} of the sample")
         reasons.append(f"Best likelihood in {best['replicated']} of {STARTS} random starts")
         reasons.append(f"The number of {plural(self.noun)} also needs theory: compare its rivals")
+        reasons += [self.taken_as] if self.taken_as else []
         words = self.models[model] if len(self.models) > 1 else ""
         return SuggestedClasses(model, K, tuple(f"{r}." for r in reasons), self.noun, words)
 
@@ -297,38 +340,53 @@ class Enumeration:
 
         return plot_enumeration(self, axes, **options)
 
-    def to_apa(
-        self, criteria: Sequence[str] = ("aic", "bic", "sabic"), title: str | None = None
-    ) -> ApaTable:
-        """Return the table in APA style, which prints and writes Markdown, LaTeX, CSV and Word."""
+    def to_apa(self, criteria: Sequence[str] | None = None, title: str | None = None) -> ApaTable:
+        """Return the table in APA style, which prints and writes Markdown, LaTeX, CSV and Word.
+
+        ``criteria`` are columns of the table, by default AIC, BIC, SABIC, CAIC and AWE; others are
+        "icl", "sic", "bf", "cmp" and "awe_classification".
+        """
+        if criteria is None:
+            criteria = ("aic", "bic", "sabic", "caic", "awe")
+        elif "awe" in criteria:
+            warn_of_awe()
         table, several = self.table, len(self.models) > 1
         sizes = {
             key: "/".join(plain(share, int(share < 10.0)) for share in row[: key[1]])
             for key, row in zip(self.sizes.index, 100.0 * self.sizes.to_numpy(), strict=True)
         }
         keys = zip(table["model"], table["n_classes"], strict=True)
-        tested = {"vlmr_p": ("VLMR p", p_text), "blrt_p": ("BLRT p", p_text)}
+        tested = {
+            name: (f"{name.removesuffix('_p').upper()} p", p_text)
+            for name in ("vlmr_p", "lmr_p", "blrt_p")
+        }
         columns: dict[str, Any] = {
             **({"model": ("Model", str)} if several else {}),
             "n_classes": (plural(self.noun).title(), whole),
             "log_likelihood": ("LL", plain),
             "n_parameters": ("Parameters", whole),
-            **{name: (name.upper(), plain) for name in criteria},
+            **{name: (HEADS.get(name, name.upper()), TEXTS.get(name, plain)) for name in criteria},
             "entropy": ("Entropy", bounded if self.entropy_definition == "relative" else plain),
             "min_probability": ("Lowest mean posterior", bounded),
             **{name: test for name, test in tested.items() if table[name].notna().any()},
             "replicated": ("Replications", whole),
             "sizes": (f"{self.noun.title()} sizes (%)", str),
         }
-        words = "; ".join(f"{c.upper()} = {CRITERIA[c]}" for c in criteria if c in CRITERIA)
+        words = "; ".join(
+            f"{HEADS.get(name, name.upper())} = {CRITERIA[name].format(self.noun)}"
+            for name in criteria
+            if name in CRITERIA
+        )
         note = [
             f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is "
             f"{ENTROPIES[self.entropy_definition]}; lowest mean posterior: of the probabilities of "
             f"the assigned {self.noun}; {self.noun} sizes are shares by most likely {self.noun}, "
             f"in the order of the {plural(self.noun)}."
         ]
-        if self.n_dropped:
-            note.append(f"{self.n_dropped:,} observations with missing values were left out.")
+        note += [f"{self.left_out}."] if self.left_out else []
+        if "cmp" in criteria:
+            n_models = int(considered(table).sum())
+            note.append(f"cmP is over the {n_models} different models that converged.")
         if self.covariates:
             note.append(f"All models regress {self.noun} membership on {phrase(self.covariates)}.")
         note.append(f"{'Models' if several else 'Model'}: {self.models_in_words}.")
@@ -339,11 +397,15 @@ class Enumeration:
                 f"{bounded(1.0 / (1 + self.n_bootstrap), 3)})."
             )
         if "vlmr_p" in columns:
-            note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
+            note.append(
+                "VLMR = Vuong-Lo-Mendell-Rubin test, LMR = the same with the adjusted statistic: "
+                f"{REJECTS_TOO_OFTEN}."
+            )
         alone = "; 0: the search alone found it" if (table["replicated"] == 0).any() else ""
         best = f"of {STARTS} random starts, those with the best likelihood"
         note.append(f"Replications: {best}{alone}.")
         note += [f"{remark}." for remark in self.remarks]
+        note += [f"{self.taken_as}."] if self.taken_as else []
         title = title or f"Fit of Models With Different Numbers of {plural(self.noun).title()}"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])
         return ApaTable.of(table, columns, title, " ".join(note))
@@ -354,10 +416,27 @@ class Enumeration:
 
     def __repr__(self) -> str:
         lines = [f"<Enumeration of {len(self.table)} fits>", self.table.to_string(index=False)]
-        return "\n".join([*lines, *self.remarks])
+        if self.table["vlmr_p"].notna().any():
+            lines.append(f"vlmr_p, lmr_p: {REJECTS_TOO_OFTEN}")
+        return "\n".join([*lines, *self.remarks, *[self.taken_as] * bool(self.taken_as)])
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html(index=False, float_format="{:.3f}".format))
+
+    @property
+    def left_out(self) -> str:
+        """Which observations were left out, in words; empty if there are none."""
+        parts = []
+        if self.n_empty:
+            parts.append(f"{counted(self.n_empty, 'observation')} without any value")
+        if self.n_dropped > self.n_empty:
+            parts.append(
+                f"{counted(self.n_dropped - self.n_empty, 'observation')} with missing values"
+            )
+        if not parts:
+            return ""
+        used = "; observations with some values were used" if self.n_missing else ""
+        return f"{phrase(parts)} {'was' if self.n_dropped == 1 else 'were'} left out{used}"
 
     @property
     def models_in_words(self) -> str:
@@ -407,6 +486,34 @@ class Enumeration:
         return entropy_of(total, self.n_samples, n_classes, definition)
 
 
+def warn_of_awe() -> None:
+    """Warn that the meaning of "awe" has changed."""
+    warn(
+        "'awe' is -2 log L + 2 p (log n + 1.5) since version 0.3 (Masyn 2013); the former value, "
+        "with twice the entropy, is 'awe_classification'",
+        FutureWarning,
+    )
+
+
+def considered(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return which fits converged, and are no repetition of a model that stands above.
+
+    Models that are the same, such as equal and free covariances of one class, have as many classes
+    and parameters and the same likelihood.
+    """
+    first: list[tuple[int, int, float]] = []
+    keep = []
+    columns = ["converged", "n_classes", "n_parameters", "log_likelihood"]
+    for converged, *size, likelihood in table[columns].itertuples(index=False):
+        same = any(
+            size == [K, p] and abs(likelihood - other) < SAME_LIKELIHOOD for K, p, other in first
+        )
+        keep.append(bool(converged) and not same)
+        if keep[-1]:
+            first.append((*size, likelihood))
+    return pd.Series(keep, index=table.index, dtype=bool)
+
+
 def best_number(values: pd.Series[float]) -> int:
     """Return the number of classes with the smallest value."""
     return int(values.index.tolist()[int(np.nanargmin(values.to_numpy(dtype=np.float64)))])
@@ -446,6 +553,14 @@ def table_of(
         notes += [key | {"note": entry.note} for entry in (one, test) if entry.note]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.astype({"n_parameters": "Int64", "replicated": "Int64"})
+    sic = table["sic"].astype(float)
+    table["bf"] = np.exp((sic - sic.groupby(table["model"]).shift(-1)).clip(upper=LARGEST_LOG))
+    counts = considered(table)
+    shares = np.exp(sic[counts] - sic[counts].max())
+    table["cmp"] = shares / shares.sum()
+    for row in np.flatnonzero(table["converged"].astype(bool) & ~counts):
+        key = table.loc[row, ["model", "n_classes"]].to_dict()
+        notes.append(key | {"note": "the same model as one above, so that it counts once"})
     if tidylpa:
         p, relative = table["n_parameters"].astype(float), table["entropy"].fillna(1.0)
         adjusted = table["vlmr"] / (1.0 + 1.0 / (3.0 * math.log(n)))

@@ -112,7 +112,11 @@ def classes(
     with screen.noting_warnings(screen.postpone) as messages:
         enumeration = enumerate_classes(X, numbers, covariates=in_numbers, **settings)
         plain = enumerate_classes(X, numbers, **settings) if beside else None
-    enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
+    enumeration = replace(
+        enumeration,
+        n_dropped=enumeration.n_dropped + n_lacking,
+        n_empty=enumeration.n_empty + int(empty.sum()),
+    )
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
     source = replace(fit._seen(X, weights.get("sample_weight")), columns=tuple(map(str, X.columns)))

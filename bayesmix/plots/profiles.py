@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.assess.apa import bounded
+from bayesmix.assess.enumeration import warn_of_awe
 from bayesmix.core import validation
 from bayesmix.core.nouns import plural
 from bayesmix.errors import InvalidInputError
@@ -36,7 +37,8 @@ MOST_CHARACTERS = 40
 PALE = 0.55
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
 CRITERIA = ("aic", "bic", "sabic")
-LABELS = {name: name.upper() for name in (*CRITERIA, "caic", "awe", "icl")}
+GREATER = ("sic", "cmp")  # is better
+LABELS = {name: name.upper() for name in (*CRITERIA, "caic", "awe", "icl", "sic")}
 
 
 def plot_class_profiles(
@@ -159,6 +161,8 @@ def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERI
         raise InvalidInputError(
             f"criteria must be columns of the table ({', '.join(table)}), got {unknown[0]!r}"
         )
+    if criteria is not CRITERIA and "awe" in criteria:
+        warn_of_awe()
     table = shown_fits(table, criteria)
     n, heads = len(criteria), plural(enumeration.noun).title()
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
@@ -169,7 +173,7 @@ def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERI
             (key[f"Model {model}"],) = ax.plot(
                 rows["n_classes"], rows[name], markersize=4.5, linewidth=1.2, **style
             )
-        best = table.loc[table[name].idxmin()]
+        best = table.loc[table[name].idxmax() if name in GREATER else table[name].idxmin()]
         ax.plot(best["n_classes"], best[name], "o", ms=11, mfc="none", mec=INK, mew=1.0)
         whole_numbers(ax, sorted(table["n_classes"].unique()))
         shown = key if len(key) > 1 and ax is axes[-1] else None
@@ -180,7 +184,10 @@ def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERI
 def shown_fits(table: Any, criteria: Any = CRITERIA) -> Any:
     """Return the rows of an enumeration that ``plot_enumeration`` shows."""
     several = table[table["n_classes"] > 1]
-    best_numbers = table.loc[[table[name].idxmin() for name in criteria], "n_classes"]
+    best_rows = [
+        table[name].idxmax() if name in GREATER else table[name].idxmin() for name in criteria
+    ]
+    best_numbers = table.loc[best_rows, "n_classes"]
     return several if several["n_classes"].nunique() > 2 and best_numbers.min() > 1 else table
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from bayesmix import plots
 from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, displayed, equals, p_equals, plain, write_as
-from bayesmix.assess.enumeration import STARTS, Enumeration, best_number
+from bayesmix.assess.class_fits import STARTS
+from bayesmix.assess.enumeration import REJECTS_TOO_OFTEN, Enumeration, best_number
 from bayesmix.assess.profile_tables import (
     LARGE_RESIDUAL,
     ClassProfiles,
@@ -228,6 +229,7 @@ def class_report(
         noun=profiles.noun,
         large=LARGE_RESIDUAL,
         vlmr=everything["vlmr_p"].notna().any(),
+        rejects_too_often=REJECTS_TOO_OFTEN,
         starts=STARTS,
         level=LEVEL,
         shares=phrase([f"{share:.1%}" for share in profiles.sizes["share"]]),

@@ -1,12 +1,17 @@
 """Class enumeration against published output of mclust, tidyLPA and poLCA, and against theory."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.assess.class_fits import thorough_fit
 from bayesmix.assess.class_tests import (
+    STEPS,
     BootstrapTest,
     entropy_of,
     information_criteria,
@@ -47,7 +52,7 @@ CRITERIA = {
         "bic": 1522.12015272345,
         "sabic": 1496.80168389466,
         "caic": 1530.12015272345,
-        "awe": 1586.20523507622,
+        "awe_classification": 1586.20523507622,
         "icl": 1522.12015272345,
     },
     (-488.914818690463, 13, 0.891614088132574, -0.2885072784): {
@@ -55,7 +60,7 @@ CRITERIA = {
         "bic": 1042.96789620418,
         "sabic": 1001.8253843574,
         "caic": 1055.96789620418,
-        "awe": 1148.88938320369,
+        "awe_classification": 1148.88938320369,
         "icl": 1043.54491075316,
     },
 }
@@ -70,7 +75,88 @@ def iris():
 def test_criteria_are_those_of_tidylpa_and_mclust(fit):
     log_likelihood, p, *entropies = fit
     found = information_criteria(DensitySums(log_likelihood, *entropies, 150.0), p)
-    assert found == pytest.approx(CRITERIA[fit], abs=1e-6)
+    assert {name: found[name] for name in CRITERIA[fit]} == pytest.approx(CRITERIA[fit], abs=1e-6)
+
+
+def test_awe_and_sic_are_those_of_masyn():
+    found = information_criteria(DensitySums(-500.0, 12.0, 11.0, 120.0), 10)
+    assert found["awe"] == pytest.approx(1000.0 + 20.0 * (np.log(120.0) + 1.5))
+    assert found["sic"] == pytest.approx(-500.0 - 5.0 * np.log(120.0))
+
+
+def test_bayes_factors_and_probabilities_are_over_different_models():
+    rows = np.random.default_rng(5).normal(size=(120, 3)) @ np.triu(np.ones((3, 3)))
+    found = bm.enumerate_classes(rows, (1, 2), [3, 6], n_bootstrap=0, random_state=0, n_jobs=1)
+    table = found.table
+    assert table["log_likelihood"][0] == pytest.approx(table["log_likelihood"][2])
+    assert table["cmp"].isna().tolist() == [False, False, True, False]
+    sic = -0.5 * table["bic"]
+    shares = np.exp(sic - sic.max())[table["cmp"].notna()]
+    np.testing.assert_allclose(table["cmp"].dropna(), shares / shares.sum(), rtol=1e-9)
+    np.testing.assert_allclose(table["bf"][[0, 2]], np.exp(sic.diff()[[1, 3]] * -1.0), rtol=1e-9)
+    assert table["bf"].isna().tolist() == [False, True, False, True]
+    assert "smallest BIC of the 3 different models that converged" in found.summary()
+    assert "0.00 above" not in found.summary()
+    assert "the same model as one above" in found.notes["note"].iloc[0]
+    assert "cmP is over the 3 different models" in found.to_apa(("bic", "bf", "cmp")).note
+    with pytest.warns(FutureWarning, match="awe_classification"):
+        found.to_apa(("bic", "awe"))
+
+
+@pytest.mark.slow
+def test_the_statistic_of_the_bootstrap_is_that_of_the_table():
+    # A quick search ended at 11.57, for four against three classes, where the table has 16.41.
+    g = np.random.default_rng(0)
+    centres = np.array([[0, 0, 0, 0], [1.5, 1.5, 1, 0.5], [-1, 1, 2, 0]])
+    rows = centres[g.integers(0, 3, 100)] + g.normal(size=(100, 4))
+    found = bm.enumerate_classes(rows, (3, 4), 3, n_bootstrap=2, random_state=0, n_jobs=1)
+    ratio = 2.0 * np.diff(found.table["log_likelihood"])[0]
+    assert ratio > 16.4
+    assert found.table["blrt"][1] == pytest.approx(ratio)
+    assert found.table["lmr"][1] == pytest.approx(ratio / (1.0 + 1.0 / (5.0 * np.log(100.0))))
+
+
+@pytest.mark.slow
+def test_the_samples_of_the_bootstrap_get_the_search_of_the_table():
+    rows = np.random.default_rng(3).normal(size=(60, 2))
+    estimator = bm.GaussianMixture(covariance_type="VVV", random_state=0, n_jobs=1)
+    fitter = estimator._fitter(rows)
+    fits = [thorough_fit(fitter, K, 0).result for K in (1, 2)]
+    test = BootstrapTest(fitter, *fits, 0)
+    ratios = list(test.ratios(fitter.table))
+    assert ratios == sorted(ratios)  # of one class the fit is unique
+    assert ratios[-1] >= test.statistic - 1e-2
+    assert test._steps() in STEPS
+    # Without an exceedance in 19 samples p is 1 / 20; the p-value of a large ratio needs no search.
+    far = BootstrapTest(fitter, fits[0], replace(fits[1], log_likelihood=1e4), 0)
+    assert far.run(19, early=True) == (0.05, 19, "")
+
+
+def test_integers_that_are_taken_as_categories_are_named():
+    g = np.random.default_rng(9)
+    answers = np.clip(np.round(g.normal(3, 1, size=(200, 2))), 1, 5).astype(int)
+    frame = pd.DataFrame(answers, columns=["a", "b"])
+    found = bm.enumerate_classes(frame, 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    words = "Integers are taken as categories: a, b (1 to 5); continuous=True takes them as"
+    assert words in found.summary()
+    assert words in repr(found)
+    assert words in found.to_apa().note
+    named = dict.fromkeys(frame, "categorical")
+    asked = bm.enumerate_classes(frame, 1, columns=named, n_bootstrap=0, random_state=0)
+    assert "Integers" not in asked.summary()
+
+
+def test_what_was_left_out_had_no_value():
+    g = np.random.default_rng(4)
+    rows = g.normal(size=(60, 2))
+    rows[:3], rows[3:8, 0] = np.nan, np.nan
+    options = {"n_bootstrap": 0, "random_state": 0, "n_jobs": 1}
+    with pytest.warns(UserWarning, match="without any value"):
+        used = bm.enumerate_classes(rows, 1, 1, **options)
+    words = "3 observations without any value were left out; observations with some values were"
+    assert words in used.to_apa().note
+    dropped = bm.enumerate_classes(rows, 1, 1, missing="drop", **options)
+    assert "8 observations with missing values were left out." in dropped.to_apa().note
 
 
 def test_entropy_is_that_of_mplus():
@@ -148,14 +234,16 @@ def test_samples_of_the_test_have_the_cells_and_covariates_of_the_data(separated
     source = constraints.constrained(fitter.source, None, None, z)
     m = bm.GaussianMixture(2, covariance_type="EEI", missing="use", random_state=0)
     null = m.fit(rows, covariates=z).result_
-    test = BootstrapTest(type(fitter)(fitter.estimator, source), null, 3, 0)
+    with warnings.catch_warnings(action="ignore"):  # three classes are too many
+        larger = m.set_params(n_components=3).fit(rows, covariates=z).result_
+    test = BootstrapTest(type(fitter)(fitter.estimator, source), null, larger, 0)
     sample = test.simulated(0)
     assert np.array_equal(np.isnan(sample.values), np.isnan(rows))
     assert sample.side.covariates is source.side.covariates
     # the classes of the sample follow the covariate, as those of the data do
     high = np.nanmean(sample.values[labels == 1, 1]) - np.nanmean(sample.values[labels == 0, 1])
     assert high > 0.5
-    assert test.ratio(source) >= 0.0
+    assert next(test.ratios(source)) >= 0.0
 
 
 def test_weights_and_floors_have_no_test_and_say_why(separated):
@@ -176,7 +264,7 @@ def test_weights_and_floors_have_no_test_and_say_why(separated):
         counted = bm.enumerate_classes(rows, 1, 1, sample_weight=np.full(160, 2), random_state=0)
     assert counted.n_samples == 320.0
     repeated = bm.enumerate_classes(np.repeat(rows, 2, axis=0), 1, 1, random_state=0)
-    criteria = ["log_likelihood", "bic", "awe"]
+    criteria = ["log_likelihood", "bic", "awe_classification"]
     np.testing.assert_allclose(counted.table[criteria], repeated.table[criteria], rtol=1e-9)
     spiked = np.vstack([rows, np.repeat([[30.0, 30.0]], 30, axis=0)])
     found = bm.enumerate_classes(spiked, (1, 2), 6, n_bootstrap=2, random_state=0, n_jobs=1)

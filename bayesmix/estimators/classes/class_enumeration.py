@@ -17,6 +17,7 @@ from bayesmix.assess.enumeration import (
     LOCAL_INDEPENDENCE,
     Enumeration,
     FitTask,
+    GrownTask,
     PairTask,
     TableEntry,
     table_of,
@@ -32,6 +33,7 @@ from bayesmix.estimators.inputs.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.searching.fitters import coding_of_table
 from bayesmix.families.categorical import Categorical
+from bayesmix.families.coding import AS_REQUESTED, Coding, brief
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import type_of, weighted
@@ -64,7 +66,7 @@ def enumerate_classes(
     missing: str = "use",
     random_state: Any = None,
     n_jobs: int | None = None,
-    early_stopping: bool = False,
+    early_stopping: bool = True,
     entropy_definition: str = "relative",
     tidylpa: bool = False,
     progress: bool | None = None,
@@ -72,9 +74,10 @@ def enumerate_classes(
 ) -> Enumeration:
     """Fit latent profiles or latent classes with several numbers of classes, and tabulate them.
 
-    Every fit is by maximum likelihood with a full search. Each number of classes is tested against
-    one less by the parametric bootstrap, where the observed and the simulated data get the same
-    quick search (McLachlan 1987; Nylund, Asparouhov & Muthén 2007).
+    Every fit is by maximum likelihood with a full search, also from one class less. Each number of
+    classes is tested against one less by the parametric bootstrap (McLachlan 1987; Nylund,
+    Asparouhov & Muthén 2007). The statistic is twice the difference of the log likelihoods of the
+    table, and simulated data get the search that the observed data need to reach it.
 
     Parameters
     ----------
@@ -110,9 +113,10 @@ def enumerate_classes(
     random_state : None, int, RandomState or Generator
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
-    early_stopping : bool, default=False
+    early_stopping : bool, default=True
         Whether tests end after ten simulated ratios as large as the observed one (Besag & Clifford
-        1991), which saves time for large p-values; these p-values are not uniform under K - 1.
+        1991). This saves time where the p-value is above .1, which is then ten divided by the
+        number of samples.
     entropy_definition : {"relative", "sum", "mean"}, default="relative"
         "relative" is that of Mplus.
     tidylpa : bool, default=False
@@ -171,7 +175,7 @@ def enumerate_classes(
     if sample_weight is not None:
         weight_type = weight_type or type_of(sample_weight, X)
         sample_weight = weighted(X, sample_weight, weight_type)[1]
-    X, described, estimators = _estimators(X, models, continuous, columns)
+    X, described, estimators, taken_as = _estimators(X, models, continuous, columns)
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
         estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
@@ -189,7 +193,14 @@ def enumerate_classes(
 
     questions = tuple((name, K) for name in fitters for K in numbers)
     fits = done(FitTask(fitters, questions, seed), "fits")
-    pairs, reason = _pairs(fits) if len(fits) == len(questions) else (), ""
+    complete, reason = len(fits) == len(questions), ""
+    if complete:
+        pairs = _pairs(fits)
+        grown = done(GrownTask(fitters, pairs), "fits from one class less")
+        complete = len(grown) == len(pairs)
+        better = {(one.model, one.n_classes): one for one in grown}
+        fits = [better.get((one.model, one.n_classes), one) for one in fits]
+    pairs = _pairs(fits) if complete else ()
     if sample_weight is not None and n_bootstrap:
         n_bootstrap, reason = 0, f"no bootstrap test with {weight_type} weights"
     if clusters is None:
@@ -199,13 +210,16 @@ def enumerate_classes(
         tests = [TableEntry(larger.model, larger.n_classes, {}, reason) for _, larger in pairs]
     n, summary = fitters[questions[0][0]].source.total_weight, source.summary
     table, notes = table_of(fits, tests, n, tidylpa)
+    n_dropped = np.shape(X)[0] - source.shape[0]
     enumeration = Enumeration(
         table=table,
         models=described,
         fits={(one.model, one.n_classes): one.estimator for one in fits},
         n_samples=n,
         n_missing=summary.n_missing,
-        n_dropped=np.shape(X)[0] - source.shape[0],
+        n_dropped=n_dropped,
+        n_empty=n_dropped if missing == "use" else 0,
+        taken_as=taken_as,
         n_bootstrap=n_bootstrap if tests else 0,
         notes=notes,
         seed=seed,
@@ -219,15 +233,15 @@ def enumerate_classes(
 class Stored:
     """Do a task, or read what an earlier attempt stored in a folder, without code."""
 
-    task: FitTask | PairTask
+    task: FitTask | GrownTask | PairTask
     folder: Path
 
     def __call__(self, number: int) -> TableEntry:
         from bayesmix.io import load
 
         name, K = self.task.questions[number]
-        kind = "fit" if isinstance(self.task, FitTask) else "test"
-        record, model = (self.folder / f"{kind}-{name}-{K}.{end}" for end in ("json", "bayesmix"))
+        place = f"{self.task.kind}-{name}-{K}"
+        record, model = (self.folder / f"{place}.{end}" for end in ("json", "bayesmix"))
         if record.exists():
             values, note = json.loads(record.read_text("utf-8"))
             return TableEntry(name, K, values, note, load(model) if model.exists() else None)
@@ -249,8 +263,8 @@ def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
 
 def _estimators(
     X: Any, models: Any, continuous: bool | Sequence[str] | None, columns: Any
-) -> tuple[Any, dict[Any, str], dict[Any, Any]]:
-    """Return the usable columns, words for each model, and its unfitted estimator."""
+) -> tuple[Any, dict[Any, str], dict[Any, Any], str]:
+    """Return the usable columns, words for each model, its unfitted estimator, and a note."""
     if isinstance(continuous, Sequence):
         names = list(map(str, getattr(X, "columns", ())))
         if absent := [name for name in continuous if name not in names]:
@@ -271,8 +285,9 @@ def _estimators(
             if guesses := coding.guesses(("exclude",)):
                 warn(f"columns: {guesses}", BayesmixWarning)
             X = X[list(coding.names)]
-        words = "categories, independent within classes"
-        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: Mixture(family=Categorical())}
+        words, mixture = "categories, independent within classes", Mixture(family=Categorical())
+        note = "" if coding is None else integers_as_categories(coding)
+        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: mixture}, note
     if mixed and coding is not None:
         kinds: dict[str, list[str]] = {}
         for name, kind, *_ in coding.decisions:
@@ -280,7 +295,8 @@ def _estimators(
         listed = (f"{kind}: {phrase(names)}" for kind, names in kinds.items() if kind != "exclude")
         words = f"independent within classes ({'; '.join(listed)})"
         mixture = Mixture(columns=columns, covariance_type="diag")
-        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: mixture}
+        note = integers_as_categories(coding)
+        return X, {LOCAL_INDEPENDENCE: words}, {LOCAL_INDEPENDENCE: mixture}, note
     asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
         n_columns = np.shape(X)[1:] if coding is None else (len(coding.names),)
@@ -297,4 +313,20 @@ def _estimators(
         estimators[name] = GaussianMixture(covariance_type=structure.name)
         if coding is not None:  # frames may have identifiers, and numbers in text
             estimators[name] = Mixture(columns=columns, covariance_type=structure.name)
-    return X, described, estimators
+    return X, described, estimators, ""
+
+
+def integers_as_categories(coding: Coding) -> str:
+    """Say which integers are taken as categories without being named, and how to change that."""
+    guessed = {name for name, _, reason, _ in coding.decisions if reason != AS_REQUESTED}
+    scales: dict[tuple[Any, ...], list[str]] = {}
+    for name, levels in zip(coding.names, coding.levels, strict=True):
+        if name in guessed and levels and all(type(level) is int for level in levels):
+            scales.setdefault((levels[0], levels[-1]), []).append(name)
+    if not scales:
+        return ""
+    listed = (f"{brief(names)} ({low} to {high})" for (low, high), names in scales.items())
+    return (
+        f"Integers are taken as categories: {phrase(list(listed))}; continuous=True takes them as "
+        "measurements"
+    )
