@@ -21,7 +21,6 @@ from bayesmix.allocation.gate import shares_of
 from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, from_start, random_end
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, drawn_labels, stream
@@ -182,8 +181,8 @@ class BootstrapTest:
         for search in (self._quick, self._full):
             results: list[FitResult] = []
             with suppress(ValueError):
-                results.append(search(source, K, self.smaller.mixture))
-                results.append(search(source, K + 1, results[0].mixture))
+                results.append(search(source, K, self.smaller))
+                results.append(search(source, K + 1, results[0]))
             yield results
         for run in range(STARTS):
             end = random_end(self.larger, source, self.seed, run)
@@ -191,20 +190,20 @@ class BootstrapTest:
         with suppress(ValueError):
             yield [self._full(source, K + 1)]
 
-    def _full(self, source: Any, n_components: int, *near: Mixture) -> FitResult:
+    def _full(self, source: Any, n_components: int, *near: FitResult) -> FitResult:
         fitter: Any = replace(self.fitter, source=source)  # type: ignore[type-var]  # of a source
-        return quiet(fitter.fit)(fitter.candidate({"n_components": n_components}), near)
+        starts = tuple(result.mixture for result in near)
+        return quiet(fitter.fit)(fitter.candidate({"n_components": n_components}), starts)
 
-    def _quick(self, source: Any, n_components: int, near: Mixture) -> FitResult:
+    def _quick(self, source: Any, n_components: int, near: FitResult) -> FitResult:
         # The search ignores covariates; the model then takes them up from where it ended.
-        side, plain = source.side, source
+        side, plain, mixture = source.side, source, near.mixture
         if side.covariates is not None:
             plain = replace(source, side=replace(side, covariates=None, design=None))
-            if near is self.smaller.mixture:
-                near = replace(near, weights=self.smaller.density.weights)
+            mixture = replace(mixture, weights=near.density.weights)
         fitter: Any = replace(self.fitter, source=plain)  # type: ignore[type-var]
         candidate = fitter.candidate({"n_components": n_components, "search": "short"})
-        result = quiet(fitter.fit)(candidate, (near,))
+        result = quiet(fitter.fit)(candidate, (mixture,))
         if side.covariates is None:
             return result
         return from_start(result, source, OfMixture(result.mixture), AMONG_CANDIDATES)
