@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from bayesmix.assess.stability import quiet
 from bayesmix.em.model import Model, Settings
@@ -19,12 +19,15 @@ STARTS, START_KINDS = 20, ("k-means++", "random_from_data")
 # Nats within which a likelihood counts as replicated.
 SAME_LIKELIHOOD = 1e-3
 
+# A fitted estimator, which stands above this part.
+Estimator: TypeAlias = Any
+
 
 @dataclass(frozen=True, eq=False)
 class ThoroughFit:
     """The best fit of a search and of random starts, and the starts that did not collapse."""
 
-    estimator: Any
+    estimator: Estimator
     result: FitResult
     ends: tuple[FitResult, ...]
 
@@ -53,7 +56,7 @@ def thorough_fit(fitter: Any, n_components: int, seed: int) -> ThoroughFit:
     return ThoroughFit(estimator, result, tuple(sound))
 
 
-def grown_fit(fitter: Any, smaller: FitResult, larger: FitResult) -> Any:
+def grown_fit(fitter: Any, smaller: FitResult, larger: FitResult) -> Estimator | None:
     """Return a better fit that a search from one class less reaches; None if there is none."""
     estimator = fitter.candidate({"n_components": larger.requested_components})
     with suppress(ValueError):

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
-from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, grown_fit, thorough_fit
+from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, Estimator, grown_fit, thorough_fit
 from bayesmix.assess.class_tests import (
     ENTROPIES,
     BootstrapTest,
@@ -66,8 +66,6 @@ REJECTS_TOO_OFTEN = "they reject true numbers too often, so prefer the bootstrap
 SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.8
 
 ModelName: TypeAlias = int | str
-# A fitted estimator, which stands above this part; None for a failed fit.
-Estimator: TypeAlias = Any
 Fitters: TypeAlias = Mapping[ModelName, Fitter]
 
 
@@ -79,7 +77,7 @@ class TableEntry:
     n_classes: int
     values: Mapping[str, object]  # by column of the table
     note: str = ""
-    estimator: Estimator = None
+    estimator: Estimator | None = None  # None for a failed fit
 
 
 @dataclass(frozen=True, eq=False)
