@@ -153,7 +153,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
     assert found.n_divergent == 0
     K, D = 2, 2
     assert len(found.parameters) == K + K * D + K * 3 + 3
-    assert found.parameters.index[0] == "weights[0]"
+    assert found.parameters.index[0] == "weights[component 1]"
     assert "covariances[1, 0, 1]" in found.parameters.index
     assert "covariances[1, 1, 0]" not in found.parameters.index
     assert (found.parameters["rhat"] < 1.01).all()
@@ -457,7 +457,7 @@ def test_other_families_are_compared_too(family):
     rows = (rng.random((80, 3)) < rates).astype(float)
     vb = bm.Mixture(2, family=family, inference=bm.VariationalBayes(), random_state=0).fit(rows)
     found = crosscheck(vb, rows, n_draws=100, sampler="gibbs")
-    name = "probabilities[0, 1]" if family.name == "bernoulli" else "rates[0, 1]"
+    name = "probabilities[class 1, 1]" if family.name == "bernoulli" else "rates[class 1, 1]"
     assert name in found.parameters.index
     assert np.isfinite(found.predictive.value)
 
@@ -490,8 +490,8 @@ def test_columns_have_their_names():
     X = bm.datasets.load_faithful().iloc[:60]
     vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
     found = crosscheck(vb, X, n_draws=60, sampler="gibbs")
-    assert "means[0, waiting]" in found.parameters.index
-    assert "covariances[1, eruptions, waiting]" in found.parameters.index
+    assert "means[component 1, waiting]" in found.parameters.index
+    assert "covariances[component 2, eruptions, waiting]" in found.parameters.index
 
 
 # The figure
@@ -610,7 +610,7 @@ def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tm
     assert values["agrees"] is True
     assert values["verdict"] == "agrees"
     assert values["interrupted"] is False
-    assert values["parameters"][0]["quantity"] == "weights[0]"
+    assert values["parameters"][0]["quantity"] == "weights[component 1]"
     assert len(values["files"]) == 5
 
 

@@ -89,7 +89,7 @@ def of_parameters(
         arranged = in_order(values, axes, alignment.order[:, : result.n_components])
         columns = fitted.reshape(len(fitted), -1).T
         sampled_columns = arranged.reshape(len(arranged), -1).T
-        for number, name in labels_of(kind, axes, fitted.shape[1:], result.columns):
+        for number, name in labels_of(kind, axes, fitted.shape[1:], result):
             sampled = sampled_columns[number].reshape(n_chains, -1)
             quantities.append(Quantity(name, columns[number], sampled))
     return _that_vary(quantities)

@@ -488,7 +488,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         array (m, K, K) or (K, K), or DataFrame
             Probabilities from state i (row) to state j (column). With ``X`` a table of
             ``estimate``, ``standard_error``, ``lower`` and ``upper`` by row of the covariates and
-            states, from 1.
+            states.
 
         Examples
         --------

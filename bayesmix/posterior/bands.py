@@ -18,6 +18,7 @@ from bayesmix.core import validation
 from bayesmix.core.components import Named, Predictive
 from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_name
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import unmasked, written_out
@@ -38,6 +39,7 @@ METHODS = ("variational", "gibbs", "bootstrap")
 CHAINS = 4
 # Axes of parameters along which the columns of the fit stand.
 OF_COLUMNS = ("feature", "other_feature")
+OF_COMPONENTS = ("component", "other_component")
 # Where a band has those of several candidates: 1,000 of each would take several times as long.
 DRAWS_OF_EACH = 400
 
@@ -98,16 +100,19 @@ def named_draws(result: FitResult, draws: Draws) -> Named:
 
 
 def labels_of(
-    kind: str, axes: tuple[str, ...], shape: tuple[int, ...], columns: tuple[str, ...] | None
+    kind: str, axes: tuple[str, ...], shape: tuple[int, ...], result: FitResult
 ) -> Iterator[tuple[int, str]]:
     """Flat place and name of every number of an array; of symmetric matrices one triangle."""
+
+    def name_of(axis: str, index: int) -> str:
+        if axis in OF_COMPONENTS:
+            return part_name(result.noun, index)
+        return result.columns[index] if result.columns and axis in OF_COLUMNS else str(index)
+
     for number, place in enumerate(np.ndindex(shape)):
         if axes[-2:] == ("feature", "other_feature") and place[-1] < place[-2]:
             continue
-        parts = [
-            columns[index] if columns is not None and axis in OF_COLUMNS else str(index)
-            for axis, index in zip(axes, place, strict=True)
-        ]
+        parts = list(map(name_of, axes, place))
         yield number, f"{kind}[{', '.join(parts)}]" if parts else kind
 
 

@@ -21,7 +21,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior import BATCH_VALUES
-from bayesmix.posterior.bands import check_draws, labels_of, tails
+from bayesmix.posterior.bands import OF_COMPONENTS, check_draws, labels_of, tails
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
@@ -31,7 +31,6 @@ MOST_VALUES = 2**25
 LEAST_SHARE = 1e-6
 MOST_SWEEPS = 50
 # Names of axes along which components stand.
-OF_COMPONENTS = ("component", "other_component")
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def credible_intervals(drawn: DrawnMixtures, level: float) -> Any:
     for kind, (axes, values) in named.items():
         values = in_order(values, axes, order)
         columns = values.reshape(len(values), -1).T
-        for place, name in labels_of(kind, axes, values.shape[1:], drawn.result.columns):
+        for place, name in labels_of(kind, axes, values.shape[1:], drawn.result):
             table.append((name, columns[place].mean(), *np.quantile(columns[place], tails(level))))
     return pd.DataFrame(table, columns=["parameter", "mean", "lower", "upper"])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.allocation.forward_backward import forward_backward
+from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
@@ -57,7 +58,7 @@ def transition_table(estimator: Any, X: Any, design: Array | None, level: float)
 
     level = checked_level(level)
     K = estimator._fitted().n_components
-    states = range(1, K + 1)
+    states = part_names("state", K)
     if design is None:
         table = estimator.parameter_table(X, level=level).loc["transition"]
         index = pd.MultiIndex.from_product([states, states], names=["from", "to"])

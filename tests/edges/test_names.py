@@ -87,12 +87,12 @@ def test_noise_is_uniform_where_it_is_true(estimator):
 def test_credible_intervals_hold_what_draws_from_q_do(vb):
     table = vb.credible_interval(level=0.8, random_state=3).set_index("parameter")
     assert list(table.columns) == ["mean", "lower", "upper"]
-    assert "weights[1]" in table.index
-    assert "covariances[1, eruptions, waiting]" in table.index
-    assert "covariances[1, waiting, eruptions]" not in table.index
+    assert "weights[component 2]" in table.index
+    assert "covariances[component 2, eruptions, waiting]" in table.index
+    assert "covariances[component 2, waiting, eruptions]" not in table.index
     n_draws = 20_000
     drawn = vb.sample_posterior(n_draws, random_state=4)
-    for k, name in enumerate(["weights[0]", "weights[1]"]):
+    for k, name in enumerate(["weights[component 1]", "weights[component 2]"]):
         share = drawn.weights[:, k]
         inside = (share > table.lower[name]) & (share < table.upper[name])
         # 4,000 draws make the ends, 20,000 count: 4.4 standard errors, a false alarm in 10^5.
@@ -152,10 +152,14 @@ def test_credible_intervals_of_gibbs_draws_follow_the_components_of_the_fit(vb):
         label = f"{name}[{{}}]" if name == "weights" else f"{name}[{{}}, eruptions]"
         for k in range(2):
             limits = np.quantile(sorted_values[:, k], [0.1, 0.9])
-            np.testing.assert_allclose(table.loc[label.format(k), ["lower", "upper"]], limits)
+            np.testing.assert_allclose(
+                table.loc[label.format(f"component {k + 1}"), ["lower", "upper"]], limits
+            )
 
 
 def test_credible_intervals_by_refits_need_no_posterior():
     gm = bm.GaussianMixture(2, random_state=0).fit(X)
     table = gm.credible_interval(method="bootstrap", data=X, n_draws=40).set_index("parameter")
-    assert table.lower["weights[0]"] < gm.weights_[0] < table.upper["weights[0]"]
+    assert (
+        table.lower["weights[component 1]"] < gm.weights_[0] < table.upper["weights[component 1]"]
+    )

@@ -228,7 +228,7 @@ def test_intervals_of_draws_have_the_states_of_the_fit():
     order = aligned(model.result_, found.source, found.draws).order
     assert {tuple(one) for one in order.tolist()} <= {(0, 1), (1, 0)}
     table = model.credible_interval(method=found).set_index("parameter")["mean"]
-    assert table["rates[0, count]"] < table["rates[1, count]"]
+    assert table["rates[state 1, count]"] < table["rates[state 2, count]"]
     moves = found.parameters["transmat"].reshape(-1, 2, 2)
     expected = [own[np.ix_(one, one)] for own, one in zip(moves, order, strict=True)]
     mean = np.mean(expected, axis=0)

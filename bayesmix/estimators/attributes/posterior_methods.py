@@ -255,7 +255,7 @@ class PosteriorMethods:
         -------
         DataFrame
             Columns ``parameter``, ``mean``, ``lower`` and ``upper``; a row for every weight and
-            parameter, as ``means[0, eruptions]``.
+            parameter, as ``means[component 1, eruptions]``.
 
         Examples
         --------
@@ -263,10 +263,10 @@ class PosteriorMethods:
         >>> X = bm.datasets.load_faithful()
         >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
         >>> vb.credible_interval(level=0.9).head(3).round(2)
-                    parameter  mean  lower  upper
-        0          weights[0]  0.64   0.60   0.69
-        1          weights[1]  0.36   0.31   0.40
-        2  means[0, eruptions]  4.29   4.24   4.34
+                              parameter  mean  lower  upper
+        0          weights[component 1]  0.64   0.60   0.69
+        1          weights[component 2]  0.36   0.31   0.40
+        2  means[component 1, eruptions]  4.29   4.24   4.34
         """
         from bayesmix.posterior.bands import checked_level, drawn_mixtures
         from bayesmix.posterior.labels import credible_intervals
