@@ -138,7 +138,7 @@ def test_a_chain_of_states_far_apart_agrees():
         model, X, n_draws=300, chains=2, sampler="gibbs", groups=np.repeat([7, 3], [20, 28])
     )
     assert found.agrees, found.verdict
-    assert {"startprob[1]", "transmat[0, 1]"} <= set(found.parameters.index)
+    assert {"startprob[state 2]", "transmat[state 1, state 2]"} <= set(found.parameters.index)
     assert "occupied components" not in found.invariants.index
     assert "evidence of hidden Markov models is not sampled" in found.summary()
     with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):

@@ -69,7 +69,7 @@ def test_sequences_are_compared_with_mcmc(run, patients):
     saved = bm.load("found/model.bayesmix")
     assert saved.elbo_ == pytest.approx(direct.elbo_, abs=1e-6)
     values = json.loads(Path("found/result.json").read_text("utf-8"))
-    assert "transmat[0, 1]" in {row["quantity"] for row in values["parameters"]}
+    assert "transmat[state 1, state 2]" in {row["quantity"] for row in values["parameters"]}
 
 
 def test_predictions_are_in_the_order_of_the_file(run, patients):

@@ -233,7 +233,7 @@ def test_intervals_of_draws_have_the_states_of_the_fit():
     expected = [own[np.ix_(one, one)] for own, one in zip(moves, order, strict=True)]
     mean = np.mean(expected, axis=0)
     for j, k in np.ndindex(2, 2):
-        assert table[f"transmat[{j}, {k}]"] == pytest.approx(mean[j, k])
+        assert table[f"transmat[state {j + 1}, state {k + 1}]"] == pytest.approx(mean[j, k])
 
 
 def test_the_density_of_a_sequence_is_averaged_over_draws():
