@@ -16,7 +16,7 @@ from bayesmix.selection.scores import Fold
 def held_out_densities(candidate: Any, source: Any, splits: Sequence[Fold]) -> Array:
     """Return held-out log densities (n,) of a fitted estimator, for data in memory."""
     fitter = candidate._fitter(source, None, source)
-    shares = in_memory(candidate.result_, source, FitResult.probabilities)
+    shares = in_memory(candidate.result_, source, FitResult.shares)
     densities = np.full(len(shares), np.nan)
     for split in splits:
         fold = fitter.continued(candidate, shares[split.train], split)

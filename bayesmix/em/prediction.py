@@ -1,6 +1,8 @@
 """Densities and probabilities of data at any distance.
 
-Distances whose squares would overflow, beyond about 1e150 standard deviations, are clipped.
+Beyond about 1e150 standard deviations, where sums of squares would overflow, a log density is that
+of a sample nearer to the centre in the same direction, times the square of the ratio of distances,
+or plus a multiple of its logarithm where tails are those of powers.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.em.result import ALIKE
+from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 
 # Longest distance, in standard deviations, whose sums of squares do not overflow.
 LONGEST = 1e150
+# Values by this factor nearer than the longest distance do not change its square in any digit.
+NEGLIGIBLE = 1e50
+# Factor between the distances by which tails of powers are told.
+NEARER = 1024.0
+# Lower log densities are those of squared distances, not of their logarithms.
+QUADRATIC = -1e100
 
 
 class Predictions:
@@ -55,8 +64,29 @@ class Predictions:
     def probabilities(
         self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION
     ) -> Array:
-        """Return probabilities of the components (n, K), with noise (n, K + 1)."""
-        shares = self._probabilities_and_density(self.density_at(side), values, side)[0]
+        """Return probabilities of the components (n, K), with noise (n, K + 1).
+
+        Those of samples of density 0 are the mixing weights, with a warning.
+        """
+        found = self._probabilities_and_density(self.density_at(side), values, side)
+        return self._with_noise(self._told(*found), values)
+
+    def shares(self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
+        """Return ``probabilities`` without the warning."""
+        found = self._probabilities_and_density(self.density_at(side), values, side)
+        return self._with_noise(found[0], values)
+
+    def _told(self: Any, shares: Array, log_density: Array) -> Array:
+        """Return probabilities (n, K), after a warning about samples of density 0."""
+        if not self.family.far_densities and np.isneginf(log_density).any():
+            warn(
+                "a sample is impossible under every component: its probabilities are the mixing "
+                "weights",
+                BayesmixWarning,
+            )
+        return shares
+
+    def _with_noise(self: Any, shares: Array, values: Array) -> Array:
         noise = self.density.noise
         if noise is not None:
             # Beyond the support of the noise are no data of the fit, which counts as noise.
@@ -74,7 +104,8 @@ class Predictions:
     ) -> Array:
         """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
         mixture = self.mixture if self.side.covariates is None else self.density_at(side)
-        return np.ascontiguousarray(self._probabilities_and_density(mixture, values, side)[0])
+        found = self._probabilities_and_density(mixture, values, side)
+        return np.ascontiguousarray(self._told(*found))
 
     def _probabilities_and_density(
         self: Any, mixture: Mixture[Densities], values: Array, side: SideInformation
@@ -112,20 +143,55 @@ def probabilities_and_density(
     They are densities of what was seen, for counts log P(x). Noise, if any, is the last column of
     (n, K + 1).
     """
-    clipped = within_reach(mixture, rows, family)
-    shares, log_density = mixture.responsibilities(clipped)
+    near, ratios = within_reach(mixture, rows, family)
+    shares, log_density = mixture.responsibilities(near)
+    impossible = np.isneginf(log_density)
+    if mixture.noise is None and impossible.any():
+        prior = np.tile(mixture.log_weights, (len(shares), 1))
+        mixture.weights.allocate(prior, near)
+        shares[impossible] = prior[impossible]
+    log_density = beyond(mixture, near, ratios, log_density)
     if family.continuous:
-        log_density = log_density - clipped.observation.log_volume(mixture, clipped)
+        log_density = log_density - near.observation.log_volume(mixture, near)
     return shares, log_density
 
 
-def within_reach(mixture: Mixture[Densities], rows: Rows, family: Family) -> Rows:
-    """Return samples with distances clipped where their squares would overflow."""
-    values = np.asarray(rows.values)
+def within_reach(
+    mixture: Mixture[Densities], rows: Rows, family: Family
+) -> tuple[Rows, Array | None]:
+    """Return samples whose squares do not overflow, and their ratios (n,) of distances, at most 1.
+
+    Farther ones are moved towards the centre. Columns of moderate values keep them: counts beside
+    far measurements are part of the density. The ratios are None if all samples are near.
+    """
+    values = np.asarray(rows.values, dtype=np.float64)
     if not has_far_rows(mixture, values, family):
-        return rows
-    clipped = np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
-    return replace(rows, values=clipped)
+        return rows, None
+    half_centre, half_reach = 0.5 * mixture.frame.centre, 0.5 * reach(mixture)
+    half_away = 0.5 * values - half_centre  # halves, as differences may overflow
+    with np.errstate(divide="ignore"):
+        ratios = np.fmin.reduce(half_reach / np.abs(half_away), axis=1, initial=1.0)
+    moved = 2.0 * (half_centre + ratios[:, None] * half_away)
+    far = (ratios[:, None] < 1.0) & (np.abs(half_away) > half_reach / NEGLIGIBLE)
+    return replace(rows, values=np.where(far, moved, values)), ratios
+
+
+def beyond(
+    mixture: Mixture[Densities], near: Rows, ratios: Array | None, log_density: Array
+) -> Array:
+    """Return log densities (n,) of the samples that ``within_reach`` moved, by their ratios."""
+    side = near.side
+    if ratios is None or side.measurement is not None or side.ordered or side.grouped:
+        return log_density
+    values = np.asarray(near.values)
+    centre = mixture.frame.centre
+    nearer = np.where(ratios[:, None] < 1.0, centre + (values - centre) / NEARER, values)
+    nearby = mixture.responsibilities(replace(near, values=nearer))[1]
+    slope = (nearby - log_density) / np.log(NEARER)
+    with np.errstate(over="ignore"):
+        quadratic = log_density / ratios**2
+    of_powers = log_density + slope * np.log(ratios)
+    return np.where(log_density < QUADRATIC, quadratic, of_powers)
 
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
@@ -142,9 +208,8 @@ def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] |
     """Return the lowest and highest values (D,) whose squared distances are finite; None: any."""
     if not family.far_densities:
         return None
-    frame = mixture.frame
-    limit = _reach(cast("FarDensities", mixture.components), frame.n_directions) * frame.scale
-    return frame.centre - limit, frame.centre + limit
+    centre, limit = mixture.frame.centre, reach(mixture)
+    return centre - limit, centre + limit
 
 
 def log_density(
@@ -157,15 +222,23 @@ def log_density(
     return probabilities_and_density(mixture, Rows(values, side=side), family)[1]
 
 
-def _reach(components: FarDensities, n_features: int) -> float:
-    """Return the radius, in the frame, within which squared distances are finite."""
+def reach(mixture: Mixture[Densities]) -> Array:
+    """Return the distances (D,) from the centre within which squared distances are finite."""
+    frame, components = mixture.frame, cast("FarDensities", mixture.components)
     largest = max(1.0, float(np.abs(components.precision_root).max()))
-    return LONGEST / (4.0 * n_features * largest)
+    return LONGEST / (4.0 * frame.n_directions * largest) * frame.scale
 
 
 def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
-    """Return the assessment of a chunk; distances are clipped where their squares overflow."""
-    return AssessmentStep(mixture)(within_reach(mixture, rows, family))
+    """Return the assessment of a chunk at any distance."""
+    near, ratios = within_reach(mixture, rows, family)
+    assessment = AssessmentStep(mixture)(near)
+    if ratios is None:
+        return assessment
+    at_hand = mixture.responsibilities(near)[1]
+    far = np.flatnonzero((ratios < 1.0) & (rows.weights_or_ones > 0.0))
+    more = (beyond(mixture, near, ratios, at_hand) - at_hand)[far] @ rows.weights_or_ones[far]
+    return replace(assessment, log_likelihood=assessment.log_likelihood + float(more))
 
 
 # Label of noise.

@@ -80,7 +80,8 @@ if TYPE_CHECKING:
 else:
     Predictions = lazy.methods(
         "bayesmix.em.prediction:Predictions",
-        "density_at log_density probabilities labels responsibilities _probabilities_and_density "
+        "density_at log_density probabilities shares labels responsibilities _told _with_noise "
+        "_probabilities_and_density "
         "draw summary __repr__ _repr_html_ search_summary",
     )
 

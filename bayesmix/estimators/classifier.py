@@ -22,7 +22,7 @@ from bayesmix.assess.description import Description
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.base import Showing
 from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
@@ -340,7 +340,12 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         With ``novelty``, the last column is for samples of no known class.
         """
         joint = self._log_joint(self._values(X), self.novelty)
-        joint[np.isneginf(joint).all(axis=1)] = 0.0  # equal where all are impossible
+        if (impossible := np.isneginf(joint).all(axis=1)).any():
+            warn(
+                "a sample is impossible in every class: its probabilities are priors_",
+                BayesmixWarning,
+            )
+            joint[impossible] = np.log(self.priors_)
         return normalised(joint)
 
     def predict_proba(self, X: Any) -> Array:

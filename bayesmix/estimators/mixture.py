@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.em.model import MaximumLikelihood, Model
@@ -16,6 +18,7 @@ from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_p
 from bayesmix.estimators.searching.fitters import with_structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO, family_named
+from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import coding_of
 
 if TYPE_CHECKING:
@@ -71,6 +74,14 @@ class Mixture(MixtureEstimator):
     weights_ : array (K,)
     means_ : array (K, D)
         Mean of every component; Gaussian families have all attributes of ``GaussianMixture``.
+    rates_, shapes_, scales_, sizes_, ... : arrays (K, D)
+        Parameters of the family in the units of the data, posterior means for variational fits:
+        ``rates_`` of ``Poisson`` and ``Exponential``, ``shapes_`` and ``rates_`` of ``Gamma``,
+        ``shapes_`` and ``scales_`` of ``Weibull``, ``rates_`` and ``sizes_`` (or ``extra_zeros_``)
+        of other counts, ``log_means_`` of ``LogNormal``, ``degrees_of_freedom_`` of ``StudentT``,
+        ``probabilities_`` of ``Bernoulli`` and ``Binomial``.
+    probabilities_ : list of arrays (K, levels), for ``Categorical`` and ``Ordinal``
+        Probabilities of the ``levels_`` of each column.
     components_ : mapping, for products
         Parameters of each part, by column, such as ``components_["eggs"]["rates"]``. Products have
         no ``means_``.
@@ -87,6 +98,9 @@ class Mixture(MixtureEstimator):
     >>> m = bm.Mixture(n_components=2, family=bm.Poisson(), random_state=0).fit(X)
     >>> m.weights_.round(2)
     array([0.67, 0.33])
+    >>> m.rates_.round()
+    array([[ 2.,  2.],
+           [20., 20.]])
     """
 
     def __init__(
@@ -119,7 +133,8 @@ class Mixture(MixtureEstimator):
         store_parameters(self, locals())
 
     def __getattr__(self, name: str) -> Any:
-        if name in OF_ONE_FAMILY and "components_" in vars(self):
+        parts = vars(self).get("components_", {}).values()
+        if parts and (name in OF_ONE_FAMILY or any(name == f"{own}_" for p in parts for own in p)):
             keys = ", ".join(f"components_[{key!r}]" for key in self.components_)
             raise AttributeError(f"a product of families has no {name}: use that of a part, {keys}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -162,6 +177,13 @@ class Mixture(MixtureEstimator):
                 model = replace(model, inference=replace(inference, weights=of_weights.weights))
         return replace(model, family=with_structure(family, self.covariance_type))
 
+    def _parameters(self, result: FitResult) -> dict[str, Array]:
+        """Return the parameters of one family by name but for means, in the units of the data."""
+        from bayesmix.estimators.attributes.posterior_methods import parameters_of
+
+        named = parameters_of(result.family, cast("Any", result.unframed).plug_in())
+        return {name: values for name, values in named.items() if name != "means"}
+
     def _describe(self, result: FitResult) -> None:
         if result.family.name in ("gaussian", "factor_analytic"):
             describe_gaussian(self, result)
@@ -176,7 +198,11 @@ class Mixture(MixtureEstimator):
             )
         else:
             self.means_ = result.unframed.means.copy()
+            for name, values in self._parameters(result).items():
+                setattr(self, f"{name}_", values)
         if isinstance(result.family, LevelsFamily):
-            self.levels_ = result.family.levels
+            self.levels_ = levels = result.family.levels
+            ends = np.cumsum([len(of_column) for of_column in levels or ()])[:-1]
+            self.probabilities_ = np.split(self.probabilities_, ends, axis=1)
         if result.variational:
             describe_weights(self, result)

@@ -14,19 +14,22 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.priors import Pymc
-from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.independent.columns import (
     SMALLEST,
     Columns,
     ColumnsFamily,
     ConjugatePrior,
     DrawnColumns,
+    NoGuard,
     PointColumns,
     PosteriorColumns,
-    refuse_not_positive,
     refuse_where,
 )
 from bayesmix.families.independent.factors import TotalsTwin
@@ -39,6 +42,7 @@ from bayesmix.families.independent.linear import (
     Sums,
     towards_zero,
 )
+from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
 from bayesmix.numerics.special import log_gammas
 
@@ -435,12 +439,50 @@ class Exponential(RatesFamily):
 
     name = "exponential"
     continuous = True
-    least = SMALLEST
     drawn = ExponentialDraws
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are not positive, whose density is unbounded."""
-        refuse_not_positive(values, first, "an exponential")
+        """Raise an error for negative values."""
+        held = "numbers from 0 on for an exponential"
+        refuse_where(values < 0, values, first, held, "use another family")
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Raise an error for columns of zeros, whose rate would be infinite."""
+        if len(empty := np.flatnonzero(source.summary.maximum <= 0.0)):
+            raise InvalidInputError(
+                "X must hold positive numbers beside zeros for an exponential mixture, but column "
+                f"{empty[0]} has only zeros: leave it out"
+            )
+        return frame, ()
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Any:
+        """Return the guard that bounds means where a column has zeros, with unbounded density."""
+        if not repair or (summary.minimum > 0.0).all():
+            return NoGuard()
+        floor = variance_floor(summary.scale, summary.gap)
+        return FloorGuard(np.where(summary.minimum > 0.0, 0.0, floor), self._limited)
+
+    def _limited(self, mixture: Mixture[Any], floor: Array) -> list[Event]:
+        """Return events for components with a mean at its limit."""
+        variances = mixture.components.means**2
+        return events_of_limited(
+            np.logical_or.reduce(variances <= AT_THE_FLOOR * floor, axis=1),
+            "{which} collapsed onto zeros of a column, so the likelihood has no maximum. Its mean "
+            "was limited: use fewer components",
+        )
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: RateColumns | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> RateColumns:
+        """Match the mean of each column, at least the standard deviation at the floor."""
+        fitted = super().maximum_likelihood(statistics, previous)
+        if resolution is None:
+            return fitted
+        return self.at_means(np.maximum(fitted.means, np.sqrt(resolution)))
 
     def at_means(self, means: Array) -> Exponentials:
         return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding can produce means of 0

@@ -431,6 +431,12 @@ class BinomialPrior(SuccessPrior):
     factors = BinomialProbabilities
 
 
+BY_ROW = (
+    "for numbers of trials that differ between rows use RegressionMixture(response='binomial') "
+    "and trials="
+)
+
+
 @dataclass(frozen=True)
 class Binomial(SuccessFamily):
     """Independent numbers of successes in known numbers of trials.
@@ -455,11 +461,19 @@ class Binomial(SuccessFamily):
     drawn_columns = 1
 
     def __post_init__(self) -> None:
-        numbers: list[Any] = np.atleast_1d(self.n_trials).tolist()
-        if not numbers or any(one != int(one) or one < 1 for one in numbers):
+        try:
+            numbers = np.atleast_1d(np.asarray(self.n_trials))
+        except ValueError:  # a ragged list
+            numbers = np.empty(0)
+        if numbers.ndim > 1:
+            raise InvalidInputError(
+                f"n_trials must be one number for each column, got shape {numbers.shape}: {BY_ROW}"
+            )
+        whole = numbers.dtype.kind in "iuf" and np.isfinite(numbers).all()
+        if not whole or not len(numbers) or (numbers < 1).any() or (numbers % 1 != 0).any():
             raise InvalidInputError(
                 "n_trials must be whole numbers of at least 1, one for each column, got "
-                f"{self.n_trials!r}"
+                f"{self.n_trials!r:.80}"
             )
         object.__setattr__(self, "n_trials", tuple(map(int, numbers)))
 
@@ -475,7 +489,7 @@ class Binomial(SuccessFamily):
         if values.shape[1] != len(self.n_trials):
             raise InvalidInputError(
                 f"n_trials must be given for each of the {values.shape[1]} columns of X, got "
-                f"{len(self.n_trials)}"
+                f"{len(self.n_trials)}: {BY_ROW}"
             )
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values > self.reading.most)

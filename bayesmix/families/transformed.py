@@ -476,7 +476,7 @@ def LogNormal(covariance: str = "diag") -> Transformed:
     >>> import numpy as np, bayesmix as bm
     >>> rows = np.random.default_rng(0).lognormal([0.0, 3.0], 0.5, (200, 2))
     >>> m = bm.Mixture(1, family=bm.LogNormal()).fit(rows)
-    >>> m.result_.unframed.normals.means.round(1)
+    >>> m.log_means_.round(1)
     array([[-0.,  3.]])
     """
     return Transformed(Gaussian(covariance), "log")

@@ -109,7 +109,7 @@ class ZeroInflatedPoisson(CountFamily, WithoutPrior, ColumnsFamily[ZeroInflatedP
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.poisson(4.0, (500, 1)) * (rng.random((500, 1)) < 0.6)
     >>> m = bm.Mixture(1, family=bm.ZeroInflatedPoisson()).fit(rows)
-    >>> m.result_.unframed.extra_zeros.round(2), m.result_.unframed.rates.round(1)
+    >>> m.extra_zeros_.round(2), m.rates_.round(1)
     (array([[0.4]]), array([[4.]]))
     """
 

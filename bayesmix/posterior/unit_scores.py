@@ -45,6 +45,9 @@ IN_FLAT = 1e-4
 # Expected visits of a state below which its transitions have no average.
 NO_VISIT = 1e-300
 
+# Reported parameters that are 1 if there is one class.
+WEIGHTS = ("share", "start", "transition")
+
 Weights: TypeAlias = Any
 
 
@@ -267,6 +270,13 @@ class FitScores(ABC):
             own[:, np.arange(K), at] += slopes / (2.0 * DIFFERENCE)
         return derivative
 
+    @property
+    def certain(self) -> Booleans:
+        """Whether each reported parameter (m,) is 1 in any fit: the weight of one class alone."""
+        alone = self.allocation.size == 0
+        named = [(alone and own.parameter in WEIGHTS, len(own.values)) for own in self.parameters]
+        return np.repeat(*np.array(named).T).astype(bool)
+
     @cached_property
     def inside(self) -> Booleans:
         """Whether each parameter (p,) is away from its boundary."""
@@ -321,6 +331,7 @@ class FitScores(ABC):
         undefined = ((derivative @ flat) ** 2).sum(axis=1) > IN_FLAT**2 * size
         # Probabilities at 0 still depend, a little, on those of other answers.
         undefined |= 2.0 * size <= (derivative**2).sum(axis=1)
+        undefined &= ~self.certain
         return np.where(undefined, np.nan, np.sqrt(np.maximum(variances, 0.0)))
 
     def degrees_of_freedom(self, survey: SurveyDesign) -> Array:

@@ -57,6 +57,12 @@ class PartParameters(UserDict[str, Array]):
         return "\n".join(lines)
 
 
+def parameters_of(family: Any, point: Any) -> dict[str, Array]:
+    """Return the parameters (K, ...) of components at a point by name, in the units they have."""
+    drawn = family.as_draws([point]).parameters(Frame.identity(point.means.shape[1]))
+    return {name: array[0] for name, (_, array) in drawn.items() if name != "covariance_prior"}
+
+
 class ComponentsByColumn(Mapping[Any, PartParameters]):
     """The parts of a product, by key or by any of their columns."""
 
@@ -68,9 +74,7 @@ class ComponentsByColumn(Mapping[Any, PartParameters]):
         for part, part_components, columns in zip(
             family.parts, point.parts, family.layout.columns, strict=True
         ):
-            drawn = part.family.as_draws([part_components]).parameters(Frame.identity(len(columns)))
-            drawn.pop("covariance_prior", None)
-            parameters = PartParameters({name: array[0] for name, (_, array) in drawn.items()})
+            parameters = PartParameters(parameters_of(part.family, part_components))
             parameters.family = part.family
             parameters.columns = tuple(names[column] for column in columns)
             parameters.levels = tuple(None if coding is None else coding.levels[d] for d in columns)

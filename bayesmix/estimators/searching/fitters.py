@@ -182,7 +182,7 @@ class SourceFitter(Unfitted):
         """Return the component probabilities of each observation, for data in memory."""
         if not isinstance(self.source, ArraySource):
             return None
-        return in_memory(candidate.result_, self.source, FitResult.probabilities)
+        return in_memory(candidate.result_, self.source, FitResult.shares)
 
     def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
         """Return held-out assignments, for data in memory."""
@@ -195,7 +195,7 @@ class SourceFitter(Unfitted):
             with suppress(ValueError):
                 fold = self.continued(candidate, shares[split.train], split, stopping)
                 test = self.on(split.test).source
-                held_out[split.test] = in_memory(fold, test, FitResult.probabilities)
+                held_out[split.test] = in_memory(fold, test, FitResult.shares)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
