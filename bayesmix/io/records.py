@@ -13,6 +13,7 @@ import importlib
 import math
 import types
 import typing
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -459,14 +460,13 @@ def adopt(model: Any, result: object, features: list[str]) -> None:
     model._adopt(result)
     if features:
         model.feature_names_in_ = np.array(features, dtype=object)
-    # Predict one sample, so that inconsistent parts raise an error here.
+    # Predict one sample, so that inconsistent parts raise an error here; it may be impossible.
     trial = result.mixture.frame.centre[None]
     shares = result.n_components + (result.mixture.noise is not None)
-    if (
-        result.log_density(trial).shape != (1,)
-        or result.probabilities(trial).shape != (1, shares)
-        or result.responsibilities(trial).shape != (1, shares)
-    ):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        found = result.shares(trial), result.responsibilities(trial)
+    if result.log_density(trial).shape != (1,) or any(each.shape != (1, shares) for each in found):
         raise DamagedFileError("is damaged: its parts do not fit together")
 
 

@@ -296,13 +296,15 @@ def test_regions_of_classes_are_marginal_and_need_numbers():
     assert mixed.plot(features=("x", "z"), ax=Figure().subplots()).get_images()
 
 
-def test_a_sample_that_no_class_can_have_has_equal_probabilities():
+def test_a_sample_that_no_class_can_have_has_the_shares_of_the_classes():
     values, y = np.array([[0], [1], [1], [0], [1], [2]]), np.array(list("aabbba"))
     family = bm.Categorical([[0, 1, 2]])
     classifier = bm.MixtureClassifier(family=family, inference=bm.MaximumLikelihood())
     classifier.fit(values, y, sample_weight=[1, 1, 1, 1, 1, 0])
     assert classifier.score_samples([[2]])[0] == -np.inf
-    np.testing.assert_array_equal(classifier.predict_proba([[2]]), [[0.5, 0.5]])
+    with pytest.warns(BayesmixWarning, match="impossible in every class"):
+        np.testing.assert_allclose(classifier.predict_proba([[2]]), [classifier.priors_])
+    np.testing.assert_allclose(classifier.priors_, [0.4, 0.6])
     with pytest.raises(InvalidInputError, match="at least one row"):
         classifier.predict(values[:0])
 
