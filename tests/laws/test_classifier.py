@@ -14,7 +14,7 @@ from sklearn.discriminant_analysis import (
 )
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from laws.cases import generator
 
 IRIS, SPECIES = load_iris(return_X_y=True)

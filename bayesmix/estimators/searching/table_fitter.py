@@ -67,9 +67,7 @@ class TableFitter(Unfitted):
 
     def shares(self, candidate: Any) -> Array:
         """Return the component probabilities of each observation."""
-        return in_memory(
-            last_step(candidate).result_, self.source_of(candidate), FitResult.probabilities
-        )
+        return in_memory(last_step(candidate).result_, self.source_of(candidate), FitResult.shares)
 
     def log_density(self, candidate: Any) -> Array:
         return density_in_data_units(candidate, self.table)
