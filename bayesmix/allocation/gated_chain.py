@@ -399,6 +399,15 @@ class CovariateChainPrior:
 halfway.register(CovariateChain, CovariateChain.halfway_to)
 
 
+def determine_first_states(n_sequences: int, n_coefficients: int) -> bool:
+    """Whether sequences suffice for effects of covariates on their first states.
+
+    Covariates separate half of all assignments of 2 P points to two states, and more of fewer
+    points (Cover 1965), so that coefficients would not be finite.
+    """
+    return n_sequences > 2 * n_coefficients
+
+
 def gated(inference: Any, source: Source, n_components: int) -> Any:
     """Return the inference with a gate, or a chain with gates, as its weights."""
     rows, weights = source.in_memory().rows, inference.weights
@@ -429,8 +438,6 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
         return replace(inference, weights=gate)
     if chained:
         return replace(inference, weights=GatedChainPrior(gate, weights))
-    # Covariates separate half of all assignments of 2 P points to two states, and more of fewer
-    # points (Cover 1965), so that coefficients would not be finite.
-    few = len(rows.side.starts) <= 2 * P
-    first = GatePrior.normal(1) if few or weights.effects == "transitions" else None
+    of_first = weights.effects == "all" and determine_first_states(len(rows.side.starts), P)
+    first = None if of_first else GatePrior.normal(1)
     return replace(inference, weights=replace(weights, gate=gate, first=first))

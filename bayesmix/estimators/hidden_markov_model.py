@@ -650,21 +650,24 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     ) -> tuple[Array, Integers]:
         """Draw one sequence (n, D), and its states (n,).
 
-        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement. Fits
-        with ``covariates`` need those of the sequence, (1, P) or (n, P).
+        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement.
+        ``covariates`` are those of the sequence, (1, P) or (n, P), for fits that had some. None:
+        first states and transitions are averages over the samples of the fit.
         """
         result = self._fitted()
         n = validation.integer("n_samples", n_samples, 1)
         generator = stream(seed_of(self, random_state), Purpose.SAMPLE)
         chain, density = self._chain_of(result), result.density
-        begins = np.arange(n) == 0
-        rows = ArraySource(np.zeros((n, result.n_features)), side=SideInformation(begins=begins))
-        side = cast("ArraySource", self._at_covariates(rows, covariates)).side
-        moves = chain.transitions_at(side)
+        initial, moves = chain.initial, chain.transition
+        if covariates is not None:
+            begins = np.arange(n) == 0
+            rows = ArraySource(np.zeros((n, 1)), side=SideInformation(begins=begins))
+            side = cast("ArraySource", self._at_covariates(rows, covariates)).side
+            initial, moves = chain.first_states(side), chain.transitions_at(side)
         reached = np.broadcast_to(np.cumsum(moves, axis=-1), (n, *moves.shape[-2:]))
         uniform = generator.random(n)
         states = np.empty(n, dtype=np.intp)
-        last = np.cumsum(np.atleast_2d(chain.first_states(side))[0])
+        last = np.cumsum(np.atleast_2d(initial)[0])
         for step in range(n):
             if step:
                 last = reached[step, states[step - 1]]

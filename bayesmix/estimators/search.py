@@ -225,8 +225,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         labels : array (n,) or (n, K), optional
             Known components, as in ``GaussianMixture.fit``; every candidate has at least as many.
         covariates : array or frame (n, P), optional
-            Covariates of the mixing weights, as in ``GaussianMixture.fit``. Candidates are then
-            maximum likelihood or maximum a posteriori fits.
+            Covariates of the mixing weights, as in ``GaussianMixture.fit``, or of a chain, as in
+            ``HiddenMarkovModel.fit``, whose ``covariate_effects`` may vary in ``param_grid``.
+            Candidates are then maximum likelihood or maximum a posteriori fits.
         lengths : sequence of int, optional
             Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
             Folds are whole sequences. With fewer sequences than folds, folds are blocks of samples,

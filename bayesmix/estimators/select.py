@@ -96,7 +96,9 @@ def select(
     labels : array (n,) or (n, K), optional
         Known components, -1 where unknown. K starts at the number of labelled components.
     covariates : array or frame (n, P), optional
-        Covariates of the mixing weights, as in ``GaussianMixture.fit``.
+        Covariates of the mixing weights, as in ``GaussianMixture.fit``. Of sequences, as in
+        ``HiddenMarkovModel.fit``: models without effects are compared with effects on first
+        states and on transitions.
     lengths : sequence of int, optional
         Lengths of sequences, as in ``HiddenMarkovModel.fit``; ``[len(X)]`` for one sequence. Hidden
         Markov models are then compared with each other and with mixtures.
@@ -133,6 +135,13 @@ def select(
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
         options["columns"] = {name: kind for name, kind, *_ in coding.decisions}
+    ordered = lengths is not None or groups is not None
+    if ordered and covariates is not None:
+        from bayesmix.estimators.searching.search_checks import shape_of
+        from bayesmix.estimators.searching.search_of_sequences import effects_compared
+
+        effects = effects_compared(covariates, lengths, groups, shape_of(X)[0])
+        options["param_grid"] = with_effects(options.get("param_grid"), effects)
     search = procedure(
         X,
         n_components,
@@ -143,7 +152,7 @@ def select(
         missing=missing,
         family=family,
         variable_selection=variable_selection,
-        ordered=lengths is not None or groups is not None,
+        ordered=ordered,
         **options,
     )
     search._criterion_asked = criterion != "auto"
@@ -156,6 +165,14 @@ def select(
         lengths=lengths,
         weight_type=weight_type,
     )
+
+
+def with_effects(param_grid: Any, effects: list[str]) -> Any:
+    """Return a grid of parameters that also varies the effects of covariates on a chain."""
+    own = {"covariate_effects": effects}
+    if param_grid is None or isinstance(param_grid, dict):
+        return own | (param_grid or {})
+    return [own | grid for grid in param_grid]
 
 
 def default_criterion(criterion: Any, gated: bool, weight_type: str | None) -> Any:

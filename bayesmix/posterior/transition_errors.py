@@ -43,9 +43,10 @@ def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Arra
 def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:
     """Return the derivatives (m, p) of functions of the allocation by all parameters."""
     size = scores.allocation.size
-    steps = DIFFERENCE * np.eye(size)
-    slopes = np.array([(values(step) - values(-step)) / (2.0 * DIFFERENCE) for step in steps])
-    return np.pad(slopes.T, ((0, 0), (0, len(scores.information) - size)))
+    slopes = np.zeros((len(values(np.zeros(size))), len(scores.information)))
+    for place, step in enumerate(DIFFERENCE * np.eye(size)):
+        slopes[:, place] = (values(step) - values(-step)) / (2.0 * DIFFERENCE)
+    return slopes
 
 
 def transition_table(estimator: Any, X: Any, design: Array | None, level: float) -> pd.DataFrame:

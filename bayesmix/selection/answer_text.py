@@ -18,7 +18,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
 from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
 from bayesmix.selection.scores import Score
-from bayesmix.selection.summary_text import label, phrase
+from bayesmix.selection.summary_text import label, phrase, setting
 
 MOST_LINES = 6
 MOST_NOTES = 3
@@ -43,7 +43,7 @@ def short_label(candidate: Candidate) -> str:
         if key.split("__")[-1] != "n_components"
     }
     return ", ".join(
-        str(value) if name == "covariance_type" else f"{name}={value}"
+        str(value) if name == "covariance_type" else setting(name, value)
         for name, value in values.items()
     )
 
@@ -125,7 +125,9 @@ def model(candidate: Candidate, with_number: bool = True) -> str:
     number_of_them = f"{K:,} " if with_number else ""
     text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
     settings = [
-        f"{value} covariance" if key.split("__")[-1] == "covariance_type" else f"{key}={value}"
+        f"{value} covariance"
+        if key.split("__")[-1] == "covariance_type"
+        else setting(key, value)
         for key, value in candidate.parameters.items()
         if key.split("__")[-1] not in ("n_components", "family")
     ]

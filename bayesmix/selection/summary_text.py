@@ -260,6 +260,20 @@ def four_digits(value: float, separator: str = "") -> str:
     return f"{value:{separator}.{0 if value == int(value) else 1}f}"
 
 
+# Effects of covariates on a chain.
+EFFECTS = {
+    "none": "no covariates",
+    "first": "covariates of first states",
+    "transitions": "covariates of transitions",
+    "all": "covariates of first states and transitions",
+}
+
+
+def setting(name: str, value: Any) -> str:
+    """Return a parameter of a candidate in words, or as given to the estimator."""
+    return EFFECTS[value] if name == "covariate_effects" else f"{name}={value}"
+
+
 def label(candidate: Candidate) -> str:
     """Describe a candidate: "3 components, tied covariance"."""
     parts = [counted(candidate.n_components, noun_of(candidate.estimator))]
@@ -268,5 +282,5 @@ def label(candidate: Candidate) -> str:
         if name == "covariance_type":
             parts.append(f"{value} covariance")
         elif name != "n_components":
-            parts.append(f"{name}={value}")
+            parts.append(setting(name, value))
     return ", ".join(parts)

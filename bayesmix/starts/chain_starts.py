@@ -53,7 +53,7 @@ def best_of_starts(
     among = replace(settings, stopping=AMONG_CANDIDATES)
     problem = race = resolve(model, source, among)
     if source.side.covariates is not None:
-        race = resolve(*without_covariates(model, source), among)
+        race = resolve(constant_chain(model), without_covariates(source), among)
     trials = Trials.of(problem, race, source, monitor, settings.max_iter)
     for number, shares in enumerate(_starts(fit, model, trials.samples, settings, monitor)):
         if number >= settings.n_init or monitor.stopped is not None:
@@ -87,13 +87,17 @@ def best_of_starts(
     return best.current_mixture()
 
 
-def without_covariates(model: Model, source: ArraySource) -> tuple[Model, ArraySource]:
-    """Return a model of sequences, and its data, without effects of covariates on the chain."""
+def constant_chain(model: Model) -> Model:
+    """Return a model of sequences without effects of covariates on the chain."""
     inference: Any = model.inference
     if not isinstance(inference.weights, DirichletChainPrior):
         inference = replace(inference, weights=DirichletChainPrior())
-    side = replace(source.side, covariates=None, design=None)
-    return replace(model, inference=inference), replace(source, side=side)
+    return replace(model, inference=inference)
+
+
+def without_covariates(source: ArraySource) -> ArraySource:
+    """Return sequences without their covariates."""
+    return replace(source, side=replace(source.side, covariates=None, design=None))
 
 
 @dataclass

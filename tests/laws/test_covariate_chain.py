@@ -203,15 +203,17 @@ def test_predictions_use_the_transitions_of_every_sample(panel, tmp_path):
     m.save(tmp_path / "m.bayesmix")
     loaded = bm.load(tmp_path / "m.bayesmix")
     for name in ("predict_proba", "predict", "score_samples"):
-        own = getattr(m, name)(X, lengths, covariates=Z)
-        np.testing.assert_array_equal(getattr(loaded, name)(X, lengths, covariates=Z), own)
-    assert m.score_samples(X, lengths, covariates=Z).sum() == pytest.approx(m.log_likelihood_)
+        own = getattr(m, name)(X, lengths=lengths, covariates=Z)
+        np.testing.assert_array_equal(getattr(loaded, name)(X, lengths=lengths, covariates=Z), own)
+    assert m.score_samples(X, lengths=lengths, covariates=Z).sum() == pytest.approx(
+        m.log_likelihood_
+    )
     np.testing.assert_allclose(m.transmat_.sum(axis=1), 1.0)
-    residuals = m.pseudo_residuals(X, lengths, covariates=Z)[:, 0]
+    residuals = m.pseudo_residuals(X, lengths=lengths, covariates=Z)[:, 0]
     assert abs(residuals.std() - 1.0) < 4.0 / np.sqrt(2 * 1500)
     assert "first states and transitions by z" in m.summary()
-    path = m.predict(X, lengths, covariates=Z, algorithm="viterbi")
-    assert (path == m.predict(X, lengths, covariates=Z)).mean() > 0.9
+    path = m.predict(X, lengths=lengths, covariates=Z, algorithm="viterbi")
+    assert (path == m.predict(X, lengths=lengths, covariates=Z)).mean() > 0.9
 
 
 @pytest.mark.slow
@@ -233,20 +235,20 @@ def test_refusals(panel):
         model.fit(X, lengths=lengths)
     with pytest.raises(InvalidInputError, match="replaces initial"):
         bm.HiddenMarkovModel(2, covariate_effects="all", initial="stationary").fit(
-            X, lengths, covariates=Z
+            X, lengths=lengths, covariates=Z
         )
     with pytest.raises(UnsupportedError, match="maximum likelihood"):
         bm.HiddenMarkovModel(2, covariate_effects="all", inference=bm.VariationalBayes()).fit(
-            X, lengths, covariates=Z
+            X, lengths=lengths, covariates=Z
         )
     with pytest.raises(InvalidInputError, match="future_covariates must have a row for each of"):
         m.forecast(X[:3], covariates=Z[:3])
     with pytest.raises(InvalidInputError, match=r"row 1497 \(row 0 of sequence 499\) has none"):
-        m.predict(X, lengths, covariates=Z[:-3])
+        m.predict(X, lengths=lengths, covariates=Z[:-3])
     with pytest.raises(InvalidInputError, match=r"got nan for row 7 \(row 1 of sequence 2\)"):
-        m.predict(X, lengths, covariates=Z.mask(Z.index.to_frame().to_numpy() == 7))
+        m.predict(X, lengths=lengths, covariates=Z.mask(Z.index.to_frame().to_numpy() == 7))
     with pytest.raises(InvalidInputError, match="covariate_effects='transitions' or 'all'"):
-        bm.HiddenMarkovModel(2).fit(X, lengths, covariates=Z)
+        bm.HiddenMarkovModel(2).fit(X, lengths=lengths, covariates=Z)
 
 
 @pytest.mark.slow
@@ -256,7 +258,7 @@ def test_standard_errors_of_transitions_are_those_of_the_whole_hessian(panel, op
     covariance = np.linalg.inv(-optimum[2])
     gates = np.stack([m.gate_intercept_[:, 1], m.gate_coef_[:, 1, 0]], axis=1)
     entered = np.arange(1500) % 3 > 0
-    visits = m.predict_proba(X, lengths, covariates=Z)[np.flatnonzero(entered) - 1]
+    visits = m.predict_proba(X, lengths=lengths, covariates=Z)[np.flatnonzero(entered) - 1]
 
     def second(gates, z):
         return 1.0 / (1.0 + np.exp(-gates[1:, 0] - gates[1:, 1] * np.asarray(z)[:, None]))
@@ -295,7 +297,7 @@ def test_forecasts_are_products_of_the_transitions_ahead(panel):
     left = bm.HiddenMarkovModel(
         2, covariate_effects="all", covariate_timing="left", random_state=0, n_init=2
     )
-    left.fit(X, [3] * 500, covariates=Z)
+    left.fit(X, lengths=[3] * 500, covariates=Z)
     shares = left.filter_proba(X[:3], covariates=Z[:3])[-1]
     forecast = left.forecast(X[:3], 3, covariates=Z[:3], future_covariates=ahead)
     for step, moves in enumerate(left.transition_matrix(np.array([[Z["z"][2]], [0.5], [-1.0]]))):
@@ -334,3 +336,56 @@ def test_profiles_of_states_have_shares_transitions_and_odds_ratios(panel):
     np.testing.assert_allclose(odds["estimate"], table["estimate"], rtol=1e-6)
     np.testing.assert_allclose(odds["standard_error"], table["standard_error"], rtol=2e-3)
     assert "From State 2" in profiles.to_apa("transitions").to_markdown()
+
+
+@pytest.mark.slow
+def test_a_search_finds_the_effects_of_covariates_and_predicts_with_them(panel, tmp_path):
+    X, lengths, Z, m = panel
+    options = {"random_state": 0, "n_init": 2, "search": "short"}
+    search = bm.MixtureSearch(
+        bm.HiddenMarkovModel(**options),
+        n_components=[1, 2],
+        param_grid={"covariate_effects": ["none", "transitions", "all"]},
+    )
+    search.fit(X, lengths=lengths, covariates=Z)
+    assert search.best_params_ == {"covariate_effects": "all", "n_components": 2}
+    assert search.best_score_ == pytest.approx(m.bic(X, lengths=lengths, covariates=Z), abs=1e-3)
+    assert "2 normal states with covariates of first states and transitions" in search.summary()
+    assert "The order of samples matters" in search.summary()
+    search.save(tmp_path / "s.bayesmix")
+    loaded = bm.load(tmp_path / "s.bayesmix")
+    np.testing.assert_array_equal(
+        loaded.predict(X, lengths=lengths, covariates=Z),
+        m.predict(X, lengths=lengths, covariates=Z),
+    )
+    plain = search.estimators_[
+        next(i for i, row in enumerate(search._rows) if "none" in row.parameters.values())
+    ]
+    alone = plain.score(X, lengths=lengths, covariates=Z)  # ignores them
+    assert alone == plain.score(X, lengths=lengths)
+
+
+@pytest.mark.slow
+def test_held_out_sequences_have_their_covariates(panel):
+    X, lengths, Z, _ = panel
+    search = bm.MixtureSearch(
+        bm.HiddenMarkovModel(covariate_effects="all", random_state=0, n_init=1, search="short"),
+        n_components=[2],
+        criterion="cv",
+        cv=2,
+    )
+    search.fit(X, lengths=lengths, covariates=Z)
+    # Fits to half of the sequences predict the others nearly as well as the fit to all.
+    gap = search.best_estimator_.log_likelihood_ - search.best_score_
+    assert 0.0 < gap < 4.0 * search.best_estimator_.n_parameters_
+
+
+@pytest.mark.slow
+def test_select_compares_no_effects_with_those_that_the_data_determine(panel):
+    X, lengths, Z, _ = panel
+    varying = bm.select(X, [1, 2], lengths=lengths, covariates=Z)
+    assert varying.best_params_["covariate_effects"] == "all"
+    constant = bm.select(X, [1, 2], lengths=lengths, covariates=Z[::3])
+    assert set(constant.results_["covariate_effects"]) == {"none", "first", "all"}
+    with pytest.raises(UnsupportedError, match="use criterion='bic' or 'cv'"):
+        bm.select(X, [2], lengths=lengths, covariates=Z, criterion="elbo_log_k")

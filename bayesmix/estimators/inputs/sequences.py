@@ -15,10 +15,12 @@ import numpy as np
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import _num_samples
 
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
+from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes
 from bayesmix.estimators.searching.fitters import SourceFitter
@@ -27,6 +29,7 @@ from bayesmix.selection.scores import Fold, make_splits, n_rows_of
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
+from bayesmix.starts.chain_starts import without_covariates
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
@@ -185,8 +188,19 @@ class SequenceFitter(SourceFitter):
         ends = np.append(begins[1:], True)
         whole = bool(begins[numbers[first]].all() and ends[numbers[last]].all())
         part: Any = self.source.subset(numbers)
-        side = SideInformation(begins=part.side.begins | first)
+        side = replace(part.side, begins=part.side.begins | first)
         return replace(self, source=replace(part, side=side), whole=whole)
+
+    def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
+        fitter = SourceFitter(self.estimator, self.source_of(candidate), self.prefix)
+        return fitter.fit(candidate, warm_starts)
+
+    def source_of(self, candidate: Any) -> Source:
+        """Return the sequences with the covariates that a candidate uses."""
+        source: Any = self.source
+        if candidate.covariate_effects != "none" or source.side.covariates is None:
+            return self.source
+        return cast("Source", without_covariates(source))
 
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""

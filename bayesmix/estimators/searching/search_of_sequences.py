@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.core.procedures import noun_of, takes_sequences
-from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching.search_checks import refuse_all
@@ -55,6 +55,44 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
     return cast("ArraySource", sequences_to_fit(source, lengths, groups))
 
 
+def at_effects(
+    search: Any, estimator: Any, source: ArraySource, covariates: Any, variational: bool
+) -> ArraySource:
+    """Return sequences with covariates, which candidates use by their ``covariate_effects``."""
+    if covariates is None:
+        return source
+    from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
+
+    if variational:
+        refuse_loose_bound("covariates")
+    if search.checkpoint is not None:
+        raise UnsupportedError("checkpoint does not support covariates: use checkpoint=None")
+    grids, own = search.param_grid or {}, [estimator.covariate_effects]
+    grids = [grids] if isinstance(grids, dict) else grids
+    varying = not any("first" in grid.get("covariate_effects", own) for grid in grids)
+    return cast("ArraySource", constrained(source, None, None, covariates, varying))
+
+
+def effects_compared(covariates: Any, lengths: Any, groups: Any, n_rows: int) -> list[str]:
+    """Return the effects of covariates that ``select`` compares.
+
+    Covariates that vary within sequences affect transitions only, unless there are many sequences;
+    few sequences do not determine effects on first states.
+    """
+    from bayesmix.allocation.designs import columns_of
+    from bayesmix.allocation.gated_chain import determine_first_states
+    from bayesmix.estimators.inputs.constraints import of_samples
+    from bayesmix.estimators.inputs.sequences import starts_of_sequences
+
+    begins = starts_of_sequences(lengths, groups, n_rows)
+    side = SideInformation(begins=begins)
+    table, names = columns_of("covariates", of_samples(covariates, side), n_rows)
+    varying = bool((table[1:] != table[:-1])[~begins[1:]].any())
+    if not determine_first_states(int(begins.sum()), len(names) + 1):
+        return ["none", "transitions"]
+    return ["none", "transitions", "all"] if varying else ["none", "first", "all"]
+
+
 def best_unordered(
     search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
 ) -> Candidate | None:
@@ -68,6 +106,7 @@ def best_unordered(
     cv = [tuple(places[rows[present[rows]]] for rows in part) for part in parts]
     mixtures = clone(search).set_params(
         estimator=estimator._without_transitions,
+        param_grid=_without_effects(search.param_grid),
         cv=cv or search.cv,
         refit=True,
         checkpoint=None,
@@ -84,6 +123,17 @@ def best_unordered(
     density = np.zeros(len(present))  # samples without a value have log density 0
     density[present] = best.held.density
     return replace(best, held=HeldOut(density, np.ones(len(density))))
+
+
+def _without_effects(param_grid: Any) -> Any:
+    """Return a grid of parameters without effects of covariates, which mixtures do not have."""
+    if param_grid is None:
+        return None
+    grids = [param_grid] if isinstance(param_grid, dict) else param_grid
+    return [
+        {name: values for name, values in grid.items() if name != "covariate_effects"}
+        for grid in grids
+    ]
 
 
 class SubjectOfSequences(SubjectOfSamples):

@@ -173,7 +173,10 @@ def subject_of(
     if noun != "component":
         from bayesmix.estimators.searching.search_of_sequences import refuse_independent
 
-        refuse_independent(search, wanted, {"labels": labels, "covariates": covariates})
+        unused = {"labels": labels}
+        if noun == "regression":
+            unused["covariates"] = covariates
+        refuse_independent(search, wanted, unused)
     if noun == "regression":
         from bayesmix.estimators.inputs.constraints import refuse_loose_bound
         from bayesmix.estimators.regression.regression_fitter import RegressionFitter
@@ -188,9 +191,14 @@ def subject_of(
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source: Any = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
-        from bayesmix.estimators.searching.search_of_sequences import SubjectOfSequences, in_order
+        from bayesmix.estimators.searching.search_of_sequences import (
+            SubjectOfSequences,
+            at_effects,
+            in_order,
+        )
 
         source = in_order(search, source, lengths, groups)
+        source = at_effects(search, estimator, source, covariates, variational)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
     subject = SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
