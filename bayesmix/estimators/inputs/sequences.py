@@ -202,6 +202,12 @@ class SequenceFitter(SourceFitter):
             return self.source
         return cast("Source", without_covariates(source))
 
+    def shares(self, candidate: Any) -> Array:
+        """Return the probabilities of the states (n, K) given whole sequences."""
+        with single_threaded_blas():
+            states = candidate._states(smooth=True)(cast("ArraySource", self.source).rows)
+        return np.asarray(states[:, :-1])
+
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""
         initial = None if self.whole else candidate.stationary_distribution_
