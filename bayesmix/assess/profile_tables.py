@@ -388,7 +388,7 @@ class ClassProfiles:
         rows = [
             (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
             for head, (_, row) in zip(
-                self.heads, self.transitions.groupby(level="from"), strict=True
+                self.heads, self.transitions.groupby(level="from", sort=False), strict=True
             )
         ]
         note = f"Standard errors in parentheses ({self.errors_in_words})."

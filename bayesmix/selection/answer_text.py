@@ -125,9 +125,7 @@ def model(candidate: Candidate, with_number: bool = True) -> str:
     number_of_them = f"{K:,} " if with_number else ""
     text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
     settings = [
-        f"{value} covariance"
-        if key.split("__")[-1] == "covariance_type"
-        else setting(key, value)
+        f"{value} covariance" if key.split("__")[-1] == "covariance_type" else setting(key, value)
         for key, value in candidate.parameters.items()
         if key.split("__")[-1] not in ("n_components", "family")
     ]

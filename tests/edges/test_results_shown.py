@@ -111,8 +111,8 @@ def test_a_forecast_shows_states_and_intervals_step_by_step():
     )
     assert found.summary().splitlines() == [
         "Forecast of 1 step, means and 80 % intervals:",
-        "  step  P(0)  P(1)              count  kind",
-        "     1  0.10  0.90  1.25 [0.25, 2.25]     -",
+        "  step  P(state 1)  P(state 2)              count  kind",
+        "     1        0.10        0.90  1.25 [0.25, 2.25]     -",
     ]
 
 

@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils.validation import _num_samples
 
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
@@ -238,8 +239,8 @@ class Forecast:
 
     def summary(self) -> str:
         """Return state probabilities, and mean with interval of each column, step by step."""
-        numbers = range(self.state_probabilities.shape[1])
-        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
+        states = part_names("state", self.state_probabilities.shape[1])
+        rows = [("step", *(f"P({name})" for name in states), *self.columns)]
         for step, shares in enumerate(self.state_probabilities):
             values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
             cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
