@@ -28,6 +28,7 @@ with warnings.catch_warnings():
 from bayesmix.checking import sampling as samplers  # noqa: E402
 from bayesmix.checking.sampling import nuts  # noqa: E402
 from bayesmix.posterior.posterior_draws import log_q  # noqa: E402
+from bayesmix.sources.memory import as_source  # noqa: E402
 
 Z = 5.0
 MEAN, MEAN_PRECISION, FREEDOM, COVARIANCE = 1.0, 0.5, 4.0, 3.0
@@ -87,6 +88,21 @@ def test_the_record_says_what_was_done(found):
     assert found.seconds > 0.0
     assert found.compile_seconds > 0.0
     assert repr(found).startswith("<NutsDraws: 2 x 1000 draws by nutpie, ")
+
+
+@pytest.mark.slow
+def test_chains_start_in_the_order_of_the_fit():
+    """Sticks have a posterior for each order of the components, and NUTS keeps its order."""
+    rng = np.random.default_rng(3)
+    rows = np.r_[rng.normal(size=(20, 1)), rng.normal(9.0, 1.0, (40, 1))]
+    vb = bm.BayesianGaussianMixture(2, random_state=0, n_jobs=1).fit(rows)
+    source = as_source(rows)
+    begin = samplers.beginnings(samplers.twin(vb.result_, source), source, seed=0)
+    first = [-np.expm1(-begin(number)["stick_log_rest"])[0] for number in range(40)]
+    assert vb.weights_[0] > 0.6
+    # 40 of 60 rows: the weight of the first component is 0.66 with deviation 0.06.
+    assert min(first) > 0.66 - 5 * 0.06
+    assert abs(np.mean(first) - 0.66) < 5 * 0.06 / np.sqrt(40)
 
 
 @pytest.mark.slow

@@ -15,21 +15,19 @@ import numpy as np
 from bayesmix.allocation.point_draws import together
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Rows
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import InMemory, Source
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior import MOST_VALUES
 from bayesmix.posterior.labels import Group
 from bayesmix.posterior.posterior_draws import Draws, log_densities_at, mixtures_of
-from bayesmix.sources.memory import ArraySource
 
 OF_REPLICATES = 15  # random stream; lower numbers belong to other posterior methods
 # Draws are thinned to keep MOST_VALUES numbers, but estimates from fewer draws are too noisy.
 FEWEST_DRAWS = 100
 
 
-def each_observation(source: Source) -> ArraySource | None:
+def each_observation(source: Source) -> InMemory | None:
     """Return the data with repeated samples written out.
 
     None if weights are no counts, or if there are too many observations for pointwise values.
@@ -41,7 +39,7 @@ def each_observation(source: Source) -> ArraySource | None:
     if whole.weights is None:
         return whole
     numbers = np.repeat(np.arange(len(counts)), counts.astype(np.intp))
-    return replace(whole.subset(numbers), weights=None)
+    return replace(whole.in_memory(numbers), weights=None)  # type: ignore[type-var]  # in memory
 
 
 def spaced(n_chains: int, n_draws: int, size: int) -> Integers:
@@ -50,7 +48,7 @@ def spaced(n_chains: int, n_draws: int, size: int) -> Integers:
 
 
 def pointwise(
-    result: FitResult, source: ArraySource, groups: Sequence[Group], n_chains: int, n_draws: int
+    result: FitResult, source: InMemory, groups: Sequence[Group], n_chains: int, n_draws: int
 ) -> tuple[Array, Integers]:
     """Return log p(x_n | draw) (C, S, n) in nats and data units, and the draws of a chain used."""
     kept = spaced(n_chains, n_draws, source.shape[0])
@@ -62,7 +60,7 @@ def pointwise(
 
 def replicated(
     result: FitResult,
-    source: ArraySource,
+    source: InMemory,
     groups: Sequence[Group],
     n_chains: int,
     n_draws: int,
@@ -70,7 +68,7 @@ def replicated(
 ) -> tuple[Array, Integers]:
     """Return data (C, S, n, D) drawn from the model, and the draws of a chain used."""
     kept = spaced(n_chains, n_draws, source.values.size)
-    rows = Rows(source.values, side=source.side)
+    rows = source.rows
     values = np.empty((n_chains, n_draws, *source.shape))
     with single_threaded_blas():
         for places, draws in _thinned(groups, n_draws, kept):

@@ -13,6 +13,7 @@ import numpy as np
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
+from bayesmix.numerics.arrays import Integers
 from bayesmix.posterior.arviz_groups import (
     Named,
     axes_of,
@@ -53,7 +54,7 @@ def variational_tree(
         "sample_stats": {"objective": (("iteration",), result.trace)},
         "constant_data": prior_arrays(result),
     }
-    kept = {}
+    kept: dict[str, Integers] = {}
     if source is not None:
         one_chain = (Group(np.arange(n_draws), draws),)
         pointwise, kept = of_observations(result, source, one_chain, 1, n_draws, seed)
