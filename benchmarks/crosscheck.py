@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 import bayesmix as bm
 from bayesmix.checking.comparison import fit_draws, of_all_draws
@@ -24,9 +25,11 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.posterior.labels import aligned
 from bayesmix.posterior.posterior_draws import log_prior
 
-SEED = 20261129
+SEED = 20261130
 KINDS = ("full", "tied", "diag", "spherical", "poisson", "bernoulli", "categorical")
 N_RIGHT, N_BY_NUTS, N_WRONG = 80, 20, 20
+# Distance of components, on scales with standard deviations of about one.
+LEAST_APART = 3.0
 LEAST_SHIFT, LEAST_NATS = 0.3, 0.4
 # Draws of each chain: at first, where they are too few, and to confirm a difference.
 N_DRAWS, MORE, LONGER = 1000, 4000, 10_000
@@ -63,10 +66,19 @@ def problem(seed: int, number: int) -> Problem:
     return Problem(kind, X, K, family, prior, weights)
 
 
+def apart(draw: Callable[[], Any], scaled: Callable[[Any], Any]) -> Any:
+    """Return parameters of components that are LEAST_APART standard deviations apart or more."""
+    while True:
+        parameters = draw()
+        if pdist(scaled(parameters)).min() >= LEAST_APART:
+            return parameters
+
+
 def normals(rng: Any, labels: Any, K: int, kind: str) -> tuple[Any, Any, Any]:
     """Return normal groups, and for every second problem a fixed prior instead of the default."""
     D = int(rng.integers(1 if kind == "spherical" else 2, 5))
-    means = rng.uniform(2.5, 6.0) * rng.normal(size=(K, D))
+    spread = rng.uniform(2.5, 6.0)
+    means = apart(lambda: spread * rng.normal(size=(K, D)), lambda means: means)
     shapes = rng.normal(size=(K, D, D)) / 2.0 + np.eye(D)
     rows = rng.normal(size=(len(labels), D))
     if kind in ("full", "tied"):
@@ -83,21 +95,26 @@ def covariance(kind: str, D: int, scale: float) -> Any:
 def counts(rng: Any, labels: Any, K: int, kind: str) -> tuple[Any, Any, Any]:
     """Return Poisson counts."""
     D = int(rng.integers(2, 5))
-    rates = np.exp(rng.normal(1.5, 0.8, (K, D)))
+    rates = apart(lambda: np.exp(rng.normal(1.5, 0.8, (K, D))), lambda rates: 2.0 * np.sqrt(rates))
     return rng.poisson(rates[labels]), bm.Poisson(), bm.GammaPrior(1.0, np.full(D, 0.2))
 
 
 def answers(rng: Any, labels: Any, K: int, kind: str) -> tuple[Any, Any, Any]:
     """Return yes/no answers."""
-    shares = rng.beta(0.4, 0.4, (K, int(rng.integers(8, 15))))
+    D = int(rng.integers(8, 15))
+    shares = apart(lambda: rng.beta(0.4, 0.4, (K, D)), lambda shares: 2 * np.arcsin(shares**0.5))
     return (rng.random((len(labels), shares.shape[1])) < shares[labels]) * 1, *BERNOULLI
 
 
 def categories(rng: Any, labels: Any, K: int, kind: str) -> tuple[Any, Any, Any]:
     """Return answers of three levels."""
     D = int(rng.integers(6, 11))
-    shares = rng.dirichlet(np.full(3, 0.4), (K, D)).cumsum(axis=2)
-    codes = (rng.random((len(labels), D, 1)) > shares[labels][:, :, :2]).sum(axis=2)
+    shares = apart(
+        lambda: rng.dirichlet(np.full(3, 0.4), (K, D)),
+        lambda shares: 2.0 * np.sqrt(shares).reshape(K, -1),
+    )
+    reached = shares.cumsum(axis=2)[labels][:, :, :2]
+    codes = (rng.random((len(labels), D, 1)) > reached).sum(axis=2)
     return codes, bm.Categorical(), bm.CategoricalPrior(1.0)
 
 
