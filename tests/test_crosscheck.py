@@ -608,6 +608,7 @@ def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tm
     ]  # fmt: skip
     values = json.loads((tmp_path / "found" / "result.json").read_text("utf-8"))
     assert values["agrees"] is True
+    assert values["undecided"] is False
     assert values["verdict"] == "agrees"
     assert values["interrupted"] is False
     assert values["parameters"][0]["quantity"] == "weights[component 1]"

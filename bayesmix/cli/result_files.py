@@ -222,6 +222,7 @@ def check_values(check: Any) -> dict[str, Any]:
     predictive, evidence = check.predictive, check.evidence
     return {
         "agrees": check.agrees,
+        "undecided": check.undecided,
         "verdict": check.verdict,
         "findings": [{"kind": finding.kind, "text": finding.text} for finding in check.findings],
         "sampler": check.sampler,
