@@ -1,7 +1,7 @@
 """Latent class analysis: answers of each class, standard errors and tests of fit.
 
-Standard errors use the outer products of scores (Linzer & Lewis 2011, sec. 2.3), at the posterior
-means of variational fits. Bivariate residuals: Vermunt & Magidson 2016.
+Standard errors are those of ``parameter_table``: from the observed information, of surveys from the
+sandwich; at the posterior means of variational fits. Bivariate residuals: Vermunt & Magidson 2016.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def latent_classes(
             every = scores.errors("information").reshape(-1, len(shares))
             (shares, of_shares), errors = shares_of_states(scores), every[1 + len(shares) :].T
         else:
-            scores = ParameterScores(result, source, outer_products=not (survey or gated))
+            scores = ParameterScores(result, source)
             every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
             of_shares, errors = every[0], every[1:].T
     names = result.columns or range(values.shape[1])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +29,10 @@ from bayesmix.core.rows import Frame
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import Categoricals
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.free_parameters import (
@@ -62,8 +65,6 @@ MOST_NUMBERS = 2**26
 @dataclass(frozen=True, eq=False)
 class ParameterScores(FitScores):
     """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
-
-    outer_products: bool = False  # whether they estimate the information
 
     @cached_property
     def design(self) -> Array:
@@ -142,8 +143,6 @@ class ParameterScores(FitScores):
         """Minus the Hessian (p, p) of the log likelihood (Louis 1982, eq. 3.2)."""
         places, weights = self.places[1], self.weights
         total: Array = (weights[:, None] * self.scores).T @ self.scores
-        if self.outer_products:
-            return total
         for k in range(self.result.n_components):
             own, at = self._complete(k)
             counts = weights * self.responsibilities[:, k]
@@ -175,6 +174,10 @@ class ParameterScores(FitScores):
                 )
             return
 
+        if isinstance(self.components, Categoricals):
+            yield from _of_levels(self.components, values, shares)
+            return
+
         def at(*steps: tuple[int, float]) -> Array:
             logs = self.log_densities(self.stepped(*steps))
             return (shares * np.where(shares > 0.0, logs, 0.0)).sum(axis=0)
@@ -188,6 +191,23 @@ class ParameterScores(FitScores):
                     both = sum(at((first, s), (second, s)) for s in (SECOND, -SECOND))
                     mixed = both - single[first] - single[second] + 2.0 * here
                     yield first, second, 0.5 * mixed / SECOND**2
+
+
+def _of_levels(
+    components: Categoricals, values: Array, shares: Array
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield pairs of coordinates, log odds of levels, with second derivatives (K,) of Σ w r log p.
+
+    Exact, so that weights are repetitions in all digits.
+    """
+    counts, place = shares.T @ seen(values), 0  # (K, D)
+    for d, (start, end) in enumerate(components.reading.pairs):
+        p = components.probabilities[:, start + 1 : end]
+        for i, j in product(range(p.shape[1]), repeat=2):
+            if j <= i:
+                of_both = p[:, i] * ((i == j) - p[:, j])
+                yield place + i, place + j, -counts[:, d] * of_both
+        place += p.shape[1]
 
 
 def _dense_hessians(

@@ -120,21 +120,22 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
     ones = found.probabilities[found.probabilities.index.get_level_values("level") == 1]
     p, shares = ones.to_numpy().T, found.sizes["share"].to_numpy()
 
-    def scores(step):
-        """Of log odds of the answers and of the share, by differences of the likelihood."""
-        places = np.concatenate([np.log(p / (1.0 - p)).ravel(), [np.log(shares[0] / shares[1])]])
-        each = []
-        for place in range(len(places)):
-            sides = []
-            for sign in (1.0, -1.0):
-                moved = 1.0 / (1.0 + np.exp(-places - sign * step * np.eye(len(places))[place]))
-                both = np.array([moved[-1], 1.0 - moved[-1]])
-                sides.append(log_likelihood(rows, both, moved[:-1].reshape(p.shape)))
-            each.append((sides[0] - sides[1]) / (2.0 * step))
-        return np.array(each)
+    places = np.concatenate([np.log(p / (1.0 - p)).ravel(), [np.log(shares[0] / shares[1])]])
 
-    assert np.abs(scores(1e-5).sum(axis=1)).max() < 1e-2  # at the maximum
-    covariance = np.linalg.inv(scores(1e-5) @ scores(1e-5).T)
+    def total(log_odds):
+        moved = 1.0 / (1.0 + np.exp(-log_odds))
+        both = np.array([moved[-1], 1.0 - moved[-1]])
+        return log_likelihood(rows, both, moved[:-1].reshape(p.shape)).sum()
+
+    steps = 1e-3 * np.eye(len(places))
+    slopes = [(total(places + a) - total(places - a)) / 2e-3 for a in steps]
+    assert np.abs(slopes).max() < 1e-2  # at the maximum
+    hessian = [
+        [total(places + a + b) - total(places + a - b) - total(places - a + b)
+         + total(places - a - b) for b in steps]
+        for a in steps
+    ]  # fmt: skip
+    covariance = np.linalg.inv(-np.array(hessian) / 4e-6)
     derivative = np.append((p * (1.0 - p)).ravel(), shares[0] * shares[1])
     expected = derivative * np.sqrt(covariance.diagonal())
     errors = found.standard_errors.loc[ones.index].to_numpy().T.ravel()
