@@ -44,8 +44,12 @@ class Work:
     ) -> Work:
         """Return a command that names its data on the screen."""
         from bayesmix.cli.shown_tables import rows_sentences
+        from bayesmix.sources.memory import coding_of
 
         screen.say(rows_sentences(rows.data, source, rows.weight))
+        coding = coding_of(source)
+        if coding is not None and (coding.has_levels or coding.counts):
+            screen.told(f"columns: {coding.guesses()}")
         place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, rows.weight_type, place)
 

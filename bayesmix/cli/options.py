@@ -87,7 +87,11 @@ Structures = Annotated[
         "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
     ),
 ]
-FAMILIES = "gaussian, student_t, poisson, ... Default: chosen by the type of each column"
+FAMILIES = (
+    "gaussian, student_t, log_normal, bernoulli, poisson, exponential, gamma, weibull, "
+    "categorical, ordinal, negative_binomial, zero_inflated_poisson or von_mises_fisher. "
+    "Default: chosen by the type of each column"
+)
 Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]
 OneFamily = Annotated[str | None, option("NAME", f"Family of components: {FAMILIES}")]
 
@@ -158,8 +162,9 @@ class Candidates:
         str | None,
         option(
             "NAME",
-            "auto (log evidence and clusters), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
-            "cv_1se, ... Default: auto, or bic if --method is em",
+            "auto (log evidence and clusters), bic, sabic, hqc, icl, icl_soft, aic, aicc, "
+            "design_bic, elbo, elbo_log_k, elbo_prior, evidence, loo, cv or cv_1se. Default: auto, "
+            "or bic if --method is em",
         ),
     ] = None
     method: Annotated[

@@ -147,6 +147,11 @@ class Screen:
         """Keep a note for the results, because a command that fails prints one line only."""
         self.postponed.append(text)
 
+    def told(self, text: str) -> None:
+        """Skip a note whose content ``say`` has printed."""
+        if not (self.quiet or self.machine):
+            self.noted.add(worded(" ".join(text.split())))
+
     def note(self, text: str) -> None:
         """Print a note on standard error, once."""
         text = worded(" ".join(text.split()))

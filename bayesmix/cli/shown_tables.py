@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.data import n_rows_text
-from bayesmix.cli.screen import printable
+from bayesmix.cli.screen import printable, worded
 from bayesmix.core.nouns import counted
 from bayesmix.selection.summary_text import four_digits
 from bayesmix.sources.memory import coding_of
@@ -34,7 +33,10 @@ FEATURES_SHOWN = 40
 
 
 def rows_sentences(path: str, source: Source, weight: str | None) -> str:
-    """Describe the file, its rows, the columns used, and their types unless all are continuous."""
+    """Describe the file, its rows, the columns used, and their types unless all are continuous.
+
+    The types have what the note on guessed types says.
+    """
     n_rows, n_columns = source.shape
     names = column_names(source.columns, n_columns)[:NAMES_SHOWN]
     more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
@@ -45,7 +47,7 @@ def rows_sentences(path: str, source: Source, weight: str | None) -> str:
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
         return text
-    return f"{text}\nColumns: {replace(coding, left_out=()).sentence}"
+    return f"{text}\nColumns: {worded(coding.account)}"
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:
@@ -231,12 +233,13 @@ def component_tables(model: Any, width: int) -> list[Table]:
     for table, columns in tables:
         for line in zip(*columns, strict=True):
             table.add_row(*map(escape, line))
-    caption = "mean ± standard deviation"
-    if getattr(model, "components_", None) is not None:
-        caption += "; for categories the most probable one and its probability"
+    coding = result.family.coding
+    kinds = ["mean ± standard deviation"] * (coding is None or len(coding.numbers) > 0)
+    if coding is not None and coding.has_levels:
+        kinds.append("the most probable category and its probability")
     if len(heads) < D:
-        caption += f"; {D - len(heads):,} more columns are not shown"
-    tables[-1][0].caption = caption
+        kinds.append(f"{D - len(heads):,} more columns are not shown")
+    tables[-1][0].caption = "; ".join(kinds)
     return [table for table, _ in tables]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.nouns import counted, plural
+from bayesmix.core.printed_numbers import LARGE, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -249,9 +250,9 @@ def _mean_and_spread(mean: float, deviation: float) -> str:
     if not (math.isfinite(deviation) and deviation > 0):
         return f"{mean:.6g}"
     size = math.floor(math.log10(deviation))
-    if -4 <= size <= 3 and abs(mean) < 1e9:
+    if size >= -4 and max(abs(mean), deviation) < LARGE:
         decimals = max(0, 2 - size)
-        return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+        return f"{number(mean, decimals)} ± {number(deviation, decimals)}"
     digits = min(15, max(3, 3 + math.floor(math.log10(max(abs(mean), deviation))) - size))
     return f"{mean:.{digits}g} ± {deviation:.3g}"
 

@@ -28,6 +28,8 @@ A_CODE = "may mean missing"
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Words in reasons of text, which can be categorical.
 OF_TEXT = ("texts", "labels")
+# Reasons that are no guesses.
+CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
 KINDS = ("continuous", "counts", "ratings", "categorical", "exclude")
 
@@ -137,7 +139,7 @@ class Coding:
         for kind in kinds or KINDS:
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
-                if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):
+                if found == kind and reason not in CERTAIN:
                     reasons.setdefault(reason, []).append(name)
                     if not remedy and not reason.startswith(NO_NUMBERS):
                         of_text = any(word in reason for word in OF_TEXT)
@@ -192,6 +194,14 @@ class Coding:
             for name, values, levels in pairs
         }
         return pd.DataFrame(columns)
+
+    @property
+    def account(self) -> str:
+        """The column types in words, guessed ones with reasons and how to overrule them."""
+        guessed = {name for name, _, reason, _ in self.decisions if reason not in CERTAIN}
+        places = [d for d, name in enumerate(self.names) if name not in guessed]
+        certain = replace(self.some(np.array(places, dtype=int)), left_out=()).sentence
+        return "; ".join(filter(None, (certain, self.guesses())))
 
     @property
     def sentence(self) -> str:

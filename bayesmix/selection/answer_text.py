@@ -115,9 +115,11 @@ def span(low: int, high: int) -> str:
 def model(candidate: Candidate, with_number: bool = True) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
-    name = "" if result is None else type(result.family).__name__
+    family = None if result is None else result.family
+    family = getattr(family, "only_part", None) or family  # all columns have one family
+    name = "" if family is None else type(family).__name__
     noun = noun_of(candidate.estimator)
-    named = name if result is None else result.family.name
+    named = name if family is None else family.name
     words = WORDS_OF_FAMILIES.get(
         named, WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
     )

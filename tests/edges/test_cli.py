@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.cli.options import numbers
+from bayesmix.families.registry import BY_NAME
+from bayesmix.selection.criteria import NAMES, RULE_BEFORE
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"
@@ -61,6 +63,13 @@ def test_no_command_shows_all_of_them(run):
 
 def test_version(run):
     assert run("--version").stdout == f"bayesmix {bm.__version__}\n"
+
+
+def test_help_names_every_criterion_and_family(run):
+    text = " ".join(run("select", "--help").stdout.split())
+    assert "..." not in text.replace("1, 2, ...", "")
+    for name in {*NAMES, *BY_NAME} - {RULE_BEFORE}:
+        assert re.search(rf"\b{name}\b", text), name
 
 
 @pytest.mark.parametrize("arguments", ["", "--help", "select --help", "--version"])

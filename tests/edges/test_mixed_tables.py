@@ -543,10 +543,13 @@ def test_kinds_of_columns_can_be_overruled(shell):
     frame.assign(empty=np.nan).to_csv("kinds.csv", index=False)
     fit = ("fit", "kinds.csv", "--components", 1)
     plain = shell(*fit)
-    assert "Columns: continuous: a; counts: n; ratings: grade (3 levels)\n" in plain.stdout
-    assert "left out: empty (empty)" in plain.stderr
-    assert "counts: n (integers from 1 to " in plain.stderr
-    assert "to overrule, give --continuous 'n'" in plain.stderr
+    assert "Columns: continuous: a; counts: n (integers from 1 to " in plain.stdout
+    assert "); ratings: grade (3 levels from 1 to 3); left out: empty (empty); " in plain.stdout
+    assert "to overrule, give --continuous 'n'\n" in plain.stdout
+    assert "columns:" not in plain.stderr
+    quiet = shell(*fit, "--quiet")
+    assert "counts: n (integers from 1 to " in quiet.stderr
+    assert "to overrule, give --continuous 'n'" in quiet.stderr
     plain = shell(*fit, "--continuous", "n,grade")
     assert "columns a, n, grade\n" in plain.stdout
     assert "Columns:" not in plain.stdout
@@ -581,8 +584,8 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     frame.loc[9, "bill"] = "x"
     frame.to_csv("odd.csv", index=False)
     done = shell("fit", "odd.csv", "--components", 1)
-    assert done.stderr.count("'x' in row 10") == 1
-    assert "left out: bill (numbers except 'x' in row 10: correct" in done.stderr
+    assert (done.stdout + done.stderr).count("'x' in row 10") == 1
+    assert "left out: bill (numbers except 'x' in row 10: correct" in done.stdout
     fit = ("fit", "birds.csv", "--components", 1)
     assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
     assert "--categorical must be found" in shell(*fit, "--categorical", "moon", code=2).stderr

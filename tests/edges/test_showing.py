@@ -78,7 +78,7 @@ def test_a_family_without_a_figure_is_shown_without_one():
     fitted = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(rows)
     html = fitted._repr_html_()
     assert "img" not in html.split("sk-top-container")[0]
-    assert "2 components" in html
+    assert "2 classes" in html
 
 
 def test_candidates_are_ranked_and_say_how_far_behind_they_are(search):

@@ -81,7 +81,7 @@ class Product:
     names: tuple[str, ...] | None = field(default=None, repr=False)
     coding: Coding | None = field(default=None, repr=False)
 
-    name, title = "product", "mixed-type"
+    name = "product"
     drawn_columns = 0
 
     def __post_init__(self) -> None:
@@ -118,6 +118,17 @@ class Product:
             for part, of_part in zip(self.parts, numbers, strict=True)
         )
         return Product(parts, None if names is None else tuple(called), coding)
+
+    @property
+    def only_part(self) -> Any:
+        """The family of all columns, None if there are several parts."""
+        return self.parts[0].family if len(self.parts) == 1 else None
+
+    @property
+    def title(self) -> str:
+        """Name in sentences."""
+        only = self.only_part
+        return "mixed-type" if only is None else only.name.replace("_", " ")
 
     @property
     def families(self) -> tuple[Any, ...]:
