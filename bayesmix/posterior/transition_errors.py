@@ -37,7 +37,10 @@ def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Arra
             axis=0
         )
 
-    return values(np.zeros(allocation.size)), scores.errors_of(_slopes(scores, values), kind)
+    shares = values(np.zeros(allocation.size))
+    if len(shares) == 1:  # it is known
+        return shares, np.zeros(1)
+    return shares, scores.errors_of(_slopes(scores, values), kind)
 
 
 def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:

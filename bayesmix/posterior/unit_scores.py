@@ -321,7 +321,7 @@ class FitScores(ABC):
 
     def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m,) of the reported parameters; NaN where there are none."""
-        return self.errors_of(self.derivatives, kind, survey)
+        return np.where(self.certain, 0.0, self.errors_of(self.derivatives, kind, survey))
 
     def errors_of(self, derivative: Array, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m,) of quantities by their derivatives (m, p)."""
@@ -331,7 +331,6 @@ class FitScores(ABC):
         undefined = ((derivative @ flat) ** 2).sum(axis=1) > IN_FLAT**2 * size
         # Probabilities at 0 still depend, a little, on those of other answers.
         undefined |= 2.0 * size <= (derivative**2).sum(axis=1)
-        undefined &= ~self.certain
         return np.where(undefined, np.nan, np.sqrt(np.maximum(variances, 0.0)))
 
     def degrees_of_freedom(self, survey: SurveyDesign) -> Array:
