@@ -301,7 +301,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         every = subject.given or subject
         sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
         size = None if sample is None else len(sample)
-        self._adopt(rows, criterion, source, checks, tested, clusters, sizes, unordered, size)
+        of_noise = None
+        if clusters is not None and subject.independent and self._selected is None:
+            of_noise = partial(search_checks.note_on_noise, self.cv, source)
+        found = clusters, sizes, of_noise
+        self._adopt(rows, criterion, source, checks, tested, *found, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             from bayesmix.estimators.searching.rival_families import better_by_powers
 
@@ -462,6 +466,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         folds: list[tuple[int, int, Candidate]],
         clusters: Callable[..., ClusterNumbers] | None,
         sizes: Callable[[Candidate, Integers], tuple[Array, float]],
+        of_noise: Callable[[Candidate], str] | None,
         unordered: Candidate | None = None,
         compared_on: int | None = None,
     ) -> None:
@@ -514,7 +519,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         else:
             labels = np.arange(result.n_components)
         ended = checks.ended(rows[0], leading)
-        self.cautions_ = checks.notes(rows, labels, ended)
+        noise = "" if of_noise is None or self.interrupted_ else of_noise(rows[0])
+        self.cautions_ = [*filter(None, [noise]), *checks.notes(rows, labels, ended)]
         part, of = "", self._selected
         about = "" if of is None else of.sentence(self._feature_names(), result.n_components)
         if compared_on is not None:

@@ -15,7 +15,10 @@ from scipy.stats import multivariate_normal
 
 import bayesmix as bm
 from bayesmix.allocation.noise import hypervolume
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.assess.uniform_noise import gain_of_noise
+from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning, UnsupportedError
+from bayesmix.selection.scores import make_splits
+from bayesmix.sources.memory import ArraySource
 from laws.cases import generator
 
 FAR = np.array(
@@ -439,3 +442,30 @@ def test_the_order_of_tied_samples_changes_no_start():
     orders = [np.random.default_rng(seed).permutation(30) for seed in range(4)]
     objectives = [model.fit(X[rows]).result_.objective for rows in orders]
     assert np.ptp(objectives) < 1e-9
+
+
+# A note of ``select``
+
+
+def three_groups(n_scattered, seed):
+    rng = np.random.default_rng([86, seed])
+    groups = [rng.normal(centre, 1.0, (150, 3)) for centre in ([0, 0, 0], [7, 0, 0], [0, 7, 0])]
+    return np.vstack([*groups, rng.uniform(-4.0, 11.0, (n_scattered, 3))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("criterion", ["auto", "bic"])
+def test_select_names_noise_where_observations_are_scattered(criterion, seed):
+    with pytest.warns(SelectionWarning, match="With uniform noise, .* set noise=True"):
+        search = bm.select(three_groups(24, seed), criterion=criterion)
+    assert "set noise=True" in search.summary()
+    clean = bm.select(three_groups(0, seed), criterion=criterion)
+    assert not any("noise" in caution for caution in clean.cautions_)
+
+
+def test_noise_is_not_fitted_where_it_gains_nothing():
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    one = bm.BayesianGaussianMixture(1, random_state=0).fit(rows)
+    source = ArraySource(rows)
+    assert gain_of_noise(one, source, make_splits(5, source, 0)).value == -np.inf

@@ -10,14 +10,16 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.em.model import side_of
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.searching.fitters import covariances
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import asked, candidate_chains, component_numbers
+from bayesmix.selection.answer_text import difference
+from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
-from bayesmix.selection.scores import rows_of
+from bayesmix.selection.data_checks import duplicates
+from bayesmix.selection.scores import Score, make_splits, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
-from bayesmix.sources.memory import processes
+from bayesmix.sources.memory import ArraySource, processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -30,6 +32,8 @@ MOST_BY_FOLDS = 10
 # Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
 MOST_SAMPLES = 20_000
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
+# Observations on which a fit with noise is compared, and standard errors by which it is better.
+MOST_SCATTERED, STANDARD_ERRORS = 3000, 2.0
 # Tables with at least so many features may get a note in the summary.
 MANY_FEATURES = 20
 
@@ -47,6 +51,34 @@ def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int)
     from bayesmix.estimators.searching.feature_selection import few_features
 
     return few_features(estimator, param_grid, source, seed)
+
+
+def note_on_noise(cv: Any, source: Source, candidate: Candidate) -> str:
+    """Return a note if uniform noise predicts held-out observations better, or "".
+
+    Of larger data, evenly spaced observations are used.
+    """
+    from bayesmix.estimators.select import has_noise
+
+    estimator, result = candidate.estimator, candidate.sound
+    if result is None or not isinstance(source, ArraySource) or source.side:
+        return ""
+    taken = getattr(estimator, "noise", "") is None and has_noise(result.family)
+    if not taken or not result.family.continuous or source.summary.n_missing:
+        return ""
+    from bayesmix.assess.uniform_noise import gain_of_noise
+
+    some = source if source.shape[0] <= MOST_SCATTERED else source.spread(MOST_SCATTERED)
+    try:
+        splits = make_splits(cv, some, 0, None, duplicates(some).distinct)
+        gain = gain_of_noise(estimator, some, splits)
+    # A splitter that needs groups, too few observations for folds, components that collapse in one.
+    except (BayesmixError, ValueError):
+        return ""
+    if not gain.value > STANDARD_ERRORS * gain.standard_error:
+        return ""
+    nats = difference(Score(-gain.value, gain.standard_error))
+    return f"With uniform noise, the held-out log density is higher (+{nats} nats): set noise=True."
 
 
 def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any]]:
