@@ -103,7 +103,9 @@ def real_columns(estimator: Any, param_grid: Any, source: Source) -> list[int]:
         return []
     grids = param_grid if isinstance(param_grid, list) else [param_grid or {}]
     families = [family for grid in grids for family in grid.get("family", ())]
-    estimators = [clone(estimator).set_params(family=family) for family in families]
+    # Families without noise are compared beside those with it.
+    plain = {"noise": None} if hasattr(estimator, "noise") else {}
+    estimators = [clone(estimator).set_params(family=family, **plain) for family in families]
     models = [other._model_of(other._model(), source) for other in estimators or [estimator]]
     marginals = [
         [model.family.marginal(np.array([d])) for model in models] for d in range(source.shape[1])
