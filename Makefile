@@ -22,7 +22,7 @@ help:
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make package   wheel and sdist into dist/, and the wheel at work in an empty environment"
 	@echo "make check     all of these but the demo"
-	@echo "make newer     what touches ArviZ and PyMC under their newer generation, if a Python >= 3.12 is there"
+	@echo "make newer     the quick tests, and what touches ArviZ and PyMC, under a newer Python and packages, if one is there"
 	@echo "make lowest    the tests under the oldest versions that pyproject.toml allows"
 	@echo "make clean     remove what the tools leave behind; .venv stays"
 	@echo "PYTHON=python3.12 make ... takes another Python than python3 for a new .venv"

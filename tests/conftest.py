@@ -4,10 +4,15 @@ from collections import Counter
 from zlib import crc32
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import bayesmix as bm
 
 MANY_CASES = 2
+
+# A busy machine is no fault: examples have no deadline, and their number does not depend on time.
+settings.register_profile("any clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any clock")
 
 
 @pytest.hookimpl(tryfirst=True)

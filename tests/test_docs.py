@@ -151,7 +151,6 @@ def printed_by(command):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
         check=False,
     )
     return done.stdout

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from alike import alike
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from saved_models import BITS, COUNTS
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -369,7 +369,7 @@ def test_a_fit_under_the_name_of_another_is_noticed(kept):
     assert "contains another fit; delete it" in damaged(kept, other.read_bytes())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.slow
 def test_flipped_bytes_and_other_lengths_are_always_noticed(kept, data):
@@ -396,7 +396,7 @@ def places(value, here=()):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.slow
 def test_any_change_of_a_header_under_its_seal_gives_a_search_or_the_error(kept, seed):
@@ -421,7 +421,7 @@ def test_any_change_of_a_header_under_its_seal_gives_a_search_or_the_error(kept,
         place.write_bytes(whole)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(content=st.one_of(st.binary(max_size=60), st.sampled_from([b"[]", b"{}", b'{"seed":"x"}'])))
 def test_what_says_which_search_it_is_may_hold_anything(kept, content):
     place = kept[0] / "search.json"
@@ -503,7 +503,6 @@ def test_a_search_outlives_a_limit_on_the_size_of_files(n_jobs, tmp_path):
         cwd=Path(bm.__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=300,
         check=True,
     )
     assert done.stdout.count("continues") == 1

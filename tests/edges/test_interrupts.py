@@ -206,7 +206,7 @@ def test_a_real_sigint_is_survived(n_jobs):
             if line.strip() == "Iteration 12":
                 child.send_signal(signal.SIGINT)
                 break
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate()
     finally:
         child.kill()
     assert child.returncode == 0, err

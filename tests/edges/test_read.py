@@ -3,7 +3,6 @@
 import gzip
 import os
 import sys
-import time
 import tracemalloc
 import warnings
 
@@ -377,14 +376,25 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_on_the_way(
     tracemalloc.stop()
 
 
+class ComparedName(str):
+    """A name that counts how often it is compared with others."""
+
+    comparisons = 0
+
+    def __eq__(self, other):
+        ComparedName.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
 @pytest.mark.slow
-def test_ten_thousand_columns_take_no_longer_than_their_number(tmp_path):
-    """Looking every name up in a list of all took 110 s of 100,000 columns."""
+def test_names_of_ten_thousand_columns_are_compared_a_few_times_each(tmp_path):
+    """Looking every name up in a list of all compared each of them with all others."""
     path = tmp_path / "wide.csv"
     names = [f"c{number}" for number in range(10_000)]
     lines = [",".join(names), ",".join(["1"] * 10_000), ",".join(["2.5"] * 10_000)]
     path.write_text("\n".join(lines) + "\n")
-    began = time.process_time()
-    rows = bm.read(path, columns=names[1:], weight="c0")
+    rows = bm.read(path, columns=list(map(ComparedName, names[1:])), weight="c0")
     assert rows.shape == (2, 9_999)
-    assert time.process_time() - began < 5.0
+    assert 0 < ComparedName.comparisons < 100 * len(names)

@@ -111,7 +111,6 @@ def measured(browser, tmp_path_factory):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
     )
     result = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
     assert result, done.stderr[-2000:]

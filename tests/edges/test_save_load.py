@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from alike import alike, layout_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from saved_models import MODELS, ROWS, any_family, gaussian
 from sklearn.mixture import GaussianMixture as SklearnMixture
@@ -213,7 +213,7 @@ def parts(content, path):
         return unpack(stream)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(data=st.data())
 def test_flipped_bytes_are_always_noticed(saved, data):
     content, path = saved
@@ -243,7 +243,7 @@ def test_every_flip_in_the_preamble_is_noticed(saved, place):
         assert any(word in said for word in SHOWN_BY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_other_length_is_noticed(saved, data):
     content, path = saved
@@ -254,7 +254,7 @@ def test_any_other_length_is_noticed(saved, data):
     assert "lengths do not fit" in damaged(path, longer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=200))
 def test_other_content_is_no_model(saved, content):
     assert any(word in damaged(saved[1], content) for word in ("is not", "truncated", "is empty"))
@@ -446,7 +446,7 @@ def places(value, here=()):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_change_of_the_header_gives_a_model_or_the_error(saved, seed):
     content, path = saved
@@ -502,7 +502,7 @@ NESTED = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=NESTED)
 def test_values_come_back_as_they_were(value, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "values"

@@ -75,7 +75,6 @@ def test_scikit_learns_tests_pass_but_for_those_listed(files, least):
         capture_output=True,
         text=True,
         check=True,
-        timeout=600,
     )
     suite = json.loads(done.stdout[done.stdout.index('{\n "') :])
     passed = [name for name, (outcome, _) in suite.items() if outcome == "passed"]

@@ -84,7 +84,6 @@ def test_a_limit_on_the_size_of_files_leaves_what_was_there(tmp_path):
         cwd=Path(bm.__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=120,
         check=True,
     )
     assert f"{path} cannot be written: file too large" in done.stdout

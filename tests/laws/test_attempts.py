@@ -57,11 +57,12 @@ def test_threads_that_work_ahead_change_nothing(problem, last):
 
 def test_threads_are_used_unless_passes_are_limited_or_read(problem):
     for monitor in (Monitor(), Monitor(max_passes=50), Monitor(reports_passes=True)):
-        used = set()
+        used, both = set(), threading.Barrier(2)
 
-        def work(attempts, item, used=used):
+        def work(attempts, item, used=used, both=both, waits=monitor.countable):
             used.add(threading.current_thread().name)
-            time.sleep(0.02)
+            if waits:  # until the other thread has an item too
+                both.wait()
 
         assert len(list(Attempts(problem, monitor).in_order(work, range(6), 2))) == 6
         assert (len(used) > 1) == monitor.countable
@@ -69,7 +70,7 @@ def test_threads_are_used_unless_passes_are_limited_or_read(problem):
 
 def test_an_interrupt_ends_what_runs_beside(problem):
     attempts = Attempts(problem, Monitor())
-    both = threading.Barrier(2, timeout=30.0)
+    both = threading.Barrier(2)
 
     def work(apart, item):
         shares = np.random.default_rng(item).dirichlet(np.ones(3), 450)

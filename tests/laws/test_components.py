@@ -37,7 +37,7 @@ every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 every_and_pooled = pytest.mark.parametrize("case", EVERY_CASE + POOLED_CASES, ids=identity)
 every_count = pytest.mark.parametrize("case", COLUMN_CASES, ids=identity)
-quick = settings(max_examples=40, deadline=None, derandomize=True)
+quick = settings(max_examples=40, derandomize=True)
 
 # Two-sided: a false alarm in 100,000 runs.
 Z = stats.norm.isf(0.5e-5)
@@ -545,7 +545,7 @@ def two_forms(case, rng, separation, dimension, n_components=3, n=300):
 
 
 @every_gaussian
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(seeds, st.sampled_from([0.0, 1.0, 10.0, 1e2, 1e3, 1e4]), dimensions)
 def test_the_linear_form_is_the_centred_form_within_its_bound(case, seed, separation, dimension):
     mixture, fast, exact = two_forms(case, generator(seed), separation, dimension)
@@ -560,7 +560,7 @@ def test_the_linear_form_is_the_centred_form_within_its_bound(case, seed, separa
 
 
 @every_gaussian
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(seeds, st.sampled_from([0.0, 1.0, 10.0, 1e3, 1e6]), dimensions)
 def test_a_rough_bound_is_no_less_than_the_sharp_one(case, seed, separation, dimension):
     mixture, _, exact = two_forms(case, generator(seed), separation, dimension)

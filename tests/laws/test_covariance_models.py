@@ -43,7 +43,7 @@ def objective(structure, covariances, scatter, counts, n_components, n_features)
 
 
 @every_structure
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(27, 4, 4)
 @given(seeds, component_counts, dimensions)
 def test_the_m_step_is_the_maximum_within_the_structure(name, seed, n_components, n_features):
@@ -126,7 +126,7 @@ def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
 
 
 @every_structure
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds, component_counts, dimensions)
 def test_what_the_letters_say_is_equal_is_equal(name, seed, n_components, n_features):
     structure, rng = STRUCTURES[name], generator(seed)

@@ -83,7 +83,7 @@ def test_a_predictive_density_is_the_marginal_of_what_a_row_has(covariance):
 
 @pytest.mark.parametrize("inference", ["likelihood", "posterior mode", "variational"])
 @pytest.mark.parametrize("covariance", STRUCTURES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.05, 0.6))
 def test_the_objective_never_falls(covariance, inference, seed, share):
     rng = np.random.default_rng(seed)

@@ -197,7 +197,7 @@ def _named(family, rows):
 
 
 @pytest.mark.parametrize(("name", "inference"), CASES)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.05, 0.6))
 def test_the_objective_never_falls(name, inference, seed, share):
     rng = np.random.default_rng(seed)

@@ -100,7 +100,6 @@ def test_the_objective_never_falls(batch, record_property):
     @seed(batch)
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],  # a problem is small as it is: no minutes of shrinking
         suppress_health_check=list(HealthCheck),

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*did not converge")
 FAMILY = bm.Product({(3, 0): bm.Gaussian("full"), 1: bm.Poisson(), 2: bm.Bernoulli()})
 PARTS = [([3, 0], GaussianCase("full")), ([1], PoissonCase()), ([2], BernoulliCase())]
 seeds = st.integers(0, 2**32 - 1)
-quick = settings(max_examples=15, deadline=None)
+quick = settings(max_examples=15)
 
 
 def mixed_rows(rng, n, K=3, apart=2.0):

@@ -21,7 +21,7 @@ PRIORS = {"dirichlet": DirichletPrior, "sticks": StickBreakingPrior}
 every_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
 counts = st.lists(st.floats(0.0, 200.0), min_size=2, max_size=5).map(np.array)
 concentrations = st.floats(0.01, 5.0)
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=60, derandomize=True)
 
 # Two-sided: a false alarm in 100,000 runs.
 Z = stats.norm.isf(0.5e-5)

@@ -38,9 +38,9 @@ def row_weights(value: Any, n_rows: int) -> Array:
 
         value = host(value)
     unmasked("sample_weight", value)
-    if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with missing values
-        value = value.to_numpy(na_value=np.nan)
     try:
+        if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # with pandas' missing values
+            value = value.to_numpy(np.float64, na_value=np.nan)
         given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
         there = given.shape == (n_rows,)
         weights = given.astype(np.float64) if there and given.dtype.kind in "fiubO" else None
