@@ -198,11 +198,12 @@ class Mixture(MixtureEstimator):
             )
         else:
             self.means_ = result.unframed.means.copy()
-            for name, values in self._parameters(result).items():
+            named: dict[str, Any] = {**self._parameters(result)}
+            if isinstance(result.family, LevelsFamily):
+                self.levels_ = levels = result.family.levels
+                ends = np.cumsum([len(of_column) for of_column in levels or ()])[:-1]
+                named["probabilities"] = np.split(named["probabilities"], ends, axis=1)
+            for name, values in named.items():
                 setattr(self, f"{name}_", values)
-        if isinstance(result.family, LevelsFamily):
-            self.levels_ = levels = result.family.levels
-            ends = np.cumsum([len(of_column) for of_column in levels or ()])[:-1]
-            self.probabilities_ = np.split(self.probabilities_, ends, axis=1)
         if result.variational:
             describe_weights(self, result)
