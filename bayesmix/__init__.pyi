@@ -79,6 +79,7 @@ from bayesmix.io import read as read
 from bayesmix.io import read_table as read_table
 from bayesmix.io.system import show_versions as show_versions
 from bayesmix.observation.measured import Measured as Measured
+from bayesmix.plots import plot_answer as plot_answer
 from bayesmix.plots import plot_assignment as plot_assignment
 from bayesmix.plots import plot_conditional_mean as plot_conditional_mean
 from bayesmix.plots import plot_density as plot_density

@@ -24,15 +24,12 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def draw() -> None:
-    """Draw the candidates for Old Faithful and the chosen density."""
+    """Draw the probability of each number of clusters for Old Faithful, and the clusters."""
     X = bm.datasets.load_faithful()
-    search = bm.select(X, n_components=range(1, 10))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(1.0, 1.25)
+    figure, axes = plt.subplots(
+        1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(2.0, 3.0)
     )
-    bm.plot_selection(search, left)
-    left.set_ylabel("nats of log evidence behind the chosen")
-    bm.plot_density(search, X, right)
+    _, right = bm.plot_answer(bm.select(X), X, axes)
     right.set_xlabel("duration of the eruption (minutes)")
     right.set_ylabel("waiting time until the next (minutes)")
     TARGET.parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """How many components.
 
-Difference to the chosen candidate in nats, with a line per covariance structure.
+Difference of each candidate from the best in nats, with a line per covariance structure.
 """
 
 import bayesmix as bm

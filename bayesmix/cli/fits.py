@@ -94,9 +94,12 @@ class Work:
         """Write the files of a search and end the command."""
         from bayesmix.cli import result_files
         from bayesmix.cli.data import csv_text
-        from bayesmix.plots import plot_selection
+        from bayesmix.plots import plot_answer, plot_selection
+        from bayesmix.plots.answer import PANELS, SIZE
 
-        best = search.best_estimator_
+        source = self.source
+        large = source.shape[0] > result_files.MOST_DRAWN
+        shown = source.spread(result_files.MOST_DRAWN) if large else source
         values = result_files.search_values(search)
         values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
         values |= {"seconds": self.seconds} | ({"files": pages} if pages else {}) | (more or {})
@@ -104,9 +107,12 @@ class Work:
             "model.bayesmix": search,
             **result_files.rows_content(search, self.source),
             "table.csv": csv_text(search.results_),
+            "clusters.png": result_files.Figure(
+                lambda axes: plot_answer(search, shown, axes), SIZE, PANELS
+            ),
             "selection.png": result_files.Figure(lambda ax: plot_selection(search, ax=ax)),
             **result_files.feature_contents(search),
-            **result_files.density_figure(best, search.features_read(self.source)),
+            **result_files.density_figure(search, source),
         }
         self.end(values, contents, search.interrupted_)
 
@@ -228,7 +234,7 @@ def demo(
     """Run an example with data on Old Faithful eruptions."""
     import numpy as np
 
-    from bayesmix.cli.shown_tables import candidate_table, component_tables
+    from bayesmix.cli.shown_tables import candidate_table, cluster_tables
     from bayesmix.datasets import load_faithful
     from bayesmix.sources.memory import as_source
 
@@ -244,10 +250,10 @@ def demo(
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
+    screen.heading("Which clusters?")
+    screen.table(*cluster_tables(search, screen.out.width))
     screen.heading("How certain?")
     screen.table(candidate_table(search))
-    screen.heading("What density?")
-    screen.table(*component_tables(search.best_estimator_, screen.out.width))
     work.end_search(search)
     screen.say(f"Took {work.seconds:.1f} s. Your data: {program()} select data.csv")
 
@@ -284,7 +290,7 @@ def select(
     search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_beside
-    from bayesmix.cli.shown_tables import candidate_table, component_tables
+    from bayesmix.cli.shown_tables import candidate_table, cluster_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
@@ -298,10 +304,10 @@ def select(
     work.fit(search, **beside)
     if search.interrupted_ and checkpoint is not None:
         screen.note(f"to resume, repeat the command with --checkpoint {checkpoint} --resume")
-    screen.table(candidate_table(search))
     screen.say()
     screen.answer(search.summary())
-    screen.table(*component_tables(search.best_estimator_, screen.out.width))
+    screen.table(*cluster_tables(search, screen.out.width))
+    screen.table(candidate_table(search))
     gate = work.show_weights(search.best_estimator_)
     pages = []
     if report:

@@ -296,17 +296,18 @@ def feature_contents(search: Any) -> dict[str, Any]:
     }
 
 
-def density_figure(model: Any, source: Source) -> dict[str, Figure]:
+def density_figure(shown: Any, source: Source) -> dict[str, Figure]:
     """Return ``density.png``; ``profile.png`` for mixed tables; ``transitions.png`` of states."""
     from bayesmix.plots import plot_density, plot_profile
 
+    model = getattr(shown, "best_estimator_", shown)
     if takes_sequences(model):
         return {"transitions.png": Figure(lambda ax: model.plot(ax=ax))}
     family = model.result_.family
     if family.drawn_columns:
         few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
-        return {"density.png": Figure(lambda ax: plot_density(model, few, ax=ax))}
+        return {"density.png": Figure(lambda ax: plot_density(shown, few, ax=ax))}
     levels = family.coding.levels if family.coding is not None else ()
     height = INCHES_OF_A_LEVEL * sum(len(names or ("",)) for names in levels)
     size = (PANEL[0], max(PANEL[1], height))
-    return {"profile.png": Figure(lambda ax: plot_profile(model, ax=ax), size)}
+    return {"profile.png": Figure(lambda ax: plot_profile(shown, ax=ax), size)}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
 HEADS = {"elbo_prior": "ELBO+PRIOR"}
 NO_VALUE = "-"
+CHOSEN_CAPTION = "*  chosen"
 NO_VALUE_CAPTION = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
 # Above this number of structures the table has them as lines.
 MOST_ACROSS = 6
@@ -89,12 +90,12 @@ def candidate_table(search: Any) -> Table:
 
 def _line_per_structure(search: Any) -> Table:
     """Return distances to the best: structures as lines, from simple to rich, K as columns."""
-    from bayesmix.selection.structures import label
+    from bayesmix.selection.structures import labels_beside
 
     matrix = search.matrix()
     best = matrix.attrs["best"]
     places = [(structure, k) for structure, k, _ in best]
-    table = new_table(_above(search, best[0][2]))
+    table, label = new_table(_above(search, best[0][2])), labels_beside(list(matrix.columns))
     table.add_column("covariance")
     for k in matrix.index:
         table.add_column(str(k), justify="right")
@@ -105,8 +106,8 @@ def _line_per_structure(search: Any) -> Table:
             if chosen == structure:
                 column = list(matrix.index).index(k)
                 cells[column] = f"[bold green]{cells[column]} ({place})[/]"
-        table.add_row(label(structure), *cells)
-    named = ", ".join(f"({i}) {label(s)}, {k}" for i, (s, k) in enumerate(places, start=1))
+        table.add_row(label[structure], *cells)
+    named = ", ".join(f"({i}) {label[s]}, {k}" for i, (s, k) in enumerate(places, start=1))
     table.caption = f"columns are numbers of components; the best three: {named}"
     if matrix.isna().to_numpy().any():
         table.caption += f"\n{NO_VALUE_CAPTION}"
@@ -115,18 +116,19 @@ def _line_per_structure(search: Any) -> Table:
 
 def _column_per_structure(search: Any) -> Table:
     """Return distances to the best: K as lines, covariance structures as columns."""
-    results = search.results_
+    results, best = search.results_, _best(search)
     structures = list(dict.fromkeys(results["covariance_type"]))
-    table = new_table(_above(search, search.best_score_, _reference(search)))
+    table = new_table(_above(search, results[_column(search)][best]))
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
     for K, of_size in results.groupby("n_components"):
         places = {s: row for row, s in of_size["covariance_type"].iloc[::-1].items()}
-        cells = [_behind(search, places[s]) if s in places else "" for s in structures]
+        cells = [_below(search, places[s], best) if s in places else "" for s in structures]
         table.add_row(str(K), *cells)
-    if results[search.criterion_].isna().any():
-        table.caption = NO_VALUE_CAPTION
+    table.caption = CHOSEN_CAPTION
+    if results[_column(search)].isna().any():
+        table.caption += f"\n{NO_VALUE_CAPTION}"
     return table
 
 
@@ -145,7 +147,8 @@ def _line_per_candidate(search: Any) -> Table:
     if pruned:
         table.add_column("found", justify="right")
     table.add_column(HEADS.get(criterion, criterion.upper()), justify="right")
-    table.add_column("behind", justify="right", min_width=9)
+    best = _best(search)
+    table.add_column("below best", justify="right", min_width=9)
     for name in criteria:
         table.add_column(name.upper(), justify="right", style="dim")
     for place, row in enumerate(results.index):
@@ -155,35 +158,42 @@ def _line_per_candidate(search: Any) -> Table:
             str(results["n_components"][row]),
             *([str(remaining[row])] if pruned else []),
             _number(results[criterion][row], error),
-            _behind(search, row),
+            _below(search, row, best),
             *(_number(results[name][row]) for name in criteria),
         )
+    table.caption = CHOSEN_CAPTION
     if errors is not None:
-        table.caption = "in brackets the standard error"
+        table.caption += "; in brackets the standard error"
     return table
 
 
-def _behind(search: Any, row: Any) -> str:
-    if row == search.best_index_:
-        return f"[bold green]{_reference(search)}[/]"
-    return _number(search.results_["behind"][row])
+def _column(search: Any) -> str:
+    from bayesmix.selection.criteria import record
+
+    return record(search.criterion_).column
 
 
-def _reference(search: Any) -> str:
-    from bayesmix.selection.criteria import reference_of
+def _best(search: Any) -> Any:
+    """Return the row of ``results_`` with the best value of the criterion."""
+    return search.results_["behind"].idxmin()
 
-    return reference_of(search.results_["behind"])
+
+def _below(search: Any, row: Any, best: Any) -> str:
+    """Return how far a candidate is below the best one; the chosen one is marked."""
+    behind = search.results_["behind"]
+    text = _number(behind[row] - behind[best])
+    return f"[bold green]{text} *[/]" if row == search.best_index_ else text
 
 
 def _number(value: Any, error: str = "", digits: int = 2) -> str:
     return f"{value:,.{digits}f}{error}" if math.isfinite(value) else NO_VALUE
 
 
-def _above(search: Any, value: float, reference: str = "best") -> str:
-    """Return the title of a table of distances to the value of the reference."""
+def _above(search: Any, value: float) -> str:
+    """Return the title of a table of distances to the best value."""
     from bayesmix.selection.criteria import record
 
-    distance = record(search.criterion_).distance_from(reference)
+    distance = record(search.criterion_).distance
     return f"{distance[:1].upper()}{distance[1:]} ({value:,.2f})"
 
 
@@ -201,8 +211,44 @@ def _criterion(search: Any) -> str:
     return f"{name[:1].upper()}{name[1:]}"
 
 
-def component_tables(model: Any, width: int) -> list[Table]:
-    """Return weights and features of components, in several tables if they are wide."""
+def cluster_tables(search: Any, width: int) -> list[Table]:
+    """Return sizes and features of the clusters; of merged clusters also those of components."""
+    answer, best = search.answer_, search.best_estimator_
+    lead = {
+        answer.noun: list(answer.words),
+        "share": [f"{100 * share:.0f} %" for share in answer.shares],
+        "n": [f"{size:,.6g}" for size in answer.sizes],
+    }
+    noise = best.result_.mixture.noise is not None
+    if len(answer.words) == len(answer.labels) and not noise:
+        return component_tables(best, width, lead)
+    table = new_table("")
+    members = [", ".join(str(k + 1) for k in group) for group in answer.members]
+    lead[f"{best.result_.noun}s"] = members
+    if answer.outlying:
+        outside = [
+            "none",
+            f"{100 - 100 * answer.shares.sum():.0f} %",
+            f"{answer.outlying:,.6g}",
+            "",
+        ]
+        lead = {
+            name: [*cells, cell] for (name, cells), cell in zip(lead.items(), outside, strict=True)
+        }
+    for name in lead:
+        table.add_column(name, justify="right")
+    for cells in zip(*lead.values(), strict=True):
+        table.add_row(*map(escape, cells))
+    return [table, *component_tables(best, width)]
+
+
+def component_tables(
+    model: Any, width: int, lead: dict[str, list[str]] | None = None
+) -> list[Table]:
+    """Return weights and features of components, in several tables if they are wide.
+
+    ``lead``: other first columns, of which the first is repeated.
+    """
     from bayesmix.em.display import cells_of, component_heads
 
     result, D = model.result_, model.n_features_in_
@@ -215,18 +261,20 @@ def component_tables(model: Any, width: int) -> list[Table]:
     if noise is not None:
         first.append("noise")
         weights.append(f"{noise.weight:.3f}")
+    if lead is None:
+        lead = dict(zip(component_heads(result), (first, weights), strict=True))
     room = 0
     tables: list[tuple[Table, list[list[str]]]] = []
     for d, head in enumerate(heads):
         cells = [*cells_of(result, point, d), *([""] if noise is not None else [])]
         size = 3 + max(len(head), *map(len, cells))
         if size > room:
-            columns = [first, weights] if not tables else [first]
+            shown = dict(list(lead.items())[: 1 if tables else None])
             table = new_table("")
-            tables.append((table, columns))
-            for name in component_heads(result)[: len(columns)]:
+            tables.append((table, list(shown.values())))
+            for name in shown:
                 table.add_column(name, justify="right")
-            room = width - (18 if len(columns) == 2 else 9)
+            room = width - sum(3 + max(map(len, [name, *own])) for name, own in shown.items())
         tables[-1][0].add_column(escape(head), justify="right", no_wrap=True)
         tables[-1][1].append(cells)
         room -= size

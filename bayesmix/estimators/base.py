@@ -108,6 +108,10 @@ class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def plot(self, *arguments: Any, **options: Any) -> Any:
         """Plot the answer."""
 
+    def _draw_small(self, figure: Any) -> None:
+        """Draw the answer in the figure of a notebook."""
+        self.plot(ax=figure.subplots())
+
     def save(self, path: Any) -> None:
         """Save the fit to one file without pickle; ``bayesmix.load`` reads it.
 

@@ -60,7 +60,7 @@ else:
         "feature_evidence_ get_feature_names_out _fitted _check_kept n_components_ "
         "answer_ n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by "
         "describe score_samples true_values sample density_interval _restore summary _answer_html "
-        "matrix plot report _fitted_to_all _add",
+        "matrix plot _draw_small report _fitted_to_all _add",
     )
 
 

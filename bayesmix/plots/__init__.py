@@ -1,5 +1,6 @@
 """Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
+from bayesmix.plots.answer import plot_answer
 from bayesmix.plots.assess import (
     plot_goodness_of_fit,
     plot_latent_classes,
@@ -32,6 +33,7 @@ from bayesmix.plots.selection import (
 from bayesmix.plots.sequences import plot_states, plot_transitions
 
 __all__ = [
+    "plot_answer",
     "plot_assignment",
     "plot_averaged",
     "plot_class_profiles",

@@ -71,7 +71,7 @@ def plot_assignment(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
             "mixture: use assignment_entropy"
         )
-    view = subject.view_of(estimator, columns, X)
+    view = subject.view_of(model, columns, X)
     sample = subject.sample_of(estimator, view, X, sample_weight)
     if len(view.columns) == 2:
         if level is not None:
@@ -130,21 +130,22 @@ def _draw_probabilities(
     grid = drawing.curve_grid(view, low, high)
     rows = subject.as_fitted(estimator, grid[:, None])
     curves = estimator.predict_proba(rows)
-    key: style.Key = {}
+    lines: list[Any] = []
     for k, curve in enumerate(curves.T[: view.n_components]):
-        (line,) = ax.plot(grid, curve, color=style.colour(k), ls=style.line(k), lw=1.8, zorder=4)
-        key[view.labels[k]] = line
+        colour = view.groups.colour(k)
+        lines += ax.plot(grid, curve, color=colour, ls=style.line(k), lw=1.8, zorder=4)
+    key: style.Key = view.groups.key(lines)
     if view.noise:
         (line,) = ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
-        key[f"noise: weight {view.noise:.2g}"] = line
+        key[drawing.noise_label(view)] = line
     if level is not None:
         ends = estimator.assignment_interval(rows, level, drawing.DRAWS, drawing.SEED, method, data)
         for k in range(view.n_components):
             key[f"{100 * level:g} % intervals"] = ax.fill_between(
-                grid, *ends[:, k].T, color=style.colour(k), alpha=0.22, lw=0, zorder=2
+                grid, *ends[:, k].T, color=view.groups.colour(k), alpha=0.22, lw=0, zorder=2
             )
     if len(key) > drawing.MOST_NAMED:
-        key = {f"components 0 to {view.n_components - 1}": tuple(key.values())[:3]}
+        key = {drawing.several(view.groups): tuple(key.values())[:3]}
     if sample is not None:
         drawing.rug(ax, sample.values[:, 0])
     style.finished(
@@ -213,13 +214,13 @@ def plot_profile(
     means = (np.array([line.means for line in drawn]).T - origin) / unit
     # The probability of a level has no spread.
     deviations = np.array([line.deviations * (not line.of_level) for line in drawn]).T / unit
-    key: style.Key = {}
-    for k, weight in enumerate(weights):
+    groups, marks = subject.groups_of(model), []
+    for k in range(len(weights)):
         nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
-        key[f"{k}: weight {weight:.2f}"] = ax.errorbar(
+        marks.append(ax.errorbar(
             means[k], places + nudge, xerr=deviations[k] if bars else None,
-            color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2, zorder=3,
-        )  # fmt: skip
+            color=groups.colour(k), marker=groups.marker(k), ls="", ms=5, lw=1.2, zorder=3,
+        ))  # fmt: skip
     for place in places[1:]:
         ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
     if standardised:
@@ -234,8 +235,8 @@ def plot_profile(
     few = len(shown) < len(names)
     remarks = [f"{len(shown)} of {len(names)} columns, largest differences"] if few else []
     style.finished(ax, None, remarks, xlabel=f"{what}{', standardised' if standardised else ''}")
-    if 1 < len(weights) <= drawing.MOST_NAMED:
-        style.legend_beside(ax, key)
+    if len(weights) > 1 and len(groups.words) <= drawing.MOST_NAMED:
+        style.legend_beside(ax, groups.key(marks))
     return ax
 
 

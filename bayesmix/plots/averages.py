@@ -78,7 +78,7 @@ def plot_uncertainty(
             f"plot_uncertainty needs continuous columns, got a {estimator.result_.family.name} "
             "mixture: use density_interval"
         )
-    view = view_of(estimator, columns, X)
+    view = view_of(model, columns, X)
     if len(view.columns) != 2:
         raise UnsupportedError(
             "plot_uncertainty needs two columns: for one column, use plot_density with band=0.9"
@@ -284,7 +284,7 @@ def plot_conditional_mean(
             "plot_conditional_mean needs continuous columns, got a "
             f"{estimator.result_.family.name} mixture: use conditional_mean"
         )
-    view = view_of(estimator, [given, of], X)
+    view = view_of(model, [given, of], X)
     if len(view.columns) != 2:
         raise InvalidInputError(f"given and of must be two columns, got {given!r} and {of!r}")
     number = None if level is None else drawing.drawable_level("level", level)

@@ -16,7 +16,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import Sample, View, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import Groups, Sample, View, fitted_and_read, sample_of, view_of
 from bayesmix.posterior import bands
 from bayesmix.sources.memory import as_source
 
@@ -40,7 +40,7 @@ def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None
     outline, lines = draw_probabilities(ax, view, places, terms)
     key = {"probability": outline, **rows}
     if 1 < view.n_components <= MOST_NAMED:
-        key |= zip(view.labels, lines, strict=True)
+        key |= view.groups.key(lines)
     style.whole_numbers(ax)
     style.finished(
         ax, key if legend else None, view.remarks, xlim=(edges[0], edges[-1]),
@@ -64,11 +64,11 @@ def draw_probabilities(ax: Axes, view: View, places: Array, terms: Array) -> tup
         return outline, lines
     for k in range(view.n_components):
         lines += ax.plot(
-            places, terms[:, k], color=style.colour(k), ls=style.line(k), lw=1.3,
-            marker=style.marker(k), ms=4.5, mec="white", mew=0.4, zorder=4,
+            places, terms[:, k], color=view.groups.colour(k), ls=style.line(k), lw=1.3,
+            marker=view.groups.marker(k), ms=4.5, mec="white", mew=0.4, zorder=4,
         )  # fmt: skip
         peak = int(terms[:, k].argmax())
-        style.number_at_peak(ax, k, places[peak], terms[peak, k])
+        number_at_peak(ax, view, k, places[peak], terms[peak, k])
     return outline, lines
 
 
@@ -185,10 +185,10 @@ def draw_curve(
             top = HIGHEST * reached
     if view.n_components > 1:
         lines = draw_components(ax, view, grid, terms)
-        if len(lines) <= MOST_NAMED:
-            key |= zip(view.labels, lines, strict=True)
+        if len(view.groups.words) <= MOST_NAMED:
+            key |= view.groups.key(lines)
         else:
-            key[f"components 0 to {len(lines) - 1}"] = tuple(lines[:3])
+            key[several(view.groups)] = tuple(lines[:3])
     finish_curve(ax, view, (low, high), max(top, reached), remarks, key if legend else {})
 
 
@@ -246,10 +246,23 @@ def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any
     lines = []
     for k in range(view.n_components):
         term = terms[:, k]
-        lines += ax.plot(grid, term, color=style.colour(k), ls=style.line(k), lw=1.5, zorder=5)
+        lines += ax.plot(
+            grid, term, color=view.groups.colour(k), ls=style.line(k), lw=1.5, zorder=5
+        )
         peak = int(term.argmax())
-        style.number_at_peak(ax, k, grid[peak], term[peak])
+        number_at_peak(ax, view, k, grid[peak], term[peak])
     return lines
+
+
+def number_at_peak(ax: Axes, view: View, k: int, x: float, y: float) -> None:
+    """Draw the number of the group of component k above the highest point of its line."""
+    if (group := int(view.groups.of_components[k])) >= 0:
+        style.number_at_peak(ax, group, x, y)
+
+
+def several(groups: Groups) -> str:
+    """Name many groups in a legend: "component 1 to component 14"."""
+    return f"{groups.words[0]} to {groups.words[-1]}"
 
 
 def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
@@ -344,20 +357,34 @@ def finish(
     )  # fmt: skip
 
 
+def dot(k: int) -> Any:
+    """Return a mark in the colour of a group, for legends."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], ls="", marker=style.marker(k), color=style.colour(k), ms=5)
+
+
+def group_key(view: View) -> style.Key:
+    """Return a mark for each group, unless they are many."""
+    named = view.groups.labels if view.n_components > 1 else []
+    return {label: dot(k) for k, label in enumerate(named if len(named) <= MOST_NAMED else [])}
+
+
 def _key(view: View) -> style.Key:
     from matplotlib.lines import Line2D
 
-    def dot(k: int) -> Line2D:
-        return Line2D([], [], ls="", marker=style.marker(k), color=style.colour(k), ms=5)
-
-    named = view.labels if 1 < view.n_components <= MOST_NAMED else ()
-    key: style.Key = {label: dot(k) for k, label in enumerate(named)}
+    key = group_key(view)
     if view.noise:
-        key[f"noise: weight {view.noise:.2g}"] = dot(-1)
+        key[noise_label(view)] = dot(-1)
     key["1 and 2 standard deviations"] = tuple(
         Line2D([], [], color=style.FAINT, lw=width, ls=ls) for width, ls in RIMS.values()
     )
     return key | {f"holds {HELD_TEXT}": shades()}
+
+
+def noise_label(view: View) -> str:
+    """Return the text of a legend for the noise."""
+    return f"noise ({100 * view.noise:.2g} %)"
 
 
 def shades() -> tuple[Any, ...]:
@@ -403,7 +430,7 @@ RIMS: dict[float, tuple[float, Any]] = {1.0: (1.8, "-"), 2.0: (1.1, (0, (4, 2)))
 
 
 def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
-    """Draw ellipses of 1 and 2 standard deviations with the component's number."""
+    """Draw ellipses of 1 and 2 standard deviations, with the number of the component or cluster."""
     from matplotlib.patches import Ellipse
 
     for k, (mean, covariance) in enumerate(zip(view.means, view.covariances, strict=True)):
@@ -415,15 +442,15 @@ def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
             across, along = 2.0 * deviations * reach
             ellipse = Ellipse(
                 (mean[0], mean[1]), along, across, angle=angle, fill=False, lw=width, ls=ls,
-                edgecolor=style.colour(k), alpha=alpha, zorder=3,
+                edgecolor=view.groups.colour(k), alpha=alpha, zorder=3,
                 path_effects=style.halo(width + 1.4),
             )  # fmt: skip
             ax.add_patch(ellipse)
         tip = 2.0 * reach[1] * axes[:, 1] * np.sign(axes[1, 1] or 1.0)
-        if view.n_components > 1:
-            style.number(
-                ax, k, mean[0] + tip[0], mean[1] + tip[1], zorder=5, va="center", alpha=alpha
-            )
+        group = int(view.groups.of_components[k])
+        if view.n_components > 1 and group >= 0:
+            x, y = mean + tip
+            style.number(ax, group, x, y, zorder=5, va="center", alpha=alpha)
 
 
 def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[str]:
@@ -533,8 +560,9 @@ def plot_density(
     Parameters
     ----------
     model : fitted mixture or search
-        For a search, its best estimator. Variational fits show the predictive density, with
-        ellipses of ``covariances_``.
+        For a search, its best estimator, in the colours of the clusters. Variational fits show
+        the predictive density, with ellipses of ``covariances_``. For ``averaged_``, see
+        ``plot_averaged``.
     X : array, frame or source (n, D), optional
         Data to show.
     ax : matplotlib Axes, optional
@@ -571,8 +599,14 @@ def plot_density(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
+    if hasattr(model, "estimators") and hasattr(model, "shares"):
+        from bayesmix.plots.averages import plot_averaged
+
+        if sample_weight is not None:
+            raise UnsupportedError("an averaged density takes no sample_weight: leave it out")
+        return plot_averaged(model, X, ax, columns=columns, band=band, method=method)
     estimator, X = fitted_and_read(model, X, with_noise=band is None)
-    view = view_of(estimator, columns, X)
+    view = view_of(model, columns, X)
     if band is not None and len(view.columns) == 2:
         raise UnsupportedError(
             "band needs one column: choose it, as in columns=0, or use plot_uncertainty for two"

@@ -191,7 +191,8 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
     if run.responsibilities is None:
         model = run.after(0, X, sample_weight)
         return replace(_step(model, 0, X, columns, sample_weight), title="start")
-    view, sample = subject.view_of(first, columns, X), subject.whole_sample(first, X, sample_weight)
+    view = subject.view_of(first, columns, X)
+    sample = subject.whole_sample(first, X, sample_weight, view.groups)
     assert sample is not None
     sample = replace(sample, probabilities=run.responsibilities).over(view.columns)
     return Step("start", "responsibilities", view.names, None, sample)

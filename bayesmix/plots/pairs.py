@@ -14,7 +14,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import Sample, View
+from bayesmix.plots.subject import Groups, Sample, View
 
 if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
@@ -91,8 +91,9 @@ def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None
     reached = np.zeros(len(codes))
     for k, heights in enumerate(parts.T):
         ax.bar(
-            codes, heights, 0.6 * drawing.WIDTH, reached, color=style.colour(k), ec="white", lw=0.5
-        )
+            codes, heights, 0.6 * drawing.WIDTH, reached, color=view.groups.colour(k), ec="white",
+            lw=0.5,
+        )  # fmt: skip
         reached += heights
     ax.set_xlim(-0.5, len(codes) - 0.5)
     _name_levels(ax, kind, "x")
@@ -227,11 +228,11 @@ def plot_pairs(
     shown = _columns(estimator, names, columns)
     d = len(shown)
     axes = style.panels(axes, d, d, (PANEL * d + 0.4, PANEL * d + 0.6), sharex="col")
-    sample = subject.whole_sample(estimator, X, sample_weight)
+    sample = subject.whole_sample(estimator, X, sample_weight, subject.groups_of(model))
     kinds = {column: kind_of(estimator.result_, column) for column in shown}
 
     def of(*columns: int) -> tuple[View, Sample | None]:
-        view = subject.view_over(estimator, np.array(columns), X)
+        view = subject.view_over(model, np.array(columns), X)
         return view, None if sample is None else sample.over(view.columns)
 
     for row, below in enumerate(shown):
@@ -364,6 +365,7 @@ def part_view(density: MixtureDensity) -> View:
         columns=np.array(density.columns),
         continuous=density.family.continuous,
         n_features=len(density.columns),
+        groups=Groups.alone("component", density.mixture.weights.mean()),
         given=", ".join(_named(label, value) for label, value in density.given.items()),
         least=density.family.least,
     )

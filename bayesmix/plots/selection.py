@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.nouns import counted, plural
+from bayesmix.core.procedures import noun_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.selection.criteria import record, reference_of
+from bayesmix.selection.criteria import record
 from bayesmix.selection.search_tables import comparing
-from bayesmix.selection.structures import label
+from bayesmix.selection.structures import labels_beside
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -29,8 +31,9 @@ MOST_ON_TOP = 2
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
     r"""Plot the difference of each candidate to the best, with a line per covariance structure.
 
-    The chosen candidate is at 0 and ringed, of another criterion the best one. The scale is linear
-    for close candidates and logarithmic for others. Crosses at the lower edge are failed or
+    The best candidate is at 0, others are below it, and the chosen one has a ring: ``select`` takes
+    the simplest candidate with the most probable number of clusters. The scale is linear for close
+    candidates and logarithmic for others. Crosses at the lower edge are failed or
     degenerate fits.
     Standard errors are shown if the criterion has them (paired ones for
     cross-validation). With more than seven structures, only those of the best three
@@ -51,7 +54,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'nats behind the chosen\nby ELBO + log K! + log P(K)'
+    'log evidence + log P(K),\nnats below the best'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -65,7 +68,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     value = results[name].where(np.isfinite(results[name]))
     decides = name == comparing(results, search.criterion_)
     sign = np.sign(record(name).factor)
-    best = search.best_index_ if decides else (sign * value).idxmax()
+    best = (sign * value).idxmax()
+    ringed = search.best_index_ if decides else best
     table = results.assign(
         behind=sign * (value[best] - value),
         error=results.get("cv_behind_se" if name == "cv" else f"{name}_se", np.nan),
@@ -86,17 +90,16 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         key[group or _title(name)] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
-    reference = reference_of(table["behind"])
-    n = int(table["n_components"][best])
-    kind = _kind(table.loc[best], groups)
-    (key[f"{reference}: {n} component{'s' if n != 1 else ''}{kind}"],) = ax.plot(
-        n, 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
+    n, height = int(table["n_components"][ringed]), float(table["behind"][ringed])
+    kind = _kind(table.loc[ringed], groups)
+    (key[f"{'chosen' if decides else 'best'}: {counted(n, noun_of(search))}{kind}"],) = ax.plot(
+        n, height, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    distance = record(name).distance_from(reference).replace(" by ", "\nby ")
-    style.finished(ax, xlabel="components", ylabel=distance)
+    distance = record(name).distance.replace(", ", ",\n").replace(" above", "\nabove")
+    style.finished(ax, xlabel=plural(noun_of(search)), ylabel=distance)
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
 
@@ -215,11 +218,11 @@ DARK = 0.55
 
 
 def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    """Plot the difference to the best candidate as a matrix: covariance structures by K.
+    r"""Plot the difference to the best candidate as a matrix: covariance structures by K.
 
-    Darker is better, and the best three have frames. Structures are sorted from simple to rich. A
-    dash is a failed or degenerate fit; for K = 1, structures that are the same model show the same
-    value.
+    Darker is better, the best three have frames, and the chosen one has an asterisk. Structures are
+    sorted from simple to rich. A dash is a failed or degenerate fit; for K = 1, structures that are
+    the same model show the same value.
 
     Parameters
     ----------
@@ -235,8 +238,8 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     >>> import bayesmix as bm
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
-    >>> bm.plot_structures(search, ax=Figure().subplots()).get_title()
-    'BIC above the best (EEE, 3: 2314.31)'
+    >>> bm.plot_structures(search, ax=Figure().subplots()).get_title(loc="left")
+    'BIC above the best\n(tied (EEE), 3: 2,314.31); * chosen'
     """
     results = getattr(search, "results_", None)
     if results is None or "covariance_type" not in results:
@@ -251,6 +254,14 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     best = matrix.attrs["best"]
     values = matrix.to_numpy(dtype=float).T
     behind = np.sign(record(name).factor) * (best[0][2] - values) + 0.0  # no minus before zero
+    numbers, structures = list(matrix.index), list(matrix.columns)
+    chosen = None
+    if name == comparing(results, search.criterion_):
+        best_row = results.loc[search.best_index_]
+        chosen = (
+            structures.index(best_row["covariance_type"]),
+            numbers.index(best_row["n_components"]),
+        )
     ax = style.axes_or_new(ax, 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1])
     # 1 for the best, decreasing to 0 approximately logarithmically.
     scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
@@ -258,19 +269,21 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     ax.imshow(close, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (i, j), value in np.ndenumerate(behind):
         colour = "white" if close[i, j] > DARK else style.INK
-        ax.text(j, i, _number(value), ha="center", va="center", size="small", color=colour)
-    numbers, structures = list(matrix.index), list(matrix.columns)
+        text = f"{_number(value)} *" if (i, j) == chosen else _number(value)
+        ax.text(j, i, text, ha="center", va="center", size="small", color=colour)
     for place, (structure, k, _) in enumerate(best, start=1):
         corner = numbers.index(k) - 0.47, structures.index(structure) - 0.45
         frame = Rectangle(corner, 0.94, 0.9, fill=False, ec=style.COLOURS[1], lw=4.0 - place)
         ax.add_patch(frame)
     ax.set_xticks(range(len(numbers)), [str(k) for k in numbers])
-    ax.set_yticks(range(len(structures)), [label(each) for each in structures])
+    names = labels_beside(structures)
+    ax.set_yticks(range(len(structures)), [names[each] for each in structures])
     ax.set_xlabel("components")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    first = f"{label(best[0][0])}, {best[0][1]}: {best[0][2]:.2f}"
-    ax.set_title(f"{record(name).distance_from()} ({first})", size="medium")
+    first = f"{names[best[0][0]]}, {best[0][1]}: {best[0][2]:,.2f}"
+    marked = "" if chosen is None else "; * chosen"
+    ax.set_title(f"{record(name).distance}\n({first}){marked}", size="medium", loc="left")
     return ax
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.nouns import part_names
 from bayesmix.core.rows import Rows
 from bayesmix.em.model import side_of
 from bayesmix.em.prediction import most_probable
@@ -22,9 +23,11 @@ from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots import style
 from bayesmix.plots.style import evenly
 from bayesmix.posterior.bands import marginal
 from bayesmix.posterior.subject import refuse_regressions
+from bayesmix.selection.clusters import shares_of_clusters
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
@@ -68,6 +71,50 @@ def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, 
 
 
 @dataclass(frozen=True)
+class Groups:
+    """What components (K,) are shown as: clusters of a search, or themselves; -1 if outlying."""
+
+    of_components: Integers
+    words: tuple[str, ...]
+    shares: Array
+
+    @classmethod
+    def alone(cls, noun: str, weights: Array) -> Groups:
+        """Return components that are shown as themselves."""
+        return cls(np.arange(len(weights)), tuple(part_names(noun, len(weights))), weights)
+
+    @property
+    def labels(self) -> list[str]:
+        """Text of the legend for each group: "cluster 1 (64 %)"."""
+        each = zip(self.words, self.shares, strict=True)
+        return [f"{word} ({100 * share:.{0 if share >= 0.01 else 1}f} %)" for word, share in each]
+
+    def key(self, artists: Sequence[Any]) -> dict[str, Any]:
+        """Return the artist of the first component of each group by the text of the legend."""
+        first = [int(np.argmax(self.of_components == c)) for c in range(len(self.words))]
+        return {label: artists[k] for label, k in zip(self.labels, first, strict=True)}
+
+    def colour(self, k: int) -> str:
+        """Return the colour of component k."""
+        return style.colour(int(self.of_components[k]))
+
+    def marker(self, k: int) -> str:
+        """Return the marker of component k."""
+        return style.marker(int(self.of_components[k]))
+
+
+def groups_of(model: Any) -> Groups:
+    """Return the clusters of a search, or the components of a fit."""
+    answer = getattr(model, "answer_", None)
+    if answer is not None:
+        return Groups(answer.labels, answer.words, answer.shares)
+    result: FitResult = fitted(model, with_noise=True).result_
+    density = result.density
+    inside = 1.0 if density.noise is None else 1.0 - density.noise.weight
+    return Groups.alone(result.noun, inside * density.weights.mean())
+
+
+@dataclass(frozen=True)
 class View:
     """A fitted mixture over d of its columns, with the density of ``score_samples``."""
 
@@ -79,6 +126,7 @@ class View:
     columns: Integers
     continuous: bool
     n_features: int  # of the fit
+    groups: Groups
     least: float = -np.inf  # lower limits of the support
     given: str = ""  # values of conditioning columns
     noise: float = 0.0  # weight of the noise, which is not drawn
@@ -101,11 +149,6 @@ class View:
     @property
     def n_components(self) -> int:
         return self.density.n_components
-
-    @property
-    def labels(self) -> list[str]:
-        """Return the text of the legend for each component."""
-        return [f"{k}: weight {weight:.2f}" for k, weight in enumerate(self.weights)]
 
     def terms(self, values: Array) -> Array:
         """Return π_k p(x | k) (n, K) at points (n, d), reduced by the noise weight."""
@@ -143,14 +186,19 @@ class View:
 
 
 def view_of(model: Any, columns: Any, X: Any = None) -> View:
-    """Return the view of a fitted estimator over columns by name or index; None chooses them."""
-    result: FitResult = model.result_
+    """Return the view of a fit, or of a search, over columns by name or index; None chooses them.
+
+    ``X`` has the features that the fit reads.
+    """
+    estimator = fitted(model, with_noise=True)
+    result: FitResult = estimator.result_
     most = most_columns(result.family)
-    return view_over(model, _chosen(result, column_names(model, X), columns, most), X)
+    return view_over(model, _chosen(result, column_names(estimator, X), columns, most), X)
 
 
 def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
-    """Return the view of a fitted estimator over columns of any type, by index."""
+    """Return the view of a fit, or of a search, over columns of any type, by index."""
+    groups, model = groups_of(model), fitted(model, with_noise=True)
     result: FitResult = model.result_
     density, names = result.density, column_names(model, X)
     family = result.family.marginal(chosen)
@@ -172,6 +220,7 @@ def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
         columns=chosen,
         continuous=family.continuous,
         n_features=result.n_features,
+        groups=groups,
         least=family.least,
         noise=0.0 if noise is None else noise.weight,
     )
@@ -283,7 +332,7 @@ def least_overlapping(
 
 @dataclass(frozen=True)
 class Sample:
-    """Data to draw: values (n, d) of some columns, weights, probabilities (n, K).
+    """Data to draw: values (n, d) of some columns, weights, probabilities (n, C) of groups.
 
     ``left_out`` counts samples with missing values there. ``noise``: the last probability is that
     of noise. ``spans`` (2, n, d) are ends of error bars, infinite if open, of measured data.
@@ -303,12 +352,12 @@ class Sample:
 
     @property
     def labels(self) -> Integers:
-        """Most probable component (n,), -1 for noise."""
+        """Most probable group (n,), -1 for noise and outlying observations."""
         return most_probable(self.probabilities, self.probabilities.shape[1] - self.noise)
 
     @property
     def certainty(self) -> Array:
-        """Return certainty from 0 (all components equally probable) to 1."""
+        """Return certainty from 0 (all groups equally probable) to 1."""
         n_components = self.probabilities.shape[1]
         if n_components == 1:
             return np.ones(len(self.values))
@@ -345,12 +394,12 @@ class Sample:
 
 def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:
     """Return data over the view's columns, given or from a source."""
-    sample = whole_sample(model, X, sample_weight)
+    sample = whole_sample(model, X, sample_weight, view.groups)
     return None if sample is None else sample.over(view.columns)
 
 
-def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
-    """Return data over all columns with sample weights."""
+def whole_sample(model: Any, X: Any, sample_weight: Any, groups: Groups) -> Sample | None:
+    """Return data over all columns with sample weights, and probabilities of the groups."""
     if X is None:
         if sample_weight is not None:
             raise InvalidInputError("sample_weight needs data: pass X")
@@ -376,6 +425,9 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
                 f"shape {weights.shape}"
             )
     noise = model.result_.density.noise is not None
+    if (groups.of_components != np.arange(len(groups.words))).any():
+        outside, *of_groups = shares_of_clusters(probabilities, groups.of_components).T
+        probabilities, noise = np.column_stack([*of_groups, outside]), True
     return Sample(values, weights, probabilities, noise=noise, spans=spans)
 
 

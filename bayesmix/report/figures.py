@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,8 @@ from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
-from bayesmix.selection.criteria import record, reference_of
-from bayesmix.selection.search_tables import comparing
-from bayesmix.selection.structures import label
+from bayesmix.selection.criteria import record
+from bayesmix.selection.structures import labels_beside
 
 WIDE = (6.6, 4.3)
 NARROW = (4.4, 4.6)
@@ -141,22 +141,20 @@ def pictures(subject: Subject) -> list[Picture]:
 def _of_search(subject: Subject) -> Iterator[Picture]:
     search, criterion, frame = subject.search, subject.criterion, subject.table
     name, noun = capital(subject.criterion_name), subject.noun
-    decides = criterion == comparing(frame, criterion)
-    reference = reference_of(frame["behind"]) if decides else "best"
-    distance_from = record(criterion).distance_from
+    distance = capital(record(criterion).distance)
     yield drawn(
         lambda ax: plots.plot_selection(search, ax=ax, criterion=criterion),
-        f"{capital(distance_from(reference))}, for every candidate.",
+        f"{distance}, for every candidate; the chosen one has a ring.",
         f"{name} over the number of {noun}s; chosen: {subject.label(search.best_index_)}.",
     )
     structures = 1 if "covariance_type" not in frame else frame["covariance_type"].nunique()
     if structures > MOST_LINES:
         best = search.matrix(criterion).attrs["best"]
-        first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
+        names = labels_beside(list(search.matrix(criterion).columns))
+        first = listed([f"{names[structure]} with {k}" for structure, k, _ in best])
         yield drawn(
             lambda ax: plots.plot_structures(search, ax=ax, criterion=criterion),
-            f"{capital(distance_from())}, for every structure and number of {noun}s. "
-            f"The best three are {first}.",
+            f"{distance}, for every structure and number of {noun}s. The best three are {first}.",
         )
     if frame.loc[frame[criterion].notna(), "n_components"].nunique() > 1:
         yield drawn(
@@ -174,14 +172,16 @@ def _of_search(subject: Subject) -> Iterator[Picture]:
 def density_figure(subject: Subject) -> list[Picture]:
     """Return the figure of the best fit, if there is one: density, profile, or transitions."""
     model, rows, result = subject.estimator, subject.rows, subject.result
+    shown = SimpleNamespace(best_estimator_=model, answer_=subject.search.answer_)
     if subject.noun == "state":
         caption = "States with expected durations; areas are long-run shares, arrows transitions."
         return [drawn(lambda ax: plot_transitions(model, ax), caption)]
     if not result.family.drawn_columns:
         caption = "The best fit: means ± standard deviations, and probabilities of levels."
-        return [drawn(lambda ax: plots.plot_profile(model, rows, ax=ax), caption)]
+        return [drawn(lambda ax: plots.plot_profile(shown, rows, ax=ax), caption)]
     columns = _column_to_draw(subject)
-    parts = ["Density of the best fit and its components"]
+    clusters = counted(len(subject.clusters), subject.kind)
+    parts = [f"Density of the best fit, with its components in the colours of {clusters}"]
     if subject.X is not None:
         parts[0] += ", with the data"
     if columns is not None:
@@ -199,7 +199,7 @@ def density_figure(subject: Subject) -> list[Picture]:
     try:
         return [
             drawn(
-                lambda ax: plots.plot_density(model, rows, ax=ax, columns=columns),
+                lambda ax: plots.plot_density(shown, rows, ax=ax, columns=columns),
                 f"{'; '.join(parts)}.",
                 about,
             )
@@ -242,7 +242,8 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
     point = result.plug_in.components.unframed(result.mixture.frame)
     pair = views.least_overlapping(result, combinations(columns, 2))[0]
     weights = [*result.density.mean_weights, *([] if noise is None else [noise.weight])]
-    numbers = [*range(K), *([] if noise is None else [-1])]  # noise is last, and has no ellipse
+    # Components have the colours of their clusters; noise is last, and has no ellipse.
+    numbers = [*subject.labels.tolist(), *([] if noise is None else [-1])]
     index = subject.row_names  # of a frame
     named = index is not None and not callable(index) and len(index) == len(values)
     names = np.asarray(index, dtype=object) if named else np.arange(len(values))
@@ -256,7 +257,7 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
             for row in values[places][:, columns]
         ],
         "shares": [_shares(row) for row in probabilities],
-        "names": [*map(str, range(K)), *([] if noise is None else ["noise"])],
+        "names": [*(str(k + 1) for k in range(K)), *([] if noise is None else ["noise"])],
         "weights": [f"weight {weight:.2f}" for weight in weights],
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),

@@ -143,16 +143,11 @@ class Criterion:
         """Unit of published differences, with a space before it."""
         return " nats" if not self.information else ""
 
-    def distance_from(self, reference: str = "best") -> str:
-        """Return the name of the difference from the "best" candidate, or the "chosen" one."""
-        if not self.information:
-            return f"nats behind the {reference} by {self.label}"
-        return f"{self.label} above the {reference}"
-
-
-def reference_of(distances: Any) -> str:
-    """Return "best" for distances from the best candidate, "chosen" if another is better."""
-    return "chosen" if (np.asarray(distances) < 0.0).any() else "best"
+    @property
+    def distance(self) -> str:
+        """Name of the difference from the best candidate: "BIC above the best"."""
+        name = self.short or self.label
+        return f"{name} above the best" if self.information else f"{name}, nats below the best"
 
 
 # The criterion of ``select``, and its name before 0.3.0.
@@ -160,7 +155,14 @@ RULE, RULE_BEFORE = "elbo_prior", "evidence_folds"
 RECORDS = {
     criterion.name: criterion
     for criterion in (
-        Criterion(RULE, "ELBO + log K! + log P(K)", COMPONENTS, posterior=True, log_evidence=True),
+        Criterion(
+            RULE,
+            "ELBO + log K! + log P(K)",
+            COMPONENTS,
+            posterior=True,
+            log_evidence=True,
+            short="log evidence + log P(K)",
+        ),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
         Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic, short="SABIC"),
         Criterion("hqc", "Hannan-Quinn criterion", COMPONENTS, scores.hqc, short="HQC"),

@@ -168,10 +168,16 @@ def _alone(structure: str) -> str:
 RICHER = "IEV"
 
 
-def label(structure: object) -> str:
-    """Return a structure's letters; other values are unchanged."""
-    named = NAMED.get(structure) if isinstance(structure, str) else None
-    return str(structure) if named is None else named.letters
+def labels_beside(structures: Sequence[Any]) -> dict[Any, str]:
+    """Return the name of each structure, beside structures of mclust with letters: "tied (EEE)"."""
+    letters = {each: NAMED[each].letters for each in structures if _is_named(each)}
+    of_mclust = any(name == code for name, code in letters.items())
+    return {
+        each: f"{each} ({letters[each]})"
+        if of_mclust and letters.get(each, each) != each
+        else str(each)
+        for each in structures
+    }
 
 
 def contained(name: str) -> list[str]:

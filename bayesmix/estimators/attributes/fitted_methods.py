@@ -249,13 +249,14 @@ def small_figure(estimator: Showing) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            estimator.plot(ax=figure.subplots())
+            estimator._draw_small(figure)
     except UnsupportedError:
         return ""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
     encoded = base64.b64encode(picture.getvalue()).decode()
+    width, _ = figure.get_size_inches()
     return (
-        f'<img alt="" style="max-width:100%; background:#fff" width="{96 * FIGURE[0]:.0f}" '
+        f'<img alt="" style="max-width:100%; background:#fff" width="{96 * width:.0f}" '
         f'src="data:image/png;base64,{encoded}">'
     )

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bayesmix.relevance.relevance_search import FeatureSelection
 
 
+SMALL = (7.6, 3.2)  # inches of the figure in a notebook
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
 
@@ -466,11 +467,27 @@ class SearchResults:
         default = comparing(self.results_, self.criterion_)
         return over_structures(self.results_, record(criterion or default).column)
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Plot the criterion over K for each structure; see ``plot_selection``."""
-        from bayesmix.plots import plot_selection
+    def plot(
+        self, X: Any = None, ax: Any = None, *, kind: str | None = None, **options: Any
+    ) -> Any:
+        """Plot the probability of each number of clusters, and the clusters; see ``plot_answer``.
 
-        return plot_selection(self, ax=ax, **options)
+        ``kind="criterion"``, the default on given axes: the criterion over K for each structure,
+        see ``plot_selection``. ``X`` are data to show beside the clusters.
+        """
+        from bayesmix import plots
+
+        validation.one_of("kind", kind, (None, "answer", "criterion"))
+        alone = ax is not None and not np.ndim(ax)
+        if kind == "criterion" or (kind is None and (alone or "criterion" in options)):
+            return plots.plot_selection(self, ax=ax, **options)
+        return plots.plot_answer(self, X, ax, **options)
+
+    def _draw_small(self, figure: Any) -> None:
+        from bayesmix.plots.answer import PANELS, plot_answer
+
+        figure.set_size_inches(*SMALL)
+        plot_answer(self, axes=figure.subplots(**PANELS))
 
     def report(
         self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
