@@ -92,13 +92,14 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         _name(ax, table.loc[leading], groups)
     n, height = int(table["n_components"][ringed]), float(table["behind"][ringed])
     kind = _kind(table.loc[ringed], groups)
-    (key[f"{'chosen' if decides else 'best'}: {counted(n, noun_of(search))}{kind}"],) = ax.plot(
+    which = "best" if ringed == best else "chosen"
+    (key[f"{which}: {counted(n, noun_of(search))}{kind}"],) = ax.plot(
         n, height, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    distance = record(name).distance.replace(", ", ",\n").replace(" above", "\nabove")
+    distance = record(name).distance.replace(", ", ",\n")
     style.finished(ax, xlabel=plural(noun_of(search)), ylabel=distance)
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax

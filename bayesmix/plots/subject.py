@@ -104,9 +104,9 @@ class Groups:
 
 
 def groups_of(model: Any) -> Groups:
-    """Return the clusters of a search, or the components of a fit."""
+    """Return the clusters of a search, or the components of a fit or of one cluster."""
     answer = getattr(model, "answer_", None)
-    if answer is not None:
+    if answer is not None and (answer.number > 1 or len(answer.labels) == 1):
         return Groups(answer.labels, answer.words, answer.shares)
     result: FitResult = fitted(model, with_noise=True).result_
     density = result.density
@@ -425,7 +425,7 @@ def whole_sample(model: Any, X: Any, sample_weight: Any, groups: Groups) -> Samp
                 f"shape {weights.shape}"
             )
     noise = model.result_.density.noise is not None
-    if (groups.of_components != np.arange(len(groups.words))).any():
+    if not np.array_equal(groups.of_components, np.arange(len(groups.words))):
         outside, *of_groups = shares_of_clusters(probabilities, groups.of_components).T
         probabilities, noise = np.column_stack([*of_groups, outside]), True
     return Sample(values, weights, probabilities, noise=noise, spans=spans)

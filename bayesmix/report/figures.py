@@ -134,8 +134,8 @@ def clusters_figure(subject: Subject) -> Picture | None:
 
 
 def pictures(subject: Subject) -> list[Picture]:
-    """Return the criterion over K, all criteria, and the density of the best fit."""
-    return [*_of_search(subject), *density_figure(subject)]
+    """Return the density of the best fit, the criterion over K, and all criteria."""
+    return [*density_figure(subject), *_of_search(subject)]
 
 
 def _of_search(subject: Subject) -> Iterator[Picture]:
@@ -180,8 +180,9 @@ def density_figure(subject: Subject) -> list[Picture]:
         caption = "The best fit: means ± standard deviations, and probabilities of levels."
         return [drawn(lambda ax: plots.plot_profile(shown, rows, ax=ax), caption)]
     columns = _column_to_draw(subject)
-    clusters = counted(len(subject.clusters), subject.kind)
-    parts = [f"Density of the best fit, with its components in the colours of {clusters}"]
+    parts = ["Density of the best fit and its components"]
+    if len(subject.clusters) > 1:
+        parts[0] += f", in the colours of the {counted(len(subject.clusters), subject.kind)}"
     if subject.X is not None:
         parts[0] += ", with the data"
     if columns is not None:
@@ -243,7 +244,8 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
     pair = views.least_overlapping(result, combinations(columns, 2))[0]
     weights = [*result.density.mean_weights, *([] if noise is None else [noise.weight])]
     # Components have the colours of their clusters; noise is last, and has no ellipse.
-    numbers = [*subject.labels.tolist(), *([] if noise is None else [-1])]
+    labels = subject.labels if len(subject.clusters) > 1 else np.arange(K)
+    numbers = [*labels.tolist(), *([] if noise is None else [-1])]
     index = subject.row_names  # of a frame
     named = index is not None and not callable(index) and len(index) == len(values)
     names = np.asarray(index, dtype=object) if named else np.arange(len(values))

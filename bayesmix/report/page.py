@@ -209,7 +209,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
     beside = figures.clusters_figure(subject)
     if beside is None:
         # Nothing tells the clusters apart, so that the density stands beside them.
-        *values["pictures"], beside = values["pictures"]
+        beside, *values["pictures"] = values["pictures"]
     return template.page(
         "page.html",
         title,

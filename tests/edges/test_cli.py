@@ -114,7 +114,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
     files = {"result.json", "table.csv", "rows.csv", "model.bayesmix"}
-    files |= {"selection.png", "density.png"}
+    files |= {"clusters.png", "selection.png", "density.png"}
     assert set(os.listdir("found")) == files
     assert all(Path("found", name).stat().st_size for name in files)
 
@@ -317,10 +317,12 @@ def test_predict_gives_what_the_estimator_gives(run):
 @pytest.mark.slow
 def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
-    for question in ("How many clusters?", "How certain?", "What density?"):
+    for question in ("How many clusters?", "Which clusters?", "How certain?"):
         assert question in text
     assert "2 normal components with full covariance" in text
-    assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
+    assert {"clusters.png", "density.png", "selection.png", "result.json"} <= set(
+        os.listdir("bayesmix-demo")
+    )
 
 
 # Bad input

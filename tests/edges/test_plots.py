@@ -113,7 +113,7 @@ def test_weighted_components_add_up_to_the_density(ax, waiting):
         x, model.means_[1, 0], np.sqrt(model.covariances_[1, 0, 0])
     )
     np.testing.assert_allclose(parts[1].get_ydata(), expected, rtol=1e-9, atol=1e-300)
-    assert [text for text in drawn_texts(ax) if text] == ["0", "1", "2"]
+    assert [text for text in drawn_texts(ax) if text] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("name", ["eruptions", "waiting"])
@@ -243,8 +243,8 @@ def test_rows_of_noise_are_grey_crosses_and_its_weight_is_named(ax, beside_noise
     for k in (-1, 0, 1):
         np.testing.assert_array_equal(drawn[style.colour(k)], rows[labels == k])
     named = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert f"noise: weight {gm.noise_weight_:.2g}" in named
-    assert f"0: weight {gm.weights_[0]:.2f}" in named
+    assert f"noise ({100 * gm.noise_weight_:.2g} %)" in named
+    assert f"component 1 ({100 * gm.weights_[0]:.0f} %)" in named
 
 
 def test_beside_noise_the_curve_is_the_components_part_of_the_density(ax, beside_noise):
@@ -640,7 +640,7 @@ def test_all_candidates_are_in_the_picture_and_the_close_ones_apart(ax):
     assert best < 1.0
 
 
-def test_a_candidate_with_a_better_value_than_the_chosen_one_is_ahead(ax):
+def test_no_candidate_is_above_the_best_and_the_chosen_one_has_the_ring(ax):
     given = table(
         covariance_type=["full", "full", "diag"],
         found_components=[1, 2, 3],
@@ -650,8 +650,9 @@ def test_a_candidate_with_a_better_value_than_the_chosen_one_is_ahead(ax):
     bm.plot_selection(given, ax)
     assert labelled(ax, "chosen: 3 components, diag")
     line = next(line for line in ax.lines if len(line.get_xdata()) == 2)
-    assert list(line.get_ydata()) == [-10.0, -9.0]
-    assert ax.get_ylim()[1] < -10.0
+    assert line.get_ydata().tolist() == [0.0, 1.0]
+    ring = next(line for line in ax.lines if line.get_markersize() == 15)
+    assert ring.get_xydata().tolist() == [[3.0, 10.0]]
 
 
 # EM step by step

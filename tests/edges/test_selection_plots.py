@@ -85,13 +85,13 @@ def texts(ax):
     return [text for text in ax.texts if text.get_text()]
 
 
-def test_the_tree_has_a_branch_for_every_component_in_its_colour(merging, ax):
+def test_the_tree_has_a_branch_for_every_component_in_the_colour_of_its_cluster(merging, ax):
     plot_merging(merging, ax=ax)
     colours = [line.get_color() for line in ax.lines]
-    for k in range(6):
-        assert colours.count(style.colour(k)) == 1
+    for cluster in range(merging.n_clusters):
+        assert colours.count(style.colour(cluster)) == (merging.clusters == cluster).sum()
     numbers = [text.get_text() for text in texts(ax) if "%" not in text.get_text()]
-    assert sorted(numbers) == list("012345")
+    assert sorted(numbers) == list("123456")
     overlaps = [text.get_text() for text in texts(ax) if "%" in text.get_text()]
     assert overlaps == [f"{overlap:.0%}" for overlap in merging.tree["overlap"]]
 
@@ -205,11 +205,12 @@ def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_th
 def test_the_chosen_candidate_is_in_view_below_a_better_one_or_the_legend(ax, faithful):
     search = bm.select(faithful, n_components=(1, 2, 3))
     assert search.results_["behind"].min() < 0.0
-    assert bm.plot_selection(search, ax).get_ylabel().startswith("nats behind the chosen")
+    assert bm.plot_selection(search, ax).get_ylabel().endswith("nats below the best")
     alone = bm.select(faithful, n_components=(1, 2, 3), covariance_type="full")
     for drawn, figure in ((search, (3.0, 2.0)), (alone, (3.0, 2.0)), (alone, (6.4, 4.4))):
         axes = bm.plot_selection(drawn, Figure(figsize=figure, layout="constrained").subplots())
         axes.figure.canvas.draw()
         height = axes.get_window_extent().height / axes.figure.dpi * 72.0
-        _, ring = axes.transAxes.inverted().transform(axes.transData.transform((2.0, 0.0)))
+        below = -drawn.results_["behind"].min()
+        _, ring = axes.transAxes.inverted().transform(axes.transData.transform((2.0, below)))
         assert 7.5 < (1.0 - ring) * height < height / 2.0  # points; the ring has a diameter of 15

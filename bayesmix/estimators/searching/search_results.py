@@ -478,6 +478,8 @@ class SearchResults:
         from bayesmix import plots
 
         validation.one_of("kind", kind, (None, "answer", "criterion"))
+        if hasattr(X, "get_figure"):  # axes came first in version 0.2.0
+            X, ax = None, X
         alone = ax is not None and not np.ndim(ax)
         if kind == "criterion" or (kind is None and (alone or "criterion" in options)):
             return plots.plot_selection(self, ax=ax, **options)
