@@ -20,10 +20,10 @@ from scipy import stats
 
 from bayesmix.assess.apa import ApaTable
 from bayesmix.core.nouns import counted
+from bayesmix.core.printed_numbers import number
 from bayesmix.errors import missing_extra
 from bayesmix.families.coding import shown
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.answer_text import number
 from bayesmix.selection.summary_text import listed
 from bayesmix.sources.writing import file_to_write
 

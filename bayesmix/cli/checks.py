@@ -198,7 +198,7 @@ def merge(
     from bayesmix.assess.merging import in_words, merge_components
     from bayesmix.cli.data import answers_by_row, csv_text, model_and_rows, saved_model
     from bayesmix.cli.result_files import Figure, from_one
-    from bayesmix.selection.summary_text import counted
+    from bayesmix.core.nouns import counted
 
     screen, saved = Screen(shown), saved_model("merge", model, rows.data)
     _, source, present = model_and_rows(screen, "merge", model, saved, rows)

@@ -104,8 +104,10 @@ def test_import_of_the_command_line_loads_not_even_typer():
 def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
     assert "272 rows, columns eruptions, waiting" in done.stdout
-    grid = done.stdout.split("Nats behind the chosen")[1].split("2 clusters (")[0]
-    assert "chosen" in grid
+    answer, grid = done.stdout.split("Log evidence + log P(K), nats below the best")
+    grid = grid.split("*  chosen")[0]
+    assert "2 clusters (probability 0.99)" in answer
+    assert re.search(r"cluster 1 +64 % +175 ", answer)
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
     assert head[:2] == ["components", "full"]
     assert set(head[2:]) == {"tied", "diag", "spherical"}
