@@ -10,12 +10,12 @@ import numpy as np
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_name
+from bayesmix.core.printed_numbers import number
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Rows
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level, drawn_mixtures
-from bayesmix.selection.answer import number
 
 # Points between the means, and deviations beyond them, among which crossings are looked for.
 POINTS, REACH = 4001, 6.0

@@ -16,7 +16,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import Groups, Sample, View, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import DrawnGroups, Sample, View, fitted_and_read, sample_of, view_of
 from bayesmix.posterior import bands
 from bayesmix.sources.memory import as_source
 
@@ -260,7 +260,7 @@ def number_at_peak(ax: Axes, view: View, k: int, x: float, y: float) -> None:
         style.number_at_peak(ax, group, x, y)
 
 
-def several(groups: Groups) -> str:
+def several(groups: DrawnGroups) -> str:
     """Name many groups in a legend: "component 1 to component 14"."""
     return f"{groups.words[0]} to {groups.words[-1]}"
 

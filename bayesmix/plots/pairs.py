@@ -14,7 +14,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import Groups, Sample, View
+from bayesmix.plots.subject import DrawnGroups, Sample, View
 
 if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
@@ -365,7 +365,7 @@ def part_view(density: MixtureDensity) -> View:
         columns=np.array(density.columns),
         continuous=density.family.continuous,
         n_features=len(density.columns),
-        groups=Groups.alone("component", density.mixture.weights.mean()),
+        groups=DrawnGroups.alone("component", density.mixture.weights.mean()),
         given=", ".join(_named(label, value) for label, value in density.given.items()),
         least=density.family.least,
     )

@@ -71,7 +71,7 @@ def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, 
 
 
 @dataclass(frozen=True)
-class Groups:
+class DrawnGroups:
     """What components (K,) are shown as: clusters of a search, or themselves; -1 if outlying."""
 
     of_components: Integers
@@ -79,7 +79,7 @@ class Groups:
     shares: Array
 
     @classmethod
-    def alone(cls, noun: str, weights: Array) -> Groups:
+    def alone(cls, noun: str, weights: Array) -> DrawnGroups:
         """Return components that are shown as themselves."""
         return cls(np.arange(len(weights)), tuple(part_names(noun, len(weights))), weights)
 
@@ -103,15 +103,15 @@ class Groups:
         return style.marker(int(self.of_components[k]))
 
 
-def groups_of(model: Any) -> Groups:
+def groups_of(model: Any) -> DrawnGroups:
     """Return the clusters of a search, or the components of a fit or of one cluster."""
     answer = getattr(model, "answer_", None)
     if answer is not None and (answer.number > 1 or len(answer.labels) == 1):
-        return Groups(answer.labels, answer.words, answer.shares)
+        return DrawnGroups(answer.labels, answer.words, answer.shares)
     result: FitResult = fitted(model, with_noise=True).result_
     density = result.density
     inside = 1.0 if density.noise is None else 1.0 - density.noise.weight
-    return Groups.alone(result.noun, inside * density.weights.mean())
+    return DrawnGroups.alone(result.noun, inside * density.weights.mean())
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class View:
     columns: Integers
     continuous: bool
     n_features: int  # of the fit
-    groups: Groups
+    groups: DrawnGroups
     least: float = -np.inf  # lower limits of the support
     given: str = ""  # values of conditioning columns
     noise: float = 0.0  # weight of the noise, which is not drawn
@@ -398,7 +398,7 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
     return None if sample is None else sample.over(view.columns)
 
 
-def whole_sample(model: Any, X: Any, sample_weight: Any, groups: Groups) -> Sample | None:
+def whole_sample(model: Any, X: Any, sample_weight: Any, groups: DrawnGroups) -> Sample | None:
     """Return data over all columns with sample weights, and probabilities of the groups."""
     if X is None:
         if sample_weight is not None:
