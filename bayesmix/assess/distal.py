@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import expit, logit
 
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
@@ -322,7 +323,7 @@ def outcome_table(
 ) -> pd.DataFrame:
     """Return means with standard errors and intervals of z standard errors.
 
-    Intervals of outcomes with two values are within these.
+    Intervals of probabilities, and of outcomes with two values, are those of the log odds.
     """
     classes = part_index(noun, len(estimates.means))
     errors = np.sqrt(np.maximum(estimates.covariance.diagonal(), 0.0))
@@ -336,9 +337,26 @@ def outcome_table(
         table = interval_table(classes, means, errors, half, "mean").assign(sd=deviations)
     values = observed.values[observed.present]
     low, high = float(values.min()), float(values.max())
-    if np.isin(values, (low, high)).all():
-        table["lower"], table["upper"] = table["lower"].clip(low), table["upper"].clip(upper=high)
-    return table
+    if estimates.variances is None:
+        return _in_limits(table, half, 0.0, 1.0)
+    two_values = low < high and np.isin(values, (low, high)).all()
+    return _in_limits(table, half, low, high) if two_values else table
+
+
+def _in_limits(table: pd.DataFrame, half: Array, low: float, high: float) -> pd.DataFrame:
+    """Return intervals on the log odds of the place between limits.
+
+    Estimates of BCH may be outside: their intervals end at the limits.
+    """
+    share = (table.iloc[:, 0].to_numpy() - low) / (high - low)
+    inside = (share > 0.0) & (share < 1.0) & (half > 0.0)
+    safe = np.where(inside, share, 0.5)
+    slopes = half / (high - low) / (safe * (1.0 - safe))
+    ends = {}
+    for name, sign in (("lower", -1.0), ("upper", 1.0)):
+        odds = low + (high - low) * expit(logit(safe) + sign * slopes)
+        ends[name] = np.where(inside, odds, table[name].clip(low, high))
+    return table.assign(**ends)
 
 
 def wald_tests(

@@ -216,6 +216,14 @@ def latent_classes(
         notes.append(f"With {without} there is no chi-squared test of the contingency table")
     elif cells < 2.0**53 and n_complete:
         df = int(cells - 1.0) - _rank(point.reading.sizes, len(shares), int(cells))
+        parameters = result.n_parameters
+        of_polca = int(min(n, cells - 1.0)) - parameters
+        if of_polca != df:
+            notes.append(
+                f"poLCA has {of_polca} degrees of freedom: the smaller of observations and cells - "
+                f"1, minus {parameters} parameters; here they are cells - 1 minus the rank of the "
+                "model"
+            )
     if gaps.any():
         notes.append(
             f"G² and X² use the {n_complete:g} complete observations of {n:g}; each residual uses "

@@ -26,6 +26,8 @@ ZERO_ONE = "0 and 1"
 A_CODE = "may mean missing"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
+# Beginning of the reason of numbers with a few other cells, which has a remedy.
+NUMBERS_EXCEPT = "numbers except"
 # Words in reasons of text, which can be categorical.
 OF_TEXT = ("texts", "labels")
 # Reasons that are no guesses.
@@ -148,7 +150,9 @@ class Coding:
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             parts += [f"{title}: {', '.join(texts)}"] if texts else []
-        return "; ".join(parts) + remedy if parts else ""
+        # Where cells prevent the use of a column, their remedy is the one to read.
+        cells = any(reason.startswith(NUMBERS_EXCEPT) for *_, reason in self.left_out)
+        return "; ".join(parts) + ("" if cells else remedy) if parts else ""
 
     @property
     def doubts(self) -> str:

@@ -29,12 +29,15 @@ from bayesmix.io.column_doubts import (
 )
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
+    CELLS_NAMED,
     amounts,
     as_numbers,
     listed_cells,
+    missing_words,
     present_cells,
     stripped,
 )
+from bayesmix.io.table_rows import summary_rows
 from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
@@ -67,6 +70,10 @@ A_SCALE = "read as missing, or as an ordered category"
 # Parts of dates and measurements, which are neither ratings nor counts.
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "age"}
 MEASURES |= {"temp", "temperature", "educ", "education", "schooling", "alter", "edad", "monat"}
+# Numbers of rows within groups by their names, and times that are numbered alike.
+COUNTERS = NUMBERED | {"idx", "counter", "seq", "sequence", "rownum", "rowid", "observation"}
+TIMES = MEASURES | {"time", "times", "t", "wave", "occasion", "visit", "period", "trial", "session"}
+TIMES |= {"round", "step", "position", "cycle", "frame", "zeit", "lag"}
 NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "visits"}
 NUMBERS |= {"children", "kids", "claims", "calls", "goals", "deaths", "accidents", "events"}
 # Codes of groups have no order.
@@ -158,6 +165,9 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if kind.kind in (CONTINUOUS, COUNTS, RATINGS) or kind.levels == (0, 1)
     }
     counted = {name: column.to_numpy() for name, column in given.items() if column is not None}
+    for row in summary_rows(frame):
+        kind = kinds[row.column]
+        kinds[row.column] = replace(kind, doubt=kind.doubt or row.doubt)
     # Fits say that continuous columns are dependent.
     if any(kinds[name].kind != CONTINUOUS for name in counted):
         for names, doubt in linear_functions(counted).items():
@@ -241,6 +251,8 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     named = bool(counted & NUMBERS)
     weights = words and words <= WEIGHTS and levels[0] >= 0.0
     doubt = outlying(values, levels) or (A_WEIGHT if weights else "")
+    if whole and not doubt and _within_groups(words, values, levels):
+        doubt = "numbers the rows within groups: leave it out unless it was measured"
     if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=doubt)
@@ -265,9 +277,27 @@ def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str
         words & NUMBERED and n_levels >= MOSTLY_UNIQUE * n
     ):
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
+    if words & COUNTERS and _within_groups(words, values, levels):
+        return f"{ROW_NUMBERS} within groups, from {levels[0]:g} to {levels[-1]:g}"
     if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
         return f"{KEY_LIKE}: the name is that of a place or a telephone"
     return ""
+
+
+def _within_groups(words: set[str], values: Array, levels: Array) -> bool:
+    """Whether integers number the rows of each of several groups, from 0 or 1."""
+    n_levels = len(levels)
+    if n_levels <= MOST_RATINGS or not n_levels < len(values):
+        return False
+    if levels[0] not in (0, 1) or np.ptp(levels) != n_levels - 1:
+        return False
+    # In the order of the rows each number follows the one before, or begins again.
+    following = (values[1:] == values[:-1] + 1) | (values[1:] == levels[0])
+    if following.all() and not words & TIMES:
+        return True
+    # In another order, each group that has a number has all smaller ones.
+    times = np.unique(values, return_counts=True)[1]
+    return bool(words & COUNTERS) and bool((np.diff(times) <= 0).all())
 
 
 def _are_counts(named: bool, values: Array, levels: Array) -> bool:
@@ -323,6 +353,8 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     text = present_cells(column)
     if not len(text):
         return _out("empty")
+    if (among_numbers := _with_words(name, column, text)) is not None:
+        return among_numbers
     numbers = pd.to_numeric(text, errors="coerce")
     wrong, distinct = text[numbers.isna() & ~text.str.fullmatch(AMOUNT)], text.drop_duplicates()
     mostly = len(wrong) < (1.0 - MOSTLY_NUMBERS) * len(text)
@@ -342,6 +374,19 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
                 return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
             return _out(f"numbers except {listed_cells(wrong)}: {MEND.format(wrong.iloc[0])}")
     return _out("dates") if _are_dates(distinct) else _of_levels(name, column)
+
+
+def _with_words(name: str, column: pd.Series[Any], text: pd.Series[Any]) -> ColumnKind | None:
+    """Return the kind of many different numbers among which words mean "missing", or None."""
+    words = missing_words(text)
+    numbers = as_numbers(column) if words.any() and not words.all() else None
+    if numbers is None or numbers.nunique() <= MOST_RATINGS:
+        return None
+    kind = _of_text(name, text[~words])
+    times = text[words].value_counts()
+    said = ", ".join(f"{word!r} in {n} rows" for word, n in times[:CELLS_NAMED].items())
+    doubt = f"{said.replace(' in 1 rows', ' in 1 row')}: read as missing"
+    return replace(kind, doubt="; ".join(filter(None, (kind.doubt, doubt))))
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:

@@ -21,6 +21,11 @@ MISSING_CODES = (
     *GAPS, ".", "..", "?", "-", "--", "\u2013", "\u2014", "None", r"\N",
     "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", *(f".{letter}" for letter in ascii_lowercase),
 )  # fmt: skip
+# Words that mean "missing" among numbers, in any case.
+MISSING_WORDS = (
+    "unknown", "unk", "none", "missing", "n.a.", "n.a", "n/a", "na", "not available",
+    "not applicable", "not known", "not recorded", "no data", "no value",
+)  # fmt: skip
 
 # Numbers of reports: a sign, a currency, digits, and a currency, percent sign or unit.
 CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
@@ -29,6 +34,8 @@ AMOUNT = (
     r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
     rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
 )
+# Negative numbers of accountants, such as (83.10), $(83.10), ($83.10) and (8.3 %).
+NEGATIVE = r"([^()\d]*)\(([^()]*\d[^()]*)\)([^()\d]*)"
 # Signs between thousands, and the decimal sign that goes with them.
 SEPARATORS = {
     "thousands separators": (",' \u00a0\u202f", "."),
@@ -39,13 +46,15 @@ SEPARATORS = {
 def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | None:
     """Return text as numbers, missing codes as NaN; None if other cells are no numbers.
 
-    ``signs``: also numbers with one percent sign, currency, unit or kind of separators in all.
+    ``signs``: also numbers with one percent sign, currency, unit or kind of separators in all,
+    negative ones of accountants, and words such as "unknown" as NaN.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
     text = present_cells(column)
+    text = text[~missing_words(text)] if signs else text
     plain = pd.to_numeric(text, errors="coerce")
     numbers = amounts(text)[0] if signs and plain.isna().any() else plain
     if numbers is None or not len(text) or numbers.isna().any():
@@ -55,6 +64,9 @@ def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | N
 
 def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
     """Return numbers of one unit and form, and how they are written; or None and why not, or ""."""
+    negative = text.str.fullmatch(NEGATIVE)
+    if accounts := bool(negative.any() and not negative.all()):
+        text = text.str.replace(f"^{NEGATIVE}$", r"\1-\2\3", regex=True)
     if not len(text) or not text.str.fullmatch(AMOUNT).all():
         return None, ""
     cells = text.str.extract(f"^{AMOUNT}$").fillna("").astype(str)
@@ -74,7 +86,14 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
     if not values or not (commas or values[0].equals(values[-1])):
         first = listed_cells(text[digits.str.contains(r"\D")].iloc[:1])
         return None, f"numbers with ambiguous separators, {first}: leave the separators out"
+    if accounts:
+        return values[0], "numbers, negative ones in parentheses"
     return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"
+
+
+def missing_words(text: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which cells are words that mean "missing" among numbers."""
+    return text.str.lower().isin(MISSING_WORDS)
 
 
 def stripped(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -13,7 +13,13 @@ import pandas as pd
 
 from bayesmix.core.sources import Engine, Loader
 from bayesmix.core.validation import in_memory, one_of
-from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.errors import (
+    BayesmixWarning,
+    FileAccessError,
+    InvalidInputError,
+    missing_extra,
+    warn,
+)
 from bayesmix.families.coding import Coding
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
@@ -23,9 +29,11 @@ from bayesmix.io.table_columns import (
     checked_weights,
     coded,
     declared_kinds,
+    is_numeric,
     recoded,
     source_of,
 )
+from bayesmix.io.table_rows import other_rows
 from bayesmix.io.text import (
     ENDINGS_ALONE,
     NUMPY,
@@ -35,6 +43,7 @@ from bayesmix.io.text import (
     UNKNOWN,
     TextFormat,
     frame_of_text,
+    of_other_rows,
 )
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.npy import DAMAGED, open_npy
@@ -272,13 +281,28 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
     if name.endswith(PARQUET):
         return _without(_parquet(path, columns, weight), text.na)
     if name.endswith(SPREADSHEET):
-        return _without(_spreadsheet(path), text.na)
+        return observations(path, _without(_spreadsheet(path), text.na), None)
     if name.endswith((*TEXT, ".txt")):
-        return frame_of_text(path, columns, text)
+        return observations(path, frame_of_text(path, columns, text), text)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS_ALONE[:-1])} or {ENDINGS_ALONE[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
     )
+
+
+def observations(path: str, frame: pd.DataFrame, text: TextFormat | None) -> pd.DataFrame:
+    """Return a table without repeated names, units, sums and means; ``text``: of a text file."""
+    gone, notes = other_rows(path, frame)
+    if not len(gone):
+        return frame
+    warn(f"left out: {'; '.join(notes)}", BayesmixWarning)
+    kept = frame.drop(index=frame.index[gone]).reset_index(drop=True)
+    if text is None:  # cells of a spreadsheet have types
+        return kept.infer_objects()
+    for place, dtype in enumerate(kept.dtypes):
+        if not is_numeric(dtype):
+            kept.isetitem(place, of_other_rows(kept.iloc[:, place], text.decimal))
+    return kept
 
 
 def _without(frame: pd.DataFrame, na: tuple[str, ...]) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from bayesmix.io.column_kinds import (
     kinds_of,
 )
 from bayesmix.io.numbers_in_text import as_numbers
+from bayesmix.io.table_rows import check_rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 
@@ -249,6 +250,7 @@ def coded(
     """
     frame = as_pandas(X)
     frame = frame if wanted is None else frame[list(wanted)]
+    check_rows(frame)
     kinds = kinds_of(frame, declared or {})
     if wanted is not None:
         kinds = {name: _as_wanted(name, kind, frame[name]) for name, kind in kinds.items()}

@@ -297,6 +297,15 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     return column if numbers is None else numbers
 
 
+def of_other_rows(column: pd.Series[Any], decimal: str | None) -> Any:
+    """Return numbers if a column of text has nothing else after some rows are gone."""
+    if decimal == "," and (numbers := _european_numbers(column)) is not None:
+        return numbers
+    numbered = _as_numbers(column)
+    whole = column.notna().all() and column.astype(str).str.fullmatch(r"[-+]?\d+").all()
+    return numbered.astype(np.int64).array if whole and numbered is not column else numbered.array
+
+
 def _uneven(path: str, problem: str) -> str:
     """Describe lines of different lengths from the message of pandas."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", problem)

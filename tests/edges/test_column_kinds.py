@@ -557,3 +557,48 @@ def test_nothing_overrules_columns_without_numbers():
     _, coding = coded(table)
     assert coding.guesses().startswith("left out: share (numbers with several units")
     assert "to overrule" not in coding.guesses()
+
+
+@pytest.mark.parametrize("name", ["index", "nr", "obs"])
+def test_numbers_of_rows_within_groups_are_no_feature(name):
+    sizes = (50, 50, 47, 50)
+    numbers = np.concatenate([np.arange(1, size + 1) for size in sizes])
+    for values in (numbers, RNG.permutation(numbers)):
+        found = kinds_of(pd.DataFrame({name: values}), {})[name]
+        assert found.kind == "exclude"
+        assert "row numbers within groups, from 1 to 50" in found.reason
+    # A name that says nothing keeps the column, with a doubt; one of time keeps it without.
+    assert "within groups" in kinds_of(pd.DataFrame({"a": numbers}), {})["a"].doubt
+    assert not kinds_of(pd.DataFrame({"week": numbers}), {})["week"].doubt
+
+
+def test_words_for_missing_among_many_numbers_are_missing():
+    money = [f"${1000 + 37 * i:,}" for i in range(N)]
+    money[3] = money[40] = "unknown"
+    money[50] = "N.A."
+    made, coding = coded(pd.DataFrame({"money": money, "x": RNG.normal(size=N)}))
+    assert np.flatnonzero(made["money"].isna()).tolist() == [3, 40, 50]
+    assert made["money"][4] == 1148.0
+    assert "'unknown' in 2 rows, 'N.A.' in 1 row: read as missing" in coding.doubts
+    few = pd.DataFrame({"kids": np.where(np.arange(N) % 3, "none", "2"), "x": np.arange(N) / 7})
+    assert kinds_of(few, {})["kids"].kind == "categorical"
+
+
+def test_a_column_that_cannot_be_used_for_a_few_cells_has_no_remedy_of_another():
+    frame = pd.DataFrame({"id": np.arange(N), "money": [*map(str, RNG.normal(size=N - 1)), "x"]})
+    guesses = coded(frame.assign(y=RNG.normal(size=N)))[1].guesses()
+    assert "money (numbers except 'x' in row" in guesses
+    assert "to overrule" not in guesses
+
+
+def test_parentheses_are_minus_signs_beside_other_amounts():
+    values = np.round(RNG.normal(0.0, 3000.0, N), 2)
+    cells = [f"({-v:,.2f})" if v < 0 else f"{v:,.2f}" for v in values]
+    dollars = [f"($ {-v:,.2f})" if v < 0 else f"$ {v:,.2f}" for v in values]
+    frame = pd.DataFrame({"profit": cells, "dollars": dollars})
+    made, coding = coded(frame)
+    np.testing.assert_array_equal(made, np.column_stack([values, values]))
+    assert coding.decisions[0][2] == "numbers, negative ones in parentheses"
+    # Cells that are all in parentheses are something else, such as standard errors.
+    errors = pd.DataFrame({"errors": [f"({abs(v)})" for v in values]})
+    assert kinds_of(errors, {})["errors"].kind == "exclude"

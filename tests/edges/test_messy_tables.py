@@ -210,3 +210,77 @@ def test_the_shell_leaves_out_row_numbers_and_text_beside_limits_and_says_so(tmp
     assert end.value.code == 0
     assert json.loads(out)["data"]["columns"] == ["lead", "other"]
     assert "left out: site (text), batch (categories), Id (row numbers)" in notes
+
+
+def lines_of(n=40):
+    rows = zip(HEIGHT[:n], HEIGHT[:n] / 2 + np.arange(n) % 5, "mw" * n, strict=False)
+    return ["height,mass,sex", *(f"{height},{mass:.2f},{sex}" for height, mass, sex in rows)]
+
+
+def plain_table(tmp_path):
+    (tmp_path / "plain.csv").write_text("\n".join(lines_of()))
+    return bm.read_table(tmp_path / "plain.csv")
+
+
+def below(words, compute):
+    """Return lines with a last row that computes something of the others."""
+    lines = lines_of()
+    numbers = np.array([line.split(",")[:2] for line in lines[1:]], dtype=float)
+    return [*lines, ",".join([*(f"{value:.2f}" for value in compute(numbers, axis=0)), words])]
+
+
+OTHER_ROWS = {
+    "header": (
+        [*lines_of()[:26], lines_of()[0], *lines_of()[26:]],
+        "row 26 of .* repeats the names of the columns",
+    ),
+    "units": (
+        [lines_of()[0], "cm,kg,", *lines_of()[1:]],
+        r"row 1 of .* has units or further names \('cm', 'kg'\)",
+    ),
+    "total": (below("Total", np.sum), "row 41 of .* is 'Total', the sum"),
+    "mean": (below("Mean:", np.mean), "row 41 of .* is 'Mean:', the mean"),
+    "total and mean": (
+        [*below("Total", np.sum), ",,", below("average", np.mean)[-1]],
+        "row 41 of .* is 'Total', the sum; row 43 of .* is 'average', the mean",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ROWS)
+def test_rows_that_are_no_observations_are_left_out(tmp_path, kind):
+    lines, words = OTHER_ROWS[kind]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    with pytest.warns(BayesmixWarning, match=f"left out: {words}"):
+        table = bm.read_table(tmp_path / "table.csv")
+    table = table.dropna(how="all").reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, plain_table(tmp_path), check_dtype=False)
+    assert table.dtypes.iloc[0] == np.float64
+
+
+def test_a_last_row_that_computes_nothing_is_data_with_a_doubt(tmp_path):
+    (tmp_path / "table.csv").write_text("\n".join([*lines_of(), "171.0,83.5,Total"]))
+    table = bm.read_table(tmp_path / "table.csv")
+    assert len(table) == 41
+    with pytest.warns(BayesmixWarning, match="row 'Total' at the end may summarise the others"):
+        bm.select(table, (1,), criterion="bic")
+    whole = plain_table(tmp_path).replace("m", "total")  # a category
+    with warnings.catch_warnings(action="error"):
+        bm.select(whole, (1,), criterion="bic")
+
+
+def test_frames_with_rows_of_names_or_units_are_refused(tmp_path):
+    table = plain_table(tmp_path).astype(object)
+    names = pd.DataFrame([list(table)], columns=table.columns)
+    with pytest.raises(ValueError, match=r"row 20 of X repeats the names of the columns: drop it"):
+        bm.select(pd.concat([table[:20], names, table[20:]], ignore_index=True))
+    units = pd.DataFrame([["cm", "kg", None]], columns=table.columns)
+    with pytest.raises(ValueError, match=r"row 0 of X has units or further names \('cm', 'kg'\)"):
+        bm.select(pd.concat([units, table], ignore_index=True))
+
+
+@pytest.mark.parametrize("above", ["Size,,Who", "Size,Size,Who"])
+def test_names_in_two_rows_are_refused_as_such(tmp_path, above):
+    (tmp_path / "table.csv").write_text("\n".join([above, *lines_of()]))
+    with pytest.raises(ValueError, match=r"names of columns in two rows, Size, .* above 'height'"):
+        bm.read_table(tmp_path / "table.csv")
