@@ -236,10 +236,15 @@ def _repeated(column: Array) -> str:
 
 
 def log_scale(source: Source | None) -> LogScale:
-    """Return the normal model with logarithms of features that are closer to normal then."""
+    """Return the normal model with logarithms of features that are closer to normal then.
+
+    There is none for measured data: criteria of intervals are of probabilities, not of densities.
+    """
     if source is None or source.shape[0] > MOST_ROWS or source.summary.n_missing:
         return LogScale()
     sample = source.in_memory()
+    if sample.rows.side.measurement is not None:
+        return LogScale()
     rows = np.array(sample.values, dtype=np.float64)
     weights = np.ones(len(rows)) if sample.weights is None else np.asarray(sample.weights)
     names = column_names(source.columns, rows.shape[1])

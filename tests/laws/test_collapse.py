@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.stats
 from reference import slow_em as em
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as ScikitLearns
@@ -589,3 +590,14 @@ def test_scikit_learn_fits_the_spike_in_silence(covariance):
     assert theirs.score(rows) > ScikitLearns(2, random_state=0).fit(rows).score(rows) + 0.2
     ours, _ = fitted(likelihood(3, covariance, init_params=labels_of_duplicates()), rows)
     assert kinds(ours) & CHANGES
+
+
+@pytest.mark.parametrize("seed", [29, 31, 58])
+def test_one_component_has_the_covariance_of_the_data(seed):
+    rows = np.random.default_rng(seed).normal(size=(4, 3)).round(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = bm.GaussianMixture(1).fit(rows)
+    np.testing.assert_allclose(model.covariances_[0], np.cov(rows.T, bias=True), rtol=1e-6)
+    normal = scipy.stats.multivariate_normal(rows.mean(axis=0), np.cov(rows.T, bias=True))
+    np.testing.assert_allclose(model.score(rows), normal.logpdf(rows).mean(), rtol=1e-8)

@@ -352,6 +352,12 @@ def test_one_normal_on_the_log_scale_is_compared_by_its_bic():
     assert doubled == log_scale(ArraySource(rng.normal(size=(80, 2)))) == LogScale()
 
 
+def test_probabilities_of_intervals_are_not_compared_with_densities_of_logarithms():
+    edges = np.arange(1.0, 40.0, 1.5)[:, None]
+    measured = bm.Measured(edges + 0.75, lower=edges, upper=edges + 1.5)
+    assert log_scale(measured) == LogScale()
+
+
 # What is said
 
 

@@ -209,7 +209,7 @@ class GaussianGuard:
         except DegenerateFitError:
             factorised = False
             tight = np.ones(len(components.blocks), dtype=np.bool_)
-        if factorised and not thorough:
+        if factorised and (not thorough or self._has_closed_form(mixture)):
             return None
         directions = [
             axes if suspect else axes[:, :0]
@@ -224,6 +224,14 @@ class GaussianGuard:
         from bayesmix.families.gaussian.degenerate import repair_of_degenerate
 
         return repair_of_degenerate(self, mixture, resolution, events, directions, factorised)
+
+    def _has_closed_form(self, mixture: GaussianMixtures) -> bool:
+        """Whether a mixture is the one component of all complete data, which cannot collapse.
+
+        Directions of no extent are not in the frame, so that its likelihood has a maximum.
+        """
+        complete = not self.summary.n_missing and self.summary.known_errors is None
+        return mixture.n_components == 1 and mixture.noise is None and complete
 
     @property
     def n_distinct_needed(self) -> int:
