@@ -179,12 +179,14 @@ class Weibulls(PositivePoints):
 
     @property
     def means(self) -> Array:
-        return self.scales * np.exp(gammaln(1.0 + 1.0 / self.shapes))
+        # Shapes below a hundredth occur on the way to others; their mean overflows.
+        return self.scales * np.exp(np.minimum(gammaln(1.0 + 1.0 / self.shapes), LARGEST_POWER))
 
     @property
     def deviations(self) -> Array:
         one, two = (gammaln(1.0 + order / self.shapes) for order in (1.0, 2.0))
-        return self.scales * np.exp(one) * np.sqrt(np.expm1(np.maximum(two - 2.0 * one, 0.0)))
+        square = np.expm1(np.clip(two - 2.0 * one, 0.0, LARGEST_POWER))
+        return self.scales * np.exp(np.minimum(one, LARGEST_POWER)) * np.sqrt(square)
 
     @property
     def expected_totals(self) -> Array:

@@ -46,9 +46,18 @@ class Nodes(NamedTuple):
 
     @classmethod
     def of(cls, owner: Indices, values: Array, mass: Array, largest: Array) -> Nodes:
-        """Return nodes from masses relative to ``exp(largest)`` (m,)."""
+        """Return nodes from masses relative to ``exp(largest)`` (m,).
+
+        Where a density vanishes before the first node, as far in the tail of a component, all nodes
+        are as good as the bound beside them, and the integral is bounded by the smallest double.
+        """
         total = np.bincount(owner, mass, len(largest))
-        return cls(owner, values, mass / total[owner], np.log(total) + largest)
+        vanishes = ~(total > 0.0)
+        mass = np.where(vanishes[owner], 1.0, mass)
+        total = np.where(vanishes, np.bincount(owner, mass, len(largest)), total)
+        least = float(np.log(np.finfo(np.float64).tiny))
+        log_total = largest + np.where(vanishes, least, np.log(total))
+        return cls(owner, values, mass / total[owner], log_total)
 
     def mean(self, values: Array) -> Array:
         """Return expectations (m,) of functions (q,) of the values."""

@@ -588,3 +588,14 @@ def test_frames_and_series_follow_the_columns_of_x_and_rows_in_another_order_are
         bm.Measured(X, error=error[::-1])
     with pytest.raises(InvalidInputError, match="all options of Measured once"):
         bm.Measured(plain, error=[0.1, 0.1])
+
+
+@pytest.mark.parametrize("criterion", ["score", "bic", "aic", "icl"])
+def test_weights_beside_measured_data_repeat_their_rows(criterion):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, 40), rng.normal(6, 1, 40)])[:, None].round(1)
+    times = rng.integers(1, 4, 80)
+    model = bm.GaussianMixture(2, random_state=0).fit(bm.Measured(x, step=0.1))
+    weighted = getattr(model, criterion)(bm.Measured(x, step=0.1), sample_weight=times)
+    repeated = getattr(model, criterion)(bm.Measured(np.repeat(x, times, axis=0), step=0.1))
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-12)

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import UnsupportedError
-from bayesmix.observation.rectangles import on_rectangle
+from bayesmix.observation.rectangles import Nodes, on_rectangle
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 INF = np.inf
@@ -179,3 +179,13 @@ def test_three_censored_values_of_dependent_columns_are_refused_with_a_remedy():
     X = np.random.default_rng(6).normal(size=(30, 3))
     with pytest.raises(UnsupportedError, match=r"allow two censored values .* row \d+ has 3: use"):
         bm.GaussianMixture(1).fit(bm.Measured(X, limits=(0.0, None)))
+
+
+def test_nodes_of_a_density_that_vanishes_beside_the_bound_have_a_mean_there():
+    owner, values = np.repeat([0, 1], 3), np.array([1.0, 1.1, 1.2, 5.0, 5.0, 5.0])
+    nodes = Nodes.of(
+        owner, values, np.array([0.2, 0.3, 0.5, 0.0, 0.0, 0.0]), np.array([-1.0, -9.0])
+    )
+    np.testing.assert_allclose(nodes.log_total[0], -1.0)
+    assert np.isfinite(nodes.log_total[1]) and nodes.log_total[1] < -700.0
+    np.testing.assert_allclose(nodes.mean(values), [1.13, 5.0])

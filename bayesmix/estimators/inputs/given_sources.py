@@ -56,6 +56,17 @@ def given_source(X: Source, n_jobs: int | None, everything_once: bool = False) -
     )
 
 
+def with_weights(X: Source, sample_weight: Any) -> Source:
+    """Return samples in memory with weights that are passed beside them; refuse them beside others.
+
+    Measured data have no argument for weights of their own.
+    """
+    if isinstance(X, ArraySource) and X.weights is None and sample_weight is not None:
+        return replace(X, weights=row_weights(sample_weight, X.shape[0]))
+    refuse_weights(sample_weight)
+    return X
+
+
 def training_source(
     estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None, mixed: bool
 ) -> Source:
@@ -64,10 +75,7 @@ def training_source(
     ``mixed``: the family takes columns of levels.
     """
     X, sample_weight = dask_or_device(X, sample_weight, n_jobs)
-    if isinstance(X, ArraySource) and X.weights is None and sample_weight is not None:
-        X = replace(X, weights=row_weights(sample_weight, X.shape[0]))
-        sample_weight = None
-    refuse_weights(sample_weight)
+    X = with_weights(X, sample_weight)
     held = coding_of(X)
     if not mixed and held is not None and held.has_levels:
         pairs = zip(held.names, held.levels, strict=True)
@@ -173,7 +181,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         if gaps:  # scikit-learn refused non-finite values already
             refuse(source, estimator, gaps=True)
         return source
-    refuse_weights(sample_weight)
+    X = with_weights(X, sample_weight)
     check_columns(estimator, X.shape[1], X.columns)
     source = given_source(X, n_jobs)
     unseen = estimator.result_.family.takes_gaps and coded_frames.lacks_levels_only(source)
