@@ -21,11 +21,12 @@ OFF_CONVERTED = 0.05
 SAME_VALUE = 1e-9
 # Steps of coarser grids, in steps of a finer one: round numbers of decimals, minutes and dozens.
 MULTIPLES = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 100, 120, 200)
-# A coarser grid holds a larger share than chance by this many standard errors, in addition to its
-# most frequent value, and by this share of all observations.
-STANDARD_ERRORS, LEAST_SHARE = 5.0, 0.05
+# A coarser grid holds a larger share than chance by this many standard errors, where no value
+# counts more than twice the next one, and by this share of all observations.
+STANDARD_ERRORS, LEAST_SHARE = 4.0, 0.05
 # Of grids that explain almost as many observations as the best, the coarsest is taken.
 ALMOST = 0.85
+MOST_BY_CHANCE = 0.99  # so that a share of all values is no surprise
 # Ratings from 0 to 10 have at most this many values.
 FEW_VALUES = 11
 # A value at an end of the range that is this many times as frequent as the next is a limit or zero.
@@ -136,17 +137,20 @@ def _multiples(numbers: Integers, times: Array) -> Array:
         for multiple in MULTIPLES:
             if step * multiple > widest:
                 break
-            remainders = (numbers[on] // step) % multiple
-            sums = np.bincount(remainders, times[on], multiple)
+            cells = np.rint(numbers / step).astype(np.int64) % multiple
+            sums = np.bincount(cells[on], times[on], multiple)
+            others = np.bincount(cells[~on], times[~on], multiple)
             total, best = sums.sum(), int(sums.argmax())
-            excess = (sums[best] - total / multiple) / (1.0 - 1.0 / multiple)
+            chance, uncertain = _by_chance(sums, others, best)
+            excess = (sums[best] - total * chance) / (1.0 - chance)
             # One frequent value alone is a mass of its own, and makes no grid.
-            top = times[on][remainders == best].max()
-            rest, share = total - top, 1.0 / multiple
-            error = np.sqrt(max(rest, 1.0) * share * (1.0 - share))
-            surplus = sums[best] - top - rest * share
+            *_, second, top = np.sort(np.append(0.0, times[on][cells[on] == best]))
+            alone = max(0.0, top - 2.0 * second)
+            rest = total - alone
+            error = np.sqrt(uncertain * max(rest, 1.0) * chance * (1.0 - chance))
+            surplus = sums[best] - alone - rest * chance
             if excess > least and surplus > STANDARD_ERRORS * error:
-                coarser.append((excess, multiple, remainders == best))
+                coarser.append((excess, multiple, cells[on] == best))
         if not coarser:
             return multiples
         most = max(excess for excess, *_ in coarser)
@@ -155,3 +159,23 @@ def _multiples(numbers: Integers, times: Array) -> Array:
         on[on] = on_grid
         numbers, step = numbers - first, step * multiple
         multiples[on] = step
+
+
+def _by_chance(sums: Array, others: Array, best: int) -> tuple[float, float]:
+    """Return the share of values in a class of numbers that needs no coarser grid.
+
+    Also return the ratio of the variance of a count about it to that of a count of a known share.
+    ``sums`` and ``others`` count values by class, on the grid and beside it. Classes differ if
+    groups of observations are as far apart as the grid: values beside the grid then differ as well,
+    and logarithms of counts are quadratic about a group, as those of a normal density.
+    """
+    shares, multiple = sums / sums.sum(), len(sums)
+    known = chance = 1.0 / multiple
+    if others.sum() > 0.0:
+        chance = max(chance, float(others[best] / others.sum()))
+    if multiple > 2:
+        side = max((-1, 1), key=lambda side: shares[(best + side) % multiple])
+        near, far = shares[(best + side) % multiple], shares[(best + 2 * side) % multiple]
+        if far > 0.0:
+            chance = max(chance, float(near ** (4.0 / 3.0) / far ** (1.0 / 3.0)))
+    return min(chance, MOST_BY_CHANCE), 2.0 if chance > known else 1.0

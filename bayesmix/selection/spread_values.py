@@ -74,8 +74,10 @@ def spread_values(
 
 
 def _may_mislead(grids: Grids, n_features: int) -> bool:
-    """Whether a normal component of one value may be worth its parameters by BIC."""
+    """Whether a normal component of one value may be worth its parameters by BIC.
+
+    These are a mean and a weight at least, if components share a covariance.
+    """
     rounded = grids.times[~grids.exact]
-    n_parameters = 2.0 * n_features + 1.0
-    cost = 0.5 * n_parameters * np.log(grids.times.sum())
+    cost = 0.5 * (n_features + 1.0) * np.log(grids.times.sum())
     return bool(GAIN * rounded.max(initial=0.0) > cost)

@@ -161,3 +161,14 @@ def test_components_of_a_growing_search_have_more_than_d_plus_1_distinct_rows():
     rng = np.random.default_rng(8)
     search = selected(rng.normal(size=(40, 3)), sample_weight=rng.integers(1, 40, 40) * 1.0)
     assert search.results_["n_components"].max() <= 40 // 5
+
+
+def test_groups_as_far_apart_as_round_numbers_are_no_coarser_grid():
+    alarms = 0
+    for seed in range(60):
+        rng = np.random.default_rng([11, seed])
+        apart, step = rng.integers(4, 8), rng.choice([0.25, 0.5, 1.0])
+        x = apart * rng.integers(0, 3, 300) + rng.normal(size=300)
+        alarms += grids_of(np.round(x / step) * step).heaped.any()
+    # 3 in 100 are to be expected; more than 7 of 60 have probability 0.001.
+    assert alarms <= 7
