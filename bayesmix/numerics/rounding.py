@@ -138,8 +138,8 @@ def _multiples(numbers: Integers, times: Array) -> Array:
             if step * multiple > widest:
                 break
             cells = np.rint(numbers / step).astype(np.int64) % multiple
-            sums = np.bincount(cells[on], times[on], multiple)
-            others = np.bincount(cells[~on], times[~on], multiple)
+            sums = np.bincount(cells[on], times[on], multiple).astype(np.float64)
+            others = np.bincount(cells[~on], times[~on], multiple).astype(np.float64)
             total, best = sums.sum(), int(sums.argmax())
             chance, uncertain = _by_chance(sums, others, best)
             excess = (sums[best] - total * chance) / (1.0 - chance)

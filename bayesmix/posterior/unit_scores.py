@@ -32,6 +32,7 @@ from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.gate_errors import DIFFERENCE
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.sources.survey_weights import are_sampling
 
 # Step of second central differences, in units of each parameter: rounding and truncation are both
 # about 1e-6 of a derivative, and 1e-8 of a first one.
@@ -316,7 +317,11 @@ class FitScores(ABC):
         if kind == "information":
             return inverse
         scores = self.weights[:, None] * self.scores
-        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
+        if survey is not None:
+            return inverse @ survey.variance_of_total(scores) @ inverse
+        # Whole weights are numbers of independent repetitions, others those of a survey.
+        repeated = not are_sampling(self.weights, None)
+        of_total = (self.scores if repeated else scores).T @ scores
         return inverse @ of_total @ inverse
 
     def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:

@@ -226,3 +226,14 @@ def test_refusals(rows):
     plain = bm.GaussianMixture(1).fit(rows)
     with pytest.raises(ValueError, match="sandwich"):
         plain.parameter_table(rows, clusters=np.arange(len(rows)))
+
+
+@pytest.mark.parametrize("kind", ["information", "sandwich"])
+def test_weights_of_two_have_the_errors_of_every_row_twice(kind):
+    rng = np.random.default_rng(3)
+    X = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 4.0])
+    twice, two = np.repeat(X, 2, axis=0), np.full(120, 2.0)
+    one = bm.GaussianMixture(2, random_state=0).fit(X, sample_weight=two)
+    other = bm.GaussianMixture(2, random_state=0).fit(twice)
+    weighted = one.parameter_table(X, kind, sample_weight=two)
+    np.testing.assert_allclose(weighted, other.parameter_table(twice, kind), rtol=1e-8)
