@@ -53,6 +53,7 @@ from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAna
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
+from bayesmix.families.gaussian.subspace import CommonSubspace as CommonSubspace
 from bayesmix.families.monotone import YeoJohnson as YeoJohnson
 from bayesmix.families.negative_binomial import NegativeBinomial as NegativeBinomial
 from bayesmix.families.negative_binomial import overdispersed as overdispersed

@@ -71,13 +71,16 @@ class Frame:
 
     Location and units thus do not affect rounding. ``flat`` (D, f) spans directions in which all
     data agree, ``basis`` (D, D') the others, both orthonormal; None if there are none. Along flat
-    directions all components have the same narrow normal density.
+    directions all components have the same narrow normal density. With ``rest`` components differ
+    along the basis only, and all share a normal density of this variance along the directions that
+    are neither in the basis nor flat.
     """
 
     centre: Array
     scale: Array
     basis: Array | None = None
     flat: Array | None = None
+    rest: float | None = None
 
     @classmethod
     def identity(cls, n_features: int) -> Frame:
@@ -97,14 +100,33 @@ class Frame:
     @property
     def log_volume(self) -> float:
         """Framed log density minus log density in data units, on the plane of the data."""
-        n_flat = len(self.centre) - self.n_directions
-        return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
+        n_others = len(self.centre) - self.n_directions
+        n_flat = n_others if self.rest is None or self.flat is None else self.flat.shape[1]
+        n_flat = 0 if self.rest is not None and self.flat is None else n_flat
+        volume = np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR)
+        if self.rest is not None:
+            volume += 0.5 * (n_others - n_flat) * np.log(2.0 * np.pi * self.rest)
+        return float(volume)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of the basis, and of the mean and variance of the rest."""
+        if self.rest is None:
+            return 0
+        q, n_flat = self.n_directions, 0 if self.flat is None else self.flat.shape[1]
+        D = len(self.centre) - n_flat
+        return q * D - q * (q + 1) // 2 + D - q + 1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether densities depend on framed values alone."""
+        return self.flat is None and self.rest is None
 
     def equals(self, other: Frame) -> bool:
         """Whether two frames have equal coordinates."""
         return all(
             np.array_equal(getattr(self, part), getattr(other, part))
-            for part in ("centre", "scale", "basis")
+            for part in ("centre", "scale", "basis", "rest")
         )
 
     def apply(self, values: Any, room: Array | None = None) -> Array:
@@ -118,12 +140,29 @@ class Frame:
 
     def log_off_plane(self, values: Any) -> Array | float:
         """Return the loss of log density (n,) off the plane of the data, 0 on it."""
-        if self.flat is None:
+        if self.is_whole:
             return 0.0
         longest = FAR_OFF * self.scale
         away = np.clip(values - self.centre, -longest, longest) / self.scale
-        distance = away @ self.flat
-        return -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
+        loss, flat = np.zeros(len(away)), self.flat
+        if flat is not None:
+            distance = away @ flat
+            loss -= 0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
+        if self.rest is not None and self.basis is not None:
+            away = away - (away @ self.basis) @ self.basis.T
+            if flat is not None:
+                away -= (away @ flat) @ flat.T
+            loss -= 0.5 * (away * away).sum(axis=1) / self.rest
+        return loss
+
+    def lifted(self, blocks: Array) -> Array:
+        """Return covariances (K, D', D') along a basis with the rest in data units (K, D, D)."""
+        assert self.basis is not None and self.rest is not None
+        others = np.eye(len(self.basis)) - self.basis @ self.basis.T
+        whole = self.basis @ blocks @ self.basis.T + self.rest * others
+        if self.flat is not None:
+            whole = whole + (FLAT_FLOOR - self.rest) * (self.flat @ self.flat.T)
+        return whole * np.multiply.outer(self.scale, self.scale)
 
     def undo(self, values: Array) -> Array:
         """Transform framed data (..., D') to data coordinates."""

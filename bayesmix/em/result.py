@@ -199,7 +199,9 @@ class FitResult(Predictions):
         """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None
         of_weights = self.inference.weights_prior.n_parameters(K)
-        return noise + of_weights + self.family.n_parameters(K, self.mixture.frame.n_directions)
+        frame = self.mixture.frame
+        of_components = self.family.n_parameters(K, frame.n_directions)
+        return noise + of_weights + of_components + frame.n_parameters
 
     @property
     def n_parameters_(self) -> int:

@@ -94,6 +94,9 @@ FAMILIES = {
             },
         },
     ),
+    "common_subspace": Entry(
+        ("CommonSubspace",), {"gaussian.subspace": {"CommonSubspace": {}}}
+    ),
     "transformed": Entry(
         ("Transformed", "YeoJohnson"),
         {
@@ -217,7 +220,7 @@ FAMILIES = {
     ),
 }
 # Families whose parameters have no default.
-WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
+WITH_PARAMETERS = ("factor_analytic", "common_subspace", "transformed", "binomial", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 
 

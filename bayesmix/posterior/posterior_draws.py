@@ -451,7 +451,7 @@ def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
     """
     densities = log_densities(result, draws, source)
     mixture = result.mixture
-    if mixture.frame.flat is not None or (result.family.continuous and source.summary.n_missing):
+    if not mixture.frame.is_whole or (result.family.continuous and source.summary.n_missing):
         volumes: Array = source.map(partial(_log_volume, mixture), 1)
         densities += (result.log_volume - volumes)[:, None]
     return densities

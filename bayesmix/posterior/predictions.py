@@ -43,7 +43,7 @@ class Prediction(Generic[PerRow]):
 
         result = self.result
         mixture = result.mixture if self.method is FitResult.responsibilities else result.density
-        usable = mixture.frame.flat is None and result.family.continuous
+        usable = mixture.frame.is_whole and result.family.continuous
         if self.method not in ON_DEVICE or not usable:
             return None
         from bayesmix.em.prediction import limits

@@ -21,6 +21,7 @@ from bayesmix.families.gaussian.covariance.models import (
 )
 
 ALL = "all"
+OTHERS = "or FactorAnalytic(q) or CommonSubspace(q)"
 ONE = "n_components"
 Chains = list[list[dict[str, Any]]]
 
@@ -40,7 +41,7 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
     for structure in listed:
         if isinstance(structure, str):
             names = (*NAMED, ALL)
-            validation.one_of("covariance_type", structure, names, "or FactorAnalytic(q)")
+            validation.one_of("covariance_type", structure, names, OTHERS)
         structures += (
             all_structures(n_features, variational) if _is(structure, ALL) else [structure]
         )
@@ -99,22 +100,24 @@ def each_once(chains: Chains, prefix: str = "") -> Chains:
     """
     name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
     structures: list[Any] = [chain[0].get(name) for chain in chains]
-    if not any(
+    subspaces = any(structure is not along_directions(structure) for structure in structures)
+    if not subspaces and not any(
         _is_named(structure) and NAMED[structure].name not in SCIKIT_LEARNS
         for structure in structures
     ):
         return chains
     n_contained = [
-        len(contained(structure_name)) if _is_named(structure_name) else 0
-        for structure_name in structures
+        len(contained(inside)) if _is_named(inside) else 0
+        for inside in map(along_directions, structures)
     ]
     simple = sorted(range(len(chains)), key=n_contained.__getitem__)
     seen: set[str] = set()
     distinct: Chains = [[] for _ in chains]
     for i in simple:
         for parameters in chains[i]:
-            if parameters[number] == 1 and _is_named(structures[i]):
-                model = repr(sorted((parameters | {name: _alone(structures[i])}).items()))
+            inside = along_directions(structures[i])
+            if parameters[number] == 1 and _is_named(inside):
+                model = repr(sorted((parameters | {name: _alone(inside)}).items()))
                 if model in seen:
                     continue
                 seen.add(model)
@@ -135,7 +138,9 @@ def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
 
 def without_posterior(structure: Any) -> bool:
     """Whether variational fits, and so the evidence, are unavailable for this structure."""
-    return not _is_named(structure) or NAMED[structure].nearest is not None
+    if not _is_named(structure):
+        return not getattr(structure, "has_posterior", False)
+    return NAMED[structure].nearest is not None
 
 
 def _listed(asked: Any) -> list[Any]:
@@ -144,6 +149,11 @@ def _listed(asked: Any) -> list[Any]:
 
 def _is(structure: Any, name: str) -> bool:
     return isinstance(structure, str) and structure == name
+
+
+def along_directions(structure: Any) -> Any:
+    """Return the structure along the directions of a common subspace, others unchanged."""
+    return getattr(structure, "covariance", structure)
 
 
 def _is_named(structure: Any) -> bool:

@@ -20,6 +20,7 @@ from bayesmix.errors import (
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, is_elsewhere
+from bayesmix.selection.structures import OTHERS
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import as_source, is_collection, is_source
 
@@ -152,19 +153,18 @@ def one_number(estimator: Any) -> None:
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
     """Return the family, after a check of ``reg_covar`` and options of certain structures."""
     ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
-    if getattr(covariance_type, "name", None) != "factor_analytic":
-        names = tuple(NAMED)
-        validation.one_of("covariance_type", covariance_type, names, "or FactorAnalytic(q)")
+    if not hasattr(covariance_type, "n_extended_directions"):
+        validation.one_of("covariance_type", covariance_type, tuple(NAMED), OTHERS)
         return Gaussian(covariance_type, ridge)
     if ridge is not None:
         raise InvalidInputError(
-            f"reg_covar must be 'auto' for factor analysers, got {reg_covar!r}: their noise "
+            f"reg_covar must be 'auto' with {covariance_type!r}, got {reg_covar!r}: its "
             "variances have a floor already"
         )
     if precisions_init is not None:
         raise InvalidInputError(
-            "precisions_init must be None for factor analysers, which have no such matrices: use "
-            "means_init or init_params"
+            f"precisions_init must be None with {covariance_type!r}, which has no such matrices: "
+            "use means_init or init_params"
         )
     return covariance_type
 

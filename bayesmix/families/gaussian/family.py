@@ -14,7 +14,7 @@ from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summ
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard, without_flat_directions
-from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
+from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES, Structure, averaged
 from bayesmix.families.gaussian.moments import (
     ByQuadratics,
     Moments,
@@ -93,6 +93,9 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
         )
 
     def unframed(self, frame: Frame) -> Gaussians:
+        if frame.rest is not None:
+            blocks = frame.lifted(self.covariances)
+            return Gaussians(STRUCTURES["full"], frame.undo(self.means), blocks)
         return replace(
             self,
             means=frame.undo(self.means),

@@ -1,0 +1,160 @@
+"""Whether a common subspace describes many columns better than components on all of them.
+
+Components on all columns spend themselves on factors that tie columns together. A mixture in a
+subspace wins if its held-out log density is better by two standard errors; the number of directions
+is one of a few that the spectrum of the correlations proposes: by parallel analysis (Horn 1965), by
+the hard threshold of Gavish & Donoho 2014, and between the two.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from bayesmix.core.random import Purpose, stream
+from bayesmix.errors import BayesmixError
+from bayesmix.families.gaussian.subspace import CommonSubspace
+from bayesmix.numerics.arrays import Array
+
+# Columns from which a subspace is tried, and rows per column up to which it is for fewer columns.
+MANY, ROWS_PER_COLUMN = 20, 5
+# Rows compared, folds, permutations of parallel analysis, and the largest number of directions.
+MOST_ROWS, FOLDS, PERMUTATIONS, MOST_DIRECTIONS = 1_000, 5, 5, 20
+# Numbers of components at which densities are compared, and passes of each fit.
+NUMBERS, PASSES = (1, 2, 4, 8), 60
+ON_ALL, INSIDE = ("spherical", "diag", "tied"), ("diag", "tied")
+STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True)
+class SubspaceChoice:
+    """A number of directions, and the gain in held-out log density with its standard error."""
+
+    n_directions: int
+    n_columns: int
+    gain: float
+    standard_error: float
+
+    def structures(self, names: Sequence[str]) -> list[CommonSubspace]:
+        return [CommonSubspace(self.n_directions, name) for name in names]
+
+    @property
+    def sentence(self) -> str:
+        """What was decided, and why."""
+        return (
+            f"Components differ in {self.n_directions} of {self.n_columns} directions: held-out "
+            f"log density {self.gain:,.0f} ± {self.standard_error:,.0f} nats higher than on all "
+            "columns."
+        )
+
+
+def worth_trying(n_rows: int, n_columns: int) -> bool:
+    """Whether there are so many columns that a subspace may describe them better."""
+    return n_columns > 2 and (n_columns >= MANY or n_rows < ROWS_PER_COLUMN * n_columns)
+
+
+def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice | None:
+    """Return the number of directions of a better subspace, or None.
+
+    ``values`` (n, D) are complete; ``estimator`` is a Gaussian one, whose structure and number of
+    components vary.
+    """
+    generator = stream(seed, Purpose.SUBSAMPLE)
+    if len(values) > MOST_ROWS:
+        values = values[np.sort(generator.choice(len(values), MOST_ROWS, replace=False))]
+    values = values[:, values.std(axis=0) > 0.0]
+    n, D = values.shape
+    if n < 4 * FOLDS or not worth_trying(n, D):
+        return None
+    numbers = proposed_directions(values, generator)
+    if not numbers:
+        return None
+    folds = list(KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = _best(values, folds, estimator, [name for name in ON_ALL if _estimable(name, n, D)])
+        parts = {
+            q: _best(values, folds, estimator, [CommonSubspace(q, name) for name in INSIDE])
+            for q in numbers
+        }
+    parts = {q: density for q, density in parts.items() if density is not None}
+    if not parts:
+        return None
+    best = max(parts, key=lambda q: float(parts[q].sum()))
+    if whole is None:
+        return None
+    gains = parts[best] - whole
+    gain, error = float(gains.sum()), float(gains.std(ddof=1) * np.sqrt(n))
+    return SubspaceChoice(best, D, gain, error) if gain > STANDARD_ERRORS * error else None
+
+
+def _estimable(name: str, n: int, D: int) -> bool:
+    """Whether a structure has more observations than it needs for its matrix."""
+    return name != "tied" or n > 2 * D
+
+
+def _best(
+    values: Array, folds: Sequence[Any], estimator: Any, structures: Sequence[Any]
+) -> Array | None:
+    """Return the held-out log densities (n,) of the best candidate, None if all fail."""
+    candidates = (
+        _held_out(values, folds, estimator, structure, K)
+        for structure in structures
+        for K in NUMBERS
+    )
+    sound = [density for density in candidates if density is not None]
+    return max(sound, key=lambda density: float(density.sum())) if sound else None
+
+
+def _held_out(
+    values: Array, folds: Sequence[Any], estimator: Any, structure: Any, K: int
+) -> Array | None:
+    from sklearn.base import clone
+
+    out = np.empty(len(values))
+    model = clone(estimator).set_params(
+        n_components=K, covariance_type=structure, search=None, max_passes=PASSES, n_jobs=1
+    )
+    try:
+        for train, test in folds:
+            out[test] = model.fit(values[train]).score_samples(values[test])
+    except (BayesmixError, ValueError):
+        return None
+    return out
+
+
+def proposed_directions(values: Array, generator: np.random.Generator) -> list[int]:
+    """Return numbers of directions that the spectrum of the correlations proposes."""
+    n, D = values.shape
+    most = min(MOST_DIRECTIONS, n // 5, D - 1)
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    singular = _singular_values(scaled)
+    chance = np.max(
+        [_singular_values(shuffled) for shuffled in _permuted(scaled, generator)], axis=0
+    )
+    beyond = singular > chance
+    parallel = int(np.argmin(beyond)) if not beyond.all() else len(beyond)
+    beta = min(n, D) / max(n, D)
+    # Gavish & Donoho (2014), eq. 5, for unknown noise.
+    omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
+    hard = int((singular > omega * np.median(singular)).sum())
+    found = {min(q, most) for q in (parallel, hard) if q > 0}
+    if len(found) == 2 and max(found) > min(found) + 1:
+        found.add(round(np.sqrt(min(found) * max(found))))
+    return sorted(found) if most > 0 else []
+
+
+def _singular_values(values: Array) -> Array:
+    gram = values @ values.T if len(values) < values.shape[1] else values.T @ values
+    return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))
+
+
+def _permuted(values: Array, generator: np.random.Generator) -> Iterator[Array]:
+    """Yield the values with each column permuted by itself."""
+    for _ in range(PERMUTATIONS):
+        yield generator.permuted(values, axis=0)

@@ -1,0 +1,232 @@
+"""Gaussian components in a common subspace, for many columns that a few directions tie together.
+
+x = m + V z + e: the components differ in z (q coordinates along orthonormal directions V), and the
+rest e is one isotropic normal that all share, orthogonal to V. It is a density on all columns, as
+mixtures of common factor analysers (Baek, McLachlan & Flack 2010) with principal directions
+(Tipping & Bishop 1999): V are the leading ones of the standardised columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from bayesmix.core import validation
+from bayesmix.core.families import FamilyOf
+from bayesmix.core.rows import Event, Frame, Rows, Summary
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.collapse import GaussianGuard
+from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
+from bayesmix.families.gaussian.family import Gaussian, Gaussians
+from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import cached
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+    from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.prior import NormalWishart
+
+# From this many columns on, only the leading directions are computed, by random projections.
+MANY_COLUMNS = 1_000
+# Further directions and powers of the randomised decomposition (Halko, Martinsson & Tropp 2011).
+FURTHER, POWERS = 10, 6
+# Variance of the rest, relative to standardised columns, below which it is rounding.
+LEAST_REST = 1e-12
+
+
+@dataclass(frozen=True)
+class CommonSubspace(FamilyOf[Moments, Gaussians]):
+    """Gaussian components that differ in ``n_directions`` directions, for ``covariance_type``.
+
+    The directions are the leading principal ones of the standardised columns. Along them components
+    have the structure ``covariance``; all share one isotropic normal of the other directions. After
+    one decomposition a pass costs what ``n_directions`` columns cost.
+
+    Parameters
+    ----------
+    n_directions : int
+        Number of directions, less than the number of columns.
+    covariance : str, default="full"
+        Structure of the components along the directions, as in ``GaussianMixture``.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(90, 2)) + np.repeat([[-4, 0], [4, 0], [0, 5]], 30, axis=0)
+    >>> X = z @ rng.normal(size=(2, 200)) + rng.normal(size=(90, 200))
+    >>> gm = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0).fit(X)
+    >>> gm.directions_.shape, np.bincount(gm.predict(X)).tolist()
+    ((200, 2), [30, 30, 30])
+    """
+
+    n_directions: int
+    covariance: str = "full"
+
+    name = "common_subspace"
+    continuous = True
+    linear = True
+    far_densities = True
+
+    def __post_init__(self) -> None:
+        validation.integer("n_directions", self.n_directions, 1)
+        _ = self.inside_subspace  # checks the structure
+
+    def __repr__(self) -> str:
+        structure = "" if self.covariance == "full" else f", {self.covariance!r}"
+        return f"CommonSubspace({self.n_directions}{structure})"
+
+    @cached_property
+    def inside_subspace(self) -> Gaussian:
+        """The family of the coordinates along the directions."""
+        return Gaussian(self.covariance)
+
+    @property
+    def structure(self) -> Structure:
+        return self.inside_subspace.structure
+
+    @property
+    def n_extended_directions(self) -> int:
+        return self.n_directions
+
+    @property
+    def has_posterior(self) -> bool:
+        return self.inside_subspace.has_posterior
+
+    def made(self, components: Any) -> bool:
+        return self.inside_subspace.made(components)
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return self.inside_subspace.linear_is_faster(n_features)
+
+    def frame(self, summary: Summary) -> Frame:
+        """Return the frame of the columns, before directions are known."""
+        if self.n_directions >= summary.n_features:
+            raise InvalidInputError(
+                f"CommonSubspace({self.n_directions}) needs more columns than directions, got "
+                f"{summary.n_features}: use fewer directions, or covariance_type='full'"
+            )
+        if summary.n_missing:
+            raise UnsupportedError(
+                "a common subspace does not support missing values: impute them, or use "
+                "covariance_type='diag'"
+            )
+        return Gaussian("diag").frame(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Return the frame of the leading principal directions, with the variance of the rest.
+
+        Constant columns are flat. Raises ``InvalidInputError`` if the columns vary in no more than
+        ``n_directions`` directions.
+        """
+        key = ("subspace", self.n_directions, frame.centre.tobytes(), frame.scale.tobytes())
+        return cached(source, key, lambda: (subspace(frame, source, self.n_directions), ()))
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        return self.inside_subspace.statistics(values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Moments,
+        previous: Gaussians | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Gaussians:
+        return self.inside_subspace.maximum_likelihood(statistics, previous, resolution)
+
+    def feasible(self, statistics: Moments) -> bool:
+        return self.inside_subspace.feasible(statistics)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
+        return self.inside_subspace.reference_prior(summary, frame)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
+        return self.inside_subspace.map_prior(source, frame, n_components)
+
+    def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
+        return self.inside_subspace.as_draws(points)
+
+    def marginal(self, columns: Integers) -> Gaussian:
+        """Return the family of some columns, in which components have full covariances."""
+        return Gaussian("full")
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Count the parameters of the components along the directions; ``Frame`` has the others."""
+        return self.inside_subspace.n_parameters(n_components, self.n_directions)
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        return self.structure.max_components(n_distinct, self.n_directions)
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
+        return GaussianGuard(self.structure, source, frame, summary, repair, None)
+
+
+def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
+    """Return the frame along the leading principal directions of the standardised columns."""
+    constant = source.summary.constant
+    D, n_varying = len(constant), int((~constant).sum())
+    if n_directions >= min(n_varying, source.shape[0] - 1):
+        raise InvalidInputError(
+            f"CommonSubspace({n_directions}) needs more columns that vary, and more observations, "
+            f"than directions, got {n_varying} columns of {source.shape[0]:,} observations"
+        )
+    if D <= MANY_COLUMNS:
+        whole = source.reduce(ColumnMoments(frame), 1)
+        mean, covariance = whole.means[0], whole.scatter[0] / whole.counts[0]
+        deviations = np.where(constant, 1.0, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+        correlation = covariance / np.multiply.outer(deviations, deviations)
+        correlation[constant] = correlation[:, constant] = 0.0
+        values, basis = eigh(correlation, subset_by_index=(D - n_directions, D - 1))
+        values, basis = values[::-1], basis[:, ::-1]
+    else:
+        mean, deviations, values, basis = _leading(frame, source, n_directions, constant)
+    rest = (n_varying - float(values.sum())) / (n_varying - n_directions)
+    if rest < LEAST_REST:
+        raise InvalidInputError(
+            f"the columns vary in {n_directions} directions or fewer: use fewer directions in "
+            f"CommonSubspace({n_directions})"
+        )
+    # Signs are arbitrary: the largest coefficient of each direction is positive.
+    largest = basis[np.abs(basis).argmax(axis=0), np.arange(n_directions)]
+    basis = np.ascontiguousarray(basis * np.where(largest < 0.0, -1.0, 1.0))
+    flat = np.eye(D)[:, constant] if constant.any() else None
+    centre, scale = frame.centre + frame.scale * mean, frame.scale * deviations
+    return replace(frame, centre=centre, scale=scale, basis=basis, flat=flat, rest=rest)
+
+
+@dataclass(frozen=True)
+class ColumnMoments:
+    """Moments of all columns in a frame, a step of a source."""
+
+    frame: Frame
+
+    def __call__(self, rows: Rows) -> Moments:
+        values = np.ascontiguousarray(rows.framed(self.frame))
+        return moments(STRUCTURES["full"], values, rows.weights_or_ones[:, None])
+
+
+def _leading(
+    frame: Frame, source: Source, n_directions: int, constant: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return means, deviations, leading variances and directions of many columns in memory."""
+    from sklearn.utils.extmath import randomized_svd
+
+    rows = source.in_memory().rows
+    weights = rows.weights_or_ones
+    values, total = rows.framed(frame), float(weights.sum())
+    mean = weights @ values / total
+    values = values - mean
+    deviations = np.sqrt(weights @ (values * values) / total)
+    deviations = np.where(constant, 1.0, deviations)
+    values *= np.sqrt(weights / total)[:, None] / deviations
+    values[:, constant] = 0.0
+    _, singular, directions = randomized_svd(
+        values, n_directions, n_oversamples=FURTHER, n_iter=POWERS, random_state=0
+    )
+    return mean, deviations, singular**2, directions.T
