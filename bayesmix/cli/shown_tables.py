@@ -12,6 +12,7 @@ from rich.table import Table
 from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable, worded
 from bayesmix.core.nouns import counted
+from bayesmix.selection.structures import in_words
 from bayesmix.selection.summary_text import four_digits
 from bayesmix.sources.memory import coding_of
 
@@ -66,7 +67,7 @@ def fit_sentence(model: Any) -> str:
     coding = result.family.coding
     gaussian = coding is None or set(coding.numbers) > set(coding.counts)
     if model.covariance_type is not None and gaussian:
-        size += f", {model.covariance_type} covariance"
+        size += f", {in_words(model.covariance_type)}"
     bound = "evidence lower bound" + (" (not tight)" if result.side.design is not None else "")
     objective = {
         "maximum_likelihood": f"log likelihood {result.log_likelihood:,.2f}",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 
 from bayesmix.core.nouns import parts_in_words
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once, record
 
@@ -110,12 +111,12 @@ class Frame:
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters of the basis, and of the mean and variance of the rest."""
+        """Number of parameters of the subspace, and of the mean of the rest and its scales."""
         if self.rest is None:
             return 0
         q, n_flat = self.n_directions, 0 if self.flat is None else self.flat.shape[1]
         D = len(self.centre) - n_flat
-        return q * D - q * (q + 1) // 2 + D - q + 1
+        return q * (D - q) + D - q + D
 
     @property
     def is_whole(self) -> bool:
@@ -157,7 +158,8 @@ class Frame:
 
     def lifted(self, blocks: Array) -> Array:
         """Return covariances (K, D', D') along a basis with the rest in data units (K, D, D)."""
-        assert self.basis is not None and self.rest is not None
+        assert self.basis is not None
+        assert self.rest is not None
         others = np.eye(len(self.basis)) - self.basis @ self.basis.T
         whole = self.basis @ blocks @ self.basis.T + self.rest * others
         if self.flat is not None:
@@ -168,6 +170,24 @@ class Frame:
         """Transform framed data (..., D') to data coordinates."""
         whole = values if self.basis is None else values @ self.basis.T
         return whole * self.scale + self.centre
+
+    def refuse_rest(self) -> None:
+        """Raise ``UnsupportedError`` where components have no form in data units by themselves."""
+        if self.rest is not None:
+            raise UnsupportedError(
+                "draws of parameters in data units are not available in a common subspace, whose "
+                "directions are not drawn: use predictions, or resample the observations"
+            )
+
+    def drawn_rest(self, n: int, generator: np.random.Generator) -> Array | float:
+        """Draw n deviations (n, D) along directions outside the basis, 0 where all is in it."""
+        if self.rest is None or self.basis is None:
+            return 0.0
+        drawn = generator.normal(scale=np.sqrt(self.rest), size=(n, len(self.centre)))
+        drawn -= (drawn @ self.basis) @ self.basis.T
+        if self.flat is not None:
+            drawn -= (drawn @ self.flat) @ self.flat.T
+        return drawn * self.scale
 
     def directions(self, scale: Array) -> Array:
         """Return a scale (D,) of columns along the directions of the frame (D',)."""

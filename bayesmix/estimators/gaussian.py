@@ -39,11 +39,12 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
     ----------
     n_components : int, default=1
         Number of components.
-    covariance_type : str or FactorAnalytic, default="full"
+    covariance_type : str, FactorAnalytic or CommonSubspace, default="full"
         "full": each component has its own matrix; "tied": all components share one matrix;
         "diag": each component has a variance for each feature; "spherical": each component has one
         variance. Also the fourteen models of mclust, such as "EII", "VEE" or "EVE", and
-        ``FactorAnalytic(q)`` for many features. See the page on covariance models.
+        ``CommonSubspace(q)`` or ``FactorAnalytic(q)`` for many features. See the page on
+        covariance models.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is below 1e-9 nats per observation (1e-6 with
         ``search="short"``). A number is a threshold for the change of the mean log likelihood, as

@@ -49,6 +49,7 @@ from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_so
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.estimators.searching.search_results import SearchResults
+    from bayesmix.estimators.searching.subspaces import SubspaceChoice
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
 else:
@@ -310,6 +311,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             from bayesmix.estimators.searching.rival_families import better_by_powers
 
             self.__dict__.update(better_by_powers(self, source) or {})
+        if self._subspace is not None:
+            self._add(self._subspace.sentence)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
@@ -428,6 +431,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _others: Any = None  # one component of the features that were not selected
     _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
+    _subspace: SubspaceChoice | None = None  # that select found better than all columns
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.procedures import last_step
+from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
@@ -23,7 +25,10 @@ from bayesmix.families.names import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
-from bayesmix.sources.memory import is_source
+from bayesmix.sources.memory import ArraySource, is_collection, is_source
+
+if TYPE_CHECKING:
+    from bayesmix.estimators.searching.subspaces import SubspaceChoice
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
 POLISH = 6.0
@@ -263,9 +268,14 @@ def procedure(
     if (coding := coding_of_table(X)) is not None:
         numbers = len(coding.numbers) - len(coding.counts)
     structured = structured or (default and family is not None)
+    subspace = None
     if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
-    return MixtureSearch(
+        if default and family is None and noise is None and missing == "error":
+            subspace = subspace_of(X, estimator, random_state, options)
+        if subspace is not None:
+            covariance_type = subspace.structures(SCIKIT_LEARNS)
+    search = MixtureSearch(
         estimator,
         n_components,
         covariance_type,
@@ -275,6 +285,30 @@ def procedure(
         | {"most_samples": MOST_SAMPLES}
         | options,
     )
+    search._subspace = subspace
+    return search
+
+
+def subspace_of(
+    X: Any, estimator: Any, random_state: Any, options: Mapping[str, Any]
+) -> SubspaceChoice | None:
+    """Return a common subspace that describes many columns better than they do, or None."""
+    if options.get("variable_selection") or is_mixed_table(X):
+        return None
+    source = X if is_source(X) else None
+    if source is not None and not (isinstance(source, ArraySource) and not side_of(source)):
+        return None
+    shape = getattr(X, "shape", ())
+    if is_collection(X) or len(shape) != 2:
+        return None
+    from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
+
+    if not worth_trying(*shape):
+        return None
+    values = np.asarray(X if source is None else source.values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        return None
+    return better_subspace(values, estimator, root_seed(random_state))
 
 
 def has_noise(family: Any) -> bool:

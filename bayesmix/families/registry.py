@@ -94,9 +94,7 @@ FAMILIES = {
             },
         },
     ),
-    "common_subspace": Entry(
-        ("CommonSubspace",), {"gaussian.subspace": {"CommonSubspace": {}}}
-    ),
+    "common_subspace": Entry(("CommonSubspace",), {"gaussian.subspace": {"CommonSubspace": {}}}),
     "transformed": Entry(
         ("Transformed", "YeoJohnson"),
         {

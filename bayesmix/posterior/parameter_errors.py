@@ -329,6 +329,11 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
 def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information") -> Any:
     """Return the scores of a fit at its data, or raise for fits without standard errors."""
     result: FitResult = estimator._fitted()
+    if result.mixture.frame.rest is not None:
+        raise UnsupportedError(
+            "standard errors are not available in a common subspace, whose directions are "
+            "estimated too: refit to resampled observations, or use covariance_type='diag'"
+        )
     if kind != "bootstrap" and result.inference.name != "maximum_likelihood":
         raise UnsupportedError(
             "standard errors by derivatives need a maximum likelihood fit, got "

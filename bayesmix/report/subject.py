@@ -19,6 +19,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
+from bayesmix.selection.structures import in_words
 
 MOST_NAMES = 12
 # Columns of which the clusters explain a smaller share of the variance look the same in a figure.
@@ -167,7 +168,7 @@ class Subject:
         parts = [counted(int(row["found_components"]), self.noun)]
         for name in self.parameters:
             known = name == "covariance_type"
-            parts.append(f"{row[name]} covariance" if known else f"{name}={row[name]}")
+            parts.append(in_words(row[name]) if known else f"{name}={row[name]}")
         return ", ".join(parts)
 
     @property

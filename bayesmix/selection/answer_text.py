@@ -18,6 +18,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
 from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
 from bayesmix.selection.scores import Score
+from bayesmix.selection.structures import in_words as structure_in_words
 from bayesmix.selection.summary_text import label, phrase, setting
 
 MOST_LINES = 6
@@ -75,6 +76,7 @@ def probability(value: float) -> str:
 # Families whose name is not the word that the field uses.
 WORDS_OF_FAMILIES = {
     "Gaussian": "normal",
+    "CommonSubspace": "normal",
     "Product": "mixed",
     "RegressionFamily": "",  # "3 regressions"
     "RandomEffectFamily": "",
@@ -127,7 +129,9 @@ def model(candidate: Candidate, with_number: bool = True) -> str:
     number_of_them = f"{K:,} " if with_number else ""
     text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
     settings = [
-        f"{value} covariance" if key.split("__")[-1] == "covariance_type" else setting(key, value)
+        structure_in_words(value)
+        if key.split("__")[-1] == "covariance_type"
+        else setting(key, value)
         for key, value in candidate.parameters.items()
         if key.split("__")[-1] not in ("n_components", "family")
     ]

@@ -156,6 +156,15 @@ def along_directions(structure: Any) -> Any:
     return getattr(structure, "covariance", structure)
 
 
+def in_words(structure: Any) -> str:
+    """Return "full covariance", or "full covariance in 8 directions" of a common subspace."""
+    inside = along_directions(structure)
+    if inside is structure:
+        return f"{structure} covariance"
+    n = structure.n_directions
+    return f"{inside} covariance in {n} direction{'s' * (n > 1)}"
+
+
 def _is_named(structure: Any) -> bool:
     return isinstance(structure, str) and structure in NAMED
 

@@ -23,6 +23,7 @@ from bayesmix.selection.data_checks import (
     narrower,
 )
 from bayesmix.selection.spread_values import SpreadFeature
+from bayesmix.selection.structures import in_words
 
 # Expected number of observations that prints as zero.
 EMPTY = 0.5
@@ -280,7 +281,7 @@ def label(candidate: Candidate) -> str:
     for key, value in candidate.parameters.items():
         name = key.split("__")[-1]
         if name == "covariance_type":
-            parts.append(f"{value} covariance")
+            parts.append(in_words(value))
         elif name != "n_components":
             parts.append(setting(name, value))
     return ", ".join(parts)

@@ -20,6 +20,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixError
 from bayesmix.families.gaussian.subspace import CommonSubspace
 from bayesmix.numerics.arrays import Array
+from bayesmix.sources.memory import as_source
 
 # Columns from which a subspace is tried, and rows per column up to which it is for fewer columns.
 MANY, ROWS_PER_COLUMN = 20, 5
@@ -74,7 +75,9 @@ def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice 
     numbers = proposed_directions(values, generator)
     if not numbers:
         return None
-    folds = list(KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values))
+    splits = KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values)
+    # Sources keep their directions, which all candidates of a fold share.
+    folds = [(as_source(values[train]), test) for train, test in splits]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         whole = _best(values, folds, estimator, [name for name in ON_ALL if _estimable(name, n, D)])
@@ -121,8 +124,8 @@ def _held_out(
         n_components=K, covariance_type=structure, search=None, max_passes=PASSES, n_jobs=1
     )
     try:
-        for train, test in folds:
-            out[test] = model.fit(values[train]).score_samples(values[test])
+        for source, test in folds:
+            out[test] = model.fit(source).score_samples(values[test])
     except (BayesmixError, ValueError):
         return None
     return out

@@ -94,13 +94,17 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
 
     def unframed(self, frame: Frame) -> Gaussians:
         if frame.rest is not None:
-            blocks = frame.lifted(self.covariances)
-            return Gaussians(STRUCTURES["full"], frame.undo(self.means), blocks)
+            return normals_of(self.means, self.covariances, frame)
         return replace(
             self,
             means=frame.undo(self.means),
             blocks=self.structure.algebra.lift(self.blocks, frame, FLAT_FLOOR),
         )
+
+
+def normals_of(means: Array, covariances: Array, frame: Frame) -> Gaussians:
+    """Return normals on all columns of such coordinates along a common subspace."""
+    return Gaussians(STRUCTURES["full"], frame.undo(means), frame.lifted(covariances))
 
 
 def maximum_likelihood(

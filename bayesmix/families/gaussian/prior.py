@@ -402,7 +402,9 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
     def released(self) -> GaussianPosterior:
         return replace(self, resolution=None)
 
-    def unframed(self, frame: Frame) -> GaussianPosterior:
+    def unframed(self, frame: Frame) -> Any:
+        if frame.rest is not None:
+            return self.plug_in().unframed(frame)
         algebra, precisions = self.structure.algebra, self.precisions
         freedom = precisions.degrees_of_freedom
         if freedom.ndim == 2 and frame.basis is not None:

@@ -67,11 +67,23 @@ def map_prior(
     dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
     dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
     block = structure.algebra.project(structure.blocks.block_of(dense), frame)
+    return _fixed(structure, frame.apply(summary.centre[None])[0], block)
+
+
+def fixed_prior(
+    structure: Structure, mean: Array, covariance: Array, n_components: int
+) -> NormalWishart:
+    """Return such a prior for data (n, D) of this mean and covariance."""
+    dense = covariance / n_components ** (2.0 / len(mean))
+    return _fixed(structure, mean, structure.blocks.block_of(dense))
+
+
+def _fixed(structure: Structure, mean: Array, block: Array) -> NormalWishart:
     return NormalWishart(
         structure,
-        mean=frame.apply(summary.centre[None])[0],
+        mean=mean,
         mean_precision=0.01,
-        degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
+        degrees_of_freedom=float(structure.algebra.block_dimension(len(mean)) + 2),
         scale=FixedScale(structure.algebra, block),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -99,7 +99,12 @@ class Students(StudentDensities):
     degrees_of_freedom: Array
     joint_columns: int
 
-    def unframed(self, frame: Frame) -> Students:
+    def unframed(self, frame: Frame) -> Any:
+        if frame.rest is not None:
+            # With the normal rest no Student-t: normals of the same means and covariances.
+            from bayesmix.families.gaussian.family import normals_of
+
+            return normals_of(self.means, self.covariances, frame)
         means, blocks = self._lifted(frame)
         return replace(self, means=means, blocks=blocks, joint_columns=len(frame.centre))
 

@@ -1,9 +1,10 @@
 """Gaussian components in a common subspace, for many columns that a few directions tie together.
 
-x = m + V z + e: the components differ in z (q coordinates along orthonormal directions V), and the
-rest e is one isotropic normal that all share, orthogonal to V. It is a density on all columns, as
-mixtures of common factor analysers (Baek, McLachlan & Flack 2010) with principal directions
-(Tipping & Bishop 1999): V are the leading ones of the standardised columns.
+(x - m) / ψ = V z + e: components differ in z, the q coordinates along orthonormal directions V, and
+the rest e is one isotropic normal that all share, orthogonal to V. It is a density on all columns,
+as mixtures of common factor analysers (Baek, McLachlan & Flack 2010). ψ are the deviations of the
+columns about the directions, so that units do not matter, and V the leading principal directions of
+the columns so scaled (principal factors; Tipping & Bishop 1999 for the rest).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import eigh
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 MANY_COLUMNS = 1_000
 # Further directions and powers of the randomised decomposition (Halko, Martinsson & Tropp 2011).
 FURTHER, POWERS = 10, 6
-# Variance of the rest, relative to standardised columns, below which it is rounding.
+# Rounds in which columns are scaled by what the directions leave, and the least share of a
+# deviation that counts as left: a column that others explain has no noise (Heywood 1931).
+SCALINGS, LEAST_LEFT = 5, 0.1
+# Variance of the rest, relative to the columns, below which it is rounding.
 LEAST_REST = 1e-12
 
 
@@ -44,9 +48,10 @@ LEAST_REST = 1e-12
 class CommonSubspace(FamilyOf[Moments, Gaussians]):
     """Gaussian components that differ in ``n_directions`` directions, for ``covariance_type``.
 
-    The directions are the leading principal ones of the standardised columns. Along them components
-    have the structure ``covariance``; all share one isotropic normal of the other directions. After
-    one decomposition a pass costs what ``n_directions`` columns cost.
+    The directions are the leading principal ones of the columns, each scaled by its deviation about
+    the directions. Along them components have the structure ``covariance``; all share one isotropic
+    normal of the other directions. After one decomposition a pass costs what ``n_directions``
+    columns cost.
 
     Parameters
     ----------
@@ -144,10 +149,16 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
         return self.inside_subspace.feasible(statistics)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
-        return self.inside_subspace.reference_prior(summary, frame)
+        along = _along(frame.directions(summary.scale), summary)
+        return self.inside_subspace.reference_prior(along, Frame.identity(self.n_directions))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
-        return self.inside_subspace.map_prior(source, frame, n_components)
+        """Return the fixed prior of ``prior="auto"`` for the coordinates along the directions."""
+        from bayesmix.families.gaussian.prior_mode import fixed_prior
+
+        whole = source.reduce(ColumnMoments(frame), 1)
+        covariance = whole.scatter[0] / whole.counts[0]
+        return fixed_prior(self.structure, whole.means[0], covariance, n_components)
 
     def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
         return self.inside_subspace.as_draws(points)
@@ -157,8 +168,13 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
         return Gaussian("full")
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count the parameters of the components along the directions; ``Frame`` has the others."""
-        return self.inside_subspace.n_parameters(n_components, self.n_directions)
+        """Count the parameters along the directions, and their rotation where it matters.
+
+        ``Frame`` has those of the subspace. One component is a factor analyser.
+        """
+        q, letters = self.n_directions, self.structure.letters
+        turned = q * (q - 1) // 2 if letters[2] == "I" and letters[1] != "I" else 0
+        return turned + self.inside_subspace.n_parameters(n_components, q)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         return self.structure.max_components(n_distinct, self.n_directions)
@@ -168,7 +184,7 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
 
 
 def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
-    """Return the frame along the leading principal directions of the standardised columns."""
+    """Return the frame along the leading principal directions of the scaled columns."""
     constant = source.summary.constant
     D, n_varying = len(constant), int((~constant).sum())
     if n_directions >= min(n_varying, source.shape[0] - 1):
@@ -176,17 +192,17 @@ def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
             f"CommonSubspace({n_directions}) needs more columns that vary, and more observations, "
             f"than directions, got {n_varying} columns of {source.shape[0]:,} observations"
         )
-    if D <= MANY_COLUMNS:
-        whole = source.reduce(ColumnMoments(frame), 1)
-        mean, covariance = whole.means[0], whole.scatter[0] / whole.counts[0]
-        deviations = np.where(constant, 1.0, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
-        correlation = covariance / np.multiply.outer(deviations, deviations)
-        correlation[constant] = correlation[:, constant] = 0.0
-        values, basis = eigh(correlation, subset_by_index=(D - n_directions, D - 1))
-        values, basis = values[::-1], basis[:, ::-1]
-    else:
-        mean, deviations, values, basis = _leading(frame, source, n_directions, constant)
-    rest = (n_varying - float(values.sum())) / (n_varying - n_directions)
+    spectrum = spectrum_of(frame, source)
+    deviations = np.where(constant, 1.0, np.sqrt(spectrum.variances))
+    scale = deviations
+    for _ in range(SCALINGS):
+        values, basis = spectrum.leading(np.where(constant, 0.0, 1.0 / scale), n_directions)
+        left = (deviations / scale) ** 2 - (basis * basis) @ values
+        explained = scale * np.sqrt(np.maximum(left, 0.0))
+        scale = np.where(constant, 1.0, np.maximum(explained, LEAST_LEFT * deviations))
+    values, basis = spectrum.leading(np.where(constant, 0.0, 1.0 / scale), n_directions)
+    total = float(((deviations / scale)[~constant] ** 2).sum())
+    rest = (total - float(values.sum())) / (n_varying - n_directions)
     if rest < LEAST_REST:
         raise InvalidInputError(
             f"the columns vary in {n_directions} directions or fewer: use fewer directions in "
@@ -196,8 +212,71 @@ def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
     largest = basis[np.abs(basis).argmax(axis=0), np.arange(n_directions)]
     basis = np.ascontiguousarray(basis * np.where(largest < 0.0, -1.0, 1.0))
     flat = np.eye(D)[:, constant] if constant.any() else None
-    centre, scale = frame.centre + frame.scale * mean, frame.scale * deviations
-    return replace(frame, centre=centre, scale=scale, basis=basis, flat=flat, rest=rest)
+    centre = frame.centre + frame.scale * spectrum.means
+    return replace(
+        frame, centre=centre, scale=frame.scale * scale, basis=basis, flat=flat, rest=rest
+    )
+
+
+class Spectrum(Protocol):
+    """Means and variances of columns in a frame, and their leading directions."""
+
+    means: Array
+    variances: Array
+
+    def leading(self, factors: Array, n_directions: int) -> tuple[Array, Array]:
+        """Return variances (q,) and directions (D, q) of columns times factors (D,)."""
+
+
+@dataclass(frozen=True)
+class OfCovariance:
+    """The spectrum of a covariance matrix, of data in any source."""
+
+    means: Array
+    covariance: Array
+
+    @property
+    def variances(self) -> Array:
+        return np.maximum(np.diag(self.covariance), 0.0)
+
+    def leading(self, factors: Array, n_directions: int) -> tuple[Array, Array]:
+        D = len(factors)
+        scaled = self.covariance * np.multiply.outer(factors, factors)
+        values, basis = eigh(scaled, subset_by_index=(D - n_directions, D - 1))
+        return values[::-1], basis[:, ::-1]
+
+
+@dataclass(frozen=True)
+class OfValues:
+    """The spectrum of weighted, centred values (n, D) in memory, by random projections."""
+
+    means: Array
+    values: Array
+
+    @property
+    def variances(self) -> Array:
+        return np.einsum("nd,nd->d", self.values, self.values)
+
+    def leading(self, factors: Array, n_directions: int) -> tuple[Array, Array]:
+        from sklearn.utils.extmath import randomized_svd
+
+        _, singular, directions = randomized_svd(
+            self.values * factors, n_directions, n_oversamples=FURTHER, n_iter=POWERS,
+            random_state=0,
+        )  # fmt: skip
+        return singular**2, directions.T
+
+
+def spectrum_of(frame: Frame, source: Source) -> Spectrum:
+    """Return the spectrum of data in a frame, by sums of products unless columns are many."""
+    if source.shape[1] <= MANY_COLUMNS:
+        whole = source.reduce(ColumnMoments(frame), 1)
+        return OfCovariance(whole.means[0], whole.scatter[0] / whole.counts[0])
+    rows = source.in_memory().rows
+    weights = rows.weights_or_ones
+    values, total = rows.framed(frame), float(weights.sum())
+    means = weights @ values / total
+    return OfValues(means, (values - means) * np.sqrt(weights / total)[:, None])
 
 
 @dataclass(frozen=True)
@@ -211,22 +290,10 @@ class ColumnMoments:
         return moments(STRUCTURES["full"], values, rows.weights_or_ones[:, None])
 
 
-def _leading(
-    frame: Frame, source: Source, n_directions: int, constant: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Return means, deviations, leading variances and directions of many columns in memory."""
-    from sklearn.utils.extmath import randomized_svd
-
-    rows = source.in_memory().rows
-    weights = rows.weights_or_ones
-    values, total = rows.framed(frame), float(weights.sum())
-    mean = weights @ values / total
-    values = values - mean
-    deviations = np.sqrt(weights @ (values * values) / total)
-    deviations = np.where(constant, 1.0, deviations)
-    values *= np.sqrt(weights / total)[:, None] / deviations
-    values[:, constant] = 0.0
-    _, singular, directions = randomized_svd(
-        values, n_directions, n_oversamples=FURTHER, n_iter=POWERS, random_state=0
-    )
-    return mean, deviations, singular**2, directions.T
+def _along(scale: Array, summary: Summary) -> Summary:
+    """Return a summary of coordinates of such scales along directions."""
+    zeros = np.zeros(len(scale))
+    return replace(
+        summary, centre=zeros, scale=scale, minimum=-scale, maximum=scale, gap=zeros,
+        constant=np.zeros(len(scale), dtype=bool), mean=zeros, lower=-scale, upper=scale,
+    )  # fmt: skip

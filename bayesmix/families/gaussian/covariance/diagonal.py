@@ -161,6 +161,7 @@ class Axes:
         return basis, identity[:, columns]
 
     def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        frame.refuse_rest()
         if frame.basis is not None and frame.flat is not None:
             blocks = blocks @ frame.basis.T + along_flat * frame.flat.sum(axis=1)
         return self.stretch(blocks, frame.scale)

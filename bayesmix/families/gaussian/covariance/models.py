@@ -250,6 +250,7 @@ class Dense:
 
     def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
         """Transform covariance blocks to data coordinates, with a variance for flat directions."""
+        frame.refuse_rest()
         if frame.basis is not None and frame.flat is not None:
             blocks = frame.basis @ blocks @ frame.basis.T
             blocks = blocks + along_flat * (frame.flat @ frame.flat.T)
