@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
     """Set means_, covariances_, precisions_, precisions_cholesky_, and the parameters of q."""
-    frame = result.mixture.frame
+    frame: Any = result.mixture.frame
     if frame.rest is not None:
-        framed = result.mixture.components
-        estimator.means_ = frame.undo(framed.means)
+        inside: Any = result.mixture.components
+        estimator.means_ = frame.undo(inside.means)
         estimator.directions_ = frame.basis.copy()
-        blocks = framed.structure.blocks.as_covariances(framed.plug_in().blocks)
+        blocks = inside.structure.blocks.as_covariances(inside.plug_in().blocks)
         estimator.subspace_covariances_ = blocks
         estimator.noise_variance_ = frame.rest
         estimator.column_scales_ = frame.scale.copy()

@@ -268,17 +268,18 @@ def procedure(
     if (coding := coding_of_table(X)) is not None:
         numbers = len(coding.numbers) - len(coding.counts)
     structured = structured or (default and family is not None)
+    structures: Any = covariance_type
     subspace = None
     if covariance_type is None and numbers != 0 and structured:
-        covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
+        structures = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
         if default and family is None and noise is None and missing == "error":
             subspace = subspace_of(X, estimator, random_state, options)
         if subspace is not None:
-            covariance_type = subspace.structures(SCIKIT_LEARNS)
+            structures = subspace.structures(SCIKIT_LEARNS)
     search = MixtureSearch(
         estimator,
         n_components,
-        covariance_type,
+        structures,
         criterion=criterion,
         random_state=random_state,
         **({} if criterion in ("auto", RULE) else {"polish": POLISH})

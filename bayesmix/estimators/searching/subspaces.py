@@ -85,13 +85,11 @@ def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice 
             q: _best(values, folds, estimator, [CommonSubspace(q, name) for name in INSIDE])
             for q in numbers
         }
-    parts = {q: density for q, density in parts.items() if density is not None}
-    if not parts:
+    sound = {q: density for q, density in parts.items() if density is not None}
+    if not sound or whole is None:
         return None
-    best = max(parts, key=lambda q: float(parts[q].sum()))
-    if whole is None:
-        return None
-    gains = parts[best] - whole
+    best = max(sound, key=lambda q: float(sound[q].sum()))
+    gains = sound[best] - whole
     gain, error = float(gains.sum()), float(gains.std(ddof=1) * np.sqrt(n))
     return SubspaceChoice(best, D, gain, error) if gain > STANDARD_ERRORS * error else None
 

@@ -221,8 +221,11 @@ def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
 class Spectrum(Protocol):
     """Means and variances of columns in a frame, and their leading directions."""
 
-    means: Array
-    variances: Array
+    @property
+    def means(self) -> Array: ...
+
+    @property
+    def variances(self) -> Array: ...
 
     def leading(self, factors: Array, n_directions: int) -> tuple[Array, Array]:
         """Return variances (q,) and directions (D, q) of columns times factors (D,)."""
