@@ -34,7 +34,7 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> fit = bm.goodness_of_fit(gm, X, n_resamples=19, random_state=0)
     >>> bm.plots.plot_goodness_of_fit(fit, ax=Figure().subplots()).get_ylabel()
-    'rows inside, observed less expected'
+    'observations inside, observed less expected'
     """
     style.expect("fit", fit, "a GoodnessOfFit", "replicates", "shares")
     from matplotlib.ticker import FuncFormatter, PercentFormatter
@@ -61,7 +61,7 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     ax.yaxis.set_major_formatter(FuncFormatter(signed))
     return style.finished(
         ax, key, xlim=(0.0, 1.0), ylim=(-reach, reach), xlabel="expected coverage of the contour",
-        ylabel="rows inside, observed less expected",
+        ylabel="observations inside, observed less expected",
     )  # fmt: skip
 
 

@@ -281,6 +281,8 @@ def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
 
 # Fewer points make no curve for the inset.
 FEWEST = 4
+# Nats of the vertical axis at least: smaller differences change no conclusion.
+LEAST_SPAN = 0.1
 # Width of the search panel relative to the run.
 SEARCH = 0.45
 GROUND = "#f0f0f0"
@@ -338,7 +340,10 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
         _draw_search(ax, result)
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.margins(x=0.02, y=0.06)
-    if len(result.trace) >= FEWEST and np.ptp(result.trace) > 0:
+    low, high = ax.get_ylim()
+    if high - low < LEAST_SPAN:
+        ax.set_ylim(0.5 * (low + high - LEAST_SPAN), 0.5 * (low + high + LEAST_SPAN))
+    if len(result.trace) >= FEWEST and np.ptp(result.trace) > LEAST_SPAN:
         _gap_inset(ax, result.trace, starts)
     return ax
 

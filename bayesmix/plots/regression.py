@@ -63,7 +63,8 @@ def plot_regression(
         )  # fmt: skip
         label = f"{data.name_of(k)} ({model.weights_[k]:.0%})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
-    ax.legend(frameon=False)
+    # Above the axes: inside them it would cover data.
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
     return finished(ax, xlabel=data.design.names[place], ylabel=model._label)
 
 
