@@ -540,7 +540,7 @@ def test_the_inset_shows_the_gap_on_a_log_scale(ax, two):
     # A run from the optimum of a search gains less than matters: no inset, and no axis of rounding.
     plain = bm.plot_objective(two, Figure().subplots())
     assert not plain.child_axes
-    assert np.ptp(plain.get_ylim()) >= 0.1
+    assert np.ptp(plain.get_ylim()) == pytest.approx(0.1)
     model = bm.GaussianMixture(3, search=None, random_state=0).fit(bm.datasets.load_faithful())
     bm.plot_objective(model, ax)
     (inset,) = ax.child_axes
