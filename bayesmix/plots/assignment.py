@@ -154,9 +154,9 @@ def _draw_probabilities(
     )  # fmt: skip
 
 
-# Fits with more columns show those in which components differ most.
-MOST_COLUMNS = 40
-INCHES_A_COLUMN = 0.3
+# Inches of a line, and lines of a figure that fits a page: those in which components differ most.
+INCHES_A_LINE = 0.3
+MOST_LINES = 34
 ROOM = 0.6  # fraction of a column's space for its components
 
 
@@ -182,7 +182,7 @@ def plot_profile(
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure whose height suits the number of columns.
     columns : list of names or numbers, optional
-        None: all up to 40, otherwise the 40 in which components differ most.
+        None: all. A figure has at most 34 lines, those in which components differ most.
     standardised : bool, optional
         Whether columns are standardised by mean and standard deviation of the mixture; None: for
         continuous families, so that different units share an axis.
@@ -202,12 +202,12 @@ def plot_profile(
     weights = result.mixture.mean_weights
     point = result.unframed.plug_in()
     lines = lines_of(result.family, point, names)
-    apart = np.array([sum(line.apart(weights) for line in own) for own in lines])
-    shown = _columns(names, columns, apart)
-    drawn = [line for d in shown for line in lines[d]]
+    shown = _columns(names, columns)
+    found = [line for d in shown for line in lines[d]]
+    drawn = _most_apart(found, weights)
     standardised = result.family.continuous if standardised is None else standardised
     bars = result.family.continuous
-    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_COLUMN * len(drawn))
+    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_LINE * len(drawn))
     places = np.arange(len(drawn))
     units = [line.unit(weights) if standardised else (0.0, 1.0) for line in drawn]
     origin, unit = np.array(units).T
@@ -225,15 +225,17 @@ def plot_profile(
         ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
     if standardised:
         ax.axvline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
-    ax.set_yticks(places, [line.name for line in drawn])
+    ax.set_yticks(
+        places, [style.in_two_lines(line.name, line.level) for line in drawn], parse_math=False
+    )
     ax.set_ylim(len(drawn) - 0.5, -0.5)
     what = "mean ± standard deviation" if bars else "mean"
     if all(line.of_level for line in drawn):
         what = "probability"
     elif any(line.of_level for line in drawn):
-        what += ", for levels their probability"
-    few = len(shown) < len(names)
-    remarks = [f"{len(shown)} of {len(names)} columns, largest differences"] if few else []
+        what = f"mean{' ± SD' * bars}, probability of a level"
+    few = len(drawn) < len(found)
+    remarks = [f"{len(drawn)} of {len(found)} lines, largest differences"] if few else []
     style.finished(ax, None, remarks, xlabel=f"{what}{', standardised' if standardised else ''}")
     if len(weights) > 1 and len(groups.words) <= drawing.MOST_NAMED:
         style.legend_beside(ax, groups.key(marks))
@@ -247,7 +249,12 @@ class Line:
     name: str
     means: Array
     deviations: Array
-    of_level: bool
+    level: str = ""  # of a category
+
+    @property
+    def of_level(self) -> bool:
+        """Whether the line is that of a level."""
+        return bool(self.level)
 
     def unit(self, weights: Array) -> tuple[float, float]:
         """Return mean and standard deviation of the mixture, 1 if it has none."""
@@ -270,21 +277,26 @@ def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
     for column, name in enumerate(names):
         called = levels.get(column)
         if called is None or column not in probabilities:
-            lines.append([Line(name, point.means[:, column], point.deviations[:, column], False)])
+            lines.append([Line(name, point.means[:, column], point.deviations[:, column])])
             continue
         each = zip(called, probabilities[column].T, strict=True)
-        own = [Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
+        own = [Line(name, p, np.sqrt(p * (1.0 - p)), str(one)) for one, p in each]
         lines.append(own[1:] if len(own) == 2 else own)
     return lines
 
 
-def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
-    """Return indices of the columns to draw; ``apart``: fraction of variance between components."""
-    if columns is not None:
-        listed = [columns] if isinstance(columns, str | int) else list(columns)
-        if not listed:
-            raise InvalidInputError("columns must name at least one column, got none")
-        return [subject.column_number(names, column) for column in listed]
-    if len(names) <= MOST_COLUMNS:
+def _columns(names: list[str], columns: Any) -> list[int]:
+    """Return indices of the columns to draw."""
+    if columns is None:
         return list(range(len(names)))
-    return sorted(int(d) for d in np.argsort(-apart, kind="stable")[:MOST_COLUMNS])
+    listed = [columns] if isinstance(columns, str | int) else list(columns)
+    if not listed:
+        raise InvalidInputError("columns must name at least one column, got none")
+    return [subject.column_number(names, column) for column in listed]
+
+
+def _most_apart(lines: list[Line], weights: Array) -> list[Line]:
+    """Return the lines in which components differ most, in their order."""
+    apart = np.array([line.apart(weights) for line in lines])
+    chosen = np.sort(np.argsort(-apart, kind="stable")[:MOST_LINES])
+    return [lines[place] for place in chosen]

@@ -5,6 +5,7 @@ Every component also has a marker, a line style and its number. Colours repeat a
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,6 +45,8 @@ FAINT = "#767676"
 # Inches for ticks and label of the horizontal axis.
 LABEL = 0.5
 MOST_TICKS = 20
+# Letters of a line beside an axis.
+MOST_LETTERS = 30
 
 
 def marker(k: int) -> str:
@@ -109,6 +112,19 @@ def finished(
     if key:
         legend_on_top(ax, key)
     return ax
+
+
+def in_two_lines(name: str, level: str = "") -> str:
+    """Return a long name in two lines, which leave room for the axes; a level has its own."""
+    short = f"{name}: {level}" if level else name
+    if len(short) <= MOST_LETTERS:
+        return short
+    if not level:
+        return "\n".join(textwrap.wrap(name, MOST_LETTERS, max_lines=2, placeholder=" …")) or name
+    first, second = (
+        textwrap.shorten(text, MOST_LETTERS, placeholder=" …") for text in (name, level)
+    )
+    return f"{first}:\n{second}"
 
 
 def evenly(n: int, most: int) -> Integers:
