@@ -288,12 +288,11 @@ def rows_in_time(
 
 def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
     """Return numbers, indicators of all levels of text but the first; gaps are an error."""
-    frame = frame.replace("", np.nan).infer_objects()
-    if len(empty := frame.columns[frame.isna().any()]):
+    if len(empty := frame.columns[(frame.isna() | (frame == "")).any()]):
         raise InvalidInputError(
             f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
         )
-    coded: pd.DataFrame = indicated(option, frame)
+    coded: pd.DataFrame = indicated(option, frame.infer_objects())
     return coded
 
 

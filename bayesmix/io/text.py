@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import warnings
@@ -121,6 +122,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
             recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
             exact: Any = {} if recent else {"float_precision": "round_trip"}
             frame: pd.DataFrame = pd.read_csv(path, **exact, **how)
+            if not recent:
+                frame = _with_overflown_numbers(frame)
             if len(names) == 1 and not is_numeric(frame.dtypes.iloc[0]):
                 _check_separator(path, names[0], frame[0].dropna().astype(str))
             found = text.decimal is None and separator != "," and _has_decimal_commas(frame)
@@ -210,6 +213,15 @@ def _separator(line: str, below: str, default: str) -> str:
     pairs = {sign: (line.count(sign), (below.strip() or line).count(sign)) for sign in "\t,;|"}
     agreeing = {sign: (a == b, min(a, b)) for sign, (a, b) in pairs.items() if a and b}
     return max(agreeing, key=agreeing.__getitem__, default=default)
+
+
+def _with_overflown_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of numbers, some beyond all doubles, as numbers: pandas left them as text."""
+    for place, (_, column) in enumerate(frame.items()):
+        if column.dtype == object and not column.astype(str).str.contains("_").any():
+            with contextlib.suppress(TypeError, ValueError):
+                frame.isetitem(place, column.astype(np.float64))
+    return frame
 
 
 def _check_separator(path: str, name: str, cells: pd.Series[Any]) -> None:

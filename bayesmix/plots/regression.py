@@ -95,7 +95,7 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
     'weight'
     """
     regressions = getattr(model, "best_estimator_", model)
-    if hasattr(regressions, "_data"):
+    if hasattr(regressions, "_mixture") and hasattr(regressions, "_data"):
         data, gate = regressions._data, regressions._mixture.weights
         design, table, noun = data.gate, data.covariates, "class"
     else:

@@ -113,7 +113,7 @@ def test_rows_with_missing_values_are_left_out_of_a_regression_on_request(run):
     direct = bm.RegressionMixture(1, random_state=0).fit(whole[["dose", "sex"]], whole["y"])
     run(*asked, "--missing", "drop", "--out", "found", "--quiet")
     said = run("predict", "found/model.bayesmix", "gaps.csv", code=2).stderr
-    assert "nan in row 3, column 'dose'" in said
+    assert "NaN in row 3, column 'dose'" in said
     found = json.loads(ended.stdout)["log_likelihood"]
     assert found == pytest.approx(direct.log_likelihood_, abs=1e-6)
 

@@ -1,7 +1,12 @@
 """scikit-learn's own checks of an estimator, over estimators, structures and searches."""
 
+import inspect
+
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_n_features_in_after_fitting,
+    parametrize_with_checks,
+)
 
 from bayesmix import (
     BayesianGaussianMixture,
@@ -23,6 +28,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
+
+# Older versions of this check have ten rows where later ones have fifteen.
+OLD = "n_samples = 10\n" in inspect.getsource(check_n_features_in_after_fitting)
 
 # Each class with its defaults and with three components, and a fit with a prior.
 QUICK = [
@@ -58,12 +66,17 @@ def expected_to_fail(estimator):
     maximum there, which a warning says; which of its spikes a component ends on is a matter of
     rounding, and weights round otherwise than repeated rows.
     """
+    few = {}
+    if OLD and estimator.n_components == 3:
+        few["check_n_features_in_after_fitting"] = (
+            "a stream of three components begins with 15 rows"
+        )
     likelihood = not isinstance(estimator, BayesianGaussianMixture)
     family = getattr(estimator, "family", None)
     structure = family.covariance if family else estimator.covariance_type
     if not (likelihood and structure == "full" and estimator.n_components == 3):
-        return {}
-    return {"check_sample_weight_equivalence_on_dense_data": "a likelihood without a maximum"}
+        return few
+    return few | {"check_sample_weight_equivalence_on_dense_data": "a likelihood without a maximum"}
 
 
 @parametrize_with_checks(QUICK, expected_failed_checks=expected_to_fail)

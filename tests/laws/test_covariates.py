@@ -319,7 +319,7 @@ def test_the_plot_shows_the_weights_along_a_covariate(survey):
 BAD = {
     "constant": (lambda Z: Z.assign(one=1.0), "column 'one' is constant"),
     "collinear": (lambda Z: Z.assign(twice=2.0 * Z["z"]), "column 'twice' is a linear combination"),
-    "missing": (lambda Z: Z.where(Z > 1.0), "no missing values, got nan in row"),
+    "missing": (lambda Z: Z.where(Z > 1.0), "no missing values, got NaN in row"),
     "short": (lambda Z: Z[:-1], "one row for each of the 600 samples"),
     "text": (lambda Z: Z.assign(party="left").to_numpy(), "is not numeric"),
     "signs": (

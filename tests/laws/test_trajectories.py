@@ -502,7 +502,7 @@ def test_rows_in_messages_are_those_of_the_table():
     for change, arguments, message in (
         ({"age": np.nan}, {}, "time: column 'age' is missing in row 9"),
         ({"sex": 7.0}, {"class_predictors": "sex"}, "column 'sex' differs in row (9|10):"),
-        ({"sex": np.inf}, {"class_predictors": "sex"}, "got inf in row 9, column 'sex'"),
+        ({"sex": np.inf}, {"class_predictors": "sex"}, "got infinity in row 9, column 'sex'"),
         ({"score": 0.5}, {"response": "poisson"}, "got .* in row 1:"),
         ({"sex": np.nan}, {"fixed": "sex"}, "fixed: column 'sex' is missing in row 9: use missing"),
         ({"sex": np.nan}, {"offset": "sex"}, "offset: column 'sex' is missing in row 9:"),
