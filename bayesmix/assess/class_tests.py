@@ -103,8 +103,9 @@ EXCEEDANCES = 10
 # the largest of them beyond which no further search of samples changes the p-value: full searches
 # raised the largest of 8 by half (normal data, 100 x 4).
 PILOT, FAR = 20, 3.0
-# Steps of the search of samples: a full search, with random starts, and all that the table has.
-STEPS = (2, 2 + STARTS, 3 + STARTS)
+# Steps of the search of samples: full searches with some or all random starts, and all that the
+# table has. Of 100 samples, random starts raised 8 after the full searches.
+STEPS = (2 + STARTS // 4, 2 + STARTS, 3 + STARTS)
 # Terms of the inversion, and standard deviations that hold all but rounding of a distribution.
 TERMS, WIDE = 20_000, 14.0
 # Weights relative to the largest below which a chi-squared variable adds nothing.

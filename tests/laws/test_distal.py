@@ -262,3 +262,19 @@ def test_numbers_with_two_values_have_the_probabilities_of_their_levels(measured
     np.testing.assert_allclose(found[columns], expected, rtol=1e-6)
     never = bm.distal(model, X, (high & (model.predict(X) == 1)).astype(int), n_draws=0)
     assert never["mean"].between(0.0, 1.0).all()
+
+
+def test_intervals_of_probabilities_are_those_of_the_log_odds():
+    """With certain classes it is a logistic regression on their indicators (Agresti 2013, 5.1)."""
+    rng = np.random.default_rng(11)
+    z = np.arange(200) % 2
+    m = bm.GaussianMixture(2, random_state=0).fit(100.0 * z[:, None] + rng.normal(size=(200, 1)))
+    X = 100.0 * z[:, None] + rng.normal(size=(200, 1))
+    y = (rng.random(200) < np.where(z, 0.97, 0.2)).astype(float)
+    found = bm.distal(m, X, y, None, n_draws=0)
+    for k, row in enumerate(found.itertuples()):
+        share, n = y[m.predict(X) == k].mean(), (m.predict(X) == k).sum()
+        half = stats.norm.isf(0.025) / np.sqrt(n * share * (1.0 - share))
+        assert row.mean == pytest.approx(share)
+        ends = expit(logit(share) + half * np.array([-1.0, 1.0]))
+        np.testing.assert_allclose([row.lower, row.upper], ends, rtol=0.02)

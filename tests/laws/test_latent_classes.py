@@ -57,6 +57,17 @@ def test_one_class_is_the_test_of_independence():
     assert found.bivariate_residuals.iloc[0, 1] == pytest.approx(found.x_squared, rel=1e-9)
 
 
+def test_degrees_of_freedom_of_polca_are_named_where_they_differ():
+    # poLCA: min(n, cells - 1) minus the number of parameters, here 9 of 15.
+    rows = answers(generator(3))
+    agreeing = bm.latent_classes(fitted(rows), rows)
+    assert agreeing.degrees_of_freedom == 15 - 9
+    assert "poLCA" not in agreeing.summary()
+    few = bm.latent_classes(fitted(rows[:12]), rows[:12])
+    assert few.degrees_of_freedom == 15 - 9
+    assert "poLCA has 3 degrees of freedom" in few.summary()
+
+
 def test_a_pair_that_classes_do_not_explain_stands_out():
     rows = answers(generator(4))
     rows[:, 3] = np.where(generator(5).random(len(rows)) < 0.9, rows[:, 2], rows[:, 3])
