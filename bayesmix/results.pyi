@@ -26,3 +26,4 @@ from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSampl
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK
 from bayesmix.report.class_report import ClassReport as ClassReport
+from bayesmix.selection.answer import Answer as Answer

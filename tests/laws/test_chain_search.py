@@ -154,7 +154,7 @@ def test_searches_are_saved_plotted_and_reported(tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(EARTHQUAKES, lengths=TWO), probabilities)
     assert loaded.best_estimator_.bic(EARTHQUAKES, TWO) == search.best_estimator_.bic()
     assert "state" in search._repr_html_()
-    assert search.plot().lines
+    assert search.plot(kind="criterion").lines
     page = search.report(tmp_path / "page.html", EARTHQUAKES).read_text("utf-8")
     assert "Poisson states" in page
     assert "107 rows in 2 sequences" in page

@@ -413,7 +413,7 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
     density = loaded.score_samples(X, y=y, gate=gate)
     assert density.sum() == pytest.approx(search.best_estimator_.log_likelihood_)
     assert "regressions" in search.summary()
-    assert search.plot().lines
+    assert search.plot(kind="criterion").lines
     labels = [text.get_text() for text in bm.plots.plot_gate(search).get_legend().get_texts()]
     assert labels == [f"class {k + 1}" for k in range(search.n_components_)]
 
