@@ -462,16 +462,17 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     assert list(table)[:7] == [
         "id",
         "sex",
-        "component",
         "cluster",
         "probability",
+        "component",
         "log_density",
-        "p0",
+        "p1",
     ]
     assert table["id"].tolist() == list(range(100, 300))
     model = bm.load("found/model.bayesmix")
     frame = pd.read_csv("birds.csv")
-    assert table["component"].tolist() == model.predict(frame[["bill", "sex", "wet"]]).tolist()
+    labels = model.predict(frame[["bill", "sex", "wet"]])
+    assert table["component"].tolist() == (labels + 1).tolist()
 
 
 def reported(shell, *arguments):
@@ -496,12 +497,12 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     assert "2 components form 2 clusters" in done.stdout
     labels = pd.read_csv("merged/labels.csv", dtype=str)["cluster"]
     assert labels.index[labels.isna()].tolist() == [3, 7]
-    assert {*labels.dropna()} == {"0", "1"}
+    assert {*labels.dropna()} == {"1", "2"}
     done = shell("predict", *saved, "--keep", "id")
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     table = pd.read_csv(io.StringIO(done.stdout))
     assert table["id"].tolist() == frame["id"].tolist()
-    unsaid = table[["component", "p0", "log_density"]].isna()
+    unsaid = table[["component", "p1", "log_density"]].isna()
     assert np.flatnonzero(unsaid.all(axis=1)).tolist() == [3, 7]
     assert not table.drop([3, 7]).isna().any().any()
 
@@ -619,7 +620,7 @@ def test_the_shell_predicts_from_a_model_of_levels(shell):
     m.save("levels.bayesmix")
     done = shell("predict", "levels.bayesmix", "birds.csv", "--keep", "sex")
     table = pd.read_csv(io.StringIO(done.stdout))
-    np.testing.assert_allclose(table[["p0", "p1"]], m.predict_proba(frame))
+    np.testing.assert_allclose(table[["p1", "p2"]], m.predict_proba(frame), rtol=5e-6)  # six digits
     assert table["sex"].tolist() == frame["sex"].tolist()
 
 
