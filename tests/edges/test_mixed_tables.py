@@ -635,7 +635,7 @@ def test_levels_alone_are_drawn_by_their_profile(shell):
     done = shell("fit", "birds.csv", "--components", 2, *columns, "--out", "found")
     assert "profile.png" in os.listdir("found")
     assert "density.png" not in done.output
-    assert "2 components: log likelihood" in done.stdout
+    assert "2 classes: log likelihood" in done.stdout
     assert bm.load("found/model.bayesmix").result_.family.coding.levels[1] == ("None", "red")
 
 
