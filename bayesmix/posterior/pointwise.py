@@ -52,10 +52,10 @@ def pointwise(
 ) -> tuple[Array, Integers]:
     """Return log p(x_n | draw) (C, S, n) in nats and data units, and the draws of a chain used."""
     kept = spaced(n_chains, n_draws, source.shape[0])
-    values = np.empty((n_chains, n_draws, source.shape[0]))
-    for places, draws in _thinned(groups, n_draws, kept):
-        values[np.divmod(places, n_draws)] = log_densities_at(result, draws, source).T
-    return values[:, kept], kept
+    values = np.empty((n_chains, len(kept), source.shape[0]))
+    for chains, numbers, draws in _thinned(groups, n_draws, kept):
+        values[chains, np.searchsorted(kept, numbers)] = log_densities_at(result, draws, source).T
+    return values, kept
 
 
 def replicated(
@@ -69,28 +69,30 @@ def replicated(
     """Return data (C, S, n, D) drawn from the model, and the draws of a chain used."""
     kept = spaced(n_chains, n_draws, source.values.size)
     rows = source.rows
-    values = np.empty((n_chains, n_draws, *source.shape))
+    values = np.empty((n_chains, len(kept), *source.shape))
     with single_threaded_blas():
-        for places, draws in _thinned(groups, n_draws, kept):
-            for number, mixture in enumerate(mixtures_of(result, draws)):
-                place = int(places[number])
-                generator = stream(seed, Purpose.DRAW, OF_REPLICATES, place)
+        for chains, numbers, draws in _thinned(groups, n_draws, kept):
+            for place, mixture in enumerate(mixtures_of(result, draws)):
+                chain, number = int(chains[place]), int(numbers[place])
+                generator = stream(seed, Purpose.DRAW, OF_REPLICATES, chain, number)
                 # Without densities, assignments are drawn from the prior.
                 assigned = np.zeros((len(rows), draws.n_components))
-                weights = draws.some(np.array([number])).weights
+                weights = draws.some(np.array([place])).weights
                 weights.assign(assigned, rows, together, generator)
                 labels = assigned.argmax(axis=1)
                 counts = np.bincount(labels, minlength=draws.n_components)
                 drawn = mixture.frame.undo(mixture.components.draw(counts, generator))
-                values[divmod(place, n_draws)][np.argsort(labels, kind="stable")] = drawn
-    return values[:, kept], kept
+                replicate = values[chain, np.searchsorted(kept, number)]
+                replicate[np.argsort(labels, kind="stable")] = drawn
+    return values, kept
 
 
 def _thinned(
     groups: Sequence[Group], n_draws: int, kept: Integers
-) -> Iterator[tuple[Integers, Draws]]:
-    """Return places and values of the kept draws, group by group."""
+) -> Iterator[tuple[Integers, Integers, Draws]]:
+    """Return chains, numbers in them, and values of the kept draws, group by group."""
     for group in groups:
-        chosen = np.flatnonzero(np.isin(group.places % n_draws, kept))
+        chains, numbers = np.divmod(group.places, n_draws)
+        chosen = np.flatnonzero(np.isin(numbers, kept))
         if len(chosen):
-            yield group.places[chosen], group.draws.some(chosen)
+            yield chains[chosen], numbers[chosen], group.draws.some(chosen)
