@@ -33,7 +33,7 @@ LEAST_APART = 3.0
 LEAST_SHIFT, LEAST_NATS = 0.3, 0.4
 # Draws of each chain: at first, where they are too few, and to confirm a difference.
 N_DRAWS, MORE, LONGER = 1000, 4000, 10_000
-MOST_TRIED = 60
+MOST_TRIED = 80
 
 
 @dataclass(frozen=True)
