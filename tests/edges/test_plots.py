@@ -803,3 +803,23 @@ def test_the_band_of_residuals_is_that_of_order_statistics():
     assert f"outside: {outside} residuals" in [t.get_text() for t in ax.get_legend().get_texts()]
     (band,) = ax.collections
     assert band.get_datalim(ax.transData).ymin == pytest.approx(low[0])
+
+
+@pytest.mark.filterwarnings("ignore:columns")
+def test_a_profile_with_many_levels_fits_a_page_and_keeps_the_names_of_levels():
+    rng = np.random.default_rng(6)
+    z = rng.integers(0, 2, 400)
+    frame = pd.DataFrame({
+        "x": rng.normal(size=400) + 4 * z,
+        "state": np.array([f"S{i:02d}" for i in range(50)])[rng.integers(0, 50, 400)],
+        "How often do you read a newspaper on weekdays?": np.array(["never", "often"])[z],
+    })  # fmt: skip
+    model = bm.Mixture(2, random_state=0).fit(frame)
+    plot = bm.plot_profile(model, frame)
+    names = [text.get_text() for text in plot.get_yticklabels()]
+    assert plot.figure.get_size_inches()[1] <= 12.0
+    assert len(names) == 34
+    assert names[0] == "x"
+    assert names[-1] == "How often do you read a …:\noften"
+    assert plot.get_title(loc="right") == "34 of 52 lines, largest differences"
+    plt.close(plot.figure)

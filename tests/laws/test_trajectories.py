@@ -178,6 +178,18 @@ def test_data_simulated_under_one_class_have_the_moments_of_the_fit(search):
     assert bm.trajectory_test(search, 2, n_resamples=4) == 0.2
 
 
+@pytest.mark.parametrize("correction", ["ML", "BCH", None])
+def test_an_outcome_equal_to_the_class_has_means_and_intervals_within_its_values(
+    search, correction
+):
+    units = search.best_estimator_.random_effects()
+    outcome = pd.Series((units["class"] == 2).astype(float), index=units.index)
+    table = bm.trajectory_outcomes(search, outcome, correction)
+    assert table["mean"].tolist() == [0.0, 1.0]
+    assert (table["lower"] >= 0.0).all()
+    assert (table["upper"] <= 1.0).all()
+
+
 def test_outcomes_of_classes_are_those_of_certain_units(search):
     units = search.best_estimator_.random_effects()
     outcome = pd.Series(np.where(units["class"] == 2, 5.0, 1.0), index=units.index)
