@@ -185,7 +185,7 @@ class GoodnessOfFit:
             lines = [f"The test does not reject the model {p}."]
         else:
             lines = [f"The test rejects the model {p}. {self._difference()}."]
-            worst = self.components.loc[self.components["p_value"].idxmin()]
+            worst = self.components.iloc[int(self.components["p_value"].argmin())]
             if len(self.components) > 1 and worst["p_value"] <= LEVEL:
                 lines.append(
                     f"{str(worst.name).capitalize()} fits worst: {worst['half']:.0%} of its "

@@ -357,7 +357,8 @@ class PosteriorMethods:
         >>> table = gm.gate_coefficients(X)
         >>> table.columns.tolist()
         ['estimate', 'standard_error', 'lower', 'upper']
-        >>> bool(table.loc[(1, "age"), "lower"] < 0.1 < table.loc[(1, "age"), "upper"])
+        >>> row = table.loc[("class 2", "age")]
+        >>> bool(row["lower"] < 0.1 < row["upper"])
         True
         """
         from bayesmix.posterior.gate_errors import gate_coefficients
