@@ -173,24 +173,7 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         for names, doubt in linear_functions(counted).items():
             if {kinds[name].kind for name in names} != {CONTINUOUS} and not kinds[names[0]].doubt:
                 kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
-    for name, doubt in _repetitions(frame, kinds, counted).items():
-        if not kinds[name].doubt:
-            kinds[name] = replace(kinds[name], doubt=doubt)
     return kinds
-
-
-def _repetitions(
-    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], numbers: Mapping[str, Array]
-) -> dict[str, str]:
-    """Return columns that say what another one says, with the doubt about each."""
-    from bayesmix.io.repeated_columns import repeated_columns
-
-    codes = {}
-    for name, kind in kinds.items():
-        if kind.levels is not None and kind.kind != LEFT_OUT and name not in numbers:
-            groups = pd.factorize(frame[name])[0].astype(np.float64)
-            codes[name] = np.where(groups < 0, np.nan, groups)
-    return repeated_columns(numbers, codes)
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:

@@ -8,12 +8,15 @@ predict each other too: therefore it must also do so within the parts of the pre
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 
 # Share of the variance or entropy that makes a column a repetition, and the share within parts.
@@ -24,6 +27,19 @@ MOST_ROWS, FEWEST_ROWS, MOST_COLUMNS = 2_000, 30, 200
 GROUPS, LEAF, FOLDS = 32, 5, 5
 # Density between two parts relative to the lower peak: equal normal groups 3.7 deviations apart.
 GAP = 0.4
+
+
+def with_repetitions(numbers: pd.DataFrame, coding: Coding) -> Coding:
+    """Return the coding of a table of codes with doubts about columns that follow from others."""
+    columns = dict(zip(coding.names, numbers.to_numpy(np.float64).T, strict=True))
+    pairs = dict(zip(coding.names, coding.levels, strict=True))
+    plain = {name: x for name, x in columns.items() if pairs[name] is None}
+    doubts = repeated_columns(plain, {k: x for k, x in columns.items() if k not in plain})
+    decisions = tuple(
+        (name, kind, reason, doubt or doubts.get(name, ""))
+        for name, kind, reason, doubt in coding.decisions
+    )
+    return replace(coding, decisions=decisions)
 
 
 def repeated_columns(numbers: Mapping[str, Array], levels: Mapping[str, Array]) -> dict[str, str]:
@@ -109,6 +125,8 @@ def _follows(y: Array, x: Array, of_levels: bool, by_levels: bool) -> float:
     parts = np.zeros(len(x), int) if by_levels else _parts(x)
     losses, within, total = _losses(y, x, parts, of_levels)
     share = 1.0 - losses / total
+    if of_levels:  # observations of a level on the wrong side of a gap cost about log n each
+        within -= 2.0 * parts.max() * np.log(len(x))
     return share if not parts.max() or losses < (1.0 - WITHIN) * within else 0.0
 
 
@@ -156,7 +174,9 @@ def _parts(x: Array) -> Integers:
         lowest = int(np.argmin(inside / lower_peak))
         if inside[lowest] < GAP * lower_peak[lowest]:
             place = first + lowest
-            starts.append(place + int(np.argmax(np.diff(ordered[place : place + m + 1]))) + 1)
+            gaps = np.diff(ordered[place : place + m + 1])
+            widest = np.flatnonzero(gaps == gaps.max())  # of rounded values several are equal
+            starts.append(place + int(widest[np.abs(widest - m // 2).argmin()]) + 1)
             pending += [(first, place), (place + 1, last)]
     parts = np.zeros(n, dtype=int)
     parts[order] = np.searchsorted(np.sort(starts), np.arange(n), side="right")

@@ -48,6 +48,10 @@ def looked_at(
         return X, None
     declared = declared_kinds(list(map(str, X.columns)), columns, named)
     frame, coding = coded(X, declared)
+    if not said:  # columns of a regression may follow from each other, as powers do
+        from bayesmix.io.repeated_columns import with_repetitions
+
+        coding = with_repetitions(frame, coding)
     for text in coding.notes(said):
         warn(text, BayesmixWarning)
     return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
