@@ -31,6 +31,8 @@ LEAST = 1e-300
 LONGEST_STEP = 5.0
 # Smallest eigenvalue of the information per sample below which covariates separate components.
 SEPARATED = 1e-7
+# Information of a gate that no observation reaches, whose inverse could overflow.
+UNINFORMED = 1e-100
 # 1 / 2.5², for slopes per standard deviation of a covariate (scale of Gelman et al. 2008).
 WEAK_PRECISION = 0.16
 # Log odds of intercepts have the variance of log odds under Dirichlet(1, ..., 1).
@@ -209,7 +211,7 @@ class GateSums(AddedByField):
             return self.target
         coefficients = self.gate.coefficients.copy()
         gradient, information = self.penalised
-        if len(gradient):
+        if len(gradient) and np.trace(information) > UNINFORMED:
             step = np.linalg.pinv(information, hermitian=True) @ gradient
             longest = np.abs(step).max()
             step *= min(1.0, LONGEST_STEP / longest) if longest > 0.0 else 1.0

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from bayesmix.allocation.chain import (
+    LEAST_MOVE,
     ChainSums,
     DirichletChainPrior,
     MarkovChain,
@@ -151,6 +152,12 @@ class GatedChain:
 
     def halfway_to(self, other: GatedChain) -> GatedChain:
         return replace(other, gate=self.gate.halfway_to(other.gate))
+
+    def proportional(self, shares: Array) -> GatedChain:
+        """Return the chain with first states and transitions changed in proportion to shares."""
+        factors = shares / np.maximum(self.mean(), LEAST_MOVE)
+        transition = self._chain.proportional(shares).transition
+        return GatedChain(self.gate.proportional(self.gate.shares * factors), transition)
 
     def subset(self, keep: Integers, counts: Array) -> GatedChain:
         transition = self._chain.subset(keep, counts).transition
@@ -348,6 +355,12 @@ class CovariateChain:
         pairs = zip(self.gates, other.gates, strict=True)
         gates = tuple(own.halfway_to(its) for own, its in pairs)
         return replace(other, gates=gates)
+
+    def proportional(self, shares: Array) -> CovariateChain:
+        """Return the chain with first states and transitions changed in proportion to shares."""
+        factors = shares / np.maximum(self.mean(), LEAST_MOVE)
+        gates = tuple(gate.proportional(gate.shares * factors) for gate in self.gates)
+        return replace(self, gates=gates)
 
     def subset(self, keep: Integers, counts: Array) -> CovariateChain:
         gates = (self.gates[0], *(self.gates[1 + k] for k in keep))

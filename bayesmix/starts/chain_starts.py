@@ -208,9 +208,6 @@ class Trials:
         alone = len(self.states) > self.room
         ends = list(self._alone(self.states, self.race)) if alone else self._raced()
         self.states.clear()
-        if not ends:
-            assert self.last is not None
-            raise self.last
         by_rank = partial(rank, self.problem)
         ends.sort(key=by_rank, reverse=True)
         if self.race is not self.problem:
@@ -218,7 +215,10 @@ class Trials:
                 begin(self.problem, state.expectation, state.mixture)
                 for state in self._different(ends)[:WITH_COVARIATES]
             ]
-            ends = sorted(self._alone(ends, self.problem), key=by_rank, reverse=True)
+            ends = sorted(self._alone(ends, self.problem, RACED), key=by_rank, reverse=True)
+        if not ends:
+            assert self.last is not None
+            raise self.last
         finals = [
             run(self.problem, state, self.monitor, self.max_iter) for state in ends[:FINALISTS]
         ]
@@ -233,10 +233,10 @@ class Trials:
             if not place or ends[place - 1].objective - state.objective > least
         ]
 
-    def _alone(self, states: list[State], problem: Problem) -> Iterator[State]:
+    def _alone(self, states: list[State], problem: Problem, passes: int = SHORT) -> Iterator[State]:
         for state in states:
             try:
-                yield run(problem, state, self.monitor, SHORT)
+                yield run(problem, state, self.monitor, passes)
             except BayesmixError as refused:
                 self.last = refused
 

@@ -1,6 +1,7 @@
 """Covariates of all transitions of a chain, against sums over paths and simulated truth."""
 
 import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.stats import norm
 
 import bayesmix as bm
 from bayesmix.allocation.forward_backward import forward_backward, most_probable_paths
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from laws.cases import generator
 
 LENGTHS = (4, 1, 3)
@@ -389,3 +390,17 @@ def test_select_compares_no_effects_with_those_that_the_data_determine(panel):
     assert set(constant.results_["covariate_effects"]) == {"none", "first", "all"}
     with pytest.raises(UnsupportedError, match="use criterion='bic' or 'cv'"):
         bm.select(X, [2], lengths=lengths, covariates=Z, criterion="elbo_log_k")
+
+
+@pytest.mark.parametrize("effects", ["first", "transitions", "all"])
+def test_a_state_that_collapses_is_moved(effects):
+    """Identical values in one sequence are no state."""
+    rng = generator(635)
+    X = np.round(rng.normal(np.repeat([0.0, 4.0, 0.0, 4.0], 50)), 6)[:, None]
+    X[10:16] = 1.234567
+    Z = np.repeat(rng.normal(size=20), 10) if effects == "first" else rng.normal(size=200)
+    m = bm.HiddenMarkovModel(3, covariate_effects=effects, random_state=0, n_init=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        m.fit(X, lengths=[10] * 20, covariates=Z)
+    assert m.covariances_.min() > 1e-4
