@@ -77,7 +77,7 @@ class TableEntry:
     n_classes: int
     values: Mapping[str, object]  # by column of the table
     note: str = ""
-    estimator: Estimator | None = None  # None for a failed fit
+    estimator: Estimator = None  # for a failed fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class PairTask:
         except BayesmixError as problem:
             note = note or f"no VLMR test: {str(problem).partition(': ')[0]}"
         if self.n_bootstrap:
-            test = BootstrapTest(fitter, *results, self.seed)
+            test = BootstrapTest(fitter, results[0], results[1], self.seed)
             values["blrt"] = test.statistic
             values["blrt_p"], _, failures = test.run(self.n_bootstrap, self.early)
             note = failures or note
@@ -557,7 +557,8 @@ def table_of(
     shares = np.exp(sic[counts] - sic[counts].max())
     table["cmp"] = shares / shares.sum()
     for row in np.flatnonzero(table["converged"].astype(bool) & ~counts):
-        key = table.loc[row, ["model", "n_classes"]].to_dict()
+        one = fits[row]
+        key = {"model": one.model, "n_classes": one.n_classes}
         notes.append(key | {"note": "the same model as one above, so that it counts once"})
     if tidylpa:
         p, relative = table["n_parameters"].astype(float), table["entropy"].fillna(1.0)
