@@ -95,9 +95,15 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return _nine_digits(value) if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _nine_digits(value: float) -> float:
+    """Return a number with nine significant digits, and no more decimals unless it is tiny."""
+    shown = float(f"{value:.9g}")
+    return shown if abs(shown) < 1e-4 else round(shown, 9)
 
 
 def header(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
