@@ -43,7 +43,7 @@ def gain_of_noise(candidate: Any, source: ArraySource, splits: Sequence[Fold]) -
     """Return the gain in held-out log density of uniform noise beside a fit's components.
 
     It is minus infinity, without a fit, where noise gains less on fixed components than half of the
-    logarithm of n for each further parameter (BIC).
+    logarithm of n for each further parameter (BIC), and where most observations would be noise.
     """
     result, weights = candidate.result_, source.rows.weights_or_ones
     values = np.asarray(source.values)
@@ -58,7 +58,10 @@ def gain_of_noise(candidate: Any, source: ArraySource, splits: Sequence[Fold]) -
     if not start.gain > 0.0:
         return NO_GAIN
     whole = _fitted(candidate, source, start.shares, box)
-    shares = in_memory(whole, source, FitResult.probabilities)[:, : whole.n_components]
+    probabilities = in_memory(whole, source, FitResult.probabilities)
+    shares, noise = probabilities[:, :-1], probabilities[:, -1]
+    if weights @ noise > 0.5 * weights.sum():  # a uniform group, such as a scale, is no noise
+        return NO_GAIN
     densities = np.full(len(values), np.nan)
     for split in splits:
         fold = _fitted(candidate, source.subset(split.train), shares[split.train], box)
