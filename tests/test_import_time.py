@@ -9,8 +9,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "pyarrow", "pymc", "scipy", "sklearn"}
@@ -62,46 +60,6 @@ def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
     assert not ours & {"families.gaussian.prior", "families.gaussian.draws", "em.display"}
-
-
-def lines_of(modules):
-    """The lines of modules of the package, ``__init__`` files included."""
-    files = [ROOT.joinpath(*name.split(".")) for name in modules]
-    paths = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in files]
-    return sum(len(path.read_text("utf-8").splitlines()) for path in paths)
-
-
-# What is loaded after a call is what a reader must know to follow it.
-FIRST_SELECTION = """
-import bayesmix, numpy
-X = numpy.random.default_rng(0).normal(size=(60, 2))
-bayesmix.select(X, (1, 2), family="gaussian")
-"""
-# One component too many of a normal is narrow, and iris is rounded: the guard looks at both.
-OF_NOISE = """
-import bayesmix, numpy
-bayesmix.GaussianMixture(2).fit(numpy.random.default_rng(0).normal(size=(200, 2)))
-"""
-OF_IRIS = """
-import bayesmix
-from sklearn.datasets import load_iris
-bayesmix.select(load_iris().data, family="gaussian")
-"""
-MOST_LOADED = {
-    FIRST_FIT: (50, 8_500),
-    OF_NOISE: (50, 8_500),
-    FIRST_SELECTION: (80, 14_000),
-    OF_IRIS: (80, 14_000),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("statement", MOST_LOADED)
-def test_a_call_loads_few_modules(statement):
-    ours = {name for name in loaded_by(statement) if name.split(".")[0] == "bayesmix"}
-    most_modules, most_lines = MOST_LOADED[statement]
-    assert 20 < len(ours) <= most_modules
-    assert lines_of(ours) <= most_lines
 
 
 def test_a_heavy_import_would_be_seen():

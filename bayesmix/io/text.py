@@ -220,7 +220,8 @@ def _with_overflown_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     for place, (_, column) in enumerate(frame.items()):
         if column.dtype == object and not column.astype(str).str.contains("_").any():
             with contextlib.suppress(TypeError, ValueError):
-                frame.isetitem(place, column.astype(np.float64))
+                numbers: Any = column.astype(np.float64)
+                frame.isetitem(place, numbers)
     return frame
 
 

@@ -360,7 +360,7 @@ def test_the_table_of_components_has_a_line_for_noise():
     gm = from_labels(labels).fit(rows)
     table = gm.summary().splitlines()
     noise = next(line.split() for line in table if line.split()[0] == "noise")
-    first = next(line.split() for line in table if line.split()[0] == "0")
+    first = next(line.split() for line in table if line.split()[0] == "1")
     assert float(noise[1]) == pytest.approx(gm.noise_weight_, abs=5e-4)
     assert float(noise[2]) == pytest.approx(gm.predict_proba(rows)[:, -1].sum(), abs=0.06)
     assert float(first[1]) == pytest.approx(gm.weights_[0], abs=5e-4)
