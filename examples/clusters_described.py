@@ -1,4 +1,7 @@
-"""A coloured table of clusters."""
+"""A coloured table of clusters.
+
+Means and shares of three groups of customers, coloured by how far each is from the rest.
+"""
 
 import numpy as np
 import pandas as pd
