@@ -456,7 +456,7 @@ def test_a_result_shows_its_components_as_text_and_as_html(kind):
     assert "converged" in text
     for k in range(2):
         line = text.splitlines()[2 + k].split()
-        assert line[0] == str(k)
+        assert line[0] == str(k + 1)
         assert float(line[1]) == pytest.approx(model.weights_[k], abs=6e-4)
         assert float(line[2]) == pytest.approx(model.result_.counts[k], abs=0.06)
         assert float(line[3]) == pytest.approx(model.means_[k, 0], abs=0.01)
@@ -488,7 +488,7 @@ def test_what_happened_is_told():
     repeated = np.vstack([X, np.repeat([[30.0, 30.0]], 8, axis=0)])
     start = np.append(np.zeros(120, dtype=int), np.ones(8, dtype=int))
     model = GaussianMixture(2, covariance_type="diag", init_params=start).fit(repeated)
-    assert "omponent 1 collapsed onto 8 observations (rows 120, 121, " in repr(model.result_)
+    assert "omponent 2 collapsed onto 8 observations (rows 120, 121, " in repr(model.result_)
     vb = BayesianGaussianMixture(n_components=9, search=None, max_iter=1000, random_state=0).fit(X)
     assert "of 9" in repr(vb.result_)
     assert "were dropped" in repr(vb.result_)
@@ -498,7 +498,7 @@ def test_what_happened_is_told():
 def test_counts_and_coins_have_tables_too():
     counts = np.random.default_rng(0).poisson([[3, 8]] * 40)
     shown = Mixture(1, family=bm.Poisson()).fit(counts).summary()
-    assert "Poisson, 1 component," in shown
+    assert "Poisson, 1 class," in shown
     mean = counts.mean(axis=0)[0]
     assert f"{mean:.2f} ± {np.sqrt(mean):.2f}" in shown
     given = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0])

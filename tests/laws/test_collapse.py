@@ -533,7 +533,7 @@ def test_the_warning_names_the_component_its_rows_and_the_remedy():
     rows = np.vstack([two_clusters(), np.tile([3.0, 3.0], (60, 1))])
     labels = np.repeat([0, 1, 2], [150, 150, 60])
     with pytest.warns(
-        DegenerateComponentWarning, match=r"component 2 .*60 observations.*300, 301"
+        DegenerateComponentWarning, match=r"component 3 .*60 observations.*300, 301"
     ) as got:
         variational(3, "spherical", init_params=labels).fit(rows)
     message = str(got[0].message)
