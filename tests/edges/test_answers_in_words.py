@@ -103,7 +103,10 @@ def test_answers_in_words_and_their_codes_have_the_same_classes(tmp_path, family
     loaded = bm.load(tmp_path / "search.bayesmix")
     np.testing.assert_array_equal(loaded.predict(words[:50]), predicted[:50])
     labels = bm.plot_profile(search.best_estimator_).get_yticklabels()
-    assert [label.get_text() for label in labels[:5]] == [f"q0: {word}" for word in NEVER]
+    # Of 40 answers those that differ most are drawn, in the order of the scale.
+    shown = [label.get_text() for label in labels if label.get_text().startswith("q0: ")]
+    assert len(shown) > 2
+    assert shown == [f"q0: {word}" for word in NEVER if f"q0: {word}" in shown]
     words.to_csv(tmp_path / "words.csv", index=False)
     arguments = [
         "--components",
@@ -125,7 +128,7 @@ def test_answers_in_words_and_their_codes_have_the_same_classes(tmp_path, family
     ):
         app(["select", str(tmp_path / "words.csv"), *arguments], prog_name="bayesmix")
     said = json.loads(out.getvalue())
-    assert said["best"]["bic"] == search.best_score_
+    assert said["best"]["bic"] == pytest.approx(search.best_score_, rel=1e-8)
     assert said["data"]["levels"]["q0"] == [*NEVER]
     told = "ratings: q0, q1, ..., q7 (8 columns) (5 labels from Never to Always)"
     assert told in notes.getvalue()

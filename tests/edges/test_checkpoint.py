@@ -496,8 +496,7 @@ def test_a_search_outlives_a_limit_on_the_size_of_files(n_jobs, tmp_path):
     search = bm.MixtureSearch(
         comparable(), (1, 2), ("full", "diag"), criterion="auto", random_state=5, n_jobs=1
     )
-    with pytest.warns(BayesmixWarning):
-        search.fit(ROWS)
+    search.fit(ROWS)
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(n_jobs), str(tmp_path / "kept")],
         cwd=Path(bm.__file__).parents[1],
