@@ -178,7 +178,8 @@ class Description:
             for level in listed_levels:
                 cells = (f"{share:.0%}" if share == share else "–" for share in block.loc[level])
                 rows.append((f"{name}: {level}", *cells))
-            if others := [level for level in variable.levels if level not in listed_levels]:
+            others = [level for level in variable.levels if level not in listed_levels]
+            if len(variable.levels) > 2 and others:  # of two levels one is left out
                 sums = block.loc[others].sum(axis=0)
                 label = f"{name}: {counted(len(others), 'other level')}"
                 rows.append((label, *(f"{share:.0%}" for share in sums)))
@@ -455,7 +456,7 @@ def _sentence(name: str, share: float, typical: Any, variables: dict[str, Variab
             few = "seldom" if row["value"] < MOST else "less often"
             text = f"{('mostly' if row['value'] > MOST else 'more often') if more else few} {what}"
             text += f" {often.replace('%', ' %')}"
-        phrases[column] = text + ("" if variable.fitted else ", which was not in the fit")
+        phrases[column] = text if variable.fitted else f"{text[:-1]}; not in the fit)"
     title = f"{name[0].upper()}{name[1:]} ({100.0 * share:.0f} %)"
     if not phrases:
         return f"{title}: no column differs by half a standard deviation from the rest."
