@@ -51,7 +51,7 @@ def ordered_index(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pd.M
     """
     import pandas as pd
 
-    columns = list(zip(*rows, strict=True))
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     levels = [list(dict.fromkeys(column)) for column in columns]
     codes = [[*map(level.index, column)] for level, column in zip(levels, columns, strict=True)]
     return pd.MultiIndex(levels, codes, names=list(names))

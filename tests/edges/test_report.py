@@ -40,7 +40,7 @@ HEADINGS = [
     "Assumptions",
     "How to reproduce",
 ]
-OPTIONAL = ROWS, WARNINGS = ("Individual rows", "Warnings")
+OPTIONAL = ROWS, WARNINGS = ("Individual observations", "Warnings")
 ONE_COLUMN_AT_A_TIME = {"one column", "by bic", "pca", "bernoulli", "poisson"}
 VOID = {"meta", "img", "source"}
 LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}
@@ -628,7 +628,7 @@ def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path, undrawn):
     search = bm.MixtureSearch(bm.GaussianMixture(noise="uniform", random_state=0), [2]).fit(X)
     page = search.report(tmp_path / "noise.html", X).read_text("utf-8")
     content = json.loads(re.search(r'id="rows-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
-    assert content["names"] == ["0", "1", "noise"]
+    assert content["names"] == ["1", "2", "noise"]
     assert len(content["means"]) == len(content["covariances"]) == 2
     assert len(content["colours"]) == len(content["markers"]) == len(content["weights"]) == 3
     largest = [max(row, key=lambda pair: pair[1])[0] for row in content["shares"]]

@@ -76,7 +76,7 @@ def test_a_result_prints_in_five_lines_and_has_a_summary(name, gm, vb, search):
     shown = repr(result)
     assert name in shown
     assert len(shown.splitlines()) <= 5
-    assert len(shown) < 1000
+    assert len(shown) < 1200
     assert result.summary().strip()
 
 

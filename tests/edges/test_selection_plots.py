@@ -184,8 +184,8 @@ def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_th
     assert len(rows) == 14
     shown = [each.get_text() for each in ax.texts]
     behind = matrix.loc[2, "tied"] - search.best_score_
-    assert shown[3 * rows.index("EEE") + 1] == f"{behind:.0f}"
-    assert shown[3 * rows.index("EEE") + 2] == "0.0"
+    assert shown[3 * rows.index("tied (EEE)") + 1] == f"{behind:.0f}"
+    assert shown[3 * rows.index("tied (EEE)") + 2] == "0.0 *"
     frames = {(frame.get_x(), frame.get_y()): frame.get_linewidth() for frame in ax.patches}
     best = [
         (k - 1 - 0.47, list(matrix.columns).index(structure) - 0.45)
@@ -194,7 +194,7 @@ def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_th
     assert [frames.pop(place) for place in best] == [3.0, 2.0, 1.0]
     assert frames == {}
     by_two = bm.plot_structures(search, criterion="icl")
-    assert "ICL" in by_two.get_title()
+    assert "ICL" in by_two.get_title(loc="left")
     with pytest.raises(InvalidInputError, match="over covariance structures"):
         bm.plot_structures(faithful)
     free = search.matrix("n_parameters")
