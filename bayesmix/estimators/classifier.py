@@ -369,12 +369,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         from bayesmix.estimators.inputs import described_columns as columns
 
         probabilities = self.predict_proba(X)
-        labels = probabilities.argmax(axis=1)
         return columns.describe(
             None,
             X,
-            labels=labels,
-            certainty=probabilities.max(axis=1),
+            probabilities=probabilities,
+            groups=np.arange(probabilities.shape[1]),
             names=tuple(str(name) for name in self._all_classes),
             noun="class",
             level=level,

@@ -383,13 +383,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         from bayesmix.estimators.inputs import described_columns as columns
 
         probabilities = self.predict_proba(X, y, **beside)
-        labels = probabilities.argmax(axis=1)
         return columns.describe(
             None,
             X,
             response=y,
-            labels=labels,
-            certainty=probabilities.max(axis=1),
+            probabilities=probabilities,
+            groups=np.arange(probabilities.shape[1]),
             names=tuple(part_names("class", probabilities.shape[1])),
             noun="class",
             level=level,

@@ -26,7 +26,6 @@ from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
-from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
@@ -179,19 +178,12 @@ class FittedMethods:
         result, noun = self._fitted(), noun_of(self)
         names = tuple(part_names(noun, result.n_components))
         of_components = np.arange(result.n_components)
-        if X is None:
-            counts = np.asarray(result.counts)
-            return columns.describe_draws(
-                self, clusters=of_components, sizes=counts, names=names, noun=noun, level=level
-            )
-        estimator = cast("Any", self)
-        probabilities = estimator.predict_proba(columns.columns_of_the_fit(self, X), **beside)
-        labels = most_probable_clusters(probabilities, of_components)
-        return columns.describe(
+        return columns.describe_fit(
             self,
             X,
-            labels=labels,
-            certainty=columns.certainty_of(probabilities, labels, of_components),
+            counts=np.asarray(result.counts),
+            groups=of_components,
+            beside=beside,
             names=names,
             noun=noun,
             level=level,

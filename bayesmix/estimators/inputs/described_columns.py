@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
+from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.sources.memory import is_collection, is_source
 
 # Draws from a fitted model that is described without data.
@@ -38,19 +40,22 @@ def describe(
     X: Any,
     *,
     response: Any = None,
-    labels: Integers,
-    certainty: Array,
+    probabilities: Array,
+    groups: Integers,
     names: tuple[str, ...],
     noun: str,
     level: float = 0.9,
     sample_weight: Any = None,
 ) -> Description:
-    """Return the description of groups of the rows of X, labelled 0, 1, ... or -1.
+    """Return the description of groups of components, each row in its most probable one.
 
-    ``model`` is None where all columns of X are described by their own cells. The ``response`` of a
-    regression is a further column.
+    ``probabilities`` (n, K) are those of the components, or (n, K + 1) with noise; ``groups`` (K,)
+    are the groups of the components, -1 if outlying. ``model`` is None where all columns of X are
+    described by their own cells. The ``response`` of a regression is a further column.
     """
     level = checked_level(level)
+    labels = most_probable_clusters(probabilities, groups)
+    certainty = certainty_of(probabilities, labels, groups)
     variables, left_out = own_variables(X) if model is None else variables_of(model, X)
     if response is not None:
         name = str(getattr(response, "name", None) or "y")
@@ -66,8 +71,28 @@ def describe(
                 f"sample_weight must be {n} numbers, none negative and not all 0, got shape "
                 f"{weights.shape}"
             )
-    groups = DescribedGroups(labels, weights, certainty, names, noun)
-    return description(variables, groups, level, not_described(left_out))
+    described = DescribedGroups(labels, weights, certainty, names, noun)
+    return description(variables, described, level, not_described(left_out))
+
+
+def describe_fit(
+    model: Any,
+    X: Any,
+    *,
+    counts: Array,
+    groups: Integers,
+    beside: Mapping[str, Any],
+    **options: Any,
+) -> Description:
+    """Return the description of a fitted mixture or search by data, or by draws if X is None.
+
+    ``counts`` (K,) are the observations of the components in the fit; ``beside`` belongs to X.
+    """
+    if X is None:
+        del options["sample_weight"]
+        return describe_draws(model, clusters=groups, sizes=counts, **options)
+    probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
+    return describe(model, X, probabilities=probabilities, groups=groups, **options)
 
 
 def certainty_of(probabilities: Array, labels: Integers, of_components: Integers) -> Array:

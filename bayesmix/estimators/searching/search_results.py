@@ -355,18 +355,12 @@ class SearchResults:
         if by == "components":
             noun, of_components = noun_of(self), np.arange(self.n_components_)
             names = tuple(part_names(noun, self.n_components_))
-        if X is None:
-            counts = np.asarray(self._fitted().counts)
-            return columns.describe_draws(
-                self, clusters=of_components, sizes=counts, names=names, noun=noun, level=level
-            )
-        probabilities = self.predict_proba(columns.columns_of_the_fit(self, X), **beside)
-        labels = most_probable_clusters(probabilities, of_components)
-        return columns.describe(
+        return columns.describe_fit(
             self,
             X,
-            labels=labels,
-            certainty=columns.certainty_of(probabilities, labels, of_components),
+            counts=np.asarray(self._fitted().counts),
+            groups=of_components,
+            beside=beside,
             names=names,
             noun=noun,
             level=level,
