@@ -101,21 +101,25 @@ class Frame:
     @property
     def log_volume(self) -> float:
         """Framed log density minus log density in data units, on the plane of the data."""
-        n_others = len(self.centre) - self.n_directions
-        n_flat = n_others if self.rest is None or self.flat is None else self.flat.shape[1]
-        n_flat = 0 if self.rest is not None and self.flat is None else n_flat
-        volume = np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR)
+        volume = np.log(self.scale).sum() + 0.5 * self.n_flat * np.log(2.0 * np.pi * FLAT_FLOOR)
         if self.rest is not None:
-            volume += 0.5 * (n_others - n_flat) * np.log(2.0 * np.pi * self.rest)
+            n_rest = len(self.centre) - self.n_directions - self.n_flat
+            volume += 0.5 * n_rest * np.log(2.0 * np.pi * self.rest)
         return float(volume)
+
+    @property
+    def n_flat(self) -> int:
+        """Number of directions in which all data agree."""
+        if self.rest is None:
+            return len(self.centre) - self.n_directions
+        return 0 if self.flat is None else int(self.flat.shape[1])
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters of the subspace, and of the mean of the rest and its scales."""
         if self.rest is None:
             return 0
-        q, n_flat = self.n_directions, 0 if self.flat is None else self.flat.shape[1]
-        D = len(self.centre) - n_flat
+        q, D = self.n_directions, len(self.centre) - self.n_flat
         return q * (D - q) + D - q + D
 
     @property
