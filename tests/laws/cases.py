@@ -808,3 +808,8 @@ def problems(draw):
         start=draw(st.sampled_from(["responsibilities", "labels", "kmeans", "random"])),
         seed=draw(seeds),
     )
+
+
+def elpd_of(estimate) -> float:
+    """Expected log predictive density in what ``arviz.loo`` returns; ArviZ 1 renamed it."""
+    return float(estimate.elpd if hasattr(estimate, "elpd") else estimate.elpd_loo)
