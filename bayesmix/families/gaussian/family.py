@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core import lazy
 from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summary
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard, without_flat_directions
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES, Structure, averaged
+from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import (
     ByQuadratics,
     Moments,
     Quadratics,
     moments,
     offsets_by_column,
+    with_average,
+    with_resolution,
 )
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
 from bayesmix.numerics.memo import cached, once, record
@@ -28,18 +30,12 @@ from bayesmix.numerics.memo import cached, once, record
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.point_parts import PartsOfGaussians
     from bayesmix.families.gaussian.prior import NormalWishart
-else:
-    PartsOfGaussians = lazy.methods(
-        "bayesmix.families.gaussian.point_parts:PartsOfGaussians",
-        "seen_in draw spread_out marginal conditional conditional_means moved",
-    )
 
 
 @record
 @dataclass(frozen=True)
-class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
+class Gaussians(ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""
 
     structure: Structure
@@ -101,6 +97,48 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
             blocks=self.structure.algebra.lift(self.blocks, frame, FLAT_FLOOR),
         )
 
+    def seen_in(self, columns: Integers) -> Gaussians:
+        return self.marginal(columns)
+
+    def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
+        """Move component k to another mean, and to another block unless None."""
+        means = self.means.copy()
+        means[k] = mean
+        blocks = self.blocks
+        if block is not None:
+            blocks = blocks.copy()
+            blocks[k] = block
+        return replace(self, means=means, blocks=blocks)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        normal = generator.standard_normal((int(counts.sum()), self.n_features))
+        labels = np.repeat(np.arange(self.n_components), counts)
+        return self.means[labels] + self.spread_out(normal, labels)
+
+    def spread_out(self, normal: Array, labels: Integers) -> Array:
+        """Transform standard normal values to the covariances of components."""
+        dense = self.covariances
+        out = np.empty_like(normal)
+        for k in np.unique(labels):
+            rows = labels == k
+            out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
+        return out
+
+    def marginal(self, columns: Integers) -> Gaussians:
+        """Return the marginal densities of some columns (Bishop 2006, eq. 2.98)."""
+        blocks = self.structure.algebra.select(self.blocks, columns)
+        return Gaussians(self.structure, self.means[:, columns], blocks)
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Gaussians:
+        """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
+        slopes, conditional_blocks = regress(self.structure.algebra, self.blocks, columns, given)
+        means = regressed(self.means, slopes, columns, given, values[None])[0]
+        return Gaussians(self.structure, means, conditional_blocks)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        slopes, _ = regress(self.structure.algebra, self.blocks, columns, given)
+        return regressed(self.means, slopes, columns, given, values)
+
 
 def normals_of(means: Array, covariances: Array, frame: Frame) -> Gaussians:
     """Return normals on all columns of such coordinates along a common subspace."""
@@ -121,16 +159,12 @@ def maximum_likelihood(
     """
     means, supported = statistics.means, statistics
     if resolution is not None:
-        from bayesmix.families.gaussian.point_parts import with_resolution
-
         supported = with_resolution(statistics, resolution)
     if np.minimum.reduce(statistics.counts_of_means, axis=None) <= NO_ROWS:
         empty = statistics.counts_of_means <= NO_ROWS
         same = previous is not None and previous.n_components == len(means)
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty, before, means)
-        from bayesmix.families.gaussian.point_parts import with_average
-
         supported = with_average(statistics, resolution, empty)
     earlier = None if previous is None else previous.blocks
     blocks = structure.estimate(supported.scatter, supported.block_counts, earlier)

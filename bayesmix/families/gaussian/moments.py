@@ -13,24 +13,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
-from bayesmix.core import lazy
 from bayesmix.core.families import ByMeans, Rearranged
+from bayesmix.core.rows import NO_ROWS
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers
+from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers, align
+from bayesmix.numerics.device_arrays import beside, host
 from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.partial_forms import PartialForms, QuadraticsOnDevice
-else:
-    PartialForms = lazy.methods(
-        "bayesmix.families.gaussian.partial_forms:PartialForms",
-        "on_device patterned seen_in seen dense completed patterns marginal filled dense_filled",
-    )
+    from bayesmix.core.components import DensitiesAndStatistics
+    from bayesmix.families.gaussian.gaps import Pattern
 
 
 @record
@@ -226,9 +223,40 @@ def averages(totals: Array, counts: Array) -> Array:
     return np.divide(totals, counts, out=np.zeros(totals.shape), where=counts > 0)
 
 
+def with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
+    """Give empty components the average scatter and negligible counts."""
+    by_column = statistics.column_counts
+    positive = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
+    counts = statistics.counts.sum()
+    if by_column is not None:
+        positive = replace(positive, column_counts=np.maximum(by_column, NO_ROWS))
+        if statistics.structure.blocks.isotropic:
+            empty = empty.all(axis=1, keepdims=True)
+        else:
+            counts = by_column.sum(axis=0)
+    moments = with_resolution(positive, resolution)
+    if moments.shared:
+        return moments
+    average = moments.scatter.sum(axis=0) / np.maximum(counts, 1.0)
+    return replace(
+        moments, scatter=moments.scatter + NO_ROWS * align(empty, moments.scatter) * average
+    )
+
+
+def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
+    """Add the resolution to the scatter."""
+    if resolution is None:
+        return statistics
+    counts = align(statistics.counts, resolution)
+    if statistics.column_counts is not None:
+        counts = statistics.column_counts
+    between = statistics.structure.blocks.pool(counts * resolution)
+    return replace(statistics, scatter=statistics.scatter + between)
+
+
 @record
 @dataclass(frozen=True)
-class Quadratics(PartialForms, ByMeans):
+class Quadratics(ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.
 
     ``column_offset`` (K, D) sums to the offset in diagonal structures, None if it follows from the
@@ -309,6 +337,53 @@ class Quadratics(PartialForms, ByMeans):
         sizes = self.structure.algebra.feature_bounds(statistics.counts, statistics.squares)
         return float(rounding * np.vdot(np.abs(self.coefficients), sizes))
 
+    @property
+    def on_device(self) -> QuadraticsOnDevice:
+
+        return QuadraticsOnDevice(self)
+
+    @property
+    def patterned(self) -> Booleans:
+        return np.ones(self.means.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Quadratics:
+        return self.marginal(columns)
+
+    def seen(self, values: Array) -> DensitiesAndStatistics:
+        from bayesmix.families.gaussian.gaps import seen_by
+
+        return seen_by(self, values)
+
+    @property
+    def dense(self) -> bool:
+        return self.structure.blocks.dense
+
+    def completed(self, columns: Integers, sums: Moments) -> Moments:
+        from bayesmix.families.gaussian.gaps import completed
+
+        return completed(self, columns, sums)
+
+    @once
+    def patterns(self) -> dict[bytes, Pattern]:
+        """Cache of forms by pattern of missing values."""
+        return {}
+
+    def marginal(self, columns: Integers) -> Quadratics:
+        """Return log ∫ exp(.) over the missing columns as quadratic forms."""
+        from bayesmix.families.gaussian.gaps import pattern_of
+
+        return pattern_of(self, columns)[0]
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        from bayesmix.families.gaussian.gaps import filled
+
+        return filled(self, values, labels, generator)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        return self.filled(values, labels, generator) if self.dense else values
+
 
 def offsets_by_column(
     structure: Structure, log_det: Array, shape: tuple[int, ...], less: Array | float = 0.0
@@ -346,3 +421,46 @@ class ByQuadratics(ByMeans, ABC):
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.linear.statistics(values, responsibilities)
+
+
+@dataclass(frozen=True)
+class QuadraticsOnDevice:
+    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² on a device."""
+
+    forms: Quadratics
+
+    def features(self, xp: Any, values: Any) -> Any:
+        """Return [1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
+        one = xp.ones_like(values[:, :1])
+        if not self.forms.dense:
+            return xp.concat([one, values, values * values], axis=1)
+        products = [values[:, i : i + 1] * values[:, i:] for i in range(values.shape[1])]
+        return xp.concat([one, values, *products], axis=1)
+
+    def log_density(self, xp: Any, values: Any) -> Any:
+        forms, columns = self.forms, []
+        shared = len(forms.root) == 1
+        for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):
+            root = forms.root[0 if shared else k]
+            away = values - beside(mean, values)
+            along = (
+                away @ beside(root, values)
+                if forms.dense
+                else away * beside(np.broadcast_to(root, mean.shape).copy(), values)
+            )
+            columns.append(float(offset) - 0.5 * xp.sum(along * along, axis=1))
+        return xp.stack(columns, axis=1)
+
+    def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
+        structure = self.forms.structure
+        counts = host(xp.sum(responsibilities, axis=0))
+        means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])
+        scatter = []
+        for k, mean in enumerate(means):
+            away = values - beside(mean, values)
+            shares = responsibilities[:, k : k + 1]
+            if self.forms.dense:
+                scatter.append(host(xp.matrix_transpose(away * shares) @ away))
+            else:
+                scatter.append(host(xp.sum(away * away * shares, axis=0)))
+        return Moments(structure, counts, means, structure.blocks.pool(np.stack(scatter)))

@@ -7,46 +7,34 @@ Wishart(V, g) has a conjugate factor (Richardson & Green 1997; Huang & Wand 2013
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
+from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
+from bayesmix.families.gaussian.draws import GaussianDraws, coloured, draw_roots
 from bayesmix.families.gaussian.family import Gaussians, kept_resolution
-from bayesmix.families.gaussian.moments import ByQuadratics, Moments, Quadratics, offsets_by_column
+from bayesmix.families.gaussian.moments import (
+    ByQuadratics,
+    Moments,
+    Quadratics,
+    offsets_by_column,
+    with_resolution,
+)
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once, record
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.draws import (
-        FixedScaleOfDraws,
-        LearnedScaleOfDraws,
-        WishartDraws,
-    )
-else:
-    FixedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.draws:FixedScaleOfDraws",
-        "draw given log_density_of",
-    )
-    LearnedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.draws:LearnedScaleOfDraws",
-        "given log_density_of",
-    )
-    WishartDraws = lazy.methods(
-        "bayesmix.families.gaussian.draws:WishartDraws",
-        "draw log_densities",
-    )
-
 
 @record
 @dataclass(frozen=True)
-class Wishart(WishartDraws):
+class Wishart:
     """Wishart(W, ν) by block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
 
     algebra: Algebra
@@ -114,6 +102,27 @@ class Wishart(WishartDraws):
         product = self.algebra.product(self.mean_root, precisions.mean_root)
         return float(np.vdot(product, product))
 
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        """Return roots (S, B, ...) of S draws of each block: Λ = U Uᵀ."""
+        return draw_roots(self.algebra, self.root, self.degrees_of_freedom, n_draws, generator)
+
+    def log_densities(self, roots: Array) -> Array:
+        """Return log densities (S, J, B) of drawn blocks under factors j (Bishop 2006, B.78).
+
+        The density is over the p (p + 1) / 2 elements of Λ, summed over the columns of a block.
+        """
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = self.algebra.log_det(flat)
+        leaning = 0.5 * (self.degrees_of_freedom - self.dimension - 1.0)
+        factors = self.algebra.factor(self.scale_inverse)
+        densities = np.empty((len(factors), n_draws, n_blocks))
+        for j, density in enumerate(densities):
+            blocks = self.log_normaliser[j] + leaning[j] * log_det
+            blocks -= 0.5 * self.algebra.inner(factors[j : j + 1], flat)
+            density[:] = blocks.reshape(n_draws, n_blocks, -1).sum(axis=2)
+        return densities.transpose(1, 0, 2)
+
 
 def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
     """Return log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
@@ -122,7 +131,7 @@ def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int
 
 
 @dataclass(frozen=True)
-class FixedScale(FixedScaleOfDraws):
+class FixedScale:
     """Fixed scale: ``mean`` is W0⁻¹ as a block."""
 
     algebra: Algebra
@@ -153,9 +162,26 @@ class FixedScale(FixedScaleOfDraws):
 
     learned = False
 
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        root = self.algebra.factor(self.mean)
+        return np.broadcast_to(root, (n_draws, *root.shape))
+
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        return self
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """Return log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
+        freedom = np.full((1,) if self.mean.ndim == 3 else self.mean.shape, nu0)
+        blocks = Wishart(self.algebra, freedom, self.mean).log_densities(roots)
+        return blocks.sum(axis=(1, 2))
+
+
+# Ratio of a precision to its expectation above which its inverse is lost in rounding.
+MOST_NARROW = 1e16
+
 
 @dataclass(frozen=True)
-class LearnedScale(LearnedScaleOfDraws):
+class LearnedScale:
     """Learned scale S ~ Wishart(V, g), shared by all components, with a Wishart posterior.
 
     All blocks have the same g.
@@ -194,31 +220,81 @@ class LearnedScale(LearnedScaleOfDraws):
 
     learned = True
 
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        """Draw S given the blocks (1, B, ...) of a draw, a Wishart as in ``relearned``.
 
+        Raises an error if S vanishes, since ties beyond the prior make the posterior improper.
+        """
+        algebra, blocks = self.prior.algebra, roots[0]
+        conditional = Wishart(
+            algebra,
+            self.prior.degrees_of_freedom + len(blocks) * nu0,
+            self.prior.scale_inverse + algebra.gram(blocks).sum(axis=0, keepdims=True),
+        )
+        size = conditional.scale_inverse.shape[-1]
+        drawn = algebra.spread(conditional.scale_inverse, 1, size)
+        expected = algebra.spread(self.prior.scale_inverse, 1, size)
+        if not np.all(drawn < MOST_NARROW * expected):
+            raise DegenerateFitError(
+                "the learned scale of the prior vanishes, because a component has identical "
+                "observations: set covariance_prior, or use fewer components"
+            )
+        return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """Return log p(Λ_1, ..., Λ_B) (S,) of drawn blocks, with S integrated out.
+
+        ∫ Wishart(S | V, g) Π_b Wishart(Λ_b | S⁻¹, ν0) dS is a ratio of normalisers: given the
+        blocks, S is Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b Λ_b.
+        """
+        prior, algebra, p = self.prior, self.prior.algebra, self.prior.dimension
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = algebra.log_det(flat).reshape(n_draws, n_blocks, -1)
+        total = algebra.gram(flat).reshape(roots.shape).sum(axis=1)
+        given = -algebra.log_det(algebra.root(prior.scale_inverse + total)).reshape(n_draws, -1)
+        nu = np.asarray(nu0)
+        blocks = (
+            0.5 * (nu0 - p - 1.0) * log_det.sum(axis=1)
+            + n_blocks * log_normaliser(nu, np.zeros(1), p)
+            + prior.log_normaliser
+            - log_normaliser(prior.degrees_of_freedom + n_blocks * nu0, given, p)
+        )
+        return blocks.sum(axis=1)
+
+
+# Expected variance of a component relative to that of the data.
+SHARE_OF_VARIANCE = 0.1
 # Largest learned β0: the prior of a mean weighs at most one observation.
 MOST_MEAN_PRECISION = 1.0
 
 
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.draws import PosteriorOfDraws, PriorOfDraws
-    from bayesmix.families.gaussian.prior_mode import PriorAtAPoint
-else:
-    PriorAtAPoint = lazy.methods(
-        "bayesmix.families.gaussian.prior_mode:PriorAtAPoint",
-        "mode log_density",
-    )
-    PosteriorOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.draws:PosteriorOfDraws",
-        "draws log_factors",
-    )
-    PriorOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.draws:PriorOfDraws",
-        "separate feature_evidence conditional log_density_of",
-    )
+# Number of observations that a prior with ν0 counts for at its mode, per component, for K
+# components and D columns, as in mclust's MAP.
+PriorRows: TypeAlias = Callable[[float, int, int], float]
+
+MCLUSTS: dict[str, PriorRows] = {
+    "VEI": lambda nu, K, D: (nu + 3.0) / D,
+    "EVI": lambda nu, K, D: (nu + 2.0) / K,
+    "EEV": lambda nu, K, D: (nu + D + 2.0) / K,
+    # Practically none; just enough to give an empty component a covariance.
+    "VEV": lambda nu, K, D: 1e-9,
+}
+
+
+def mode_rows(
+    structure: Structure, degrees_of_freedom: float, n_components: int, n_features: int
+) -> float:
+    """Return the term added to ν0 + n_k of each block at the joint mode."""
+    if structure.letters in MCLUSTS:
+        rows = MCLUSTS[structure.letters](degrees_of_freedom, n_components, n_features)
+        return rows - degrees_of_freedom
+    leaning = structure.blocks.means_per_block(n_components, n_features)
+    return structure.algebra.block_dimension(n_features) + 1.0 + leaning
 
 
 @dataclass(frozen=True)
-class NormalWishart(PriorOfDraws, PriorAtAPoint):
+class NormalWishart:
     """Hyperparameters m0 (D,), β0, ν0 and the scale, shared by all components."""
 
     structure: Structure
@@ -269,8 +345,6 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
         shift = mean_precision / beta * away  # towards m0; m_k loses no digits far from it
         means = statistics.means - shift
         if resolution is not None:
-            from bayesmix.families.gaussian.point_parts import with_resolution
-
             statistics = with_resolution(statistics, resolution)
         between = blocks.pool(blocks.algebra.outer(counts * shift, away))
         scale_inverse = scale.mean + (statistics.scatter + between)
@@ -300,6 +374,79 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
     def unframed(self, frame: Frame) -> NormalWishart:
         return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
 
+    def mode(
+        self,
+        statistics: Moments,
+        previous: Gaussians | None = None,
+        resolution: Array | None = None,
+    ) -> Gaussians:
+        """Return the joint mode in (μ, Σ) (Fraley & Raftery 2007).
+
+        Unconstrained blocks are W⁻¹ / (ν + p + 1 + means per block); see ``mode_rows``
+        for mclust's counts.
+        """
+        means, _, precisions = self.parameters_given(
+            statistics, self.scale.initial(), self.mean_precision, resolution
+        )
+        rows = mode_rows(self.structure, self.degrees_of_freedom, *means.shape)
+        counts = precisions.degrees_of_freedom + rows
+        earlier = None if previous is None else previous.blocks
+        blocks = self.structure.estimate(precisions.scale_inverse, counts, earlier)
+        return Gaussians(self.structure, means, blocks, resolution)
+
+    def log_density(self, components: Gaussians) -> float:
+        """Return log p(μ, Σ), inverse-Wishart times normal.
+
+        Constrained blocks lack the normalising constant.
+        """
+        algebra = self.structure.algebra
+        n_components, n_features = components.means.shape
+        p = algebra.block_dimension(n_features)
+        root = components.precision_root
+        log_det = algebra.log_det(root)
+        scale: Any = self.scale.initial()
+        nu0 = self.degrees_of_freedom
+        rows = mode_rows(self.structure, nu0, n_components, n_features)
+        added_rows = rows - self.structure.blocks.means_per_block(n_components, n_features)
+        wisharts = (
+            log_normaliser(nu0, scale.expected_log_det, p)
+            + 0.5 * (nu0 + added_rows) * log_det
+            - 0.5 * algebra.trace(scale.mean, root)
+        )
+        normals = 0.5 * (
+            n_features * (np.log(self.mean_precision) - LOG_2PI)
+            + algebra.per_component(log_det, n_components, n_features)
+        ) - 0.5 * self.mean_precision * algebra.lengths(components.means - self.mean, root)
+        return float(wisharts.sum() + normals.sum())
+
+    def separate(self) -> NormalWishart:
+        scale, n_features = self.scale, len(self.mean)
+        if isinstance(scale, LearnedScale):
+            mean = scale.prior.mean / SHARE_OF_VARIANCE ** (1.0 / n_features)
+            scale = FixedScale(scale.prior.algebra, mean)
+        return replace(self, scale=scale, learns_mean_precision=False)
+
+    def feature_evidence(self, statistics: Moments) -> Array:
+        """Return the log evidence (K, D) of each feature, if diagonal (Murphy 2007, eq. 95)."""
+        scale: Any = self.scale.initial()
+        _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
+        prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)
+        means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
+        return prior - q.log_normaliser + means - 0.5 * statistics.counts_of_means * LOG_2PI
+
+    def conditional(
+        self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
+    ) -> GaussianPosterior:
+        """Return p(μ, Λ | X, Z, S) for a Gibbs step, with S drawn given the last draw."""
+        scale = self.scale.given(last.roots, self.degrees_of_freedom, generator)
+        return self._given(statistics, scale, last.prior_mean_precision, None)
+
+    def log_density_of(self, draws: GaussianDraws) -> Array:
+        """Return log p(μ, Λ) (S,) of draws, with a learned scale integrated out exactly."""
+        density: Array = draws.log_normals(self.mean, draws.prior_mean_precision).sum(axis=1)
+        density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
+        return density
+
 
 def unframed_scale(scale: Any, frame: Frame) -> Any:
     """Transform a scale, of a prior or of q, to data coordinates.
@@ -318,7 +465,7 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
 
 @record
 @dataclass(frozen=True)
-class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
+class GaussianPosterior(ByQuadratics):
     """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""
 
     structure: Structure
@@ -437,9 +584,26 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
         joint_columns = n_features if self.structure.isotropic else p
         return Students(algebra, self.means, blocks, nu, joint_columns)
 
+    def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
 
-# Expected variance of a component relative to that of the data.
-SHARE_OF_VARIANCE = 0.1
+        roots = self.precisions.draw(n_draws, generator)
+        normal = generator.standard_normal((n_draws, *self.means.shape))
+        away = coloured(self.structure.algebra, normal, roots)
+        return GaussianDraws(
+            self.structure,
+            self.means + away / np.sqrt(align(self.mean_precision, self.means)),
+            roots,
+            self.scale.draw(n_draws, generator),
+            self.prior_mean_precision,
+        )
+
+    def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
+        wisharts = self.precisions.log_densities(draws.roots)
+        parameters = zip(self.means, self.mean_precision, strict=True)
+        normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
+        if self.structure.shared:
+            return wisharts[:, 0, 0], normals
+        return np.zeros(len(normals)), normals + wisharts
 
 
 def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> NormalWishart:
