@@ -5,7 +5,6 @@ made-up trees, each with one breach, show that every rule can fail.
 """
 
 import ast
-import importlib
 import os
 import shutil
 import subprocess
@@ -538,24 +537,6 @@ def test_the_kernel_runs_alone(tmp_path):
     assert run.returncode == 0, run.stdout[-2_000:]
 
 
-def deferred_methods():
-    """Yield the home of each class that loads on first use, and the names of its methods."""
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(tree_of(path)) if "lazy.methods(" in path.read_text("utf-8") else ():
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy.methods":
-                home, names = (ast.literal_eval(argument) for argument in node.args)
-                yield home, names.split()
-
-
-@pytest.mark.parametrize(("home", "names"), list(deferred_methods()))
-def test_methods_that_load_on_first_use_are_those_of_their_class(home, names):
-    module, _, name = home.partition(":")
-    members = vars(getattr(importlib.import_module(module), name))
-    own = {each for each in members if callable(members[each]) or not each.startswith("__")}
-    assert len(names) == len(set(names))
-    assert own == set(names)
-
-
 def test_each_trespass_is_seen(tmp_path):
     files = {
         "em/run.py": "def f(x):\n    from pkg.posterior import draws\n    hasattr(x, 'a')\n",
@@ -573,3 +554,20 @@ def test_each_trespass_is_seen(tmp_path):
         "plots/density": 1,
     }  # fmt: skip
     assert trespasses(write(tmp_path / "pkg", files)) == expected
+
+
+def assembled(tree: ast.Module) -> Iterator[int]:
+    """Lines that run text as code or make a class from strings."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        if name in {"exec", "eval", "make_dataclass"} or (name == "type" and len(node.args) == 3):
+            yield node.lineno
+
+
+def test_classes_are_classes():
+    assert list(assembled(ast.parse("exec('a')\ntype('A', (), {})\ntype(a)"))) == [1, 2]
+    assert {path: list(assembled(tree_of(path))) for path in PACKAGE.rglob("*.py")} == {
+        path: [] for path in PACKAGE.rglob("*.py")
+    }

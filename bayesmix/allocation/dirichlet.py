@@ -12,7 +12,7 @@ from scipy.special import digamma, gammaln, xlogy
 from bayesmix.allocation.point import PointWeights, sample_by_sample
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import log_gammas
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bayesmix.core.priors import Pymc
 
 
-@record
 @dataclass(frozen=True)
 class Dirichlet:
     """q(π) = Dirichlet(concentration (K,))."""

@@ -14,7 +14,6 @@ import numpy as np
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, normalise
-from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.allocation.point_draws import PointTwin, WeightDraws
@@ -47,7 +46,6 @@ def no_log_weights(weights: Allocation) -> Array:
     return np.zeros(weights.n_components)
 
 
-@record
 @dataclass(frozen=True)
 class PointWeights:
     """Probabilities (K,); components of weight zero are ignored."""

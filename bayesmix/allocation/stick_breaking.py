@@ -24,7 +24,7 @@ from bayesmix.allocation.point_draws import (
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import log_gammas
 
 
@@ -51,7 +51,6 @@ class StickDraws:
         return cls(log_weights[:, :-1] - tails[:, :-1], tails[:, 1:] - tails[:, :-1])
 
 
-@record
 @dataclass(frozen=True)
 class StickBreaking:
     """q(v_k) = Beta(first_k, rest_k), k < K, with the prior for use in ``subset``."""

@@ -1,4 +1,4 @@
-"""Names of a package, and methods of a class, that load on first use."""
+"""Names of a package that load on first use."""
 
 from __future__ import annotations
 
@@ -31,27 +31,3 @@ def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return named
-
-
-class Deferred:
-    """A method that loads on first use, from a class of another module."""
-
-    def __init__(self, home: str) -> None:
-        self.home = home
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.owner, self.name = owner, name
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        module, _, name = self.home.partition(":")
-        method = vars(getattr(import_module(module), name))[self.name]
-        setattr(self.owner, self.name, method)
-        return method.__get__(instance, owner)
-
-
-def methods(home: str, names: str) -> type:
-    """Return a base class with methods of a class, ``"module:Class"``, that load on first use.
-
-    Type checkers see the class itself, under ``TYPE_CHECKING``.
-    """
-    return type(home.partition(":")[2], (), {name: Deferred(home) for name in names.split()})

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.core.rows import LOWEST_LOG, AddedByField, Allocated, Event, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -43,7 +43,6 @@ def halfway(part: Any, other: Any) -> Any:
     return other
 
 
-@record
 @dataclass(frozen=True)
 class Mixture(Generic[C, W]):
     """Allocation and components in a frame."""
@@ -147,7 +146,6 @@ class Mixture(Generic[C, W]):
         return coefficients
 
 
-@record
 @dataclass(frozen=True)
 class FeatureSums(AddedByField):
     """Sums Σ w r φ (K, F) of a linear form, converted to statistics at the end of a pass."""
@@ -168,7 +166,6 @@ def finished(statistics: Additive) -> Statistics:
     return cast("Statistics", statistics)
 
 
-@record
 @dataclass(frozen=True)
 class Expectation:
     """Sums of an E-step, the input of an M-step."""
@@ -208,7 +205,6 @@ class Expectation:
         return replace(self, counts=statistics.counts, statistics=statistics, allocation=allocation)
 
 
-@record
 @dataclass(frozen=True)
 class ChunkSums:
     """Sums over chunks, which become an ``Expectation``."""

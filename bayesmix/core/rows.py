@@ -13,7 +13,7 @@ import numpy as np
 from bayesmix.core.nouns import parts_in_words
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
@@ -388,7 +388,6 @@ class Rows:
         )
 
 
-@record
 @dataclass(frozen=True)
 class Allocated:
     """Result of an allocation, besides responsibilities."""

@@ -21,7 +21,6 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, PRODUCTS, Array, Integers, normalise
-from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.core.components import (
@@ -290,7 +289,6 @@ def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summ
     return reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
 
 
-@record
 @dataclass(frozen=True)
 class ExpectationStep:
     """E-step of a chunk; picklable."""

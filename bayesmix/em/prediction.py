@@ -15,7 +15,6 @@ import numpy as np
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.expectation import Assessment, AssessmentStep
-from bayesmix.em.result import ALIKE
 from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from bayesmix.core.families import Family
 
 
+# Difference, in nats per observation, within which two starts reached the same optimum.
+ALIKE = 1e-6
 # Longest distance, in standard deviations, whose sums of squares do not overflow.
 LONGEST = 1e150
 # Values by this factor nearer than the longest distance do not change its square in any digit.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.allocation.point import PointWeights
-from bayesmix.core import lazy
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, SideInformation
 from bayesmix.em.expectation import Assessment
+from bayesmix.em.prediction import Predictions, at_any_distance
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bayesmix.em.run import Problem, State
 
 
-# Difference, in nats per observation, within which two starts reached the same optimum.
-ALIKE = 1e-6
 TOO_FEW_ROWS, FEW_POINTS = "too few rows", "few points"  # kinds of events
 # Events after which a maximised likelihood cannot be compared: a held component, or more components
 # than the data determine.
@@ -73,17 +71,6 @@ class SearchRecord:
             f"{self.stage} ({self.description}): objective {self.objective:.3f} after "
             f"{self.passes} passes, gain {self.gain:.3g} nats, {outcome}."
         )
-
-
-if TYPE_CHECKING:
-    from bayesmix.em.prediction import Predictions
-else:
-    Predictions = lazy.methods(
-        "bayesmix.em.prediction:Predictions",
-        "density_at log_density probabilities shares labels responsibilities _told _with_noise "
-        "_probabilities_and_density "
-        "draw summary __repr__ _repr_html_ search_summary",
-    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,8 +262,6 @@ def units_of(family: Family, objective: Objective, mixture: Mixture, total_weigh
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """Return the sums of a density over the data."""
-    from bayesmix.em.prediction import at_any_distance
-
     step = partial(at_any_distance, family, mixture)
     assessment: Assessment = source.reduce(step, mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)

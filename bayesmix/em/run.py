@@ -27,7 +27,6 @@ from bayesmix.core.rows import Event, Frame
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 MEMORY = 8
 
 
-@record
 @dataclass(frozen=True)
 class Anderson:
     """The last input-output pairs of the EM map, as packed statistics, with their scales."""
@@ -195,7 +193,6 @@ class Problem:
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
 
-@record
 @dataclass(frozen=True)
 class State:
     """State of a run: a mixture, None before the first M-step, and the sums of its E-step."""

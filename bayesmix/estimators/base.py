@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     DensityMixin,
     TransformerMixin,
 )
-from sklearn.utils._pprint import _EstimatorPrettyPrinter
-from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.core import lazy, validation
+from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import FLAT_FLOOR
@@ -26,7 +23,10 @@ from bayesmix.em.model import Model, Settings, WarmStarts
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
+from bayesmix.estimators.attributes.fitted_methods import FittedMethods
+from bayesmix.estimators.attributes.posterior_methods import PosteriorMethods
 from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
@@ -100,85 +100,8 @@ def describe_weights(estimator: Any, result: FitResult) -> None:
         estimator.weight_concentration_ = weights.concentration.copy()
 
 
-class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Shows the answer in ``repr`` and notebooks once the estimator is fitted, and saves it."""
-
-    # Attribute that a fit sets.
-    _answer = "result_"
-
-    @abstractmethod
-    def summary(self) -> str:
-        """Return the answer in words."""
-
-    @abstractmethod
-    def _answer_html(self) -> str:
-        """Return the answer for a notebook."""
-
-    @abstractmethod
-    def plot(self, *arguments: Any, **options: Any) -> Any:
-        """Plot the answer."""
-
-    def _draw_small(self, figure: Any) -> None:
-        """Draw the answer in the figure of a notebook."""
-        self.plot(ax=figure.subplots())
-
-    def save(self, path: Any) -> None:
-        """Save the fit to one file without pickle; ``bayesmix.load`` reads it.
-
-        The file of a search has all candidates. That of a mixture of regressions has the data of
-        the fit, which ``coefficients`` needs.
-        """
-        from bayesmix.io import save
-
-        check_is_fitted(self, self._answer)
-        save(self, path)
-
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        plain: str = super().__repr__(N_CHAR_MAX)
-        return f"{plain}\n{self.summary()}" if self._answer in vars(self) else plain
-
-    def _repr_html_inner(self) -> str:
-        diagram: str = super()._repr_html_inner()
-        return self._shown() + diagram
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
-        bundle: dict[str, str] = super()._repr_mimebundle_(**options)
-        if "text/html" in bundle:
-            bundle["text/html"] = self._shown() + bundle["text/html"]
-        return bundle
-
-    def _shown(self) -> str:
-        if self._answer not in vars(self):
-            return ""
-        from bayesmix.estimators.attributes.fitted_methods import small_figure
-
-        return f"<div>{self._answer_html()}{small_figure(self)}</div>"
-
-
-# Nested estimators call this through their ``__repr__``.
-_EstimatorPrettyPrinter._dispatch[Showing.__repr__] = _EstimatorPrettyPrinter._pprint_estimator
-
-
 # Set by validation of data; all other attributes that end in "_" are set by a fit.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
-
-
-if TYPE_CHECKING:
-    from bayesmix.estimators.attributes.fitted_methods import FittedMethods
-    from bayesmix.estimators.attributes.posterior_methods import PosteriorMethods
-else:
-    FittedMethods = lazy.methods(
-        "bayesmix.estimators.attributes.fitted_methods:FittedMethods",
-        "score_samples responsibilities _map _at_covariates _seen _rows _fitted sample bic "
-        "aic aicc icl _information summary describe _answer_html plot",
-    )
-    PosteriorMethods = lazy.methods(
-        "bayesmix.estimators.attributes.posterior_methods:PosteriorMethods",
-        "density_interval conditional_interval assignment_interval assignment_entropy "
-        "density_region tail_probability sample_posterior credible_interval to_arviz "
-        "parameter_table gate_coefficients marginal conditional conditional_mean true_values "
-        "impute",
-    )
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.core import lazy, validation
+from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.attributes.factor_matrices import FactorMatrices
+from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-
-
-if TYPE_CHECKING:
-    from bayesmix.estimators.attributes.factor_matrices import FactorMatrices
-    from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers
-else:
-    FactorMatrices = lazy.methods(
-        "bayesmix.estimators.attributes.factor_matrices:FactorMatrices",
-        "covariances_ precisions_ precisions_cholesky_",
-    )
-    ParametersOfOthers = lazy.methods(
-        "bayesmix.estimators.attributes.gaussian_parameters:ParametersOfOthers",
-        "from_parameters to_sklearn",
-    )
 
 
 class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):

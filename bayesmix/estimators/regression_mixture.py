@@ -21,7 +21,6 @@ from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.base import Showing
 from bayesmix.estimators.inputs.constraints import group_codes, standardised
 from bayesmix.estimators.inputs.incoming import (
     one_number,
@@ -38,6 +37,7 @@ from bayesmix.estimators.regression.regression_columns import (
     training_data,
 )
 from bayesmix.estimators.regression.regression_data import Data
+from bayesmix.estimators.showing import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Regressions

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.core import lazy, validation
+from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
@@ -23,10 +23,12 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
-from bayesmix.estimators.base import Showing, Transforming
+from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.searching import search_checks
+from bayesmix.estimators.searching.search_results import SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
+from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
@@ -48,21 +50,9 @@ from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_so
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-    from bayesmix.estimators.searching.search_results import SearchResults
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
-else:
-    SearchResults = lazy.methods(
-        "bayesmix.estimators.searching.search_results:SearchResults",
-        "_as_fitted columns_ k_probabilities_ averaged_ best_estimator_ estimators_ "
-        "candidates_ held_out_ _select_features _refuse_regression _restore_features "
-        "_feature_names_given _feature_names features_read _selection "
-        "feature_evidence_ get_feature_names_out _fitted _check_kept n_components_ "
-        "answer_ n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by "
-        "describe score_samples true_values sample density_interval _restore summary _answer_html "
-        "matrix plot _draw_small report _fitted_to_all _add",
-    )
 
 
 class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped

@@ -1,10 +1,8 @@
-"""Cached properties, and records that are quickly made."""
+"""Cached properties."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
-from functools import wraps
 from typing import Any, Generic, TypeVar, cast, overload
 
 Value = TypeVar("Value")
@@ -44,22 +42,3 @@ def cached(owner: object, key: tuple[Any, ...], compute: Callable[[], Value]) ->
     if key not in values:
         values[key] = compute()
     return cast(Value, values[key])
-
-
-def record(cls: type[Value]) -> type[Value]:
-    """Return a frozen dataclass whose ``__init__`` fills its dictionary, in half the time.
-
-    A pass makes a dozen records. Fields may have defaults, but no factories.
-    """
-    defaults = {field.name: field.default for field in fields(cls)}  # type: ignore[arg-type]
-    parameters = [
-        name + (f"=_{name}" if value is not MISSING else "") for name, value in defaults.items()
-    ]
-    assignments = "; ".join(f"entries[{name!r}] = {name}" for name in defaults)
-    namespace: dict[str, Any] = {f"_{name}": value for name, value in defaults.items()}
-    exec(
-        f"def filled(self, {', '.join(parameters)}): entries = self.__dict__; {assignments}",
-        namespace,
-    )
-    cls.__init__ = wraps(cls.__init__)(namespace["filled"])  # type: ignore[method-assign]
-    return cls

@@ -24,7 +24,8 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.em.expectation import BLOCK_VALUES
 from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank, side_of
-from bayesmix.em.result import ALIKE, SearchRecord
+from bayesmix.em.prediction import ALIKE
+from bayesmix.em.result import SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
     REMAINING_IN_SEARCH,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +15,6 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
-from bayesmix.estimators.base import Showing
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.given_sources import new_rows
 from bayesmix.estimators.regression.coded_frames import decoded
@@ -224,31 +220,3 @@ def information(estimator: Any, name: str, X: Any, covariates: Any = None, **bes
         source = estimator._at_covariates(estimator._seen(X, **beside), covariates)
         sums = density_sums(result, source)
     return -2.0 * criterion(sums, result.n_parameters)
-
-
-# Size in inches and resolution of the figure in a notebook.
-FIGURE = (4.4, 3.0)
-DOTS_PER_INCH = 110
-
-
-def small_figure(estimator: Showing) -> str:
-    """Return a figure of the fit; empty if there is none, or Matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return ""
-    figure = Figure(figsize=FIGURE, layout="constrained")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            estimator._draw_small(figure)
-    except UnsupportedError:
-        return ""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
-    encoded = base64.b64encode(picture.getvalue()).decode()
-    width, _ = figure.get_size_inches()
-    return (
-        f'<img alt="" style="max-width:100%; background:#fff" width="{96 * width:.0f}" '
-        f'src="data:image/png;base64,{encoded}">'
-    )

@@ -25,7 +25,7 @@ from bayesmix.families.gaussian.moments import (
     with_resolution,
 )
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
-from bayesmix.numerics.memo import cached, once, record
+from bayesmix.numerics.memo import cached, once
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import NormalWishart
 
 
-@record
 @dataclass(frozen=True)
 class Gaussians(ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""

@@ -23,14 +23,13 @@ from bayesmix.core.rows import NO_ROWS
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers, align
 from bayesmix.numerics.device_arrays import beside, host
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.components import DensitiesAndStatistics
     from bayesmix.families.gaussian.gaps import Pattern
 
 
-@record
 @dataclass(frozen=True)
 class Moments(Rearranged):
     """Counts (K,), means (K, D) and scatter in the structure's blocks.
@@ -254,7 +253,6 @@ def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
     return replace(statistics, scatter=statistics.scatter + between)
 
 
-@record
 @dataclass(frozen=True)
 class Quadratics(ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.

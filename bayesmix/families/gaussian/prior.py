@@ -28,11 +28,10 @@ from bayesmix.families.gaussian.moments import (
 )
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import LOG_2, LOG_2PI, Array, Integers, align
-from bayesmix.numerics.memo import once, record
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
 
-@record
 @dataclass(frozen=True)
 class Wishart:
     """Wishart(W, ν) by block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
@@ -463,7 +462,6 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
     return replace(scale, scale_inverse=algebra.stretch(scale.scale_inverse, 1.0 / frame.scale))
 
 
-@record
 @dataclass(frozen=True)
 class GaussianPosterior(ByQuadratics):
     """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""
