@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.assess.group_statistics import Variable, quantiles
 from bayesmix.errors import InvalidInputError
 
 
@@ -32,13 +33,15 @@ def test_tables_are_those_of_a_group_by_of_the_predicted_labels(customers):
     money = frame["income"].str.replace("[$,]", "", regex=True).astype(float)
     for k, name in enumerate(described.table.index):
         row, own = described.table.loc[name], labels == k
-        assert name == f"component {k + 1}"
+        assert name == f"class {k + 1}"
         assert row["size", "rows"] == own.sum()
         assert row["score", "mean"] == pytest.approx(frame["score"][own].mean())
         assert row["score", "sd"] == pytest.approx(frame["score"][own].std())
         assert row["score", "missing"] == pytest.approx(frame["score"][own].isna().mean())
         assert row["home", "own"] == pytest.approx((frame["home"][own] == "own").mean())
-        assert row["income", "median"] == pytest.approx(money[own].median(), rel=0.02)
+        quartiles = money[own].quantile([0.25, 0.5, 0.75]).tolist()
+        parts = ("lower quartile", "median", "upper quartile")
+        assert [row["income", part] for part in parts] == pytest.approx(quartiles)
     assert described.overall["score", "mean"] == pytest.approx(frame["score"].mean())
     assert described.to_frame().loc[("size", "rows"), "all"] == 300
 
@@ -50,12 +53,12 @@ def test_effects_are_those_of_cohen(customers):
     n, m = len(x), len(y)
     pooled = np.sqrt(((n - 1) * x.var() + (m - 1) * y.var()) / (n + m - 2))
     d = (x.mean() - y.mean()) / pooled
-    row = described.typical.loc[("component 1", "score", "")]
+    row = described.typical.loc[("class 1", "score", "")]
     assert row["effect"] == pytest.approx(d)
     error = np.sqrt((n + m) / (n * m) + d**2 / (2 * (n + m)))
     assert row["upper"] - row["lower"] == pytest.approx(2 * 1.959964 * error)
     p, q = ((frame["home"][labels == k] == "rent").mean() for k in (0, 1))
-    row = described.typical.loc[("component 1", "home", "rent")]
+    row = described.typical.loc[("class 1", "home", "rent")]
     assert row["effect"] == pytest.approx(2 * (np.arcsin(np.sqrt(p)) - np.arcsin(np.sqrt(q))))
 
 
@@ -65,6 +68,9 @@ def test_weights_describe_as_repetitions_do():
     weighted = fit.describe(X, sample_weight=weights)
     repeated = fit.describe(np.repeat(X, weights, axis=0))
     means = [("x0", "mean"), ("x1", "sd"), ("size", "rows")]
+    x = X[:, 0] + 0.1 * np.random.default_rng(6).normal(size=80)
+    own = quantiles(x, weights.astype(float), (0.1, 0.25, 0.5, 1.0))
+    np.testing.assert_allclose(own, np.quantile(np.repeat(x, weights), (0.1, 0.25, 0.5, 1.0)))
     np.testing.assert_allclose(weighted.table[means], repeated.table[means], rtol=1e-12)
     np.testing.assert_allclose(
         weighted.typical["effect"].sort_index(), repeated.typical["effect"].sort_index(), rtol=1e-9
@@ -76,7 +82,53 @@ def test_sentences_tell_what_is_typical_in_the_units_of_the_data(customers):
     first, second = fit.describe(frame).sentences
     assert "higher income ($" in second or "higher income ($" in first
     assert "mostly home rent" in first
-    assert first.startswith("Component 1 (")
+    assert first.startswith("Class 1 (")
+
+
+def test_sentences_name_the_level_that_most_have():
+    draw = np.random.default_rng(4)
+    group = np.repeat([0, 1], [60, 40])
+    frame = pd.DataFrame(
+        {
+            "x": draw.normal(size=100) + 8.0 * group,
+            "meal": np.where(group ^ (draw.random(100) < 0.1), "Lunch", "Dinner"),
+            "day": np.where(group, "Thur", draw.choice(["Fri", "Sat", "Sun"], 100)),
+        }
+    )
+    fit = bm.Mixture(2, family="auto", random_state=0).fit(frame)
+    first, second = fit.describe(frame).sentences
+    assert "mostly meal Dinner (" in first
+    assert "seldom day Thur (0 against 100 %)" in first
+    assert "mostly day Thur (100 against 0 %)" in second
+
+
+def test_numbers_have_the_decimals_that_their_spread_justifies():
+    draw = np.random.default_rng(5)
+    assert Variable("smoothness", 0.014 * draw.normal(size=99)).written(0.0963) == "0.096"
+    assert Variable("change", draw.normal(size=99)).written(-0.0012) == "0.00"
+    assert Variable("visits", draw.poisson(3.0, 99).astype(float)).written(2.0) == "2"
+    assert Variable("pay", 3e4 * draw.normal(size=99), unit=("$", "")).written(51234.6) == "$51,235"
+
+
+def test_one_class_has_nothing_to_compare():
+    X = np.random.default_rng(2).normal(size=(50, 2))
+    described = bm.GaussianMixture(1).fit(X).describe(X)
+    assert described.sentences == (
+        "Class 1 (100 %): all observations, so that there is nothing to compare.",
+    )
+    assert [*described.to_frame().columns] == ["all"]
+    assert not described.notes
+
+
+def test_wide_tables_are_split_at_the_width():
+    draw = np.random.default_rng(3)
+    X = draw.normal(size=(900, 3)) + 9.0 * np.repeat(np.arange(9), 100)[:, None]
+    described = bm.GaussianMixture(9, random_state=0).fit(X).describe(X)
+    tables = described.to_fit(60)
+    assert len(tables) > 1
+    assert max(len(line) for table in tables for line in table.to_text().split("\n")[:-1]) <= 60
+    heads = [head for table in tables for head in table.columns[1:]]
+    assert heads == ["All", *(f"Class {k}" for k in range(1, 10))]
 
 
 def test_further_columns_are_described_and_marked_and_identifiers_are_not(customers):
@@ -139,7 +191,7 @@ def test_states_classes_and_regressions_are_described():
 def test_files_hold_the_table(customers, tmp_path):
     frame, fit = customers
     described = fit.describe(frame)
-    assert "Component 1" in described.to_markdown()
+    assert "Class 1" in described.to_markdown()
     assert r"\toprule" in described.to_latex()
     pytest.importorskip("openpyxl")
     sheets = pd.read_excel(described.to_excel(tmp_path / "groups.xlsx"), sheet_name=None)

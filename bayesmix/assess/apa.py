@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -129,15 +129,37 @@ class ApaTable:
         return [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
 
     @property
-    def _length(self) -> int:
+    def length(self) -> int:
         """Characters of a line, with two between columns."""
         return sum(self._widths) + 2 * (len(self.columns) - 1)
+
+    def split(self, width: int) -> list[ApaTable]:
+        """Return tables of at most this many characters, each with the first column."""
+        first, *others = self._widths
+        blocks: list[list[int]] = []
+        room = 0
+        for place, size in enumerate(others, start=1):
+            if not blocks or room < size + 2:
+                blocks.append([0])
+                room = width - first
+            blocks[-1].append(place)
+            room -= size + 2
+        return [
+            replace(
+                self,
+                title=self.title if block is blocks[0] else f"{self.title} (continued)",
+                columns=tuple(self.columns[place] for place in block),
+                rows=tuple(tuple(row[place] for place in block) for row in self.rows),
+                note=self.note if block is blocks[-1] else "",
+            )
+            for block in blocks
+        ]
 
     def to_text(self) -> str:
         """Return the table as plain text."""
         first, *others = self._widths
         form = "  ".join([f"{{:{first}}}", *(f"{{:>{width}}}" for width in others)])
-        rule = "─" * self._length
+        rule = "─" * self.length
         head, *rows = (form.format(*row).rstrip() for row in (self.columns, *self.rows))
         lines = [f"Table {self.number}", self.title, rule, head, rule, *rows, rule]
         return "\n".join(lines + [f"Note. {self.note}"] * bool(self.note))
@@ -166,7 +188,7 @@ class ApaTable:
         head = line("th", self.columns, ";font-weight:normal;border-bottom:1px solid")
         body = "".join(line("td", row) for row in self.rows)
         edges = "border-top:1.5px solid;border-bottom:1.5px solid"
-        wide = ' class="wide"' * (self._length > MOST_CHARACTERS)  # smaller on paper
+        wide = ' class="wide"' * (self.length > MOST_CHARACTERS)  # smaller on paper
         style = f'style="border-collapse:collapse;{edges}"'
         table = f"<table{wide} {style}><thead>{head}</thead><tbody>{body}</tbody></table>"
         return displayed(f"Table {self.number}", self.title, table, self.note)

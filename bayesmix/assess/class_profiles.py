@@ -20,6 +20,7 @@ from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import check_outcomes, distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
+from bayesmix.assess.group_statistics import mean_and_variance, share_of
 from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
@@ -217,16 +218,15 @@ def _sample(scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     parameters = [own for own in scores.parameters if own.parameter in PROFILED]
     for own in sorted(parameters, key=lambda own: own.column):
         _, column, level, _ = parameter_index([own], result)[0]
-        x = values[column].dropna()
-        w = weights[x.index]
+        seen = values[column].notna()
+        x, w = values[column][seen].to_numpy(), weights[seen].to_numpy()
         row = {"n": w.sum(), "missing": weights.sum() - w.sum()}
         if own.level is not None:
-            row["share"] = np.average(x == own.level, weights=w)
+            row["share"] = share_of(x, w, own.level)
         else:
             numbers.append(column)
-            row["mean"] = np.average(x, weights=w)
-            squares = float(w.to_numpy() @ (x.to_numpy() - row["mean"]) ** 2)
-            row["sd"] = np.sqrt(squares / max(w.sum() - 1.0, 1.0))
+            row["mean"], variance = mean_and_variance(x, w)
+            row["sd"] = np.sqrt(variance)
         rows[column, level] = row
     index = pd.MultiIndex.from_tuples(rows, names=["column", "level"])
     table = pd.DataFrame(

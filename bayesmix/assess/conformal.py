@@ -23,12 +23,13 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
-from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
+from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of
 from bayesmix.selection.pipelines import fit_weighted
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import is_collection, is_source
 from bayesmix.sources.room import few_enough
+from bayesmix.sources.sample_weights import row_weights
 
 
 def conformal_region(
@@ -91,7 +92,7 @@ def conformal_region(
         few_enough(X, 1)
     n_rows = n_rows_of(X)
     if sample_weight is not None:
-        sample_weight = repetitions(sample_weight, n_rows)
+        sample_weight = row_weights(sample_weight, n_rows)
     order = stream(seed, Purpose.FOLD, 0).permutation(n_rows)
     n_calibration = _size(calibration_size, n_rows)
     calibration, training = np.sort(order[:n_calibration]), np.sort(order[n_calibration:])

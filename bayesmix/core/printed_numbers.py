@@ -9,10 +9,10 @@ LARGE = 1e6
 SMALL = 1e-4
 
 
-def number(value: float, decimals: int | None = None) -> str:
+def number(value: float, decimals: int | None = None, least: int = 0) -> str:
     """Format a number as journals do: three significant digits, at most six before the point.
 
-    ``decimals=None``: as many as three digits need, at most two.
+    ``decimals=None``: as many as three digits need, at most two, and at least ``least``.
     """
     size = abs(value)
     if not math.isfinite(size):
@@ -21,8 +21,8 @@ def number(value: float, decimals: int | None = None) -> str:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
     if decimals is None:
-        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
-    return f"{value:,.{decimals}f}"
+        decimals = max(least, 0 if size >= 100 else 1 if size >= 10 else 2)
+    return f"{value:z,.{decimals}f}"  # z: no minus sign before 0.00
 
 
 def significant(value: float, digits: int = 3) -> str:

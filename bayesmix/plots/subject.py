@@ -31,6 +31,7 @@ from bayesmix.selection.clusters import shares_of_clusters
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import gathered
 from bayesmix.sources.memory import is_source
+from bayesmix.sources.sample_weights import row_weights
 
 # Width of the view in standard deviations around components of at least this weight, ...
 REACH = 3.2
@@ -418,12 +419,7 @@ def whole_sample(model: Any, X: Any, sample_weight: Any, groups: DrawnGroups) ->
         values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights
         probabilities = model.result_.probabilities(values)
     if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
-            raise InvalidInputError(
-                f"sample_weight must be {len(values)} numbers, none negative and not all 0, got "
-                f"shape {weights.shape}"
-            )
+        weights = row_weights(sample_weight, len(values))
     noise = model.result_.density.noise is not None
     if not np.array_equal(groups.of_components, np.arange(len(groups.words))):
         outside, *of_groups = shares_of_clusters(probabilities, groups.of_components).T

@@ -28,8 +28,9 @@ from bayesmix.posterior import BATCH_VALUES, DRAWS
 from bayesmix.posterior import bands as partition
 from bayesmix.posterior.bands import checked_values
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws
-from bayesmix.posterior.regions import DensityRegion, Scores, region_of, repetitions
+from bayesmix.posterior.regions import DensityRegion, Scores, region_of
 from bayesmix.sources.memory import as_source, is_source
+from bayesmix.sources.sample_weights import row_weights
 
 # Random stream of samples drawn to represent the density.
 OF_SCORES = 1
@@ -245,7 +246,7 @@ class MixtureDensity:
         given = sample_weight
         if given is None and is_source(calibration):
             given = calibration.in_memory().weights
-        counts = None if given is None else repetitions(given, len(log_densities))
+        counts = None if given is None else row_weights(given, len(log_densities))
         return Scores.of(log_densities, counts)
 
     def _drawn(self, n_rows: int, generator: np.random.Generator) -> tuple[Array, Integers]:

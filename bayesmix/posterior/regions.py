@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betaincinv
 
-from bayesmix.core import validation
 from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -253,22 +252,6 @@ class DensityRegion:
     def _repr_html_(self) -> str:
         lines = self.summary().splitlines()
         return "".join(f"<div>{html.escape(line)}</div>" for line in lines)
-
-
-def repetitions(value: Any, n_rows: int) -> Array:
-    """Return the checked weights (n,) of the calibration samples."""
-    validation.unmasked("sample_weight", value)
-    try:
-        weights = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        weights = np.empty(0)
-    fine = weights.shape == (n_rows,) and bool(np.isfinite(weights).all())
-    if not fine or weights.min() < 0.0 or not weights.any():
-        raise InvalidInputError(
-            f"sample_weight must be {n_rows} finite numbers, none negative and not all 0, "
-            f"got {value!r:.60}"
-        )
-    return weights
 
 
 def rank_of(n_rows: float, level: float) -> int:

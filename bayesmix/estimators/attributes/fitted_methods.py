@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
-from bayesmix.core.procedures import noun_of
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -156,10 +155,12 @@ class FittedMethods:
     def describe(
         self, X: Any = None, level: float = 0.9, *, sample_weight: Any = None, **beside: Any
     ) -> Description:
-        """Describe the components by the columns of a table, as ``MixtureSearch.describe``.
+        """Describe the classes or states by the columns of a table, as ``MixtureSearch.describe``.
+
+        Class k is component k.
 
         ``beside`` has further arguments of ``predict_proba``, such as ``lengths`` of sequences or
-        ``covariates``. Observations are assigned to their most probable component or state.
+        ``covariates``. Observations are assigned to their most probable class or state.
 
         Examples
         --------
@@ -171,7 +172,8 @@ class FittedMethods:
         """
         from bayesmix.estimators.inputs import described_columns as columns
 
-        result, noun = self._fitted(), noun_of(self)
+        result = self._fitted()
+        noun = result.class_noun
         names = tuple(part_names(noun, result.n_components))
         of_components = np.arange(result.n_components)
         return columns.describe_fit(

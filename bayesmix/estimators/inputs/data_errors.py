@@ -12,8 +12,8 @@ from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.inputs.given_sources import OF_THE_FIT
-from bayesmix.estimators.inputs.sample_weights import SUM_OF_WEIGHTS
 from bayesmix.estimators.searching.fitters import with_structure
+from bayesmix.sources.sample_weights import SUM_OF_WEIGHTS
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {

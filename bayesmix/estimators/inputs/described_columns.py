@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.assess.description import (
-    DescribedGroups,
-    Description,
-    Variable,
-    description,
-    level_names,
-    not_described,
-)
+from bayesmix.assess.description import Description, description, level_names, not_described
+from bayesmix.assess.group_statistics import DescribedGroups, Variable
 from bayesmix.core.procedures import last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
@@ -25,6 +19,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.sources.memory import is_collection, is_source
+from bayesmix.sources.sample_weights import row_weights
 
 # Draws from a fitted model that is described without data.
 DRAWS = 20_000
@@ -63,14 +58,7 @@ def describe(
         others = [variable for variable in variables if variable.name != name]
         variables = [Variable(name, values), *others]
     n = len(variables[0].values)
-    weights = np.ones(n)
-    if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        if weights.shape != (n,) or not (weights >= 0.0).all() or not weights.any():
-            raise InvalidInputError(
-                f"sample_weight must be {n} numbers, none negative and not all 0, got shape "
-                f"{weights.shape}"
-            )
+    weights = np.ones(n) if sample_weight is None else row_weights(sample_weight, n)
     described = DescribedGroups(labels, weights, certainty, names, noun)
     return description(variables, described, level, not_described(left_out))
 

@@ -16,12 +16,12 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import missing_of, refuse, validated, weights_of_fit
-from bayesmix.estimators.inputs.sample_weights import refuse_weights, row_weights, unless_equal
 from bayesmix.estimators.regression import coded_frames
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.posterior.predictions import Prediction
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource, as_source, coding_of, is_collection, is_source
+from bayesmix.sources.sample_weights import refuse_weights, row_weights, unless_equal
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -76,7 +76,7 @@ def weights_of_fit(sample_weight: Any, n_rows: int) -> Array | None:
     """Return checked sample weights of a fit; None if all are 1."""
     if sample_weight is None:
         return None
-    from bayesmix.estimators.inputs.sample_weights import row_weights, unless_equal
+    from bayesmix.sources.sample_weights import row_weights, unless_equal
 
     return unless_equal(row_weights(sample_weight, n_rows))
 

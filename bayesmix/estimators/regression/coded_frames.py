@@ -11,7 +11,6 @@ import pandas as pd
 
 from bayesmix.core.procedures import noun_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.inputs.sample_weights import row_weights
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.coding import Coding, values_of
 from bayesmix.families.gaussian.family import Gaussian
@@ -23,6 +22,7 @@ from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.sample_weights import row_weights
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -14,7 +14,6 @@ from bayesmix.core import validation
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes, unequal
-from bayesmix.estimators.inputs.sample_weights import row_weights
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.coded_frames import looked_at
 from bayesmix.estimators.regression.random_effect_data import COVARIANCES, RandomEffectData
@@ -23,6 +22,7 @@ from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Response
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import is_collection, is_source
+from bayesmix.sources.sample_weights import row_weights
 
 # Smallest standard deviation of a residual, in that of the response.
 RELATIVE_FLOOR = 1e-4

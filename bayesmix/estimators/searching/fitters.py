@@ -222,7 +222,7 @@ def part_of(source: Source, rows: Any) -> Source:
     """Return a subset of the data to fit, by index."""
     part: Source = rows_of(source, rows)
     if isinstance(part, ArraySource) and part.weights is not None:
-        from bayesmix.estimators.inputs.sample_weights import unless_equal
+        from bayesmix.sources.sample_weights import unless_equal
 
         return replace(part, weights=unless_equal(part.weights))
     return part

@@ -353,7 +353,7 @@ class SearchResults:
         answer = self.answer_
         noun, of_components, names = answer.noun, np.asarray(self.clusters_), answer.words
         if by == "components":
-            noun, of_components = noun_of(self), np.arange(self.n_components_)
+            noun, of_components = self._fitted().noun, np.arange(self.n_components_)
             names = tuple(part_names(noun, self.n_components_))
         return columns.describe_fit(
             self,

@@ -1,4 +1,4 @@
-"""Checks of sample weights."""
+"""The check of sample weights."""
 
 from __future__ import annotations
 
