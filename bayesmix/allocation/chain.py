@@ -28,6 +28,7 @@ from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
 from bayesmix.allocation.point_draws import WeightDraws, densities_of_draws
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
+from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import (
     LOWEST_LOG,
     NO_SIDE_INFORMATION,
@@ -214,6 +215,14 @@ class MarkovChain:
         moves = np.maximum(self.transition, LEAST_MOVE) * factors
         initial = np.maximum(self.initial, LEAST_MOVE) * factors
         return MarkovChain(initial / initial.sum(), moves / moves.sum(axis=1, keepdims=True))
+
+    def restricted(self, restriction: Restriction) -> MarkovChain:
+        """Return the chain under a restriction, from that which maximises the likelihood."""
+        first, moves = (restriction.of(name) for name in ("startprob", "transmat"))
+        return MarkovChain(
+            self.initial if first is None else first.shared_out(self.initial),
+            self.transition if moves is None else moves.shared_out(self.transition),
+        )
 
     def subset(self, keep: Integers, counts: Array) -> MarkovChain:
         rows = [PointWeights.shares(row).probabilities for row in self.transition[keep][:, keep]]

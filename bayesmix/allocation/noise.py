@@ -17,6 +17,7 @@ from bayesmix.core.engines import Bayesian, Objective
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.protocols import NoiseDensity
+from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Stored
@@ -189,6 +190,10 @@ class WithNoise:
     @property
     def weights_prior(self) -> WeightsPrior:
         return self.inner.weights_prior
+
+    @property
+    def restriction(self) -> Restriction | None:
+        return self.inner.restriction
 
     @property
     def parameters_prior(self) -> Prior:

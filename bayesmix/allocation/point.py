@@ -18,6 +18,7 @@ from bayesmix.numerics.arrays import Array, Integers, normalise
 if TYPE_CHECKING:
     from bayesmix.allocation.point_draws import PointTwin, WeightDraws
     from bayesmix.core.priors import Allocation, Pymc
+    from bayesmix.core.restrictions import Restriction
 
 
 def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated:
@@ -79,6 +80,11 @@ class PointWeights:
 
     def proportional(self, shares: Array) -> PointWeights:
         return PointWeights(shares / shares.sum())
+
+    def restricted(self, restriction: Restriction) -> PointWeights:
+        """Return the weights under a restriction, from those that maximise the likelihood."""
+        own = restriction.of("weights")
+        return self if own is None else PointWeights(own.shared_out(self.probabilities))
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         from bayesmix.allocation.point_draws import WeightDraws

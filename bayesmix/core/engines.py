@@ -11,6 +11,7 @@ from bayesmix.numerics.arrays import Array, Integers, Stored
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
     from bayesmix.core.priors import Prior, WeightsPrior
+    from bayesmix.core.restrictions import Restriction
 
 
 M = TypeVar("M", contravariant=True)  # mixtures of a family
@@ -29,6 +30,10 @@ class Objective(Protocol):
     @property
     def weights_prior(self) -> WeightsPrior:
         """Prior of the weights, once resolved against the data."""
+
+    @property
+    def restriction(self) -> Restriction | None:
+        """Parameters that are held, or equal in several components."""
 
     def update(
         self,

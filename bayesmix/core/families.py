@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Guard
     from bayesmix.core.priors import Prior
     from bayesmix.core.protocols import ColumnCoding
+    from bayesmix.core.restrictions import Restriction
     from bayesmix.core.sources import Source
 
 S = TypeVar("S", bound="Statistics", contravariant=True)  # statistics of a family
@@ -142,6 +144,18 @@ class FamilyOf(Protocol[S, P]):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> PointComponents: ...
+
+    def restricted(
+        self,
+        free: P,
+        statistics: S,
+        previous: P | None,
+        resolution: Array | None,
+        frame: Frame,
+        restriction: Restriction,
+    ) -> PointComponents:
+        """Return the M-step under a restriction, from that without it, ``free``."""
+        raise UnsupportedError(f"hold and equal do not support {type(self).__name__}")
 
     def feasible(self, statistics: S) -> bool:
         """Whether the statistics, if extrapolated, are in the domain of the M-step."""

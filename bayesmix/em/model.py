@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Objective, Stopping
     from bayesmix.core.families import Family
     from bayesmix.core.priors import WeightsPrior
+    from bayesmix.core.restrictions import Restriction
     from bayesmix.core.sources import Source
     from bayesmix.em.given_noise import GivenNoise
 
@@ -39,6 +40,7 @@ class MaximumLikelihood:
     weights: WeightsPrior | None = None
     name = "maximum_likelihood"
     variational = False
+    restriction = None
 
     @property
     def weights_prior(self) -> WeightsPrior:
@@ -88,6 +90,7 @@ class Model:
     inference: Objective
     prune: bool = False
     noise: GivenNoise | None = None
+    restriction: Restriction | None = None  # parameters that are held or equal
 
 
 # Fits of other candidates to the same data, as further starts; None: the fit is no candidate.
@@ -228,6 +231,10 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors, and with noise if the model has any."""
     objective = _of_components(model, source, frame)
+    if model.restriction is not None:
+        from bayesmix.em.restricted import Restricted
+
+        objective = Restricted(objective, model.family, model.restriction)
     return objective if model.noise is None else model.noise.over(objective, source, model.family)
 
 

@@ -188,7 +188,9 @@ class FitResult(Predictions):
         of_weights = self.inference.weights_prior.n_parameters(K)
         frame = self.mixture.frame
         of_components = self.family.n_parameters(K, frame.n_directions)
-        return noise + of_weights + of_components + frame.n_parameters
+        restriction = self.inference.restriction
+        lost = 0 if restriction is None else restriction.n_restrictions
+        return noise + of_weights + of_components + frame.n_parameters - lost
 
     @property
     def n_parameters_(self) -> int:

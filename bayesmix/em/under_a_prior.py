@@ -24,6 +24,7 @@ class UnderAPrior:
     prior: PriorChoice | Prior | None = None
     weights: WeightsPrior | None = None
 
+    restriction = None
     estimate: ClassVar[str]  # method of the priors
 
     @property

@@ -125,6 +125,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
     result_: FitResult
     n_features_in_: int
     noun = "component"  # what a component is called
+    hold: Any = None
+    equal: Any = None
 
     @classmethod
     @cache  # scikit-learn inspects the signature for each clone
@@ -136,7 +138,16 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the model from checked parameters."""
 
     def _model_of(self, model: Model, source: Source) -> Model:
-        return model
+        """Return the model for given data."""
+        return self._restricted(model, source)
+
+    def _restricted(self, model: Model, source: Source) -> Model:
+        """Return the model with parameters that are held or equal."""
+        if self.hold is None and self.equal is None:
+            return model
+        from bayesmix.estimators.inputs.restrictions import restricted
+
+        return restricted(model, source, self.hold, self.equal)
 
     @abstractmethod
     def _describe(self, result: FitResult) -> None:

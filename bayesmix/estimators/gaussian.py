@@ -83,6 +83,14 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values: raise an error; use the observed values of each sample
         (observed-data likelihood, missing at random); or drop incomplete samples.
+    hold : mapping of name to array, optional
+        Parameters that keep these values, in the units of the data and NaN where they are free:
+        "weights" (K,), "means" (K, D), "covariances" (matrices or
+        variances). Values of fewer than K components are those of the
+        first. Needs maximum likelihood. See the page on held parameters.
+    equal : mapping of name to labels, optional
+        Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two,
+        ``{"weights": True}`` for equal weights.
 
     Attributes
     ----------
@@ -141,6 +149,8 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         progress: bool | None = None,
         noise: Any = None,
         missing: str = "error",
+        hold: Any = None,
+        equal: Any = None,
     ) -> None:
         store_parameters(self, locals())
 

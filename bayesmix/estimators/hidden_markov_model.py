@@ -100,6 +100,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     max_iter : int, default=1000
     random_state, tol, acceleration, max_passes, max_seconds, n_jobs, verbose, progress
         As in ``GaussianMixture``, as is ``verbose_interval``.
+    hold : mapping of name to array, optional
+        Parameters that keep these values, in the units of the data and NaN where they are free:
+        "startprob" (K,), "transmat" (K, K), "means" and "covariances", "rates", or
+        "probabilities". Values of fewer than K states are those of the first. Needs maximum
+        likelihood. See the page on held parameters.
+    equal : mapping of name to labels, optional
+        Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two.
 
     Attributes
     ----------
@@ -166,6 +173,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         verbose: int = 0,
         verbose_interval: int = 10,
         progress: bool | None = None,
+        hold: Any = None,
+        equal: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -271,7 +280,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
         at_hand = sequences.sequences_at_hand(cast("sequences.InSequences", source))
         with single_threaded_blas():
-            return best_of_starts(fit, model, at_hand, settings, monitor)
+            free = replace(model, restriction=None)
+            return best_of_starts(fit, free, at_hand, settings, monitor)
 
     def _describe(self, result: FitResult) -> None:
         super()._describe(result)

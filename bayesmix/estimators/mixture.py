@@ -68,6 +68,14 @@ class Mixture(MixtureEstimator):
         "categorical" or "exclude". By default they follow from names, dtypes and values.
     unseen : {"missing", "error"}, default="missing"
         Categories of new data that the fit has not seen: missing values, with a warning.
+    hold : mapping of name to array, optional
+        Parameters that keep these values, in the units of the data and NaN where they are free:
+        "weights" (K,), "means" and "covariances", "rates", or
+        "probabilities". Values of fewer than K components are those of the
+        first. Needs maximum likelihood. See the page on held parameters.
+    equal : mapping of name to labels, optional
+        Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two,
+        ``{"weights": True}`` for equal weights.
 
     Attributes
     ----------
@@ -129,6 +137,8 @@ class Mixture(MixtureEstimator):
         noise: Any = None,
         columns: Any = None,
         unseen: str = "missing",
+        hold: Any = None,
+        equal: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -175,7 +185,8 @@ class Mixture(MixtureEstimator):
                 of_weights: Any = model.inference  # of a chain, for example
                 inference: Any = default_inference(family)
                 model = replace(model, inference=replace(inference, weights=of_weights.weights))
-        return replace(model, family=with_structure(family, self.covariance_type))
+        family = with_structure(family, self.covariance_type)
+        return self._restricted(replace(model, family=family), source)
 
     def _parameters(self, result: FitResult) -> dict[str, Array]:
         """Return the parameters of one family by name but for means, in the units of the data."""

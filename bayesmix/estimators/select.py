@@ -57,6 +57,8 @@ def select(
     exclude: Sequence[str] = (),
     columns: Any = None,
     weight_type: str | None = None,
+    hold: Any = None,
+    equal: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -113,6 +115,9 @@ def select(
         Columns of a frame that are of this kind, or to leave out.
     columns : mapping of name to kind, optional
         The same as a mapping, such as ``{"age": "continuous"}``.
+    hold, equal : mapping, optional
+        Parameters of the first components that are held or equal, as in ``GaussianMixture``. Fits
+        are then maximum likelihood, and "auto" becomes "bic".
     **options
         Further options of ``MixtureSearch``.
 
@@ -158,6 +163,8 @@ def select(
         family=family,
         variable_selection=variable_selection,
         ordered=ordered,
+        hold=hold,
+        equal=equal,
         **options,
     )
     search._criterion_asked = criterion != "auto"
@@ -198,6 +205,8 @@ def procedure(
     missing: str = "error",
     family: Any = None,
     ordered: bool = False,
+    hold: Any = None,
+    equal: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Return the unfitted search that ``select`` uses for such data; ``ordered``: sequences."""
@@ -215,8 +224,10 @@ def procedure(
         noise = "uniform" if noise else None
     families = families_compared(family)
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
-    # Measured data need point estimates.
-    compared = compared and not (is_source(X) and side_of(X).measurement is not None)
+    restricted = hold is not None or equal is not None
+    # Held parameters and measured data need point estimates.
+    measured = is_source(X) and side_of(X).measurement is not None
+    compared = compared and not restricted and not measured
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     default = family is None and estimator is None and not ordered
@@ -262,6 +273,10 @@ def procedure(
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
+    if restricted:
+        estimator = clone(estimator)
+        last_step(estimator).set_params(hold=hold, equal=equal)
+    default = default and not restricted
     structured = all(member is None or hasattr(member, "covariance") for member in families)
     one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1:] == (1,)
     numbers = 1 if one_column else 2  # of numeric columns, 2 for several

@@ -46,8 +46,10 @@ from bayesmix.core import (
 )
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import NoiseDensity
+from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.rows import Event, Frame, SideInformation
 from bayesmix.em import model, under_a_prior
+from bayesmix.em.restricted import Restricted
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
@@ -92,6 +94,7 @@ RECORDS: dict[str, type] = {
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
         *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
+        *(Restricted, Restriction, HeldValues),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
         TimeColumns,
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
@@ -121,6 +124,7 @@ REPLACED: dict[str, Callable[..., object]] = {
 DOMAINS = {
     **dict.fromkeys(
         (
+            *("HeldValues.values", "HeldValues.held", "HeldValues.groups"),
             *("Frame.centre", "Frame.basis", "Frame.flat", "Standardised.centre"),
             *("UniformNoise.origin", "UniformNoise.lower", "UniformNoise.upper"),
             *("UniformNoise.axes", "Totals.totals", "BatchSums.entropies"),
@@ -136,6 +140,7 @@ DOMAINS = {
         (
             *("FitResult.counts", "FitResult.hard_counts", "BatchSums.hard_counts"),
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
+            "HeldValues.counted",
             *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
             "GatedChain.transition",
             *("Regressions.dispersion", "RegressionFamily.fixed", "RandomEffectFamily.fixed"),

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.linalg import null_space
 from scipy.special import expit, logit, softmax
 
 from bayesmix.allocation.chain import MarkovChain, stationary_distribution
@@ -22,9 +23,11 @@ from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.noise import Noise
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Frame, SideInformation
 from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
+from bayesmix.em.restricted import restricted_values
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -42,6 +45,8 @@ SECOND = 1e-3
 FLAT = 1e-7
 # Share of such directions in a parameter from which on its standard error is not defined.
 IN_FLAT = 1e-4
+# Relative size below which a restriction follows from others: differences are exact to 1e-9.
+REDUNDANT = 1e-6
 
 # Expected visits of a state below which its transitions have no average.
 NO_VISIT = 1e-300
@@ -281,24 +286,46 @@ class FitScores(ABC):
     @cached_property
     def inside(self) -> Booleans:
         """Whether each parameter (p,) is away from its boundary."""
-        return self.information.diagonal() > FLAT * self.weights.sum()
+        curvature = self.information.diagonal()
+        if self.restriction is not None:  # along a single parameter it may be negative
+            curvature = np.abs(curvature)
+        return curvature > FLAT * self.weights.sum()
+
+    @property
+    def restriction(self) -> Restriction | None:
+        return getattr(self.result.inference, "restriction", None)
+
+    @cached_property
+    def directions(self) -> Array:
+        """Directions (p, q) along which parameters may move: those of all parameters that are free.
+
+        Parameters at their boundary are fixed there. Others move so that held parameters, and
+        differences between equal ones, do not.
+        """
+        free = np.eye(len(self.information))[:, self.inside]
+        restriction = self.restriction
+        if restriction is None:
+            return free
+        steps = DIFFERENCE * free.T
+        fixed: Any = [
+            restricted_values(self.moved(step), restriction)
+            - restricted_values(self.moved(-step), restriction)
+            for step in steps
+        ]
+        fixed = np.array(fixed).T / (2.0 * DIFFERENCE)
+        size = np.linalg.norm(fixed, axis=1, keepdims=True)
+        fixed = np.divide(fixed, size, out=np.zeros_like(fixed), where=size > 0.0)
+        return np.asarray(free @ null_space(fixed, rcond=REDUNDANT))
 
     @cached_property
     def inverse(self) -> tuple[Array, Array]:
-        """Inverse information (p, p), and directions (p, q) that are not identified.
-
-        Parameters at their boundary are fixed there.
-        """
-        free = np.flatnonzero(self.inside)
-        information, own = self.information, np.ix_(free, free)
-        scale = np.sqrt(information[free, free])
-        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
-        vectors, known = vectors / scale[:, None], values > FLAT
-        inverse = np.zeros_like(information)
-        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
-        flat = np.zeros((len(information), int((~known).sum())))
-        flat[free] = vectors[:, ~known]
-        return inverse, flat
+        """Inverse information (p, p), and directions (p, q) that are not identified."""
+        free = self.directions
+        information = free.T @ self.information @ free
+        scale = np.sqrt(information.diagonal())
+        values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+        vectors, known = free @ (vectors / scale[:, None]), values > FLAT
+        return (vectors[:, known] / values[known]) @ vectors[:, known].T, vectors[:, ~known]
 
     @property
     def identified(self) -> bool:

@@ -32,7 +32,7 @@ from bayesmix.em.result import (
     plug_in_density,
     units_of,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
+from bayesmix.em.run import Monitor, State, assessed, begin_at, run, run_up_to
 from bayesmix.search import starts
 from bayesmix.search.optimum import search
 from bayesmix.version import versions
@@ -139,7 +139,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
 
             state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
-            state = _heaviest_first(problem, state, monitor, settings.max_iter)
+            state = _heaviest_first(attempt, state)
     except KeyboardInterrupt:
         monitor.interrupt()
         state = replace(state, status="interrupted")
@@ -152,7 +152,11 @@ def _begin(
     """Return the records of a search and the state from which the run begins."""
     model, settings, problem = attempt.model, attempt.settings, attempt.problem
     records: tuple[SearchRecord, ...] = ()
-    if continue_from is not None:
+    if continue_from is not None and model.restriction is not None:
+        from bayesmix.search.restricted_starts import begun_from
+
+        state = begun_from(attempt, continue_from)
+    elif continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = starts.begun(problem, settings.init, model.n_components)
@@ -166,6 +170,10 @@ def _begin(
         from bayesmix.search.named_starts import first_of_many
 
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
+    elif model.restriction is not None and settings.search and not few:
+        from bayesmix.search.restricted_starts import begun_restricted
+
+        state = begun_restricted(fit, attempt)
     elif settings.search and not few:
         optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
@@ -181,21 +189,31 @@ def _begin(
             attempt.index,
             model.family,
         )
-        state = starts.begun(problem, start, model.n_components)
+        if model.restriction is None:
+            state = starts.begun(problem, start, model.n_components)
+        else:
+            from bayesmix.search.restricted_starts import begun_near
+
+            state = begun_near(attempt, start)
     return records, state
 
 
-def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
-    mixture = state.current_mixture()
+def _heaviest_first(attempt: Attempt, state: State) -> State:
+    """Sort components by weight; for stick-breaking weights only if the bound does not fall.
+
+    Components with held parameters keep their places.
+    """
+    problem, mixture = attempt.problem, state.current_mixture()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
+    if attempt.model.restriction is not None:
+        order = attempt.model.restriction.sorted(order)
     if np.array_equal(order, np.arange(len(order))):
         return state
     reordered = state.subset(order)
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.current_mixture(), reordered)
-    moved = run_up_to(problem, moved, monitor, max_iter)
+    moved = run_up_to(problem, moved, attempt.monitor, attempt.settings.max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
 

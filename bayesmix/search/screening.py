@@ -67,6 +67,8 @@ class Screened:
         shift = units_of(family, objective, mixture, problem.source.total_weight)
         of_weights = objective.weights_prior.n_parameters(K)
         n_parameters = of_weights + family.n_parameters(K, mixture.frame.n_directions)
+        if objective.restriction is not None:
+            n_parameters -= objective.restriction.n_restrictions
         return criterion(self.state.objective + shift, K, n_parameters)
 
 

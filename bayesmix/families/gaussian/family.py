@@ -28,6 +28,7 @@ from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
 from bayesmix.numerics.memo import cached, once
 
 if TYPE_CHECKING:
+    from bayesmix.core.restrictions import Restriction
     from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import NormalWishart
@@ -268,6 +269,19 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         if self.ridge is not None and frame is not None:
             ridge = self.ridge / (frame.scale * frame.scale)
         return maximum_likelihood(self.structure, statistics, previous, resolution, ridge)
+
+    def restricted(
+        self,
+        free: Gaussians,
+        statistics: Moments,
+        previous: Gaussians | None,
+        resolution: Array | None,
+        frame: Frame,
+        restriction: Restriction,
+    ) -> Gaussians:
+        from bayesmix.families.gaussian.restricted import restricted
+
+        return restricted(self, free, statistics, previous, resolution, frame, restriction)
 
     def feasible(self, statistics: Moments) -> bool:
         """Whether no variance or count is negative; matrices are checked when factorised."""

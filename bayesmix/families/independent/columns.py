@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import Field, dataclass, fields, replace
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 
@@ -39,6 +39,9 @@ from bayesmix.numerics.arrays import (
     without_gaps,
 )
 from bayesmix.numerics.gaps import seen
+
+if TYPE_CHECKING:
+    from bayesmix.core.restrictions import Restriction
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")
@@ -317,6 +320,26 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         same = before is not None and before.shape == statistics.totals.shape
         empty = before if before is not None and same else self.mean_where_empty
         return self.at_means(statistics.shares(empty))
+
+    def restricted(
+        self,
+        free: P,
+        statistics: Sums,
+        previous: P | None,
+        resolution: Array | None,
+        frame: Frame,
+        restriction: Restriction,
+    ) -> P:
+        """Return the M-step with sums of equal components added, and held parameters in place."""
+        components: Any = free
+        for own in restriction:
+            estimates = components
+            if own.grouped:
+                pooled = statistics.pooled(own.groups)
+                estimates = self.maximum_likelihood(pooled, previous, resolution, frame)
+            values = own.imposed(getattr(estimates, own.name))
+            components = replace(components, **{own.name: values})
+        return cast("P", components)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

@@ -54,6 +54,11 @@ class Sums(Rearranged):
     def subset(self, keep: Integers) -> Sums:
         return self._each(lambda sums: sums[keep])
 
+    def pooled(self, groups: Integers) -> Sums:
+        """Return for each component the sums of all components with its label (K,)."""
+        alike = (groups[:, None] == groups).astype(np.float64)
+        return self._each(lambda sums: alike @ sums)
+
     @classmethod
     def joined(cls, parts: Sequence[Sums]) -> Sums:
         known = None

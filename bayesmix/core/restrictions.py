@@ -1,0 +1,161 @@
+"""Parameters that keep given values, and components that share a value.
+
+The M-step maximises over the other parameters: in closed form, or one block of parameters given the
+others (ECM: Meng & Rubin 1993), so that the likelihood does not fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+
+# Parameters of mixing weights and Markov chains.
+OF_ALLOCATION = ("weights", "startprob", "transmat")
+
+
+@dataclass(frozen=True)
+class HeldValues:
+    """A parameter (K, ...), in data units, with ``values`` where it is ``held`` (K, ...).
+
+    Components with the same label in ``groups`` (K,) share the parameter. ``counted`` (...) tells
+    which cells of a component are free parameters. The components of a ``simplex`` sum to 1, such
+    as mixing weights (K,) or transition probabilities (K, K), with components in columns.
+    """
+
+    name: str
+    values: Array
+    held: Booleans
+    groups: Integers
+    counted: Array
+    simplex: bool = False
+
+    @property
+    def grouped(self) -> bool:
+        return len(np.unique(self.groups)) < len(self.groups)
+
+    @property
+    def leaders(self) -> Integers:
+        """First component (K,) of the group of each."""
+        _, first, place = np.unique(self.groups, return_index=True, return_inverse=True)
+        out: Integers = first[place]
+        return out
+
+    @property
+    def n_restrictions(self) -> int:
+        """Number of free parameters that are lost."""
+        first = np.unique(self.leaders)
+        free = ~self.held
+        if self.simplex:
+            rows = np.atleast_2d(free)
+            left = np.maximum(rows[:, first].sum(axis=1) - 1, 0)
+            return int((rows.shape[1] - 1 - left).sum())
+        lost = len(free) - free[first].sum(axis=0)
+        return int((self.counted * lost).sum())
+
+    @property
+    def by_component(self) -> tuple[Booleans, Array]:
+        """What is held of each component (K, m), and the values."""
+        held, values = self.held, self.values
+        if self.simplex and held.ndim == 2:  # transitions from a component, and to it
+            held, values = np.hstack([held, held.T]), np.hstack([values, values.T])
+        return held.reshape(len(self.groups), -1), values.reshape(len(self.groups), -1)
+
+    def imposed(self, estimates: Array) -> Array:
+        """Return estimates with the held values in their places."""
+        out: Array = np.where(self.held, self.values, estimates)
+        return out
+
+    def shared_out(self, shares: Array) -> Array:
+        """Return probabilities (..., K) that maximise Σ n log p, from the unrestricted ones."""
+        if self.grouped:
+            member = (self.groups[:, None] == np.unique(self.groups)).astype(np.float64)
+            shares = shares @ (member / member.sum(axis=0)) @ member.T
+        free: Array = np.where(self.held, 0.0, shares)
+        total, left = free.sum(axis=-1, keepdims=True), 1.0 - self._taken
+        even = ~self.held / np.maximum((~self.held).sum(axis=-1, keepdims=True), 1)
+        free = left * np.where(total > 0.0, free / np.where(total > 0.0, total, 1.0), even)
+        return self.imposed(free)
+
+    @cached_property
+    def _taken(self) -> Array:
+        return np.where(self.held, self.values, 0.0).sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """What the parameters of a mixture of K components must satisfy, by parameter."""
+
+    parameters: tuple[HeldValues, ...]
+
+    def __iter__(self) -> Iterator[HeldValues]:
+        return iter(self.parameters)
+
+    def of(self, name: str) -> HeldValues | None:
+        """Return what is known of a parameter, None if it is free."""
+        return next((own for own in self.parameters if own.name == name), None)
+
+    @property
+    def of_components(self) -> Restriction:
+        """What concerns the components."""
+        return Restriction(tuple(own for own in self if own.name not in OF_ALLOCATION))
+
+    @property
+    def of_allocation(self) -> Restriction:
+        """What concerns mixing weights, or the chain."""
+        return Restriction(tuple(own for own in self if own.name in OF_ALLOCATION))
+
+    def __bool__(self) -> bool:
+        return bool(self.parameters)
+
+    @property
+    def n_restrictions(self) -> int:
+        """Number of free parameters that are lost."""
+        return sum(own.n_restrictions for own in self)
+
+    def classes(self, n_components: int) -> Integers:
+        """Return labels (K,) of components that may be exchanged: nothing of theirs is held."""
+        keys: list[tuple[object, ...]] = []
+        of_components = [own for own in self if len(own.groups) == n_components]
+        for k in range(n_components):
+            key: tuple[object, ...] = ()
+            for own in of_components:
+                held, values = own.by_component
+                size = int((own.groups == own.groups[k]).sum())
+                group = own.groups[k] if size > 1 else -1
+                key += (int(group), tuple(np.where(held[k], values[k], np.nan).astype(str)))
+            keys.append(key)
+        first = {key: place for place, key in reversed(list(enumerate(keys)))}
+        return np.array([first[key] for key in keys])
+
+    def sorted(self, order: Integers) -> Integers:
+        """Return an order that differs from 0, 1, ... only among components that are alike."""
+        classes, out = self.classes(len(order)), np.arange(len(order))
+        for label in np.unique(classes):
+            out[classes == label] = [k for k in order if classes[k] == label]
+        return out
+
+    def placements(self, n_components: int, most: int) -> list[Integers]:
+        """Return orders in which clusters may become components, [] if there are over ``most``.
+
+        Orders that differ by an exchange of free components are one.
+        """
+        classes = self.classes(n_components)
+        orders = [(np.full(n_components, -1), tuple(range(n_components)))]
+        for label in np.unique(classes):
+            places = np.flatnonzero(classes == label)
+            longer = []
+            for order, rest in orders:
+                for chosen in combinations(rest, len(places)):
+                    following = order.copy()
+                    following[places] = chosen
+                    longer.append((following, tuple(j for j in rest if j not in chosen)))
+                    if len(longer) > most:
+                        return []
+            orders = longer
+        return [order for order, _ in orders]

@@ -1,0 +1,302 @@
+"""Parameters that users hold, or want equal in several components: ``hold`` and ``equal``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from bayesmix.allocation.chain import DirichletChainPrior
+from bayesmix.core.families import AtAPoint
+from bayesmix.core.restrictions import HeldValues, Restriction
+from bayesmix.core.sources import Source
+from bayesmix.em.model import MaximumLikelihood, Model, side_of
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.covariance.models import averaged
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.registry import ANY, FAMILIES, NOT_NEGATIVE, POSITIVE, SHARES
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+
+DESCRIBED = {ANY: "finite", POSITIVE: "positive and finite", NOT_NEGATIVE: "at least 0 and finite"}
+# Rounding of probabilities that sum to 1, and of symmetric matrices.
+ROUNDING = 1e-8
+
+
+def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
+    """Return the model with the parameters that are held or equal, if any are."""
+    if not hold and not equal:
+        for name, value in (("hold", hold), ("equal", equal)):
+            if value is not None and not isinstance(value, Mapping):
+                raise _no_mapping(name, value)
+        return model
+    if not isinstance(model.inference, MaximumLikelihood):
+        raise UnsupportedError(
+            "hold and equal need maximum likelihood, because priors and posteriors would have to "
+            "leave the held parameters out: use GaussianMixture(prior=None) or "
+            "inference=MaximumLikelihood()"
+        )
+    gated = side_of(source).covariates is not None
+    table = _Table(model, source.shape[1], gated, hold or {}, equal or {})
+    return replace(model, restriction=Restriction(table.parameters()))
+
+
+def _no_mapping(name: str, value: Any) -> InvalidInputError:
+    example = "{'means': [[0.0], [nan]]}" if name == "hold" else "{'means': [0, 0, 1]}"
+    return InvalidInputError(
+        f"{name} must map names of parameters to values, such as {example}, got {value!r:.80}"
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What a user holds and wants equal, for a model of data with D features."""
+
+    model: Model
+    n_features: int
+    gated: bool  # whether weights depend on covariates
+    hold: Any
+    equal: Any
+
+    @property
+    def K(self) -> int:
+        return self.model.n_components
+
+    def parameters(self) -> tuple[HeldValues, ...]:
+        """Return the parameters after checks, or raise an error that names the wrong cell."""
+        for name, value in (("hold", self.hold), ("equal", self.equal)):
+            if not isinstance(value, Mapping):
+                raise _no_mapping(name, value)
+            if unknown := [key for key in value if key not in self.names]:
+                raise InvalidInputError(
+                    f"{name} has no parameter {unknown[0]!r} in this model: its parameters are "
+                    f"{', '.join(self.names)}"
+                )
+        given = [name for name in self.names if name in self.hold or name in self.equal]
+        return tuple(self._parameter(name) for name in given)
+
+    @property
+    def of_allocation(self) -> tuple[str, ...]:
+        """Parameters of the mixing weights or of the chain; none where they have covariates."""
+        inference: Any = self.model.inference
+        if isinstance(inference.weights, DirichletChainPrior):
+            return ("transmat",) if inference.weights.stationary else ("startprob", "transmat")
+        return ("weights",) if inference.weights is None and not self.gated else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters that may be held."""
+        family = self.model.family
+        own = ("means", "covariances") if isinstance(family, Gaussian) else tuple(self.domains)
+        return (*self.of_allocation, *own)
+
+    @property
+    def domains(self) -> Mapping[str, tuple[float, float]]:
+        """Domains of the parameters (K, D) of a family of independent columns."""
+        family = self.model.family
+        entry = FAMILIES.get(family.name)
+        for module, records in ({} if entry is None else entry.records).items():
+            home = import_module(f"bayesmix.families.{module}")
+            for record, domains in records.items():
+                kind = getattr(home, record)
+                at_a_point = isinstance(kind, type) and issubclass(kind, AtAPoint)
+                if at_a_point and len(domains) == 1 and hasattr(family, "at_means"):
+                    return domains
+        raise UnsupportedError(
+            f"hold and equal support Gaussian, Poisson, Exponential, Bernoulli, Binomial and "
+            f"Categorical components, got {family!r}"
+        )
+
+    def _parameter(self, name: str) -> HeldValues:
+        if name in self.of_allocation:
+            return self._probabilities(name)
+        if name == "covariances":
+            return self._covariances()
+        if hasattr(self.model.family, "levels"):
+            return self._levels(name)
+        shape = (self.K, self.n_features)
+        domain = ANY if name == "means" else self.domains[name]
+        values = self._values(name, shape, domain)
+        return self._grouped(name, values, np.ones(shape[1]))
+
+    def _values(
+        self, name: str, shape: tuple[int, ...], domain: tuple[float, float] = ANY
+    ) -> Array:
+        """Return held values, NaN where free; missing last components are free."""
+        if name not in self.hold:
+            return np.full(shape, np.nan)
+        return self._checked(f"hold[{name!r}]", self.hold[name], shape, domain)
+
+    def _checked(
+        self, label: str, value: Any, shape: tuple[int, ...], domain: tuple[float, float]
+    ) -> Array:
+        try:
+            values = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidInputError(
+                f"{label} must be numbers of shape {shape}, NaN where free, got {value!r:.80}"
+            ) from None
+        if values.ndim == len(shape) and values.shape[1:] == shape[1:]:
+            if len(values) > shape[0] == self.K:
+                raise InvalidInputError(
+                    f"{label} has {len(values)} rows, but n_components={self.K}: hold at most one "
+                    "row per component"
+                )
+            if shape[0] == self.K:
+                free = np.full((self.K - len(values), *shape[1:]), np.nan)
+                values = np.concatenate([values, free])
+        if values.shape != shape:
+            raise InvalidInputError(
+                f"{label} must have shape {shape}, NaN where free, got shape {values.shape}"
+            )
+        low, high = domain
+        wrong = (values < low) | (values > high) | np.isinf(values)
+        if wrong.any():
+            cell = tuple(np.argwhere(wrong)[0].tolist())
+            limits = DESCRIBED.get(domain, f"between {low:g} and {high:g}")
+            raise InvalidInputError(
+                f"{label}{list(cell)} must be {limits}, or NaN where free, got {values[cell]:g}"
+            )
+        return values
+
+    def _groups(self, name: str) -> Integers:
+        """Return labels (K,) of components that share a parameter."""
+        if name not in self.equal:
+            return np.arange(self.K)
+        value = self.equal[name]
+        if value is True:
+            return np.zeros(self.K, dtype=int)
+        labels = np.asarray(value)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) > self.K:
+            raise InvalidInputError(
+                f"equal[{name!r}] must be True, or a label for each of n_components={self.K} "
+                f"components, such as [0, 0, 1], got {value!r:.80}"
+            )
+        after = labels.max(initial=0) + 1
+        longer = np.append(labels, np.arange(after, after + self.K - len(labels)))
+        return np.asarray(np.unique(longer, return_inverse=True)[1])
+
+    def _grouped(
+        self, name: str, values: Array, counted: Array, simplex: bool = False
+    ) -> HeldValues:
+        """Return a parameter whose held values hold in all components of a group."""
+        groups = self._groups(name)
+        if len(groups) != len(values):  # one covariance for all components
+            groups = np.arange(len(values))
+        for label in np.unique(groups):
+            members = np.flatnonzero(groups == label)
+            for k in members[1:]:
+                first, other = values[members[0]], values[k]
+                both = ~np.isnan(first) & ~np.isnan(other)
+                if (first != other)[both].any():
+                    raise InvalidInputError(
+                        f"hold[{name!r}] has different values for components {members[0]} and "
+                        f"{k}, which equal[{name!r}] makes equal: leave one of them NaN"
+                    )
+                values[members[0]] = np.where(np.isnan(first), other, first)
+            values[members] = values[members[0]]
+        held: Booleans = ~np.isnan(values)
+        filled = np.where(held, values, 0.0)
+        return HeldValues(name, filled, held, groups, np.asarray(counted, float), simplex)
+
+    def _probabilities(self, name: str) -> HeldValues:
+        shape = (self.K, self.K) if name == "transmat" else (self.K,)
+        values = self._values(name, shape, SHARES)
+        if name == "transmat" and name in self.equal:
+            raise UnsupportedError("equal has no 'transmat': hold its rows instead")
+        label = f"hold[{name!r}]"
+        for place, row in enumerate(np.atleast_2d(values)):
+            own = label if values.ndim == 1 else f"{label}[{place}]"
+            _check_sum(own, row)
+        return self._grouped(name, values, np.ones(values.shape[1:]), simplex=True)
+
+    def _levels(self, name: str) -> HeldValues:
+        """Return probabilities of levels, whole rows of a column or none."""
+        reading: Any = self.model.family.reading  # type: ignore[attr-defined]  # of levels
+        sizes = reading.numbers
+        values = np.full((self.K, sum(sizes)), np.nan)
+        if name in self.hold:
+            given = self.hold[name]
+            if not isinstance(given, (list, tuple)) or len(given) != len(sizes):
+                raise InvalidInputError(
+                    f"hold[{name!r}] must be a list with an array (n_components, levels), or None, "
+                    f"for each of {len(sizes)} columns, got {given!r:.80}"
+                )
+            for d, ((start, end), own) in enumerate(zip(reading.pairs, given, strict=True)):
+                if own is None:
+                    continue
+                label = f"hold[{name!r}][{d}]"
+                rows = self._checked(label, own, (self.K, end - start), SHARES)
+                for k, row in enumerate(rows):
+                    free = np.isnan(row)
+                    if free.any() and not free.all():
+                        raise UnsupportedError(
+                            f"{label}[{k}] must hold the probabilities of all levels, or of none"
+                        )
+                    _check_sum(f"{label}[{k}]", row)
+                values[:, start:end] = rows
+        counted = np.ones(sum(sizes))
+        counted[reading.starts] = 0.0
+        return self._grouped(name, values, counted)
+
+    def _covariances(self) -> HeldValues:
+        family: Any = self.model.family
+        structure = family.structure
+        if structure.estimate is not averaged:
+            raise UnsupportedError(
+                f"covariances of covariance_type={family.covariance!r} cannot be held or equal: "
+                "use 'full', 'tied', 'diag' or 'spherical'"
+            )
+        if structure.shared and "covariances" in self.equal:
+            raise InvalidInputError(
+                f"equal['covariances'] is not needed: covariance_type={family.covariance!r} has "
+                "one covariance for all components"
+            )
+        shape = structure.blocks.covariance_shape(self.K, self.n_features)
+        dense = structure.blocks.dense
+        values = self._values("covariances", shape, ANY if dense else POSITIVE)
+        whole = values[None] if structure.shared else values
+        if dense:
+            for k, matrix in enumerate(whole):
+                own = "" if structure.shared else f"[{k}]"
+                _check_matrix(f"hold['covariances']{own}", matrix)
+            counted = np.tril(np.ones(whole.shape[1:]))
+        else:
+            counted = np.ones(whole.shape[1:])
+        return self._grouped("covariances", whole, counted)
+
+
+def _check_sum(label: str, row: Array) -> None:
+    """Raise an error for held probabilities that leave nothing, or too much, to the others."""
+    held, total = ~np.isnan(row), float(np.nansum(row))
+    if held.all() and abs(total - 1.0) > ROUNDING:
+        raise InvalidInputError(f"{label} must sum to 1, got a sum of {total:.6g}")
+    if total > 1.0 + ROUNDING or (not held.all() and total >= 1.0 and held.any()):
+        free = np.flatnonzero(~held)
+        left = f", which leaves nothing for component {free[0]}" if len(free) else ""
+        raise InvalidInputError(f"{label} sums to {total:.6g}{left}: hold smaller values")
+
+
+def _check_matrix(label: str, matrix: Array) -> None:
+    """Raise an error unless a covariance matrix is NaN, or symmetric and positive definite."""
+    free = np.isnan(matrix)
+    if free.all():
+        return
+    if free.any():
+        cell = np.argwhere(free)[0].tolist()
+        raise UnsupportedError(
+            f"{label} must be a whole matrix, or NaN in all cells, got NaN in cell {cell}"
+        )
+    uneven = np.abs(matrix - matrix.T) > ROUNDING * np.abs(matrix).max()
+    if uneven.any():
+        cell = np.argwhere(uneven)[0].tolist()
+        raise InvalidInputError(
+            f"{label} must be symmetric, but cell {cell} is not equal to cell {cell[::-1]}"
+        )
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    if not least > 0.0:
+        raise InvalidInputError(
+            f"{label} must be positive definite, but its smallest eigenvalue is {least:.3g}"
+        )

@@ -1,0 +1,111 @@
+"""The M-step of normal components with held or equal means and covariances.
+
+Means given the covariances of the last pass, then covariances given these means (ECM). Held
+coordinates h of a mean shift the free ones f by Σ_fh Σ_hh⁻¹ (h - x̄_h); a mean that components share
+is weighted by their precisions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.core.restrictions import HeldValues, Restriction
+from bayesmix.core.rows import NO_ROWS, Frame
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.family import Gaussian, Gaussians
+
+
+def restricted(
+    family: Gaussian,
+    free: Gaussians,
+    statistics: Moments,
+    previous: Gaussians | None,
+    resolution: Array | None,
+    frame: Frame,
+    restriction: Restriction,
+) -> Gaussians:
+    """Return the M-step under a restriction, from that without it."""
+    if frame.basis is not None:
+        raise UnsupportedError(
+            "hold and equal need columns without linear dependence: drop constant and dependent "
+            "columns"
+        )
+    structure, K = family.structure, len(statistics.counts)
+    of_means, of_covariances = (restriction.of(name) for name in ("means", "covariances"))
+    means, held, blocks = free.means, None, None
+    if of_covariances is not None:
+        values, held = of_covariances.values, of_covariances.held
+        if structure.shared:
+            values, held = values[0], held[0]
+        blocks = structure.algebra.project(structure.blocks.from_covariances(values), frame)
+        held = structure.blocks.from_covariances(held)
+    if of_means is not None:
+        before = free if previous is None or previous.n_components != K else previous
+        given = before.blocks if blocks is None else np.where(held, blocks, before.blocks)
+        means = _means(structure, statistics, given, free.means, of_means, frame)
+    about = statistics.about(means)
+    if of_covariances is not None and of_covariances.grouped:
+        about = _pooled(about, statistics.block_counts, of_covariances)
+    column_counts = statistics.column_counts
+    sums = Moments(structure, statistics.counts, means, about, column_counts)
+    fitted = family.maximum_likelihood(sums, previous, resolution, frame)
+    if of_covariances is None:
+        return replace(fitted, means=means)
+    alike = fitted.blocks[of_covariances.leaders]  # equal in all digits
+    return replace(fitted, means=means, blocks=np.where(held, blocks, alike))
+
+
+def _pooled(scatter: Array, counts: Array, of_covariances: HeldValues) -> Array:
+    """Return scatters whose averages are those of all components of a group."""
+    groups = of_covariances.groups
+    alike = (groups[:, None] == groups).astype(np.float64)
+    shape = counts.shape + (1,) * (scatter.ndim - counts.ndim)
+    total = np.maximum(alike @ counts, np.finfo(np.float64).tiny).reshape(shape)
+    pooled: Array = counts.reshape(shape) * np.tensordot(alike, scatter, 1) / total
+    return pooled
+
+
+def _means(
+    structure: Structure,
+    statistics: Moments,
+    blocks: Array,
+    free: Array,
+    of_means: HeldValues,
+    frame: Frame,
+) -> Array:
+    """Return the means (K, D), in the frame, that maximise the likelihood given covariances."""
+    K, D = free.shape
+    held, targets = of_means.held, frame.apply(of_means.values)
+    counts = np.maximum(statistics.counts_of_means, NO_ROWS)
+    means: Array = np.where(held, targets, free)
+    if not structure.blocks.dense:
+        if of_means.grouped:
+            precise = counts / structure.algebra.spread(blocks, K, D)
+            alike = (of_means.groups[:, None] == of_means.groups).astype(np.float64)
+            means = np.where(held, targets, (alike @ (precise * free)) / (alike @ precise))
+        return means
+    partly = held.any(axis=1) & ~held.all(axis=1)
+    if not of_means.grouped and not partly.any():
+        return means
+    root = structure.algebra.root(blocks)
+    precisions = np.broadcast_to(structure.algebra.gram(root), (K, D, D))
+    for label in np.unique(of_means.groups):
+        members = np.flatnonzero(of_means.groups == label)
+        open_ = ~held[members[0]]
+        if not open_.any() or (len(members) == 1 and open_.all()):
+            continue
+        weighted = counts[members, :1, None] * precisions[members]
+        along = np.einsum("kij,kj->i", weighted, free[members])
+        total, target = weighted.sum(axis=0), targets[members[0]]
+        known = total[np.ix_(open_, ~open_)] @ target[~open_]
+        solved = np.linalg.solve(total[np.ix_(open_, open_)], along[open_] - known)
+        means[np.ix_(members, np.flatnonzero(open_))] = solved
+    return means

@@ -1,0 +1,133 @@
+"""Starts of mixtures with held or equal parameters.
+
+The starts are the fit without restrictions and clusters by k-means. Held values belong to given
+components, so clusters are assigned to components in all ways, or where these are too many in the
+way that fits the held values best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.restrictions import Restriction
+from bayesmix.core.rows import Rows
+from bayesmix.em.given_noise import Fit
+from bayesmix.em.model import Attempt, Start, rank
+from bayesmix.em.restricted import begun_at, named_parameter
+from bayesmix.em.run import State, run
+from bayesmix.errors import BayesmixError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.search.labelled_starts import FEW_PASSES
+from bayesmix.search.starts import begun, numbered_starts
+
+# Ways of assigning clusters to components that are tried, and clusterings by k-means.
+MOST_PLACEMENTS, CLUSTERINGS = 120, 3
+# Passes after which all starts are compared, and how many of the best get more.
+FIRST_PASSES, FINALISTS = 3, 4
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A start whose clusters become components in another order."""
+
+    start: Start
+    order: Integers
+
+    def __call__(self, rows: Rows) -> Array:
+        return self.start(rows)[:, self.order]
+
+
+def begun_restricted(fit: Fit, attempt: Attempt) -> State:
+    """Return the best start after short runs."""
+    return _best(attempt, _states(fit, attempt))
+
+
+def begun_from(attempt: Attempt, mixture: Mixture) -> State:
+    """Return the best start from a mixture whose components are in any order."""
+    return _best(attempt, (begun_at(attempt.problem, own) for own in _placed(attempt, mixture)))
+
+
+def begun_near(attempt: Attempt, start: Start) -> State:
+    """Return a start with its clusters in the order that fits the held values best."""
+    problem, K = attempt.problem, attempt.model.n_components
+    sums = begun(problem, start, K).expectation
+    objective: Any = problem.objective
+    free = objective.inner.update(sums, None, problem.frame, problem.guard.resolution)
+    return begun(problem, Placed(start, nearest(_restriction(attempt), free)), K)
+
+
+def _best(attempt: Attempt, starts: Iterator[State]) -> State:
+    problem, monitor = attempt.problem, attempt.monitor
+    states, last = [], None
+    for state in starts:
+        try:
+            states.append(run(problem, state, monitor, FIRST_PASSES))
+        except BayesmixError as refused:
+            last = refused
+        if monitor.stopped is not None:
+            break
+    ends = []
+    for state in sorted(states, key=lambda own: rank(problem, own), reverse=True)[:FINALISTS]:
+        try:
+            ends.append(run(problem, state, monitor, FEW_PASSES))
+        except BayesmixError as refused:
+            last = refused
+    if not ends:
+        assert last is not None
+        raise last
+    return max(ends, key=lambda own: rank(problem, own)).afresh()
+
+
+def _states(fit: Fit, attempt: Attempt) -> Iterator[State]:
+    problem, model, settings = attempt.problem, attempt.model, attempt.settings
+    K, source, seed = model.n_components, problem.source, settings.seed + attempt.index
+    alone = replace(settings, n_init=1, seed=seed, sort=False)
+    try:
+        free = replace(model, restriction=None)
+        mixture = fit(free, source, alone, attempt.monitor.child()).mixture
+    except BayesmixError:  # the held parameters may be those that data do not determine
+        mixture = None
+    if mixture is not None and mixture.n_components == K:
+        for own in _placed(attempt, mixture):
+            yield begun_at(problem, own)
+    orders = _restriction(attempt).placements(K, MOST_PLACEMENTS) or [np.arange(K)]
+    numbers = range(CLUSTERINGS if K > 1 else 1)
+    for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False):
+        for order in orders:
+            yield begun(problem, Placed(start, order), K)
+
+
+def _restriction(attempt: Attempt) -> Restriction:
+    assert attempt.model.restriction is not None
+    return attempt.model.restriction
+
+
+def _placed(attempt: Attempt, mixture: Mixture) -> Iterator[Mixture]:
+    """Yield the mixture with its components in other orders."""
+    restriction, K = _restriction(attempt), attempt.model.n_components
+    orders = restriction.placements(K, MOST_PLACEMENTS)
+    for order in orders or [nearest(restriction, mixture)]:
+        yield mixture.subset(order, np.ones(K))
+
+
+def nearest(restriction: Restriction, mixture: Mixture) -> Integers:
+    """Return the order of components with the smallest distances to the held values."""
+    K = mixture.n_components
+    distances = np.zeros((K, K))
+    for own in restriction:
+        # Transitions, and a shared covariance, tell nothing of single components.
+        if own.name == "transmat" or len(own.groups) != K:
+            continue
+        held, values = own.by_component
+        rows = named_parameter(mixture, own.name).reshape(held.shape)
+        unit = np.maximum(rows.std(axis=0), np.finfo(np.float64).tiny)
+        away = np.where(held, rows[:, None] / unit - values / unit, 0.0)
+        distances += np.abs(away).sum(axis=2)
+    order: Integers = linear_sum_assignment(distances.T)[1]
+    return order
