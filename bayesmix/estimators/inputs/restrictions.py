@@ -57,8 +57,8 @@ class _Table:
     model: Model
     n_features: int
     gated: bool  # whether weights depend on covariates
-    hold: Any
-    equal: Any
+    hold: Mapping[str, object]
+    equal: Mapping[str, object]
 
     @property
     def K(self) -> int:
@@ -71,8 +71,9 @@ class _Table:
                 raise _no_mapping(name, value)
             if unknown := [key for key in value if key not in self.names]:
                 raise InvalidInputError(
-                    f"{name} has no parameter {unknown[0]!r} in this model: its parameters are "
-                    f"{', '.join(self.names)}"
+                    f"{name} has no parameter {unknown[0]!r} in this model, only "
+                    f"{' and '.join(self.names)}: parameters of components are those of Gaussian, "
+                    "Poisson, Exponential, Bernoulli, Binomial and Categorical"
                 )
         given = [name for name in self.names if name in self.hold or name in self.equal]
         return tuple(self._parameter(name) for name in given)
@@ -94,7 +95,7 @@ class _Table:
 
     @property
     def domains(self) -> Mapping[str, tuple[float, float]]:
-        """Domains of the parameters (K, D) of a family of independent columns."""
+        """Domains of the parameter (K, D) of a family of independent columns that has only one."""
         family = self.model.family
         entry = FAMILIES.get(family.name)
         for module, records in ({} if entry is None else entry.records).items():
@@ -104,10 +105,7 @@ class _Table:
                 at_a_point = isinstance(kind, type) and issubclass(kind, AtAPoint)
                 if at_a_point and len(domains) == 1 and hasattr(family, "at_means"):
                     return domains
-        raise UnsupportedError(
-            f"hold and equal support Gaussian, Poisson, Exponential, Bernoulli, Binomial and "
-            f"Categorical components, got {family!r}"
-        )
+        return {}
 
     def _parameter(self, name: str) -> HeldValues:
         if name in self.of_allocation:

@@ -8,7 +8,7 @@ is weighted by their precisions.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,16 +40,18 @@ def restricted(
         )
     structure, K = family.structure, len(statistics.counts)
     of_means, of_covariances = (restriction.of(name) for name in ("means", "covariances"))
-    means, held, blocks = free.means, None, None
+    means = free.means
+    held: Any = False
+    blocks: Any = free.blocks
     if of_covariances is not None:
-        values, held = of_covariances.values, of_covariances.held
+        values, cells = of_covariances.values, of_covariances.held.astype(np.float64)
         if structure.shared:
-            values, held = values[0], held[0]
+            values, cells = values[0], cells[0]
         blocks = structure.algebra.project(structure.blocks.from_covariances(values), frame)
-        held = structure.blocks.from_covariances(held)
+        held = structure.blocks.from_covariances(cells) > 0.0
     if of_means is not None:
         before = free if previous is None or previous.n_components != K else previous
-        given = before.blocks if blocks is None else np.where(held, blocks, before.blocks)
+        given = np.where(held, blocks, before.blocks)
         means = _means(structure, statistics, given, free.means, of_means, frame)
     about = statistics.about(means)
     if of_covariances is not None and of_covariances.grouped:

@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -257,6 +258,18 @@ class Product:
         resolutions = of_parts(resolution, n_parts)
         given = statistics.parts, before, resolutions, frames
         return Products(layout, each(self.families, "maximum_likelihood", *given))
+
+    def restricted(
+        self,
+        free: Products,
+        statistics: ProductStatistics,
+        previous: Products | None,
+        resolution: Array | None,
+        frame: Frame,
+        restriction: Restriction,
+    ) -> Products:
+        """Raise an error: only the weights of a product can be held."""
+        raise UnsupportedError("parameters of products cannot be held: hold only weights")
 
     def feasible(self, statistics: ProductStatistics) -> bool:
         return all(each(self.families, "feasible", statistics.parts))
