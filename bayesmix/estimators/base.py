@@ -145,7 +145,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the model with parameters that are held or equal."""
         if self.hold is None and self.equal is None:
             return model
-        from bayesmix.estimators.inputs.restrictions import restricted
+        from bayesmix.estimators.inputs.held_parameters import restricted
 
         return restricted(model, source, self.hold, self.equal)
 

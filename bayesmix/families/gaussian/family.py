@@ -279,7 +279,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         frame: Frame,
         restriction: Restriction,
     ) -> Gaussians:
-        from bayesmix.families.gaussian.restricted import restricted
+        from bayesmix.families.gaussian.held_normals import restricted
 
         return restricted(self, free, statistics, previous, resolution, frame, restriction)
 

@@ -39,7 +39,7 @@ def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
             "inference=MaximumLikelihood()"
         )
     gated = side_of(source).covariates is not None
-    table = _Table(model, source.shape[1], gated, hold or {}, equal or {})
+    table = GivenRestriction(model, source.shape[1], gated, hold or {}, equal or {})
     return replace(model, restriction=Restriction(table.parameters()))
 
 
@@ -51,7 +51,7 @@ def _no_mapping(name: str, value: Any) -> InvalidInputError:
 
 
 @dataclass(frozen=True)
-class _Table:
+class GivenRestriction:
     """What a user holds and wants equal, for a model of data with D features."""
 
     model: Model
