@@ -125,7 +125,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     Attributes
     ----------
     columns_ : DataFrame
-        A row per column of the frame: its kind, and the reason.
+        A row per column of the frame: its kind, the reason, and the family of the best candidate.
     results_ : DataFrame
         A row per candidate, best first: parameters, the criterion, the difference to the chosen
         one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the

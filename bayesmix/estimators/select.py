@@ -71,9 +71,9 @@ def select(
     ----------
     X : array, frame or source (n, D), or vector or series (n,)
         A vector is one column. Columns of frames are continuous, counts, ratings or categorical, by
-        name, dtype and values. Counts are Poisson, or negative binomial if that has a higher
-        held-out log density. Dates, identifiers and constant columns are left out. A warning and
-        ``columns_`` say so.
+        name, dtype and values. Counts are Poisson, or negative binomial where their variance
+        exceeds their mean by more than chance. Dates, identifiers and constant columns are left
+        out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
@@ -232,13 +232,6 @@ def procedure(
         criterion = "bic"
     default = family is None and estimator is None and not ordered
     default = default and (criterion == "auto" or criterion not in POSTERIOR)
-    if default and compared and is_source(X) and not options.get("variable_selection"):
-        from bayesmix.estimators.searching.rival_families import overdispersed_counts
-
-        chosen = overdispersed_counts(X, n_components, missing, random_state, options.get("n_jobs"))
-        if chosen is not None:
-            family, families = chosen, [chosen]
-            criterion = "bic" if criterion == "auto" else criterion
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
     with_noise = [member for member in families if noise is not None and has_noise(member)]
@@ -282,7 +275,6 @@ def procedure(
     numbers = 1 if one_column else 2  # of numeric columns, 2 for several
     if (coding := coding_of_table(X)) is not None:
         numbers = len(coding.numbers) - len(coding.counts)
-    structured = structured or (default and family is not None)
     structures: Any = covariance_type
     subspace = None
     if covariance_type is None and numbers != 0 and structured:

@@ -108,8 +108,9 @@ class Coding:
     """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
 
     ``levels`` is None for numerical columns; ``left_out`` pairs names with reasons; ``counts`` are
-    the numerical columns of counts, ``ratings`` columns with ordered levels. ``decisions`` has
-    name, kind, reason and doubt, or "", of each column of the table.
+    the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
+    Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
+    reason and doubt, or "", of each column of the table.
     """
 
     names: tuple[str, ...]
@@ -118,6 +119,7 @@ class Coding:
     counts: tuple[str, ...] = ()
     ratings: tuple[str, ...] = ()
     decisions: tuple[tuple[str, ...], ...] = ()
+    overdispersed: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -180,12 +182,14 @@ class Coding:
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""
         picked = [int(column) for column in columns]
+        names = tuple(self.names[column] for column in picked)
         return replace(
             self,
-            names=tuple(self.names[column] for column in picked),
+            names=names,
             levels=tuple(self.levels[column] for column in picked),
-            counts=tuple(name for name in self.counts if name in {self.names[d] for d in picked}),
-            ratings=tuple(name for name in self.ratings if name in {self.names[d] for d in picked}),
+            counts=tuple(name for name in self.counts if name in names),
+            ratings=tuple(name for name in self.ratings if name in names),
+            overdispersed=tuple(name for name in self.overdispersed if name in names),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:

@@ -1,16 +1,16 @@
-"""Negative binomial family: independent overdispersed counts, by maximum likelihood.
+"""Negative binomial family: independent overdispersed counts.
 
 Mean μ and size r, so that the variance is μ + μ² / r; μ is the mean of the counts, and r solves one
 equation. The tables of counts are the sufficient statistics, so that the M-step is exact. The
 likelihood in r has one maximum, which is the Poisson limit r = ∞ unless the variance exceeds the
-mean (Levin & Reeds 1977).
+mean (Levin & Reeds 1977). Variational fits have one size for each column (``count_posterior``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -24,7 +24,10 @@ from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import CountFamily, Poisson
 from bayesmix.families.without_prior import PointsByColumn, WithoutPrior
-from bayesmix.numerics.arrays import Array, Integers, without_gaps
+from bayesmix.numerics.arrays import Array, Integers, has_gaps, without_gaps
+
+if TYPE_CHECKING:
+    from bayesmix.families.count_posterior import SizePrior
 
 # Largest count of a fit, for the memory of tables; beyond it a gamma differs by less than 1e-5.
 LARGEST_OF_FIT = 100_000
@@ -52,14 +55,15 @@ class CountTables(Rearranged):
     @classmethod
     def of(cls, values: Array, responsibilities: Array) -> CountTables:
         """Return the tables of values (n, D), of which missing ones are in none."""
-        present, whole = ~np.isnan(values), without_gaps(values).astype(np.intp)
+        whole, (n, D) = without_gaps(values).astype(np.intp), values.shape
         length = int(whole.max(initial=0)) + 1
-        shape = (responsibilities.shape[1], values.shape[1], length)
-        tables = np.empty(shape)
-        for d in range(shape[1]):
-            codes, shares = whole[present[:, d], d], responsibilities[present[:, d]]
-            for k in range(shape[0]):
-                tables[k, d] = np.bincount(codes, shares[:, k], length)
+        places = (whole + length * np.arange(D)).ravel()
+        weights = np.broadcast_to(responsibilities.T[:, :, None], (responsibilities.shape[1], n, D))
+        if has_gaps(values):
+            weights = weights * ~np.isnan(values)
+        tables = np.empty((responsibilities.shape[1], D, length))
+        for table, own in zip(tables, weights, strict=True):
+            table[:] = np.bincount(places, own.ravel(), D * length).reshape(D, length)
         return cls(responsibilities.sum(axis=0), tables)
 
     def _to(self, length: int) -> Array:
@@ -178,8 +182,10 @@ class OverdispersedCounts(PointsByColumn):
 class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, OverdispersedCounts]):
     """Independent columns of overdispersed counts, with variance μ + μ² / r.
 
-    Maximum likelihood only, as there is no conjugate prior. Columns whose variance does not exceed
-    their mean get the Poisson limit, at r = 1e8 max(μ, 1).
+    By maximum likelihood each component has sizes r of its own; columns whose variance does not
+    exceed their mean get the Poisson limit, at r = 1e8 max(μ, 1). Under variational Bayes the
+    components share the size of a column, which type-II maximum likelihood sets, at most at r = 1e4
+    max(m, 1) with m the mean of the column; means have beta prime posteriors. There is no MAP.
 
     Examples
     --------
@@ -196,8 +202,10 @@ class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, Overdisp
     any_real = False
     least = 0.0
     takes_gaps = True
+    has_posterior = True
     no_prior = (
-        "a NegativeBinomial has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
+        "a NegativeBinomial has no MAP estimate: use inference=MaximumLikelihood() or "
+        "VariationalBayes()"
     )
 
     def frame(self, summary: Summary) -> Frame:
@@ -229,6 +237,12 @@ class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, Overdisp
         np.divide(tables @ values, known, out=means, where=known > 0.0)
         most_likely = most_likely_sizes(tables, means, sizes)
         return OverdispersedCounts(means, np.where(known > 0.0, most_likely, sizes))
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> SizePrior:  # type: ignore[override]
+        """Return the prior with the mean of each column."""
+        from bayesmix.families.count_posterior import SizePrior
+
+        return SizePrior(np.maximum(summary.mean, 1e-3))
 
     def feasible(self, statistics: CountTables) -> bool:
         return bool((statistics.tables >= 0.0).all() and (statistics.counts >= 0.0).all())

@@ -186,7 +186,11 @@ FAMILIES = {
             "negative_binomial": {
                 "NegativeBinomial": {},
                 "OverdispersedCounts": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
-            }
+            },
+            "count_posterior": {
+                "CountPosterior": {"successes": POSITIVE, "failures": POSITIVE, "sizes": POSITIVE},
+                "SizePrior": {"means": POSITIVE},
+            },
         },
     ),
     "zero_inflated_poisson": Entry(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import chdtrc
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import AS_REQUESTED, KINDS, ZERO_ONE, Level, brief, is_missing
@@ -104,6 +105,9 @@ MOST_COUNTED = 100
 LEAST_IN_UPPER_HALF = 0.05
 # Standard errors of a Poisson sample's variance, relative to its mean.
 CHANCE = 3.0
+# Level of the test of overdispersion. A false alarm costs a size near the Poisson limit, a miss
+# costs components that describe the dispersion.
+LEVEL = 0.01
 
 PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may contain
 CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT = KINDS
@@ -236,7 +240,7 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     doubt = outlying(values, levels) or (A_WEIGHT if weights else "")
     if whole and not doubt and _within_groups(words, values, levels):
         doubt = "numbers the rows within groups: leave it out unless it was measured"
-    if whole and not words & (MEASURES | GROUPS) and _are_counts(named, values, levels):
+    if whole and not (_measures(words) or words & GROUPS) and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=doubt)
     return ColumnKind(CONTINUOUS, doubt=doubt)
@@ -283,6 +287,11 @@ def _within_groups(words: set[str], values: Array, levels: Array) -> bool:
     return bool(words & COUNTERS) and bool((np.diff(times) <= 0).all())
 
 
+def _measures(words: set[str]) -> bool:
+    """Whether words, or their singulars, are parts of dates or measurements."""
+    return bool((words | {word.removesuffix("s") for word in words}) & MEASURES)
+
+
 def _are_counts(named: bool, values: Array, levels: Array) -> bool:
     """Whether integers may be counts of a mixture of Poisson distributions.
 
@@ -297,9 +306,26 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
     if few and not tailed:
         return False
     filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
-    rare = named or 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
+    # The largest tenth of the values, at least one: months from 1 to 100 end, counts trail off.
+    largest = levels[-max(1, len(levels) // 10) :]
+    n_largest = np.count_nonzero(values >= largest[0])
+    rare = named or 2 * n_largest * len(levels) <= len(values) * len(largest)
     least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
     return bool(filled and rare and values.var() >= least)
+
+
+def overdispersion(values: Array) -> float | None:
+    """Return variance / mean of counts, NaN if missing; None if it may be 1, as of a Poisson.
+
+    The index of dispersion Σ (x - m)² / m is compared with χ² of n - 1 degrees of freedom (Fisher
+    1950), at the level ``LEVEL``.
+    """
+    values = values[~np.isnan(values)]
+    mean = values.mean() if len(values) else 0.0
+    if not mean > 0.0:
+        return None
+    index, free = float(((values - mean) ** 2).sum() / mean), len(values) - 1.0
+    return index / free if chdtrc(free, index) < LEVEL else None
 
 
 def _scale(name: str, values: Array) -> Array | None:
@@ -307,7 +333,7 @@ def _scale(name: str, values: Array) -> Array | None:
     levels = np.unique(values)
     if not FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
         return None
-    if _words(name) & MEASURES:
+    if _measures(_words(name)):
         return None
     step = np.diff(levels).min()
     half = step == 0.5 and levels[0] >= 0.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.printed_numbers import number
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.coding import AS_REQUESTED, KINDS, NAMED, Coding, Level, codes_of
 from bayesmix.io.column_kinds import (
@@ -23,6 +25,7 @@ from bayesmix.io.column_kinds import (
     declared_levels,
     kind_of,
     kinds_of,
+    overdispersion,
 )
 from bayesmix.io.numbers_in_text import as_numbers
 from bayesmix.io.table_rows import check_rows
@@ -288,7 +291,21 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         tuple(name for name, kind in used.items() if kind.kind == RATINGS),
         tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
     )
-    return recoded(frame, coding), coding
+    numbers = recoded(frame, coding)
+    ratios = {name: overdispersion(numbers[name].to_numpy()) for name in coding.counts}
+    decisions = tuple(
+        (name, kind, _of_family(reason, ratios.get(name)), doubt)
+        for name, kind, reason, doubt in coding.decisions
+    )
+    spread = tuple(name for name in coding.counts if ratios[name] is not None)
+    return numbers, replace(coding, decisions=decisions, overdispersed=spread)
+
+
+def _of_family(reason: str, ratio: float | None) -> str:
+    """Return the reason of the kind of a column, with that of its family if it is overdispersed."""
+    if ratio is None or reason == AS_REQUESTED:
+        return reason
+    return f"{reason}, negative binomial as the variance is {number(ratio)} times the mean"
 
 
 def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:

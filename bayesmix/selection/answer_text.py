@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
+from typing import Any
 
 from bayesmix.core.nouns import counted, plural
 from bayesmix.core.printed_numbers import number
@@ -114,17 +115,20 @@ def span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def family_in_words(family: Any) -> str:
+    """Return the word of the field for a family: "normal", "negative binomial"."""
+    name = type(family).__name__
+    plain = re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+    return WORDS_OF_FAMILIES.get(family.name, WORDS_OF_FAMILIES.get(name, plain))
+
+
 def model(candidate: Candidate, with_number: bool = True) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
     family = None if result is None else result.family
     family = getattr(family, "only_part", None) or family  # all columns have one family
-    name = "" if family is None else type(family).__name__
     noun = noun_of(candidate.estimator)
-    named = name if family is None else family.name
-    words = WORDS_OF_FAMILIES.get(
-        named, WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
-    )
+    words = "" if family is None else family_in_words(family)
     K = candidate.n_components
     number_of_them = f"{K:,} " if with_number else ""
     text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()

@@ -11,7 +11,7 @@ import bayesmix as bm
 from bayesmix.cli.screen import worded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
 from bayesmix.estimators.regression.regression_columns import as_design, explanatory
-from bayesmix.io.column_kinds import kinds_of
+from bayesmix.io.column_kinds import kinds_of, overdispersion
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded
 
@@ -602,3 +602,22 @@ def test_parentheses_are_minus_signs_beside_other_amounts():
     # Cells that are all in parentheses are something else, such as standard errors.
     errors = pd.DataFrame({"errors": [f"({abs(v)})" for v in values]})
     assert kinds_of(errors, {})["errors"].kind == "exclude"
+
+
+@pytest.mark.parametrize("values", [np.arange(1, 101), np.arange(1, 61)])
+def test_months_that_end_at_frequent_values_are_no_counts(values):
+    months = np.random.default_rng(8).choice(values, 880).astype(float)
+    for name in ("late", "Months since late", "months"):
+        assert kinds_of(pd.DataFrame({name: months}), {})[name].kind == "continuous"
+
+
+def test_the_dispersion_test_has_its_level_and_power():
+    rng = np.random.default_rng(9)
+    poisson = rng.poisson(np.repeat([0.5, 5.0, 30.0], 300)[:, None], (900, 200)).astype(float)
+    alarms = sum(overdispersion(values) is not None for values in poisson)
+    assert alarms <= 9 + 4 * 3  # 1 % of 900, and four standard errors
+    spread = rng.negative_binomial(5, 0.5, (100, 200)).astype(float)
+    assert sum(overdispersion(values) is not None for values in spread) >= 98
+    gaps = np.where(rng.random(200) < 0.3, np.nan, spread[0])
+    assert overdispersion(gaps) == pytest.approx(np.nanvar(gaps, ddof=1) / np.nanmean(gaps))
+    assert overdispersion(np.full(5, np.nan)) is None

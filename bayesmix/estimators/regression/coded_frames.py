@@ -16,6 +16,7 @@ from bayesmix.families.coding import Coding, values_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
+from bayesmix.families.negative_binomial import NegativeBinomial
 from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
@@ -101,7 +102,8 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
             names = list(map(str, part.columns))
             if isinstance(part.family, LevelsFamily):
                 given |= dict(zip(names, part.family.levels or [None] * len(names), strict=True))
-            counts += names if isinstance(part.family, Poisson | Binomial) else []
+            of_counts = isinstance(part.family, Poisson | Binomial | NegativeBinomial)
+            counts += names if of_counts else []
         coding = coded(X, dict.fromkeys(given, "categorical"), there, "continuous")[1]
         pairs = zip(coding.names, coding.levels, strict=True)
         levels = tuple(given.get(name) or levels for name, levels in pairs)
@@ -202,7 +204,10 @@ def family_for(family: Any, source: Source) -> Any:
         return plain.over(columns, n_columns, coding)
     numbers = tuple(name for name in coding.numbers if name not in coding.counts)
     parts = [Part(numbers, Gaussian())] if numbers else []
-    parts += [Part((name,), Poisson()) for name in coding.counts]
+    parts += [
+        Part((name,), NegativeBinomial() if name in coding.overdispersed else Poisson())
+        for name in coding.counts
+    ]
     for name, levels in zip(coding.names, coding.levels, strict=True):
         if levels is not None:
             binary = len(levels) == 2

@@ -17,6 +17,7 @@ from bayesmix.estimators.inputs.given_sources import check_columns, in_order_of_
 from bayesmix.estimators.searching.fitters import knowing_levels, with_structure
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.negative_binomial import NegativeBinomial
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import Exponential, Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
@@ -35,7 +36,8 @@ from bayesmix.selection.criteria import prior_asked
 from bayesmix.selection.data_checks import column_names, rounded_features
 from bayesmix.sources.memory import ArraySource, coding_of, is_source
 
-SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
+SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, NegativeBinomial, Binomial, Categorical)
+SEPARABLE += (Exponential,)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
 # Without variable selection, tables with more features get a note in the summary without a look at
@@ -53,9 +55,9 @@ def independent_family(family: Any) -> Any:
     for part in parts:
         if not isinstance(part, SEPARABLE):
             raise UnsupportedError(
-                "variable_selection supports Gaussian, LogNormal, Poisson, Exponential, Binomial, "
-                f"Bernoulli and Categorical features, got {part!r}: use one of these, or "
-                "variable_selection=False"
+                "variable_selection supports Gaussian, LogNormal, Poisson, NegativeBinomial, "
+                f"Exponential, Binomial, Bernoulli and Categorical features, got {part!r}: use one "
+                "of these, or variable_selection=False"
             )
     return _diagonal(family)
 

@@ -1,4 +1,4 @@
-"""Rivals of a family, by held-out density: Yeo-Johnson powers of normals, counts with dispersion.
+"""Rivals of normal columns, by held-out density: Yeo-Johnson powers.
 
 Skewed groups of observations need several normal components each, which then overlap with those of
 others. On transformed columns they need one. Bounds of the two are not compared: the powers win if
@@ -15,20 +15,13 @@ from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.assess.held_out import held_out_densities
-from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Source
 from bayesmix.em.under_a_prior import VariationalBayes
-from bayesmix.errors import BayesmixError, BayesmixWarning, warn
+from bayesmix.errors import BayesmixError
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import family_for
-from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.names import AUTO
-from bayesmix.families.negative_binomial import overdispersed
-from bayesmix.search.optimum import FEWEST_ROWS
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import HeldOut, make_splits
-from bayesmix.sources.memory import ArraySource, coding_of
+from bayesmix.sources.memory import ArraySource
 
 # Observations from which powers are learned before a second search, of larger data evenly spaced.
 MOST_ROWS = 3000
@@ -96,54 +89,3 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     )
     given = other.get_params(deep=False)
     return {name: value for name, value in vars(other).items() if name not in given}
-
-
-# Overdispersed counts need several Poisson components, so both families are compared at up to four.
-NUMBERS = range(1, 5)
-# Nats per observation: far below the standard error of a held-out log density.
-TOLERANCE = 1e-4
-# Passes over the data of a fit. Overlapping negative binomials converge slowly and fit no better.
-PASSES = 100
-
-
-def overdispersed_counts(
-    X: Source, n_components: Any, missing: str, random_state: Any, n_jobs: int | None
-) -> Any:
-    """Return the product with negative binomial counts, or None if Poisson counts are as good.
-
-    Of the fits with a held-out log density within one standard error of the best, those with the
-    fewest components decide, as more Poisson components would describe overdispersion; Poisson is
-    kept if it is among them. Of large data a random sample is compared, as large as the smallest of
-    a search.
-    """
-    coding = coding_of(X)
-    if coding is None or not coding.counts:
-        return None
-    poisson, seed = family_for(AUTO, X), root_seed(random_state)
-    search = MixtureSearch(
-        Mixture(search="short", missing=missing, tol=TOLERANCE, max_passes=PASSES),
-        NUMBERS if n_components is None else n_components,
-        param_grid={"family": [poisson, overdispersed(poisson)]},
-        criterion="cv",
-        patience=1,
-        refit=False,
-        random_state=seed,
-        n_jobs=n_jobs,
-    )
-    sample = X.sample(FEWEST_ROWS, stream(seed, Purpose.SUBSAMPLE))
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            table = search.fit(sample).results_
-    except BayesmixError:  # too few observations for folds, for example
-        return None
-    table = table.sort_values("cv_behind")
-    table["poisson"] = [family == poisson for family in table["family"]]
-    close = table[table["cv_behind"] <= table["cv_behind_se"]]
-    if close["poisson"][close["n_components"] == close["n_components"].min()].any():
-        return None
-    warn(
-        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson counts have a lower "
-        "held-out log density, or need more components)",
-        BayesmixWarning,
-    )
-    return overdispersed(poisson)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
+from bayesmix.selection.answer_text import family_in_words
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
 from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
@@ -49,6 +50,17 @@ if TYPE_CHECKING:
 SMALL = (7.6, 3.2)  # inches of the figure in a notebook
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
+
+
+def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
+    """Return the family of each column of a candidate in words; nothing for regressions."""
+    result = candidate.result
+    family: Any = None if result is None else result.family
+    if family is None or noun_of(candidate.estimator) == "regression":
+        return {}
+    parts = [(part.columns, part.family) for part in getattr(family, "parts", ())]
+    parts = parts or [(names, family)]
+    return {str(name): family_in_words(own) for columns, own in parts for name in columns}
 
 
 class SearchResults:
@@ -81,12 +93,20 @@ class SearchResults:
 
     @property
     def columns_(self) -> pd.DataFrame:
-        """The kind of each column, and the reason where it follows from names and values."""
+        """Kind and family of each column, and the reason where they follow from names and values.
+
+        The family is that of the best candidate.
+        """
         names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
         plain = [(str(name), "continuous", "") for name in names]
         decisions = plain if self._coding is None else self._coding.decisions or plain
-        rows = [(name, kind, "; ".join(why).strip("; ")) for name, kind, *why in decisions]
-        return pd.DataFrame(rows, columns=["column", "kind", "reason"]).set_index("column")
+        families = families_of(self._rows[0], names) if self._rows else {}
+        rows = [
+            (name, kind, "; ".join(why).strip("; "), families.get(name, ""))
+            for name, kind, *why in decisions
+        ]
+        heads = ["column", "kind", "reason", "family"]
+        return pd.DataFrame(rows, columns=heads).set_index("column")
 
     @property
     def k_probabilities_(self) -> Any:
