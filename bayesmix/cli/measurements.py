@@ -31,7 +31,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
 
     ``fitted`` are the columns of a model, if one predicts.
     """
-    asked = how.error_columns is not None or how.limit is not None
+    asked = how.is_given
     if not asked and not _may_hold_limits(rows.data):
         return None
     from bayesmix.io.table_columns import checked_weights
@@ -39,9 +39,11 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
 
     frame = whole_table(rows, [rows.weight])
     read = {str(name): _written(column) for name, column in frame.items()}
-    errors = _errors(rows, how, fitted)
+    errors, events = _errors(rows, how, fitted), _events(how)
+    for time, event in events.items():
+        read[time] = _with_events(rows.data, frame, read, time, event)
     exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
-    apart = {rows.weight, *errors.values(), *exclude}
+    apart = {rows.weight, *errors.values(), *events.values(), *exclude}
     usable = [name for name, cells in read.items() if cells is not None and name not in apart]
     columns = names(rows.columns) or list(fitted) or usable
     if not asked and not any(map(_is_limited, map(read.get, columns))):
@@ -128,6 +130,47 @@ def _errors(rows: Numbers, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, 
             f"{len(columns)}: give pairs such as x=x_error,y=y_error"
         )
     return dict(zip(columns, given, strict=False))
+
+
+# Words of columns of events.
+ENDED = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _events(how: MeasuredAs) -> dict[str, str]:
+    """Return the column of events of each column of times."""
+    pairs = [part.rpartition(":") for part in names(how.censored) or []]
+    for time, colon, event in pairs:
+        if not (time and colon and event):
+            raise InvalidInputError(
+                "--censored must be pairs of a column of times and one of events, such as "
+                f"time:delta, got {how.censored!r}"
+            )
+    return {time.strip(): event.strip() for time, _, event in pairs}
+
+
+def _with_events(
+    data: str, frame: pd.DataFrame, read: Mapping[str, Array | None], time: str, event: str
+) -> Array:
+    """Return values and bounds (3, n) of times, which are lower bounds where nothing ended."""
+    for name in (time, event):
+        if name not in read:
+            raise InvalidInputError(f"{data} has no column {name!r}, which --censored names")
+    cells = read[time]
+    if cells is None:
+        raise InvalidInputError(f"{data} must have a column {time!r} of numbers for --censored")
+    values = frame[event]
+    words = values.astype("string").str.strip().str.lower().str.removesuffix(".0")
+    ended = words.map(ENDED)
+    if ended.isna().any():
+        row = int(np.flatnonzero(ended.isna())[0])
+        raise InvalidInputError(
+            f"column {event!r} of --censored must be 1 (ended) or 0 (not yet) in each row, got "
+            f"{values.iloc[row]!r} in row {row + 1} of {data}"
+        )
+    open_ = ~ended.to_numpy(bool) & ~np.isnan(cells[0])
+    bounds = cells.copy()
+    bounds[1, open_], bounds[0, open_] = cells[0, open_], np.nan
+    return bounds
 
 
 def _limits(how: MeasuredAs, columns: Sequence[str]) -> tuple[Array, Array]:

@@ -127,6 +127,19 @@ class MeasuredAs:
             "LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"
         ),
     ] = None
+    censored: Annotated[
+        str | None,
+        option(
+            "LIST",
+            "Times that may not have ended, with columns of events (1: ended, 0: only known to be "
+            "longer), such as time:delta",
+        ),
+    ] = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any option is."""
+        return any(part is not None for part in (self.error_columns, self.limit, self.censored))
 
 
 @dataclass(frozen=True)

@@ -90,3 +90,42 @@ def test_options_of_measured_columns_that_fit_nothing_are_refused(run, lead):
     assert "--counts does not support errors and limits" in refused.stderr
     refused = run("fit", "lead.csv", "--components", 2, "--columns", "lead,site", code=2)
     assert "must have a column 'site' of numbers, or of limits" in refused.stderr
+
+
+@pytest.fixture
+def wear(run):
+    """Days to failure of two groups; some had not failed when the study ended."""
+    rng = generator(64, 2)
+    days = np.concatenate([8.0 * rng.weibull(1.5, 100), 60.0 * rng.weibull(4.0, 100)])
+    stopped = rng.uniform(5.0, 90.0, 200)
+    table = pd.DataFrame({"days": np.minimum(days, stopped), "ended": (days <= stopped) * 1})
+    table.to_csv("wear.csv", index=False)
+    return table
+
+
+def test_events_say_which_times_are_lower_bounds(run, wear):
+    how = ("--censored", "days:ended", "--family", "weibull", "--components", 2)
+    run("fit", "wear.csv", *how, "--out", "found")
+    saved = bm.load("found/model.bayesmix")
+    assert list(saved.feature_names_in_) == ["days"]
+    days, ended = wear[["days"]].to_numpy(), wear[["ended"]].to_numpy() == 1
+    data = bm.Measured(days, lower=days, upper=np.where(ended, days, np.inf))
+    direct = bm.Mixture(2, family=bm.Weibull(), random_state=0).fit(data)
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, rel=1e-7)
+    wear.assign(ended=np.where(ended.ravel(), "yes", "No")).to_csv("words.csv", index=False)
+    run("fit", "words.csv", *how, "--out", "again")
+    assert bm.load("again/model.bayesmix").log_likelihood_ == saved.log_likelihood_
+    run("predict", "found/model.bayesmix", "wear.csv", "--censored", "days:ended", "--out", "p.csv")
+    np.testing.assert_allclose(
+        pd.read_csv("p.csv")["log_density"], saved.score_samples(data), rtol=1e-4
+    )
+
+
+def test_columns_of_events_must_say_yes_or_no(run, wear):
+    for how, words in (
+        ("days", "such as time:delta"),
+        ("days:gone", "no column 'gone'"),
+        ("days:days", "1 (ended) or 0 (not yet)"),
+    ):
+        refused = run("fit", "wear.csv", "--censored", how, "--out", "found", code=2)
+        assert words in " ".join(refused.stderr.split())
