@@ -58,6 +58,15 @@ def stationary_distribution(transition: Array) -> Array:
     return distribution
 
 
+def log_stationary_slopes(transition: Array, steady: Array, counts: Array) -> Array:
+    """Return the derivatives (K, K) of Σ n_k log π_k in the transitions, which preserve π.
+
+    A change dA of the transitions changes π by π dA (I - A + 1π)⁻¹ (Schweitzer 1968).
+    """
+    passed = np.linalg.solve(np.eye(len(steady)) - transition + steady, counts / steady)
+    return np.outer(steady, passed)
+
+
 @dataclass(frozen=True)
 class ChainSums(AddedByField):
     """Expected counts of first states (K,) and of transitions (K, K)."""
@@ -386,9 +395,8 @@ def _most_probable(initial: Array, transitions: Array, stationary: bool) -> Mark
         moves = softmax(logits.reshape(K, K), axis=1)
         steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
         value = xlogy(initial, steady).sum() + xlogy(transitions, moves).sum()
-        # A change of the transitions changes π by π dA (I - A + 1π)^-1 (Schweitzer 1968).
-        passed = np.linalg.solve(np.eye(K) - moves + steady, initial / steady)
-        slope = transitions / np.maximum(moves, LEAST_MOVE) + np.outer(steady, passed)
+        slope = transitions / np.maximum(moves, LEAST_MOVE)
+        slope += log_stationary_slopes(moves, steady, initial)
         slope = moves * (slope - (moves * slope).sum(axis=1, keepdims=True))
         return -float(value) / total, -slope.ravel() / total
 

@@ -330,7 +330,8 @@ class RegressionSums(AddedByField):
     def further_score(self) -> Array:
         """Gradient of the log likelihood in ``further`` of the components."""
         at = self.at
-        return at.response.dispersion_score(at.dispersion, self.counts, self.dispersion)
+        score = at.response.dispersion_score(at.dispersion, self.counts, self.dispersion)
+        return score.sum(keepdims=True) if at.shared_dispersion and len(score) else score
 
 
 class Curves(ABC):
@@ -339,6 +340,7 @@ class Curves(ABC):
     response: Response
     coefficients: Array  # (K, P)
     dispersion: Array  # (K,)
+    shared_dispersion = False  # whether all components have the same
     by_component: tuple[str, ...] = ("coefficients", "dispersion")
 
     @property
@@ -378,6 +380,7 @@ class Regressions(Curves):
     response: Response
     coefficients: Array
     dispersion: Array
+    shared_dispersion: bool = False
 
     def dispersions(self, values: Array) -> Array:
         """Return dispersions (K,) or (n, K) of samples."""
@@ -393,16 +396,20 @@ class Regressions(Curves):
 
     @property
     def further(self) -> Array:
-        """Log dispersions."""
-        return np.log(self.dispersion) if self.response.dispersed else np.empty(0)
+        """Log dispersions; one if components share it."""
+        if not self.response.dispersed:
+            return np.empty(0)
+        return np.log(self.dispersion[:1] if self.shared_dispersion else self.dispersion)
 
     @property
     def further_scale(self) -> Array:
         return np.ones(len(self.further))
 
     def moved(self, coefficients: Array, further: Array) -> Regressions:
-        dispersion = np.exp(further) if self.response.dispersed else self.dispersion
-        return Regressions(self.response, coefficients, dispersion)
+        dispersion = self.dispersion
+        if self.response.dispersed:
+            dispersion = np.broadcast_to(np.exp(further), dispersion.shape).copy()
+        return replace(self, coefficients=coefficients, dispersion=dispersion)
 
 
 def added(
@@ -440,6 +447,7 @@ class RegressionFamily(LeastSquares):
     response: Response
     fixed: Integers  # columns of the design with the same coefficient in all components
     floor: float = 0.0  # smallest dispersion of a normal or gamma response
+    shared_dispersion: bool = False  # whether all components have the same
     name = "regression"
     continuous = far_densities = False
     linear = False
@@ -461,12 +469,15 @@ class RegressionFamily(LeastSquares):
         # Score and information are divided by the dispersion of a normal response.
         fall = np.einsum("kp,kp->k", step, statistics.score)
         fall = 2.0 * fall - np.einsum("kp,kpq,kq->k", step, statistics.information, step)
-        dispersion = self.response.dispersion(
-            at.dispersion, statistics.counts, statistics.dispersion, fall * at.dispersion
-        )
+        given = statistics.counts, statistics.dispersion, fall * at.dispersion
+        if self.shared_dispersion:
+            given = tuple(part.sum(axis=-1, keepdims=True) for part in given)  # type: ignore[assignment]
+        dispersion = self.response.dispersion(at.dispersion, *given)
         started = previous is None and not self.response.gaussian
         dispersion = at.dispersion if started else np.maximum(dispersion, self.floor)
-        return Regressions(self.response, at.coefficients + step, dispersion)
+        dispersion = np.broadcast_to(dispersion, at.dispersion.shape).copy()
+        coefficients = at.coefficients + step
+        return Regressions(self.response, coefficients, dispersion, self.shared_dispersion)
 
     def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
         """Return directions (P,) of flat likelihood, with their component (None if shared)."""
@@ -488,9 +499,11 @@ class RegressionFamily(LeastSquares):
         return found
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
-        shared = len(self.fixed)
-        own = n_columns - DESIGN - shared + int(self.response.dispersed)
-        return shared + n_components * own
+        shared, dispersed = len(self.fixed), int(self.response.dispersed)
+        if self.shared_dispersion:
+            own = n_columns - DESIGN - shared
+            return shared + dispersed + n_components * own
+        return shared + n_components * (n_columns - DESIGN - shared + dispersed)
 
 
 def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:

@@ -8,20 +8,15 @@ independent samples without labels or noise ``ParameterScores`` is faster.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
 from scipy.special import expit, logit, softmax
 
-from bayesmix.allocation.chain import MarkovChain, stationary_distribution
-from bayesmix.allocation.gate import Gate
-from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.noise import Noise
-from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Frame, SideInformation
@@ -29,9 +24,9 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.restricted import restricted_values
 from bayesmix.em.result import FitResult
-from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bootstrap import point_of
+from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.gate_errors import DIFFERENCE
 from bayesmix.posterior.survey_design import SurveyDesign
@@ -48,84 +43,8 @@ IN_FLAT = 1e-4
 # Relative size below which a restriction follows from others: differences are exact to 1e-9.
 REDUNDANT = 1e-6
 
-# Expected visits of a state below which its transitions have no average.
-NO_VISIT = 1e-300
-
 # Reported parameters that are 1 if there is one class.
 WEIGHTS = ("share", "start", "transition")
-
-Weights: TypeAlias = Any
-
-
-@dataclass(frozen=True)
-class FreeAllocation:
-    """Free parameters of an allocation at 0, and the allocation at steps from there."""
-
-    size: int
-    moved: Callable[[Array], Weights]
-
-    @classmethod
-    def of(cls, weights: Weights, stationary: bool = False) -> FreeAllocation:
-        """Return the free parameters; a chain may have stationary first states."""
-        if isinstance(weights, PointWeights):
-            free = cls.of_rows(weights.mean()[None], np.zeros(1, dtype=int))
-            return cls(free.size, lambda steps: PointWeights(free.moved(steps)[0]))
-        if isinstance(weights, Gate):
-            return cls(weights.free.size, partial(_moved_gate, weights))
-        if isinstance(weights, MarkovChain):
-            moves = cls.of_rows(weights.transition)
-            if stationary:
-                return cls(moves.size, lambda steps: _stationary(moves.moved(steps)))
-            first = cls.of_rows(weights.initial[None])
-            return _joined([first, moves], lambda one, other: MarkovChain(one[0], other))
-        if isinstance(weights, GatedChain):
-            parts = [cls.of(weights.gate), cls.of_rows(weights.transition)]
-            return _joined(parts, GatedChain)
-        if isinstance(weights, CovariateChain):
-            gates = [cls.of(gate) for gate in weights.gates]
-            return _joined(gates, lambda *gates: replace(weights, gates=gates))
-        raise UnsupportedError(
-            f"standard errors by derivatives do not support {type(weights).__name__}: use "
-            "standard_errors='bootstrap'"
-        )
-
-    @classmethod
-    def of_rows(cls, rows: Array, against: Integers | None = None) -> FreeAllocation:
-        """Return log odds of rows of probabilities (R, K), by default against the largest.
-
-        Probabilities of zero remain zero.
-        """
-        free = np.ones(rows.shape, dtype=bool)
-        free[np.arange(len(rows)), rows.argmax(axis=1) if against is None else against] = False
-        with np.errstate(divide="ignore"):
-            logs = np.log(rows)
-
-        def moved(steps: Array) -> Array:
-            away = np.zeros_like(rows)
-            away[free] = steps
-            return np.asarray(softmax(logs + away, axis=1))
-
-        return cls(int(free.sum()), moved)
-
-
-def _joined(parts: list[FreeAllocation], whole: Callable[..., Weights]) -> FreeAllocation:
-    ends = np.cumsum([own.size for own in parts])
-
-    def moved(steps: Array) -> Weights:
-        split = np.split(steps, ends[:-1])
-        return whole(*(own.moved(step) for own, step in zip(parts, split, strict=True)))
-
-    return FreeAllocation(int(ends[-1]), moved)
-
-
-def _moved_gate(gate: Gate, steps: Array) -> Gate:
-    coefficients = gate.coefficients.copy()
-    coefficients[1:] += steps.reshape(coefficients[1:].shape)
-    return replace(gate, coefficients=coefficients)
-
-
-def _stationary(transition: Array) -> MarkovChain:
-    return MarkovChain(stationary_distribution(transition), transition)
 
 
 def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> list[Reported]:
@@ -138,15 +57,7 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     weights: Any = mixture.weights
     own = reported(mixture.components.unframed(mixture.frame))
     if side.ordered:
-        K, entered = mixture.n_components, ~np.asarray(side.begins)
-        moves = weights.transitions_at(side)
-        if moves.ndim == 3:
-            visits = mass[np.flatnonzero(entered) - 1]
-            moves = np.einsum("ni,nij->ij", visits, moves[entered])
-            moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
-        first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
-        rows = [Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)]
-        return [Reported("start", -1, None, first), *rows, *own]
+        return [*chain_parameters(weights, side, mass), *own]
     shares = weights.mean()
     if side.covariates is not None:
         shares = mass @ np.exp(weights.log_weights(side.covariates)) / mass.sum()

@@ -1,0 +1,171 @@
+"""Free parameters of weights, gates and chains, with their scores, and what tables report.
+
+By Fisher's identity the score of the data is that of the expected log probability of the assignment
+(Louis 1982), which the statistics of an E-step determine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import softmax
+
+from bayesmix.allocation.chain import (
+    LEAST_MOVE,
+    ChainSums,
+    MarkovChain,
+    log_stationary_slopes,
+    stationary_distribution,
+)
+from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.rows import SideInformation
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.free_parameters import Reported
+
+# Expected visits of a state below which its transitions have no average.
+NO_VISIT = 1e-300
+
+Weights: TypeAlias = Any
+Sums: TypeAlias = Any  # statistics of the allocation
+
+
+@dataclass(frozen=True)
+class FreeAllocation:
+    """Free parameters of an allocation at 0, and the allocation at steps from there.
+
+    ``score(weights, sums)`` is the gradient of the log likelihood at moved weights, from the
+    statistics of an E-step there.
+    """
+
+    size: int
+    moved: Callable[[Array], Weights]
+    score: Callable[[Weights, Sums], Array]
+
+    @classmethod
+    def of(cls, weights: Weights, stationary: bool = False) -> FreeAllocation:
+        """Return the free parameters; a chain may have stationary first states."""
+        if isinstance(weights, PointWeights):
+            free = cls.of_rows(weights.mean()[None], np.zeros(1, dtype=int))
+            return cls(
+                free.size,
+                lambda steps: PointWeights(free.moved(steps)[0]),
+                lambda at, counts: free.score(at.mean()[None], counts[None]),
+            )
+        if isinstance(weights, Gate):
+            return cls(weights.free.size, partial(_moved_gate, weights), _score_of_gate)
+        if isinstance(weights, MarkovChain):
+            moves = cls.of_rows(weights.transition)
+            if stationary:
+                return cls(
+                    moves.size,
+                    lambda steps: _stationary(moves.moved(steps)),
+                    lambda at, sums: moves.score(at.transition, _with_first_states(at, sums)),
+                )
+            return _joined(
+                [cls.of_rows(weights.initial[None]), moves],
+                lambda one, other: MarkovChain(one[0], other),
+                lambda at, sums: [
+                    (at.initial[None], sums.initial[None]),
+                    (at.transition, sums.transitions),
+                ],
+            )
+        if isinstance(weights, GatedChain):
+            return _joined(
+                [cls.of(weights.gate), cls.of_rows(weights.transition)],
+                GatedChain,
+                lambda at, sums: [(at.gate, sums.gate), (at.transition, sums.transitions)],
+            )
+        if isinstance(weights, CovariateChain):
+            return _joined(
+                [cls.of(gate) for gate in weights.gates],
+                lambda *gates: replace(weights, gates=gates),
+                lambda at, sums: list(zip(at.gates, sums.gates, strict=True)),
+            )
+        raise UnsupportedError(
+            f"standard errors by derivatives do not support {type(weights).__name__}: use "
+            "standard_errors='bootstrap'"
+        )
+
+    @classmethod
+    def of_rows(cls, rows: Array, against: Integers | None = None) -> FreeAllocation:
+        """Return log odds of rows of probabilities (R, K), by default against the largest.
+
+        Probabilities of zero remain zero. The statistics are expected counts (R, K).
+        """
+        free = np.ones(rows.shape, dtype=bool)
+        free[np.arange(len(rows)), rows.argmax(axis=1) if against is None else against] = False
+        with np.errstate(divide="ignore"):
+            logs = np.log(rows)
+
+        def moved(steps: Array) -> Array:
+            away = np.zeros_like(rows)
+            away[free] = steps
+            return np.asarray(softmax(logs + away, axis=1))
+
+        def score(at: Array, counts: Array) -> Array:
+            return np.asarray((counts - at * counts.sum(axis=1, keepdims=True))[free])
+
+        return cls(int(free.sum()), moved, score)
+
+
+def _joined(
+    parts: list[FreeAllocation],
+    whole: Callable[..., Weights],
+    apart: Callable[[Weights, Sums], list[tuple[Weights, Sums]]],
+) -> FreeAllocation:
+    """Return the parameters of all parts; ``apart`` has the weights and statistics of each."""
+    ends = np.cumsum([own.size for own in parts])
+
+    def moved(steps: Array) -> Weights:
+        split = np.split(steps, ends[:-1])
+        return whole(*(own.moved(step) for own, step in zip(parts, split, strict=True)))
+
+    def score(at: Weights, sums: Sums) -> Array:
+        pairs = zip(parts, apart(at, sums), strict=True)
+        return np.concatenate([own.score(*of_part) for own, of_part in pairs])
+
+    return FreeAllocation(int(ends[-1]), moved, score)
+
+
+def _moved_gate(gate: Gate, steps: Array) -> Gate:
+    coefficients = gate.coefficients.copy()
+    coefficients[1:] += steps.reshape(coefficients[1:].shape)
+    return replace(gate, coefficients=coefficients)
+
+
+def _score_of_gate(gate: Gate, sums: Sums) -> Array:
+    return np.asarray(sums.gradient[1:].ravel())
+
+
+def _stationary(transition: Array) -> MarkovChain:
+    return MarkovChain(stationary_distribution(transition), transition)
+
+
+def _with_first_states(chain: MarkovChain, sums: ChainSums) -> Array:
+    """Return the numbers of transitions that would have the score of those and of first states."""
+    moves, steady = chain.transition, np.maximum(chain.initial, LEAST_MOVE)
+    slopes = log_stationary_slopes(moves, steady, sums.initial)
+    return np.asarray(sums.transitions + moves * slopes)
+
+
+def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> list[Reported]:
+    """Return probabilities of first states and transitions, averaged where they vary.
+
+    ``mass`` (n, K) are the probabilities of states, by which transitions from a state are weighted.
+    """
+    K, entered = weights.n_components, ~np.asarray(side.begins)
+    moves = weights.transitions_at(side)
+    if moves.ndim == 3:
+        visits = mass[np.flatnonzero(entered) - 1]
+        moves = np.einsum("ni,nij->ij", visits, moves[entered])
+        moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
+    first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
+    rows = [Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)]
+    return [Reported("start", -1, None, first), *rows]
