@@ -42,6 +42,7 @@ from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.reduced import reduce_mixture as reduce_mixture
+from bayesmix.estimators.regression.lags import lagged as lagged
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select

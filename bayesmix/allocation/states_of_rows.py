@@ -46,6 +46,18 @@ class StatesOfRows:
         )
         return np.column_stack([chained.shares, chained.log_predictive])
 
+    def predicted(self, filtered: Array, rows: Rows) -> Array:
+        """Return the probabilities of states (n, K) given the samples before each.
+
+        ``filtered`` (n, K) are those given the samples up to each.
+        """
+        chain, side = cast("MarkovChain", self.states.weights), rows.side
+        moves = np.broadcast_to(chain.transitions_at(side), (*filtered.shape, filtered.shape[1]))
+        ahead = np.einsum("ni,nij->nj", filtered[:-1], moves[1:])
+        predicted = np.concatenate([np.empty_like(filtered[:1]), ahead])
+        predicted[side.starts] = chain.first_states(side)
+        return predicted
+
     def mean_log_density(self, source: Source) -> float:
         """Return the mean log density of the samples of a source, in nats."""
         with single_threaded_blas():

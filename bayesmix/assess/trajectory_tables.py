@@ -293,9 +293,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     effects, covariances = "none", "none"
     if model.random is not None:
         effects = ", ".join(data.random.names) or "none"
-        covariances = (
-            f"covariance {model.random_covariance}, residual variance {model.residual_variance}"
-        )
+        residual = model.residual_variance or "shared"
+        covariances = f"covariance {model.random_covariance}, residual variance {residual}"
     counted = "; ".join(
         f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
         for k, each in fits_by_number(search).items()

@@ -33,6 +33,8 @@ def regression_model(pm: Pymc, estimator: Any) -> PymcModel:
     from pytensor import tensor as pt
 
     data, q, result = estimator._data, estimator._q, estimator.result_
+    if data.chain is not None:
+        raise UnsupportedError("the PyMC model of regressions does not support sequences")
     prior, weights, design = result.inference.prior, result.inference.weights_prior, data.design
     K, rows = q.n_components, data.rows
     units = np.arange(len(rows)) if data.units is None else data.units
@@ -83,9 +85,11 @@ def weak_model(pm: Pymc, estimator: Any) -> PymcModel:
     random: Any = getattr(data, "random", None)
     for name, used in (
         ("gate", data.gate is not None),
+        ("sequences", data.chain is not None),
         (f"response={estimator.response!r}", estimator.response != "normal"),
         (f"random_covariance={estimator.random_covariance!r}",
          random is not None and estimator.random_covariance != "shared"),
+        ("residual_variance='shared'", random is None and components.shared_dispersion),
     ):  # fmt: skip
         if used:
             raise UnsupportedError(
@@ -94,7 +98,7 @@ def weak_model(pm: Pymc, estimator: Any) -> PymcModel:
     K, values, firsts = mixture.n_components, data.values, components.dispersion
     names = () if random is None else random.names
     units = np.arange(len(values)) if data.units is None else data.units
-    if random is not None and estimator.residual_variance == "shared":
+    if random is not None and estimator.residual_variance != "free":
         firsts = firsts[:1]
     places = coefficient_places(data.fixed, *components.coefficients.shape)
     first = np.empty(places.max() + 1)

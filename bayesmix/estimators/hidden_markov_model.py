@@ -10,9 +10,8 @@ from typing import Any, Self, cast
 import numpy as np
 from scipy.special import ndtri
 
-from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
+from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
-from bayesmix.allocation.gated_chain import CovariateChainPrior
 from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
@@ -42,9 +41,6 @@ from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.room import few_enough
 from bayesmix.starts.chain_starts import best_of_starts
 
-# Parameters of covariates; those of the effects that include transitions.
-EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
-WHOLE = ("transitions", "all")
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
 
@@ -234,7 +230,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     @property
     def _of_transitions(self) -> bool:
         """Whether transitions depend on covariates."""
-        return validation.one_of("covariate_effects", self.covariate_effects, EFFECTS) in WHOLE
+        effects = validation.one_of("covariate_effects", self.covariate_effects, sequences.EFFECTS)
+        return effects in sequences.WHOLE
 
     def _used(self, covariates: Any) -> Any:
         """Return the covariates if they have an effect, else None."""
@@ -243,35 +240,15 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     def _model(self) -> Model:
         one_number(self)
         model = super()._model()
-        initial = validation.one_of("initial", self.initial, ("free", "stationary"))
-        concentration = 1.0
-        if self.transition_prior is not None:
-            concentration = validation.number("transition_prior", self.transition_prior, 0.0, True)
         inference: Any = model.inference
         if inference.weights is not None:
             raise InvalidInputError(
                 "inference must not have a prior over weights: use transition_prior instead"
             )
-        stationary = initial == "stationary"
-        prior: Any = DirichletChainPrior(concentration, stationary)
-        timing = validation.one_of("covariate_timing", self.covariate_timing, TIMINGS)
-        if self._of_transitions:
-            if stationary or self.transition_prior is not None:
-                raise InvalidInputError(
-                    f"covariate_effects={self.covariate_effects!r} replaces initial and "
-                    "transition_prior: leave them out"
-                )
-            prior = CovariateChainPrior(effects=self.covariate_effects, timing=timing)
-        if self.transition_prior is not None and inference.name == "maximum_likelihood":
-            raise InvalidInputError(
-                "transition_prior needs a fit with a prior: use inference=MaximumAPosteriori() or "
-                "VariationalBayes()"
-            )
-        if stationary and inference.variational:
-            raise UnsupportedError(
-                "initial='stationary' has no conjugate prior: use initial='free' with "
-                "VariationalBayes()"
-            )
+        prior = sequences.chain_prior(
+            inference, self.initial, self.covariate_effects, self.covariate_timing,
+            self.transition_prior,
+        )  # fmt: skip
         return replace(model, inference=replace(inference, weights=prior))
 
     def _start_mixture(
@@ -629,13 +606,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         are NaN.
         """
         source = self._sequences(X, lengths, groups, covariates)
-        chain = self._chain_of(self._fitted())
         filtered = self.filter_proba(X, lengths, groups, covariates)
-        moves = np.broadcast_to(
-            chain.transitions_at(source.side), (*filtered.shape, filtered.shape[1])
-        )
-        predicted = np.vstack([chain.initial, np.einsum("ni,nij->nj", filtered[:-1], moves[1:])])
-        predicted[source.side.starts] = chain.first_states(source.side)
+        predicted = self._states().predicted(filtered, source.rows)
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
         residuals = np.full(values.shape, np.nan)

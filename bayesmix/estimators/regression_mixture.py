@@ -11,23 +11,27 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.allocation.designs import TimeColumns
-from bayesmix.allocation.gate import Gate, shares_of
+from bayesmix.allocation.forward_backward import most_probable_paths
+from bayesmix.allocation.gate import shares_of
+from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes, standardised
+from bayesmix.estimators.inputs.constraints import group_codes, of_samples, standardised
 from bayesmix.estimators.inputs.incoming import (
     one_number,
     store_parameters,
     unchanged_on_error,
     validated,
 )
+from bayesmix.estimators.inputs.sequences import Forecast, starts_of_sequences
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
@@ -88,8 +92,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Z_i D_k Z_i' + σ_k² I). ``()``: none, but the residual variance as below.
     random_covariance : {"shared", "proportional", "free"}, default="shared"
         Covariance D_k of random effects in the components; proportional is w_k D.
-    residual_variance : {"shared", "free"}, default="shared"
-        Whether components share their residual variance; only with ``random``.
+    residual_variance : {"shared", "free"}, optional
+        Whether components share their residual variance, or their dispersion; by default they do
+        with ``random`` and do not without.
     limits : (lower, upper), optional
         Limits of a censored normal response, one of which may be None: values at a limit may be
         beyond it. Predictions are those of the uncensored response. Of an ordinal response: the
@@ -99,6 +104,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         which are otherwise constant within a component.
     fit_intercept : bool, default=True
         Whether each component has an intercept.
+    initial : {"free", "stationary"}, default="free"
+        Distribution of the first state of a sequence, as in ``HiddenMarkovModel``; only with
+        ``lengths`` or ``sequences``, as the next two.
+    covariate_effects : {"first", "transitions", "all", "none"}, default="transitions"
+        What depends on ``gate``: first states, transitions, or both.
+    covariate_timing : {"entered", "left"}, default="entered"
+        Whose covariates a transition depends on: those of the sample that is entered or left.
     inference : optional
         None is maximum likelihood. ``VariationalBayes()``, for a normal response, uses a
         ``RegressionPrior`` of coefficients and residual precisions.
@@ -122,9 +134,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Standard deviation of a normal response; coefficient of variation of a gamma response;
         1 / size of a negative binomial; 1 for counts and successes.
     weights_ : array (K,)
-        Mixing weights; with a gate, averages over the data.
+        Mixing weights; with a gate, averages over the data. Of states the stationary distribution.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
         Coefficients of the log odds of component k relative to component 0; only with a gate.
+        Where transitions depend on it arrays (K + 1, K, P) and (K + 1, K): of first states, and of
+        the states after each state.
+    startprob_, transmat_, stationary_distribution_, expected_durations_ : arrays
+        As of ``HiddenMarkovModel``; only with ``lengths`` or ``sequences``.
     log_likelihood_ : float
         Log likelihood of y given X in nats, at the estimates.
     elbo_ : float
@@ -144,6 +160,16 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     >>> model = bm.RegressionMixture(2, random_state=0).fit(x, y)
     >>> np.sort(model.coef_[:, 0]).round()
     array([-1.,  3.])
+
+    With ``lengths`` or ``sequences`` the components are the states of a Markov chain, as in a
+    switching regression (Hamilton 1989); ``lagged`` makes columns of an autoregression.
+
+    >>> z = (np.arange(200) // 40) % 2
+    >>> y = np.where(z == 0, 3 * x[:, 0], 20 - x[:, 0]) + rng.normal(0, 1, 200)
+    >>> switching = bm.RegressionMixture(2, random_state=0).fit(x, y, lengths=200)
+    >>> switching.transmat_.round(2)
+    array([[0.97, 0.03],
+           [0.03, 0.97]])
     """
 
     _answer = "log_likelihood_"
@@ -161,10 +187,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         fixed: Any = None,
         random: Any = None,
         random_covariance: str = "shared",
-        residual_variance: str = "shared",
+        residual_variance: str | None = None,
         limits: Any = None,
         inflation: Any = None,
         fit_intercept: bool = True,
+        initial: str = "free",
+        covariate_effects: str = "transitions",
+        covariate_timing: str = "entered",
         inference: Any = None,
         n_init: int = N_STARTS,
         max_iter: int = 2000,
@@ -180,6 +209,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         *,
         gate: Any = None,
         groups: Any = None,
+        lengths: Any = None,
+        sequences: Any = None,
         offset: Any = None,
         trials: Any = None,
         sample_weight: Any = None,
@@ -199,6 +230,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         groups : array (n,), optional
             Identifier of the unit of each observation; observations of a unit share their
             component. The gate must be constant within a unit.
+        lengths : int or sequence of int, optional
+            Number of samples of each sequence. Samples are in order of time, and components are
+            the states of a hidden Markov chain. ``gate`` are then covariates of its transitions,
+            with a row for each sample or sequence.
+        sequences : array (n,), optional
+            Identifier of the sequence of each sample, instead of ``lengths``.
         offset : array (n,), optional
             Known part of the linear predictor, such as the log of an exposure.
         trials : array (n,), optional
@@ -215,8 +252,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Raises
         ------
         InvalidInputError
-            For collinear or constant columns, responses outside the support, and units with
-            several values of the gate; the estimator is then unchanged.
+            For collinear or constant columns, responses outside the support, units with several
+            values of the gate, and lengths that do not sum to n; the estimator is then unchanged.
         """
         with unchanged_on_error(self):
             number = self._model().n_components
@@ -224,6 +261,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             validation.integer("max_iter", self.max_iter, 1)
             weight = weighted(X, sample_weight, weight_type)[1]
             beside = {"gate": gate, "groups": groups, "offset": offset, "trials": trials}
+            beside |= {"lengths": lengths, "sequences": sequences}
             data = self._training(X, y, weight, **beside)
             if number > data.n_units:
                 raise InvalidInputError(
@@ -307,9 +345,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         root = components.response.spread == "scale"
         self.scale_ = np.sqrt(components.dispersion) if root else components.dispersion.copy()
         self.weights_ = mixture.weights.mean()
+        weights: Any = mixture.weights
         if data.gate is not None:
-            gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
-            self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
+            gate = weights.coefficients @ data.gate.back.T
+            self.gate_intercept_, self.gate_coef_ = gate[..., 0], gate[..., 1:]
+        if data.chain is not None:
+            self.startprob_, self.transmat_ = weights.initial.copy(), weights.transition.copy()
+            self.stationary_distribution_ = weights.mean()
+            with np.errstate(divide="ignore"):
+                self.expected_durations_ = 1.0 / (1.0 - self.transmat_.diagonal())
         if self.random is not None:
             back, variable = data.random.back, cast("Any", components)
             self.random_covariance_ = back @ variable.covariances @ back.T
@@ -348,9 +392,16 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     # Predictions
 
-    def predict(self, X: Any, *, gate: Any = None, offset: Any = None) -> Array:
-        """Return the mean response (n,) of the mixture; per trial for a binomial response."""
-        rows = self._new(X, gate, offset)
+    def predict(
+        self, X: Any, *, gate: Any = None, offset: Any = None, y: Any = None, lengths: Any = None,
+        sequences: Any = None,
+    ) -> Array:  # fmt: skip
+        """Return the mean response (n,) of the mixture; per trial for a binomial response.
+
+        With a chain it is that of a random time. Given responses ``y`` (n,) of sequences, it is the
+        mean of each sample given the responses before it.
+        """
+        rows = self._new(X, gate, offset, None, y, lengths, sequences)
         return (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
 
     def predict_components(self, X: Any, *, offset: Any = None) -> Array:
@@ -367,10 +418,119 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         groups: Any = None,
         offset: Any = None,
         trials: Any = None,
+        lengths: Any = None,
+        sequences: Any = None,
     ) -> Array:
-        """Return P(component | x, y) (n, K), the same for all observations of a group."""
+        """Return P(component | x, y) (n, K), the same for all observations of a group.
+
+        With a chain it is that of each state given the whole sequence.
+        """
+        if self._has_states(groups, lengths, sequences):
+            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+            return self._states(smooth=True)(data.rows)[:, :-1]
         joint, _, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray(joint[units])
+
+    def filter_proba(
+        self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
+        lengths: Any = None, sequences: Any = None,
+    ) -> Array:  # fmt: skip
+        """Return the probability (n, K) of each state given the sequence up to the sample.
+
+        Arguments are those of ``fit``; without ``lengths`` and ``sequences`` X is one sequence.
+        """
+        self._needs_states("filter_proba")
+        data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+        return self._states()(data.rows)[:, :-1]
+
+    def decode(
+        self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
+        lengths: Any = None, sequences: Any = None,
+    ) -> Integers:  # fmt: skip
+        """Return the most probable path of states (n,) of each sequence (Viterbi).
+
+        Arguments are those of ``fit``; without ``lengths`` and ``sequences`` X is one sequence.
+        ``predict_proba(...).argmax(axis=1)`` has the most probable state of each sample.
+        """
+        self._needs_states("decode")
+        rows = self._in_sequences(X, y, gate, offset, trials, lengths, sequences).rows
+        chain: Any = self._mixture.weights
+        joint = self._states().log_densities(rows)
+        moves = chain.transitions_at(rows.side)
+        return most_probable_paths(joint, rows.side.starts, chain.first_states(rows.side), moves)
+
+    def transition_matrix(self, gate: Any = None) -> Array:
+        """Return the probabilities of transitions (m, K, K) at given covariates, or averaged.
+
+        ``gate`` (m, P) are covariates of transitions; None: averages (K, K) over the samples of the
+        fit, ``transmat_``, whose standard errors are in ``coefficients``.
+        """
+        self._needs_states("transition_matrix")
+        if gate is None:
+            return np.array(self.transmat_)
+        return self._moves_at(gate)
+
+    def _moves_at(self, gate: Any) -> Array:
+        """Return the probabilities of transitions (m, K, K) at covariates (m, P)."""
+        chain: Any = self._mixture.weights
+        design = self._data.gate
+        if design is None or not hasattr(chain, "transitions_of"):
+            raise InvalidInputError("gate must be left out: transitions of this fit depend on none")
+        return np.asarray(chain.transitions_of(standardised("gate", gate, len(gate), design)))
+
+    def forecast(
+        self,
+        X: Any,
+        y: Any,
+        future: Any,
+        level: float = 0.9,
+        *,
+        gate: Any = None,
+        future_gate: Any = None,
+        offset: Any = None,
+        trials: Any = None,
+        future_offset: Any = None,
+        future_trials: Any = None,
+    ) -> Forecast:
+        """Return states and responses of the samples that follow one sequence.
+
+        Parameters
+        ----------
+        X, y, gate, offset, trials
+            One sequence, up to the present, as in ``fit``.
+        future : array or frame (steps, D)
+            Explanatory variables of the samples ahead; of an autoregression known for one step.
+        level : float, default=0.9
+            Probability of the central predictive intervals, at the estimates.
+        future_gate, future_offset, future_trials : optional
+            Those of the samples ahead.
+        """
+        self._needs_states("forecast")
+        level = checked_level(level)
+        present = self.filter_proba(X, y, gate=gate, offset=offset, trials=trials)[-1]
+        rows, _ = self._rows(future, None, future_offset, future_trials, None)
+        values = self._data.arranged(*rows)
+        chain: Any = self._mixture.weights
+        moves: Array = np.broadcast_to(self.transmat_, (len(values), *self.transmat_.shape))
+        if hasattr(chain, "transitions_of"):
+            steps = "none" if future_gate is None else f"{len(future_gate)} rows"
+            if future_gate is None or len(future_gate) != len(values):
+                raise InvalidInputError(
+                    f"future_gate must have a row for each of the {len(values)} steps ahead, as "
+                    f"transitions depend on it, got {steps}"
+                )
+            moves = self._moves_at(future_gate)
+            if chain.timing == "left":
+                moves = np.concatenate([self._moves_at(gate[-1:]), moves[:-1]])
+        elif future_gate is not None:
+            raise InvalidInputError("future_gate must be left out: transitions depend on none")
+        shares = np.empty((len(values), len(present)))
+        for step, move in enumerate(moves):
+            shares[step] = present = present @ move
+        ahead = regression_data.Predicted(self._regressions, values, shares)
+        mean = (shares * self._response.mean(ahead.predictors)).sum(axis=1)
+        lower, upper = (ahead.quantile(0.5 + side * level)[:, None] for side in (-0.5, 0.5))
+        return Forecast(shares, mean[:, None], lower, upper, level, (self._label,))
 
     def describe(
         self, X: Any, y: Any, level: float = 0.9, *, sample_weight: Any = None, **beside: Any
@@ -404,11 +564,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         groups: Any = None,
         offset: Any = None,
         trials: Any = None,
+        lengths: Any = None,
+        sequences: Any = None,
     ) -> Array:
         """Return the conditional log density (n,) of the responses in nats.
 
-        The log density of a group is the sum over its observations.
+        The log density of a group is the sum over its observations. With a chain it is that of each
+        response given those before it.
         """
+        if self._has_states(groups, lengths, sequences):
+            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+            return self._states()(data.rows)[:, -1]
         _, log_density, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray((log_density / np.bincount(units))[units])
 
@@ -420,24 +586,30 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         gate: Any = None,
         offset: Any = None,
         trials: Any = None,
+        y: Any = None,
+        lengths: Any = None,
+        sequences: Any = None,
     ) -> Array:
         """Return the central predictive interval (n, 2) of the response, at the estimates.
 
-        Uncertainty of the coefficients is not included.
+        Uncertainty of the coefficients is not included. ``y``, ``lengths`` and ``sequences`` are as
+        in ``predict``.
         """
         level = checked_level(level)
-        rows = self._new(X, gate, offset, trials)
+        rows = self._new(X, gate, offset, trials, y, lengths, sequences)
         return np.column_stack([rows.quantile(0.5 + side * level) for side in (-0.5, 0.5)])
 
     def residuals(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
-        random_state: Any = 0,
+        lengths: Any = None, sequences: Any = None, random_state: Any = 0,
     ) -> Array:  # fmt: skip
         """Return quantile residuals (n,), standard normal under the model (Dunn & Smyth 1996).
 
         For discrete responses they are randomised within the step of the distribution function.
+        With a chain each response is compared with its distribution given those before it.
         """
-        rows = self._new(X, gate, offset, trials)
+        past = (y if self._has_states(None, lengths, sequences) else None, lengths, sequences)
+        rows = self._new(X, gate, offset, trials, *past)
         y_given, y = y, finite_array("y", y, (len(rows.values),))
         regression_data.check_response(self._response, y, rows.values[:, 2], y_given)
         shares = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
@@ -512,13 +684,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         size = f"n = {self._data.n_samples:.0f}"
         if self._data.units is not None:
             size += f" units, {self._data.n_rows} observations"
+        what = "Mixture of" if self._data.chain is None else "Hidden Markov model of"
         head = (
-            f"Mixture of {K} {name} regression{'s' if K > 1 else ''} "
+            f"{what} {K} {name} regression{'s' if K > 1 else ''} "
             f"({size}): log likelihood {self.log_likelihood_:.2f}, "
             f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
         )
         weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
         lines = [head, f"Weights: {weights}."]
+        if self._data.chain is not None:
+            durations = ", ".join(f"{each:.3g}" for each in self.expected_durations_)
+            lines = [head, f"Stationary distribution: {weights}. Expected durations: {durations}."]
         if self._response.dispersed:
             lines.append(f"Scales: {', '.join(f'{scale:.3g}' for scale in self.scale_)}.")
         if self._q is not None and self._data.gate is not None:
@@ -583,10 +759,57 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             covariates = standardised("gate", gate, n, data.gate)
         return (y, offset, trials, X), covariates
 
-    def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
+    def _has_states(self, groups: Any, lengths: Any, sequences: Any) -> bool:
+        """Whether components are states; raise an error for arguments of the other case."""
+        check_is_fitted(self, "log_likelihood_")
+        states = self._data.chain is not None
+        wrong = {"groups": groups} if states else {"lengths": lengths, "sequences": sequences}
+        for name, value in wrong.items():
+            if value is not None:
+                raise InvalidInputError(f"{name} must be left out: the fit had none")
+        return states
+
+    def _needs_states(self, what: str) -> None:
+        if not self._has_states(None, None, None):
+            raise InvalidInputError(f"{what} needs a fit with lengths or sequences")
+
+    def _states(self, **options: Any) -> StatesOfRows:
+        return StatesOfRows(self._mixture, continuous=False, **options)
+
+    def _in_sequences(
+        self, X: Any, y: Any, gate: Any, offset: Any, trials: Any, lengths: Any, sequences: Any
+    ) -> Data:
+        """Return the data of new sequences; without lengths and sequences there is one."""
+        gate = None if self.covariate_effects == "none" else gate
+        n = len(tabular(y, "y"))
+        begins = starts_of_sequences(lengths, sequences, n, "sequences")
+        if gate is not None:
+            gate = of_samples(gate, SideInformation(begins=begins), "gate")
+        rows, covariates = self._rows(X, y, offset, trials, gate)
+        regression_data.check_response(self._response, rows[0], rows[2], y)
+        if covariates is None and self._data.gate is not None:
+            raise InvalidInputError("gate must be given, because the fit has a gate")
+        return cast("Data", self._data).of_sequences(rows, covariates, begins)
+
+    def _new(
+        self, X: Any, gate: Any, offset: Any, trials: Any, y: Any = None, lengths: Any = None,
+        sequences: Any = None,
+    ) -> regression_data.Predicted:  # fmt: skip
+        """Return the predictive distributions of samples; of a chain given those before, if any."""
+        if self._has_states(None, lengths, sequences):
+            if y is not None:
+                data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+                filtered = self._states()(data.rows)[:, :-1]
+                shares = self._states().predicted(filtered, data.rows)
+                return regression_data.Predicted(self._regressions, data.values, shares)
+            for name, value in {"gate": gate, "lengths": lengths, "sequences": sequences}.items():
+                if value is not None:
+                    raise InvalidInputError(f"{name} needs responses y: give both, or neither")
+        elif y is not None:
+            raise InvalidInputError("y must be left out: the fit had no lengths or sequences")
         rows, covariates = self._rows(X, None, offset, trials, gate)
         values = self._data.arranged(*rows)
-        if covariates is None and self._data.gate is not None:
+        if covariates is None and self._data.gate is not None and self._data.chain is None:
             raise InvalidInputError("gate must be given, because the fit has a gate")
         shares = shares_of(self._mixture.weights, covariates, len(values))
         return regression_data.Predicted(self._regressions, values, shares)

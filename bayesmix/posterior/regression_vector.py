@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayesmix.allocation.designs import Standardised
-from bayesmix.allocation.gate import Gate, penalty_matrix
+from bayesmix.allocation.gate import SEPARATED, Gate, penalty_matrix
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import ordered_index, part_name
@@ -21,10 +21,12 @@ from bayesmix.core.printed_numbers import significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.em.run import Monitor, begin_at, run
+from bayesmix.errors import UnsupportedError
 from bayesmix.families.regressions import coefficient_places
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import MOST_PASSES
+from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
 from bayesmix.posterior.gate_errors import DIFFERENCE, wald_errors
 from bayesmix.posterior.parameter_errors import KINDS, bounded_intervals
 
@@ -33,7 +35,16 @@ if TYPE_CHECKING:
 
 Names = list[tuple[str, int | str, str]]
 # Parts for which a test of 0 means nothing.
-UNTESTED = ("share", "scale", "dispersion", "variance", "covariance", "log ratio of variances")
+UNTESTED = (
+    "share",
+    "start",
+    "transition",
+    "scale",
+    "dispersion",
+    "variance",
+    "covariance",
+    "log ratio of variances",
+)
 
 
 class FittedRegressions(ABC):
@@ -46,6 +57,7 @@ class FittedRegressions(ABC):
     inflation: Standardised | None  # columns of the log odds of extra zeros
     form: Any  # an E-step that gives densities and sums
     starts: Any  # first of the rows of each unit
+    chain: Any  # prior of a Markov chain, or None
 
     @property
     @abstractmethod
@@ -61,6 +73,20 @@ class FittedRegressions(ABC):
     @abstractmethod
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names, values (m,) and slopes (m, size) of parameters beside coefficients."""
+
+    @property
+    def noun(self) -> str:
+        """Name of a component in tables."""
+        return "class"
+
+    @property
+    def independent_weights(self) -> Array:
+        """Weights of independent units."""
+        return self.unit_weights
+
+    def of_independent(self, values: Array) -> Array:
+        """Return sums by independent unit of values that belong to rows."""
+        return self.of_units(values)
 
     @property
     def fixed(self) -> Integers:
@@ -79,7 +105,7 @@ class FittedRegressions(ABC):
 
 @dataclass(frozen=True)
 class ParameterVector:
-    """Gate or log odds of weights, coefficients, and then dispersions or variances."""
+    """Free parameters of weights or a chain, coefficients, and then dispersions or variances."""
 
     data: FittedRegressions
     mixture: Mixture
@@ -89,18 +115,23 @@ class ParameterVector:
         return self.mixture.components
 
     @cached_property
-    def gate(self) -> Array:
-        """Coefficients (K - 1, P) of the gate, an intercept alone without one."""
+    def weights(self) -> Any:
+        """The allocation; weights without covariates are a gate with intercepts alone."""
         weights: Any = self.mixture.weights
-        if isinstance(weights, Gate):
-            return weights.coefficients[1:]
-        logs: Array = np.log(np.maximum(weights.mean(), 1e-300))
-        return np.asarray(logs - logs[0])[1:, None]
+        if self.data.chain is not None or isinstance(weights, Gate):
+            return weights
+        shares = weights.mean()
+        logs: Array = np.log(np.maximum(shares, 1e-300))
+        return Gate(np.asarray(logs - logs[0])[:, None], shares, np.zeros(1))
 
-    @property
-    def precisions(self) -> Array:
-        """Prior precisions (P,) of the gate, 0 for maximum likelihood."""
-        return np.asarray(getattr(self.mixture.weights, "precisions", np.zeros(self.gate.shape[1])))
+    @cached_property
+    def allocation(self) -> FreeAllocation:
+        return FreeAllocation.of(self.weights, bool(getattr(self.data.chain, "stationary", False)))
+
+    @cached_property
+    def gate(self) -> Array:
+        """Free coefficients of the gates, which come first; log odds of a chain have none."""
+        return np.asarray(getattr(self.weights, "free", np.empty(0)))
 
     @cached_property
     def places(self) -> Integers:
@@ -110,21 +141,22 @@ class ParameterVector:
     @property
     def n_located(self) -> int:
         """Number of coefficients of gate and components."""
-        return self.gate.size + int(self.places.max()) + 1
+        return self.allocation.size + int(self.places.max()) + 1
 
     @cached_property
     def theta(self) -> Array:
-        """The parameters of the fit."""
+        """The parameters of the fit; those of the allocation are steps from there."""
         coefficients = np.empty(self.places.max() + 1)
         coefficients[self.places] = self.components.coefficients
-        return np.concatenate([self.gate.ravel(), coefficients, self.components.further])
+        still = np.zeros(self.allocation.size)
+        return np.concatenate([still, coefficients, self.components.further])
 
     @cached_property
     def scale(self) -> Array:
         """Scale of each parameter: residual standard deviations for normal coefficients."""
         components, scale = self.components, np.ones(len(self.theta))
         if components.response.gaussian:
-            scale[self.gate.size + self.places] = np.sqrt(components.dispersion)[:, None]
+            scale[self.allocation.size + self.places] = np.sqrt(components.dispersion)[:, None]
         scale[self.n_located :] = components.further_scale
         return scale
 
@@ -137,45 +169,53 @@ class ParameterVector:
             rise = self.score(self.theta + step) - self.score(self.theta - step)
             hessian[place] = rise * scale / (2.0 * DIFFERENCE)
         information = -0.5 * (hessian + hessian.T)
-        gate, K = slice(self.gate.size), self.mixture.n_components
-        information[gate, gate] += penalty_matrix(K, self.precisions)
+        own, diagonal = slice(self.allocation.size), information.diagonal()
         # Variances and dispersions at their boundary are not at a maximum, and are fixed there.
-        bounded = self.n_located + np.flatnonzero(information.diagonal()[self.n_located :] <= 0.0)
+        bounded = self.n_located + np.flatnonzero(diagonal[self.n_located :] <= 0.0)
+        if isinstance(self.weights, Gate):
+            K = self.mixture.n_components
+            information[own, own] += penalty_matrix(K, self.weights.precisions)
+        else:  # probabilities of a chain that are 0
+            low = np.flatnonzero(diagonal[own] < SEPARATED * self.data.n_samples)
+            bounded = np.append(low, bounded)
         information[bounded] = information[:, bounded] = 0.0
         return information
 
-    def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any]:
-        """Return the function of sums, responsibilities (n, K) and the allocation at parameters."""
-        gate = theta[: self.gate.size].reshape(self.gate.shape)
-        coefficients = theta[gate.size :][self.places]
+    def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any, Array]:
+        """Return the function of sums, responsibilities (n, K), the allocation and its score."""
+        size = self.allocation.size
+        coefficients = theta[size:][self.places]
         components = self.components.moved(coefficients, theta[self.n_located :])
-        whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
-        allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
+        weights = self.allocation.moved(theta[:size])
         joint, sums = self.data.form.densities(components, rows.values)
-        if rows.side.covariates is None:
+        if rows.side.covariates is None and isinstance(weights, Gate):
             side = replace(rows.side, covariates=np.ones((len(joint), 1)))
             rows = replace(rows, side=side)
-        return sums, joint, allocation.allocate(joint, rows)
+        allocated = weights.allocate(joint, rows)
+        return sums, joint, allocated, self.allocation.score(weights, allocated.statistics)
 
     def score(self, theta: Array) -> Array:
         """Return the gradient of the log likelihood."""
         total = np.zeros(len(theta))
-        coefficients = total[self.gate.size : self.n_located]
+        coefficients = total[self.allocation.size : self.n_located]
         for rows in self.data.blocks():
-            sums, joint, allocated = self._allocated(theta, rows)
+            sums, joint, _, score = self._allocated(theta, rows)
             statistics = sums(joint * rows.weights_or_ones[:, None])
-            total[: self.gate.size] += allocated.statistics.gradient[1:].ravel()
+            total[: self.allocation.size] += score
             np.add.at(coefficients, self.places, statistics.score)
             total[self.n_located :] += statistics.further_score
         return total
 
     def unit_scores(self) -> Array:
-        """Return gradients (U, size) of log densities of units in units of ``scale``."""
+        """Return gradients (U, size) of log densities of units in units of ``scale``.
+
+        With a chain units are sequences.
+        """
         out = []
         for step in np.diag(DIFFERENCE * self.scale):
             ends = [
                 np.concatenate([
-                    self.data.of_units(self._allocated(theta, rows)[2].log_normaliser)
+                    self.data.of_independent(self._allocated(theta, rows)[2].log_normaliser)
                     for rows in self.data.blocks()
                 ])
                 for theta in (self.theta + step, self.theta - step)
@@ -191,9 +231,15 @@ class ParameterVector:
         """
         back = back * self.scale
         errors = wald_errors(self.information, back, self.data.n_samples)
+        errors[errors == 0.0] = np.nan  # probabilities of 0 and 1
         if not robust:
             return errors
-        weights = self.data.unit_weights
+        weights = self.data.independent_weights
+        if len(weights) == 1:
+            raise UnsupportedError(
+                "sandwich standard errors need two sequences or more, got one: use those of the "
+                "information"
+            )
         scores = self.unit_scores() * (weights if sampling else np.sqrt(weights))[:, None]
         inverse = np.linalg.pinv(self.information, rcond=1e-12, hermitian=True)
         sandwich = np.sqrt(((scores @ inverse @ back.T) ** 2).sum(axis=0))
@@ -204,9 +250,28 @@ class ParameterVector:
         errors, gradients = [], self.components.gradients(rows)
         for k, own in enumerate(self.places):
             back = np.zeros((len(rows), len(self.theta)))
-            back[:, self.gate.size + own] = gradients[:, k]
+            back[:, self.allocation.size + own] = gradients[:, k]
             errors.append(self.errors(back))
         return np.stack(errors, axis=1)
+
+    @property
+    def _gates(self) -> tuple[Names, Array, Array]:
+        """Names, values and slopes of the coefficients of gates, as ``reported``."""
+        design, back = self.data.gate, np.zeros((self.gate.size, len(self.theta)))
+        if design is None:
+            return [], np.empty(0), back[:0]
+        names: Names = []
+        first = 0
+        for (*before, k), size in zip(self.weights.free_rows, self.weights.free_terms, strict=True):
+            # Of a chain the state before comes first; none for first states alone.
+            state, to = (before[0], f"to {k + 1}: ") if before else (k, "")
+            names += [("gate", state, f"{to}{term}") for term in design.terms[:size]]
+            back[first : first + size, first : first + size] = design.back[:size, :size]
+            first += size
+        # Those of first states last, as levels are in the order of the table, which has states.
+        order = np.argsort([name[1] == "first" for name in names], kind="stable")
+        back = back[order]
+        return [names[place] for place in order], back[:, :first] @ self.gate, back
 
     @property
     def reported(self) -> tuple[Names, Array, Array]:
@@ -215,8 +280,8 @@ class ParameterVector:
         names: Names = []
         rows: list[Array] = []
 
-        def add(part: str, design: Any, places: Integers, first: int, shared: set[int]) -> None:
-            for k, own in enumerate(places, first):
+        def add(part: str, design: Any, places: Integers, shared: set[int]) -> None:
+            for k, own in enumerate(places):
                 for p, (term, row) in enumerate(zip(design.terms, design.back, strict=True)):
                     if k and p in shared:
                         continue
@@ -224,43 +289,68 @@ class ParameterVector:
                     rows.append(np.zeros(size))
                     rows[-1][own] = row
 
-        if data.gate is not None:
-            add("gate", data.gate, np.arange(self.gate.size).reshape(self.gate.shape), 1, set())
         shared, terms = set(data.fixed.tolist()), len(data.design.terms)
-        places = self.gate.size + self.places
-        add("coefficient", data.design, places[:, :terms], 0, shared)
+        places = self.allocation.size + self.places
+        add("coefficient", data.design, places[:, :terms], shared)
         if data.inflation is not None:
             beyond = {p - terms for p in shared}
-            add(self.components.response.part, data.inflation, places[:, terms:], 0, beyond)
+            add(self.components.response.part, data.inflation, places[:, terms:], beyond)
         further, values, slopes = data.further_terms(self.mixture)
         back = np.zeros((len(rows) + len(further), size))
         back[: len(rows)] = rows
         back[len(rows) :, self.n_located :] = slopes
-        return names + further, np.append(back[: len(rows)] @ self.theta, values), back
+        of_gates, gates, back_of_gates = self._gates
+        return (
+            of_gates + names + further,
+            np.concatenate([gates, back[: len(rows)] @ self.theta, values]),
+            np.concatenate([back_of_gates, back]),
+        )
+
+    @property
+    def _shares(self) -> tuple[Names, Array, Array]:
+        """Names, values and slopes of shares, or of the probabilities of a chain."""
+        K, size = self.mixture.n_components, len(self.theta)
+        if K == 1 or (self.data.gate is not None and self.data.chain is None):
+            return [], np.empty(0), np.empty((0, size))
+        if self.data.chain is None:
+            shares = self.mixture.weights.mean()
+            slope = np.zeros((K, size))
+            slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
+            return [("share", k, "") for k in range(K)], shares, slope
+        (rows,) = self.data.blocks()
+        smoothed = self.mixture.responsibilities(rows)[0]
+
+        def vector(step: Array) -> Array:
+            table = chain_parameters(self.allocation.moved(step), rows.side, smoothed)
+            return np.concatenate([own.values for own in table])
+
+        names: Names = [("start", k, "") for k in range(K)]
+        names += [("transition", j, f"to {k + 1}") for j in range(K) for k in range(K)]
+        slope = np.zeros((len(names), size))
+        for place, step in enumerate(DIFFERENCE * np.eye(self.allocation.size)):
+            slope[:, place] = (vector(step) - vector(-step)) / (2.0 * DIFFERENCE)
+        return names, vector(np.zeros(self.allocation.size)), slope
 
     @property
     def all_parameters(self) -> tuple[Names, Array, Array]:
         """As ``reported``, with the shares of the classes and scales or dispersions."""
         names, located, back = self.reported
-        components, K = self.components, self.mixture.n_components
+        components = self.components
         further: Names = []
-        values, slopes = [located], [back]
-        if self.data.gate is None and K > 1:
-            shares = self.mixture.weights.mean()
-            slope = np.zeros((K, len(self.theta)))
-            slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
-            names = [("share", k, "") for k in range(K)] + names
-            values, slopes = [shares, *values], [slope, *slopes]
+        shares = self._shares
+        values, slopes = [shares[1], located], [shares[2], back]
         response = components.response
         if response.dispersed and not self.data.further_terms(self.mixture)[0]:
-            spread, slope = components.dispersion, np.zeros((K, len(self.theta)))
+            spread, shared = components.dispersion, components.shared_dispersion
+            spread = spread[:1] if shared else spread
+            slope = np.zeros((len(spread), len(self.theta)))
             rate = 1.0  # of the logarithm of what is shown by that of the dispersion
             if response.spread == "scale":
                 spread, rate = np.sqrt(spread), 0.5
             slope[:, self.n_located :] = rate * np.diag(spread)
-            further = [(response.spread, k, "") for k in range(K)]
+            further = [(response.spread, "all" if shared else k, "") for k in range(len(spread))]
             values, slopes = [*values, spread], [*slopes, slope]
-        return names + further, np.concatenate(values), np.concatenate(slopes)
+        return shares[0] + names + further, np.concatenate(values), np.concatenate(slopes)
 
 
 def regression_table(
@@ -273,6 +363,11 @@ def regression_table(
     validation.one_of("standard_errors", kind, KINDS)
     level, vector = checked_level(level), ParameterVector(data, mixture)
     names, estimates, back = vector.all_parameters
+    if kind == "bootstrap" and data.chain is not None:
+        raise UnsupportedError(
+            "the bootstrap does not support sequences of regressions: use "
+            "standard_errors='information', or 'sandwich' with two sequences or more"
+        )
     with single_threaded_blas():
         if kind == "bootstrap":
             n_draws = validation.integer("n_draws", n_draws, 2)
@@ -282,8 +377,8 @@ def regression_table(
             )
         else:
             errors = vector.errors(back, kind == "sandwich")
-    rows = [(part, term, part_name("class", k)) for part, k, term in names]
-    index = ordered_index(rows, ["parameter", "column", "class"])
+    rows = [(part, term, part_name(data.noun, k)) for part, k, term in names]
+    index = ordered_index(rows, ["parameter", "column", data.noun])
     return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)))
 
 
@@ -297,9 +392,9 @@ def coefficient_table(
     vector, quantile = ParameterVector(data, mixture), float(ndtri(0.5 + 0.5 * level))
     names, estimates, back = vector.all_parameters
     errors = vector.errors(back, robust, sampling)
-    rows = [(part, part_name("class", k), term) for part, k, term in names]
+    rows = [(part, part_name(data.noun, k), term) for part, k, term in names]
     table = bounded_intervals(
-        ordered_index(rows, ["part", "class", "term"]), estimates, errors, quantile
+        ordered_index(rows, ["part", data.noun, "term"]), estimates, errors, quantile
     )
     parts = table.index.get_level_values("part")
     if q is not None:

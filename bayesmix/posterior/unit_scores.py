@@ -8,13 +8,13 @@ independent samples without labels or noise ``ParameterScores`` is faster.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, logit
 
 from bayesmix.allocation.noise import Noise
 from bayesmix.core.mixture import Mixture
@@ -24,7 +24,7 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.restricted import restricted_values
 from bayesmix.em.result import FitResult
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -85,6 +85,17 @@ def best_of_starts(
             break
         gain, best = other.objective - best.objective, other
     return best.current_mixture()
+
+
+def sums_of_assignment(shares: Array, begins: Booleans, stickiness: float = 0.0) -> ChainSums:
+    """Return first states and transitions of independent assignments (n, K) of sequences.
+
+    ``stickiness`` is the share of the transitions that stay.
+    """
+    followed = shares[1:] * ~begins[1:, None]
+    moves, lasting = shares[:-1].T @ followed, np.diag(followed.sum(axis=0))
+    transitions = (1.0 - stickiness) * moves + stickiness * lasting
+    return ChainSums(shares[begins].sum(axis=0), transitions)
 
 
 def constant_chain(model: Model) -> Model:
@@ -165,12 +176,8 @@ class Trials:
         if sums is None:
             everywhere = np.full((len(self.with_values), n_components), 1.0 / n_components)
             everywhere[self.with_values] = shares
-            begins: Any = self.rows.side.begins
-            followed = everywhere[1:] * ~begins[1:, None]
-            moves = everywhere[:-1].T @ followed
-            lasting = np.diag(followed.sum(axis=0))
-            transitions = (1.0 - stickiness) * moves + stickiness * lasting
-            sums = ChainSums(everywhere[begins].sum(axis=0), transitions)
+            begins = cast("Booleans", self.rows.side.begins)
+            sums = sums_of_assignment(everywhere, begins, stickiness)
         try:
             unordered = replace(self.race, source=self.samples)
             state = begun(unordered, Given(shares), n_components)

@@ -102,7 +102,8 @@ def test_scores_of_units_are_the_gradient_of_the_log_likelihood(covariance):
     def log_likelihood(theta):
         size = layout.n_located
         moved = layout.components.moved(theta[2:size][layout.places], theta[size:])
-        logs = model._data.covariates @ np.vstack([0 * layout.gate, theta[None, :2]]).T
+        gate = np.vstack([np.zeros(2), layout.gate + theta[:2]])
+        logs = model._data.covariates @ gate.T
         logs = logs - logsumexp(logs, axis=1, keepdims=True)
         return logsumexp(logs + moved.expected_log_density(values), axis=1).sum()
 

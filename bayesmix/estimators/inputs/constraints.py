@@ -76,7 +76,7 @@ def _in_memory(source: Source) -> ArraySource:
     return source
 
 
-def of_samples(covariates: Any, side: SideInformation) -> Any:
+def of_samples(covariates: Any, side: SideInformation, name: str = "covariates") -> Any:
     """Return covariates with a row for each sample, from one for each sequence.
 
     Raises ``InvalidInputError``, with sequence and row, for those of sequences that are missing.
@@ -87,7 +87,7 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
     if given not in (len(starts), n):
         place = f", so that {_place(given, side)} has none" if given < n else ""
         raise InvalidInputError(
-            f"covariates must have one row for each of the {n} samples, or of the {len(starts)} "
+            f"{name} must have one row for each of the {n} samples, or of the {len(starts)} "
             f"sequences, got {given} rows{place}"
         )
     table = covariates
@@ -100,7 +100,7 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
         of_samples = given == n
         place = _place(int(row), side) if of_samples else f"sequence {row}"
         raise InvalidInputError(
-            f"covariates must be finite and have no missing values, got {table.iat[row, column]!s} "
+            f"{name} must be finite and have no missing values, got {table.iat[row, column]!s} "
             f"for {place}, column {table.columns[column]!r}: impute it, or leave out the "
             "sequence"
         )
@@ -210,12 +210,12 @@ def _factors(given: Array) -> Array:
     return np.log(factors, out=logs, where=factors > 0.0)
 
 
-def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
+def group_codes(groups: Any, n_rows: int | None, at_least: int, name: str = "groups") -> Integers:
     """Return the group of each sample as an integer (n,), in order of appearance."""
-    codes, _ = pd.factorize(_column("groups", groups, n_rows, at_least, (1,)))
+    codes, _ = pd.factorize(_column(name, groups, n_rows, at_least, (1,)))
     if (codes < 0).any():
         raise InvalidInputError(
-            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: use "
+            f"{name} must have no missing values, got one for sample {int(np.argmin(codes))}: use "
             "a separate group for it"
         )
     return np.asarray(codes, dtype=np.intp)

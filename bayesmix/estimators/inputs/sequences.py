@@ -15,6 +15,9 @@ import numpy as np
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import _num_samples
 
+from bayesmix.allocation.chain import DirichletChainPrior
+from bayesmix.allocation.gated_chain import CovariateChainPrior
+from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
@@ -38,6 +41,44 @@ GAP = 0.1
 CROSS_VALIDATION = "sklearn.model_selection._validation"
 
 InSequences: TypeAlias = ArraySource | PartitionedSource
+
+# Parameters of covariates; those of the effects that include transitions.
+EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
+WHOLE = ("transitions", "all")
+
+
+def chain_prior(
+    inference: Any,
+    initial: str,
+    covariate_effects: str,
+    covariate_timing: str,
+    transition_prior: float | None = None,
+) -> DirichletChainPrior | CovariateChainPrior:
+    """Return the prior of a chain by parameters of an estimator, or raise where they do not fit."""
+    stationary = validation.one_of("initial", initial, ("free", "stationary")) == "stationary"
+    validation.one_of("covariate_effects", covariate_effects, EFFECTS)
+    timing = validation.one_of("covariate_timing", covariate_timing, TIMINGS)
+    concentration = 1.0
+    if transition_prior is not None:
+        concentration = validation.number("transition_prior", transition_prior, 0.0, True)
+        if inference.name == "maximum_likelihood":
+            raise InvalidInputError(
+                "transition_prior needs a fit with a prior: use inference=MaximumAPosteriori() or "
+                "VariationalBayes()"
+            )
+    if stationary and inference.variational:
+        raise UnsupportedError(
+            "initial='stationary' has no conjugate prior: use initial='free' with "
+            "VariationalBayes()"
+        )
+    if covariate_effects not in WHOLE:
+        return DirichletChainPrior(concentration, stationary)
+    if stationary or transition_prior is not None:
+        raise InvalidInputError(
+            f"covariate_effects={covariate_effects!r} replaces initial and transition_prior: leave "
+            "them out"
+        )
+    return CovariateChainPrior(effects=covariate_effects, timing=timing)
 
 
 def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
@@ -117,26 +158,26 @@ def sequences_at_hand(source: InSequences) -> ArraySource:
     return source.in_memory(np.flatnonzero(numbers % -(-n_rows // MOST_SORTED) == 0))
 
 
-def starts_of_sequences(lengths: Any, groups: Any, n_rows: int) -> Booleans:
-    """Return where sequences begin (n,)."""
+def starts_of_sequences(lengths: Any, groups: Any, n_rows: int, name: str = "groups") -> Booleans:
+    """Return where sequences begin (n,); ``name`` is that of the argument ``groups``."""
     if lengths is not None and groups is not None:
-        raise InvalidInputError("give lengths or groups, not both")
+        raise InvalidInputError(f"give lengths or {name}, not both")
     if groups is not None:
-        codes = group_codes(groups, n_rows, n_rows)
+        codes = group_codes(groups, n_rows, n_rows, name)
         begins: Booleans = np.append(True, np.diff(codes) != 0)
         again = np.flatnonzero(begins)[1:]
         again = again[np.diff(codes[begins]) < 0]
         if len(again):
             raise InvalidInputError(
-                "groups must be contiguous, each a sequence in order of time, but the group of "
-                f"sample {again[0]} appeared before: sort X by group and time"
+                f"{name} must be contiguous, each a sequence in order of time, but that of sample "
+                f"{again[0]} appeared before: sort X by {name} and time"
             )
         return begins
     begins = np.zeros(n_rows, dtype=bool)
     begins[0] = True
     if lengths is None:
         return begins
-    sizes = np.asarray(lengths)
+    sizes = np.atleast_1d(lengths)
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
         raise InvalidInputError(
             f"lengths must be a sequence of integers, the number of samples of each sequence, got "

@@ -73,7 +73,7 @@ class RandomEffectData(UnitData):
     offset: Array
     columns: Array  # (n, D), not standardised
     labels: tuple[str | float, ...] = ()  # identifiers of the units
-    variational = inflation = None
+    variational = inflation = chain = None
     form, starts, fewest = FromMoments(), slice(None), 0
 
     @classmethod
@@ -114,7 +114,7 @@ class RandomEffectData(UnitData):
         products = cross_products(design, origin, *rows, sizes)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
-        covariance = EffectCovariance(own, ratios, estimator.residual_variance == "shared")
+        covariance = EffectCovariance(own, ratios, estimator.residual_variance != "free")
         family = RandomEffectFamily(fixed, effects.matrix, origin, spread, covariance, floor)
         return cls(
             products, family=family, design=design, random=effects, response=response,

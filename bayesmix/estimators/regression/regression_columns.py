@@ -11,17 +11,19 @@ import pandas as pd
 
 from bayesmix.allocation.designs import Standardised, columns_of, row_label
 from bayesmix.core import validation
+from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes, unequal
+from bayesmix.estimators.inputs.constraints import group_codes, of_samples, unequal
+from bayesmix.estimators.inputs.sequences import EFFECTS, chain_prior, starts_of_sequences
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.coded_frames import looked_at
 from bayesmix.estimators.regression.random_effect_data import COVARIANCES, RandomEffectData
 from bayesmix.estimators.regression.regression_data import Data, arranged
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Response
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.memory import is_collection, is_source
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.sources.memory import ArraySource, is_collection, is_source
 from bayesmix.sources.sample_weights import row_weights
 
 # Smallest standard deviation of a residual, in that of the response.
@@ -30,6 +32,8 @@ RELATIVE_FLOOR = 1e-4
 MOST_LEVELS = 50
 # Rows of a response by which its kind is guessed.
 MOST_LOOKED_AT = 100_000
+# Residual variances of components; None: shared with random effects, free otherwise.
+VARIANCES = (None, "shared", "free")
 # Responses of a kind that another distribution suits.
 SUITABLE = {"counts": "poisson", "categorical": "binomial"}
 
@@ -128,8 +132,10 @@ def training_data(
     groups: Any = None,
     offset: Any = None,
     trials: Any = None,
+    lengths: Any = None,
+    sequences: Any = None,
 ) -> Data | RandomEffectData:
-    """Return the data of a fit of an estimator, ordered by unit.
+    """Return the data of a fit of an estimator, ordered by unit, or in sequences.
 
     ``y_given`` is the response as the user gave it, whose index names rows.
     """
@@ -143,6 +149,7 @@ def training_data(
     offset = regression_data.offsets(offset, n)
     response, inflation = configured(estimator, response, y, X, design)
     regression_data.check_response(response, y, trials, y_given)
+    begins, gate = in_sequences(estimator, n, weight, groups, lengths, sequences, gate)
     places, floor = shared_places(estimator.fixed, design), 0.0
     if inflation is not None and response.name == "ordinal":
         # All components share the coefficients of levels.
@@ -159,6 +166,18 @@ def training_data(
         table, gate_names = columns_of(argument, gate, n)
         gate_design = Standardised.of(argument, table, gate_names, True)
         covariates = gate_design.apply(table)
+    chain = None
+    if begins is not None:
+        side = SideInformation(begins=begins, covariates=covariates, design=gate_design)
+        if gate_design is not None and estimator.covariate_effects == "first":
+            firsts = np.repeat(side.starts, side.group_sizes)
+            if found := unequal(gate_design.terms, covariates, firsts):
+                raise InvalidInputError(
+                    f"{argument} must be equal within a sequence if only first states depend on "
+                    f"it, but column {found[0]!r} differs in row {row_label(gate, found[1])}: use "
+                    "covariate_effects='transitions'"
+                )
+        chain = chain_of(estimator, X, side)
     if units is not None:
         if weights is not None and (weights != weights[firsts][units]).any():
             place = int(np.argmax(weights != weights[firsts][units]))
@@ -185,7 +204,13 @@ def training_data(
             estimator, y, offset, X, np.bincount(units), design, places, floor, weights=weights,
             covariates=covariates, gate=gate_design, labels=labels,
         )  # fmt: skip
-    family = RegressionFamily(response, places, floor)
+    common = validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
+    if common == "shared" and not (response.dispersed and not of_bayes):
+        raise UnsupportedError(
+            "residual_variance='shared' needs a response with a dispersion and maximum likelihood: "
+            "leave it out"
+        )
+    family = RegressionFamily(response, places, floor, common == "shared")
     values = arranged(design, inflation, y, offset, trials, X)
     if units is not None:
         weights, covariates = regression_data.ordered(units, weights, covariates)
@@ -195,14 +220,53 @@ def training_data(
             estimator.inference, family, gate, intercept, values, weights
         )
     return Data(
-        values, weights, units, covariates, family, design, gate_design, bayes, inflation, labels
+        values, weights, units, covariates, family, design, gate_design, bayes, inflation, labels,
+        begins, chain,
+    )  # fmt: skip
+
+
+def in_sequences(
+    estimator: Any, n: int, weight: Any, groups: Any, lengths: Any, sequences: Any, gate: Any
+) -> tuple[Booleans | None, Any]:
+    """Return where sequences begin (n,), None without any, and covariates with a row per sample."""
+    if lengths is None and sequences is None:
+        return None, gate
+    for name, given in (("groups", groups), ("sample_weight", weight)):
+        if given is not None:
+            remedy = ": sequences are given by sequences=" if name == "groups" else ""
+            raise InvalidInputError(f"sequences do not support {name}, leave it out{remedy}")
+    if estimator.random is not None:
+        raise UnsupportedError("random effects do not support sequences: use random=None")
+    begins = starts_of_sequences(lengths, sequences, n, "sequences")
+    if begins.all():
+        raise InvalidInputError(
+            "every sequence has one sample, so there are no transitions: leave out sequences"
+        )
+    if gate is not None and estimator.covariate_effects == "none":
+        gate = None
+    return begins, gate if gate is None else of_samples(
+        gate, SideInformation(begins=begins), "gate"
     )
+
+
+def chain_of(estimator: Any, X: Array, side: SideInformation) -> Any:
+    """Return the prior of the chain of sequences, which may depend on covariates."""
+    inference = MaximumLikelihood() if estimator.inference is None else estimator.inference
+    effects = estimator.covariate_effects
+    validation.one_of("covariate_effects", effects, EFFECTS)
+    effects = "none" if side.design is None else effects
+    prior = chain_prior(inference, estimator.initial, effects, estimator.covariate_timing)
+    if side.design is None:
+        return prior
+    source = ArraySource(np.empty((len(X), 1)), side=side)
+    chained: Any = side.design.gated(replace(inference, weights=prior), source, 1)
+    return chained.weights
 
 
 def check_random(estimator: Any, of_bayes: bool, of_units: bool) -> None:
     """Raise an error for settings that do not go with random effects."""
     validation.one_of("random_covariance", estimator.random_covariance, tuple(COVARIANCES))
-    validation.one_of("residual_variance", estimator.residual_variance, ("shared", "free"))
+    validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
     plain = estimator.response == "normal"
     if of_bayes or not plain:
         name = "VariationalBayes()" if plain else f"response={estimator.response!r}"

@@ -17,6 +17,7 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_name
+from bayesmix.core.priors import AllocationPrior
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
@@ -42,11 +43,12 @@ from bayesmix.families.bayesian_regression import (
 )
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.regression_vector import FittedRegressions, Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
 from bayesmix.sources.memory import ArraySource, is_source
+from bayesmix.starts.chain_starts import STICKY, sums_of_assignment
 
 # Units of which starts are compared on large data.
 MOST_UNITS = 10_000
@@ -113,6 +115,7 @@ class UnitData(FittedRegressions):
 
     variational: Any  # ``VariationalBayes`` with its priors, or None
     labels: tuple[str | float, ...]  # identifiers of the units
+    chain: Any  # prior of a Markov chain that assigns the samples of sequences, or None
 
     @property
     @abstractmethod
@@ -138,7 +141,7 @@ class UnitData(FittedRegressions):
 
     def name_of(self, k: int) -> str:
         """Return how messages name a component."""
-        return part_name("class", k)
+        return part_name(self.noun, k)
 
     def for_starts(self, seed: int) -> Self:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -146,6 +149,10 @@ class UnitData(FittedRegressions):
             return self
         chosen = stream(seed, Purpose.SUBSAMPLE).choice(self.eligible, MOST_UNITS, False)
         return self.subset(np.sort(chosen))
+
+    def begun(self, problem: Problem, shares: Array, number: int) -> State:
+        """Return a numbered start of EM from responsibilities (n, K)."""
+        return begun(problem, Given(shares), shares.shape[1])
 
     def posterior(self, mixture: Mixture) -> tuple[Array, Array]:
         """Return P(component | y_i) (U, K) and log densities (U,) of the units."""
@@ -161,12 +168,16 @@ class UnitData(FittedRegressions):
         """Return the problem of EM."""
         rows, family = self.rows, self.family
         floor, weights = family.floor, cast("Any", FreeWeights())
-        if rows.side.covariates is not None:
+        if self.chain is not None:
+            weights = self.chain
+        elif rows.side.covariates is not None:
             weights = GatePrior.normal(rows.side.covariates.shape[1])
         objective: Any = MaximumLikelihood(family=family, weights=weights)
         if self.variational is not None:
             objective, floor, family = self.variational, 0.0, self.variational.prior.family
-            if rows.side.covariates is not None:
+            if self.chain is not None:
+                objective = replace(objective, weights=weights)
+            elif rows.side.covariates is not None:
                 objective = replace(objective, weights=GatePrior.variational(rows))
         source = ArraySource(rows.values, rows.weights, side=rows.side)
         guard: Any = FloorGuard(np.array([floor]), held)
@@ -190,6 +201,8 @@ class Data(UnitData):
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
     labels: tuple[str | float, ...] = ()  # identifiers of the units
+    begins: Booleans | None = None  # where sequences begin (n,)
+    chain: AllocationPrior | None = None
     form = CENTRED
 
     @property
@@ -211,9 +224,11 @@ class Data(UnitData):
 
     @property
     def rows(self) -> Rows:
-        """All samples, with covariates and groups."""
+        """All samples, with covariates and groups or sequences."""
         side = SideInformation(covariates=self.covariates)
-        if self.units is not None:
+        if self.chain is not None:
+            side = replace(side, begins=self.begins, design=self.gate)
+        elif self.units is not None:
             begins = np.diff(self.units, prepend=-1) > 0
             side = replace(side, begins=begins, grouped=True)
         return Rows(self.values, self.weights, side=side)
@@ -231,24 +246,58 @@ class Data(UnitData):
     def of_units(self, values: Array) -> Array:
         return np.asarray(np.add.reduceat(values, self.starts))
 
+    @property
+    def noun(self) -> str:
+        return "class" if self.chain is None else "state"
+
+    @property
+    def independent_weights(self) -> Array:
+        """Weights of units; sequences have none."""
+        return self.unit_weights if self.chain is None else np.ones(int(np.sum(self.begins)))
+
+    def of_independent(self, values: Array) -> Array:
+        starts = self.starts if self.chain is None else self.rows.side.starts
+        return np.asarray(np.add.reduceat(values, starts))
+
+    def begun(self, problem: Problem, shares: Array, number: int) -> State:
+        state = super().begun(problem, shares, number)
+        if self.chain is None:
+            return state
+        # Pairs of starts from the same kind of assignment differ in how long states last.
+        stickiness = STICKY if number // 2 % 2 == 0 else 0.0
+        sums: Any = sums_of_assignment(shares, cast("Booleans", self.begins), stickiness)
+        return replace(state, expectation=replace(state.expectation, allocation=sums))
+
     def with_response(self, y: Array) -> Data:
         """Return the data with another response (n,)."""
         return replace(self, values=np.column_stack([y, self.values[:, 1:]]))
+
+    def for_starts(self, seed: int) -> Data:
+        if self.chain is None or self.n_rows <= MOST_UNITS:
+            return super().for_starts(seed)
+        # Neighbours in time stay together.
+        first = int(stream(seed, Purpose.SUBSAMPLE).integers(0, self.n_rows - MOST_UNITS + 1))
+        return self.subset(np.arange(first, first + MOST_UNITS))
 
     def subset(self, chosen: Integers) -> Data:
         rows = chosen if self.units is None else np.flatnonzero(np.isin(self.units, chosen))
         units, others = self.units, (self.weights, self.covariates)
         weights, covariates = (None if part is None else part[rows] for part in others)
         units = None if units is None else np.unique(units[rows], return_inverse=True)[1]
+        begins: Any = self.begins
+        if begins is not None:
+            begins = begins[rows] | (np.diff(rows, prepend=-2) > 1)
         return replace(
-            self, values=self.values[rows], weights=weights, units=units, covariates=covariates
-        )
+            self, values=self.values[rows], weights=weights, units=units, covariates=covariates,
+            begins=begins,
+        )  # fmt: skip
 
     def start(self, n_components: int, number: int, seed: int) -> Array:
         """Return responsibilities (n, K) of a numbered start, by lines through a few samples.
 
-        Odd starts take samples that are near each other in a random direction. The order of the
-        samples and columns changes nothing.
+        Odd starts take samples that are near each other in a random direction; every second of them
+        in time, if there are sequences. The order of the columns changes nothing, nor does that of
+        samples without sequences.
         """
         generator = stream(seed, Purpose.START, number)
         y, offset, trials = self.values[:, :DESIGN].T
@@ -260,6 +309,8 @@ class Data(UnitData):
         rows = np.lexsort((*design.T, *sort_keys(design), offset, y))
         along = design[rows] @ (generator.normal(size=n) @ design[rows])
         order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
+        if self.chain is not None and number % 4 == 3:
+            order = np.arange(n)
         for k in range(n_components):
             among = rows
             if number % 2:
@@ -274,6 +325,13 @@ class Data(UnitData):
         # Lines through a sample are equally near, up to rounding.
         labels = np.round(distances / (target.var() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
+
+    def of_sequences(
+        self, rows: tuple[Array, ...], covariates: Array | None, begins: Booleans
+    ) -> Data:
+        """Return the data of new sequences, with response, offset, trials and X of samples."""
+        values = self.arranged(*rows)
+        return replace(self, values=values, weights=None, covariates=covariates, begins=begins)
 
     def of_new(self, rows: tuple[Array, ...], covariates: Array | None, sizes: Integers) -> Data:
         """Return the data of new units, whose ordered samples have response, offset, trials and X.
@@ -352,7 +410,12 @@ def point_of(mixture: Mixture) -> Mixture:
 def gate_warning(data: Any, state: State) -> list[str]:
     """Return a sentence if the gate of a run separates components completely."""
     expectation = cast("Any", state.expectation)
-    if data.gate is None or not expectation.allocation.separated:
+    if data.gate is None:
+        return []
+    if data.chain is not None:
+        certain = expectation.allocation.separation(data.gate.terms)
+        return [] if certain is None else [f"{certain[0]}: use fewer covariates or fewer states"]
+    if not expectation.allocation.separated:
         return []
     coefficients = expectation.allocation.gate.coefficients
     term = np.abs(coefficients).max(axis=0)[1:].argmax()
@@ -488,8 +551,10 @@ def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int
     sample, monitor = data.for_starts(seed), Monitor()
     problem = sample.problem()
     numbers = range(n_init if n_components > 1 else 1)
-    shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
-    begins = [begun(problem, each, n_components) for each in shares]
+    begins = [
+        sample.begun(problem, sample.start(n_components, number, seed), number)
+        for number in numbers
+    ]
     quick = replace(problem, stopping=AMONG_CANDIDATES)
     best = max((run(quick, s, monitor, max_iter) for s in begins), key=data.rank)
     if sample is not data:
