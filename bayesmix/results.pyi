@@ -17,6 +17,7 @@ from bayesmix.assess.thresholds import DecisionThreshold as DecisionThreshold
 from bayesmix.checking.crosscheck import CrossCheck as CrossCheck
 from bayesmix.em.result import FitResult as FitResult
 from bayesmix.estimators.inputs.sequences import Forecast as Forecast
+from bayesmix.estimators.regression.lags import Lagged as Lagged
 from bayesmix.posterior.bootstrap import WeightedBootstrap as WeightedBootstrap
 from bayesmix.posterior.chains import Gibbs as Gibbs
 from bayesmix.posterior.density import MixtureDensity as MixtureDensity
