@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
+from dataclasses import Field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
+from bayesmix.core.parameters import (
+    MOMENTS,
+    Coordinate,
+    Parameter,
+    Reported,
+    ReportedQuantity,
+    declared,
+    reported,
+)
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -176,6 +186,11 @@ class FamilyOf(Protocol[S, P]):
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...
 
+    def parameters(self, components: P) -> tuple[Parameter, ...]:
+        """Return the parameters that a fit estimates, by default all that components declare."""
+        point: Any = components
+        return tuple(point.parameters)
+
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return the largest K for which maximum likelihood is defined, or None."""
         return None
@@ -185,7 +200,31 @@ class FamilyOf(Protocol[S, P]):
 
 
 class AtAPoint:
-    """Components at a point, which stand for themselves."""
+    """Components at a point, which stand for themselves.
+
+    ``parameters`` are declared by the fields of the record, ``reports`` are what tables show.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    reports: ClassVar[tuple[ReportedQuantity, ...]] = MOMENTS
+
+    @property
+    def independent_columns(self) -> bool:
+        """Whether densities are products over columns."""
+        return False
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters that the record declares."""
+        return declared(self)
+
+    def coordinates(self, family: Any) -> list[Coordinate[Any]]:
+        """Return the free coordinates at this point, for a fit of the family."""
+        return [own for one in family.parameters(self) for own in one.coordinates(self)]
+
+    def reported(self, columns: tuple[int, ...] | None = None) -> list[Reported]:
+        """Return what tables report; ``columns`` are those of the table."""
+        return reported(self, self.reports, columns)
 
     def released(self) -> Self:
         return self

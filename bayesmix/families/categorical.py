@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import DrawnComponents
+from bayesmix.core.parameters import parameter
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -23,6 +24,7 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.factors import data
 from bayesmix.families.independent.levels import (
+    LEVEL_SHARES,
     LevelColumns,
     LevelDraws,
     Levels,
@@ -89,7 +91,7 @@ class LevelsTwin:
 class Categoricals(LevelColumns):
     """Probabilities of levels (K, F) at a point, column by column; 0 is allowed."""
 
-    probabilities: Array
+    probabilities: Array = field(metadata=parameter(LEVEL_SHARES))
     reading: Levels
 
     @property

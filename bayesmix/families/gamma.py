@@ -6,12 +6,13 @@ logarithms, is bounded below by the resolution of the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.families import FamilyOf
+from bayesmix.core.parameters import POSITIVE, parameter
 from bayesmix.core.rows import Frame
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.independent.linear import (
@@ -88,8 +89,8 @@ def sums_of(values: Array, responsibilities: Array) -> Sums:
 class Gammas(PositivePoints):
     """Shapes and rates (K, D) at a point."""
 
-    shapes: Array
-    rates: Array
+    shapes: Array = field(metadata=parameter(POSITIVE))
+    rates: Array = field(metadata=parameter(POSITIVE))
 
     named = ("shapes", "rates", "means")
 

@@ -9,20 +9,21 @@ mean (Levin & Reeds 1977). Variational fits have one size for each column (``cou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.families import FamilyOf, Rearranged
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, parameter
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gamma import log_constant
 from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
-from bayesmix.families.rates import CountFamily, Poisson
+from bayesmix.families.rates import RATES, CountFamily, Poisson
 from bayesmix.families.without_prior import PointsByColumn, WithoutPrior
 from bayesmix.numerics.arrays import Array, Integers, has_gaps, without_gaps
 
@@ -138,10 +139,11 @@ def most_likely_sizes(tables: Array, means: Array, start: Array) -> Array:
 class OverdispersedCounts(PointsByColumn):
     """Rates and sizes (K, D) at a point; a rate of 0 is allowed."""
 
-    rates: Array
-    sizes: Array
+    rates: Array = field(metadata=parameter(NOT_NEGATIVE))
+    sizes: Array = field(metadata=parameter(POSITIVE))
 
     named = ("rates", "sizes")
+    reports = (RATES,)
 
     @property
     def means(self) -> Array:

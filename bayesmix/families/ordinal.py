@@ -8,14 +8,15 @@ log likelihood is concave in (α, β, γ).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
 
 from bayesmix.core.components import Named
+from bayesmix.core.parameters import INFINITY, Coordinate, Domain, Parameter, Real, parameter
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -96,6 +97,39 @@ def features_of(reading: Levels, degree: int) -> LevelFeatures:
     return LevelFeatures(reading, degree)
 
 
+class Intercepts(Domain):
+    """Intercepts of levels, which components share, beyond the powers of the scores."""
+
+    def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
+        one, degree = np.ones(components.n_components), components.degree
+        for d, (start, end) in enumerate(components.reading.pairs):
+            for place in range(degree, max(end - start - 1, degree)):
+                along = np.zeros_like(components.intercepts)
+                along[start:end] = components.features.features[d, : end - start, place]
+                yield Coordinate(_Along(along), one, (d,), shared=True)
+
+
+@dataclass(frozen=True)
+class _Along:
+    direction: Array
+
+    def __call__(self, values: Array, steps: Array) -> Array:
+        return np.asarray(values + steps[0] * self.direction)
+
+
+@dataclass(frozen=True)
+class Powers(Real):
+    """Coefficients of a power of the scores, in the columns with more levels than that."""
+
+    power: int
+
+    def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
+        if self.power <= components.degree:
+            for own in super().coordinates(parameter, components):
+                if components.reading.numbers[own.place[0]] > self.power:
+                    yield own
+
+
 @dataclass(frozen=True)
 class Ordinals(LevelColumns):
     """Intercepts (F,) of levels, column by column, slopes and curvatures (K, D) at a point.
@@ -103,9 +137,9 @@ class Ordinals(LevelColumns):
     Intercepts of a column are orthogonal to scores and their squares, so that they are unique.
     """
 
-    intercepts: Array
-    slopes: Array
-    curvatures: Array
+    intercepts: Array = field(metadata=parameter(Intercepts(-INFINITY, INFINITY)))
+    slopes: Array = field(metadata=parameter(Powers(-INFINITY, INFINITY, 1)))
+    curvatures: Array = field(metadata=parameter(Powers(-INFINITY, INFINITY, 2)))
     reading: Levels
     degree: int = MOST_DEGREE
 

@@ -6,7 +6,7 @@ Log p(x | λ) is linear in x, λ and log λ; predictive densities are negative b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -15,6 +15,7 @@ from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, ReportedQuantity, parameter
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -71,6 +72,9 @@ COUNTED = RateForm(lambda logs, rates: (-rates, logs), COUNTS)
 WAITED = RateForm(lambda logs, rates: (logs, -rates), MEASURED)
 
 
+RATES = ReportedQuantity("rate", lambda components: components.rates)
+
+
 def _logarithms(rates: Any) -> Array:
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(rates), NEVER)
@@ -80,8 +84,9 @@ def _logarithms(rates: Any) -> Array:
 class RateColumns(PointColumns):
     """Rates (K, D) at a point."""
 
-    rates: Array
+    rates: Array = field(metadata=parameter(NOT_NEGATIVE))
 
+    reports = (RATES,)
     form: ClassVar[RateForm]
 
     @property
@@ -345,8 +350,11 @@ def _positive(log_densities: Array, values: Array) -> Array:
     return log_densities
 
 
+@dataclass(frozen=True)
 class Exponentials(RateColumns):
     """Rates (K, D) at a point."""
+
+    rates: Array = field(metadata=parameter(POSITIVE))
 
     form = WAITED
 

@@ -6,7 +6,7 @@ Bishop 2006, sec. 9.3.3. A Bernoulli column is a single trial.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import betaln, digamma, gammaln, logit
 
 from bayesmix.core.components import Named
+from bayesmix.core.parameters import SHARE, ReportedQuantity, parameter
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -62,7 +63,15 @@ class OfTrials:
 class SuccessColumns(OfTrials, PointColumns):
     """Probabilities (K, D) of success at a point; zeros and ones are allowed."""
 
-    probabilities: Array
+    probabilities: Array = field(metadata=parameter(SHARE))
+
+    reports = (
+        ReportedQuantity(
+            "probability",
+            lambda components: components.probabilities,
+            lambda components, values: [(d, 1) for d in range(values.shape[1])],
+        ),
+    )
 
     @property
     def sufficient(self) -> tuple[Array, ...]:

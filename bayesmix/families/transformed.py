@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from inspect import ismethod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 from bayesmix.core.components import Densities, DensitiesAndStatistics, Named
 from bayesmix.core.engines import Whole
 from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.parameters import MOMENTS, Coordinate, Reported, reported
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
@@ -111,6 +113,10 @@ def _lowered(value: Any) -> Any:
     return value.normals if isinstance(value, Over) else value
 
 
+def _moved_inside(moved: Any, components: Any, steps: Array) -> Any:
+    return replace(components, normals=moved(components.normals, steps))
+
+
 @dataclass(frozen=True)
 class TransformedComponents(Over):
     """K densities of x from those of g(x): at a point, posterior or predictive."""
@@ -126,6 +132,15 @@ class TransformedComponents(Over):
         out += self.function.log_jacobian(inside, transformed)[:, None]
         out[((values <= lower) | (values >= upper)).any(axis=1)] = -np.inf
         return out
+
+    def coordinates(self, family: Any) -> list[Coordinate[Any]]:
+        """Return the coordinates of the normal densities of g(x)."""
+        point: Any = self.normals
+        inside = point.coordinates(family.family)
+        return [replace(own, moved=partial(_moved_inside, own.moved)) for own in inside]
+
+    def reported(self, columns: tuple[int, ...] | None = None) -> list[Reported]:
+        return reported(self, MOMENTS, columns)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.normals.statistics(self.function.apply(values), responsibilities)

@@ -7,7 +7,7 @@ with A = I_ν+1 / I_ν. Mixtures: Banerjee et al. 2005.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import DIRECTION, NOT_NEGATIVE, ReportedQuantity, parameter
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -74,10 +75,19 @@ def most_likely_concentrations(n_features: int, lengths: Array, most: Array | fl
 class VonMisesFishers(AtAPoint, ByComponent):
     """Mean directions (K, D) of length 1 and concentrations (K,) at a point; 0 is uniform."""
 
-    directions: Array
-    concentrations: Array
+    directions: Array = field(metadata=parameter(DIRECTION, units="units_across"))
+    concentrations: Array = field(metadata=parameter(NOT_NEGATIVE))
 
     named = ("means", "concentrations")
+    reports = (
+        ReportedQuantity("direction", lambda components: components.directions),
+        ReportedQuantity("concentration", lambda components: components.concentrations),
+    )
+
+    @property
+    def units_across(self) -> Array:
+        """About the deviation of a sample across the mean direction (K,)."""
+        return np.asarray(1.0 / np.sqrt(1.0 + self.concentrations))
 
     @property
     def n_components(self) -> int:

@@ -12,12 +12,13 @@ probability is -(c / s)^k, adds c^k to the sum of x^k alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.families import FamilyOf, Rearranged
+from bayesmix.core.parameters import POSITIVE, parameter
 from bayesmix.core.rows import Frame
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.without_prior import PositiveFamily, PositivePoints
@@ -172,8 +173,8 @@ def _growth(span: Array, step: Array) -> Array:
 class Weibulls(PositivePoints):
     """Shapes and scales (K, D) at a point."""
 
-    shapes: Array
-    scales: Array
+    shapes: Array = field(metadata=parameter(POSITIVE))
+    scales: Array = field(metadata=parameter(POSITIVE))
 
     named = ("shapes", "scales", "means")
 

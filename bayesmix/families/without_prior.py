@@ -104,6 +104,10 @@ class PointsByColumn(AtAPoint, Columns):
 
     dense = False
 
+    @property
+    def independent_columns(self) -> bool:
+        return True
+
     @abstractmethod
     def statistics(self, values: Array, responsibilities: Array) -> Any:
         """Return additive statistics of the observed cells."""

@@ -6,12 +6,13 @@ number of zeros are sufficient, so that the M-step is exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln, lambertw
 
+from bayesmix.core.parameters import NOT_NEGATIVE, SHARE, parameter
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import CountFamily
@@ -50,8 +51,8 @@ def rates_of_positive(means: Array) -> Array:
 class ZeroInflatedPoissons(PointColumns):
     """Probabilities of extra zeros φ and rates λ (K, D) at a point; a rate of 0 is allowed."""
 
-    extra_zeros: Array
-    rates: Array
+    extra_zeros: Array = field(metadata=parameter(SHARE))
+    rates: Array = field(metadata=parameter(NOT_NEGATIVE))
 
     named = ("extra_zeros", "rates", "means")
 

@@ -24,10 +24,10 @@ from bayesmix.allocation.chain import (
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.point import PointWeights
+from bayesmix.core.parameters import NO_COLUMN, Reported
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.free_parameters import Reported
 
 # Expected visits of a state below which its transitions have no average.
 NO_VISIT = 1e-300
@@ -167,5 +167,5 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
         moves = np.einsum("ni,nij->ij", visits, moves[entered])
         moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
     first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
-    rows = [Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)]
-    return [Reported("start", -1, None, first), *rows]
+    rows = [Reported("transition", NO_COLUMN, f"from {j + 1}", moves[j]) for j in range(K)]
+    return [Reported("start", NO_COLUMN, None, first), *rows]

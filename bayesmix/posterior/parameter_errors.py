@@ -24,22 +24,18 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.parameters import Coordinate, Reported
 from bayesmix.core.random import root_seed
-from bayesmix.core.rows import Frame
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.families.categorical import Categoricals
+from bayesmix.families.gaussian.covariance.coordinates import FREE_BLOCKS
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
-from bayesmix.posterior.free_parameters import (
-    FREE_BLOCKS,
-    Coordinate,
-    Reported,
-)
 from bayesmix.posterior.gate_errors import DIFFERENCE, interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
@@ -80,8 +76,8 @@ class ParameterScores(FitScores):
 
     def log_densities(self, components: Any) -> Array:
         """Return the log density of each component (n, K) at the observed cells."""
-        K, frame = self.result.n_components, Frame.identity(self.result.n_features)
-        mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
+        K = self.result.n_components
+        mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, self.frame)
         with np.errstate(divide="ignore", invalid="ignore"):
             return mixture.log_joint(self.source.rows) + np.log(K)
 
@@ -163,7 +159,7 @@ class ParameterScores(FitScores):
     def _curvatures(self) -> Iterator[tuple[int, int, Array]]:
         """Yield pairs of coordinates with second derivatives (K,) of Σ w r log f."""
         shares, n = self.weights[:, None] * self.responsibilities, len(self.coordinates)
-        values = np.asarray(self.source.rows.values, dtype=np.float64)
+        values = self.frame.apply(self.source.rows.values)
         gaussian = isinstance(self.components, Gaussians) and self.components.blocks.ndim == 3
         free = gaussian and self.components.structure.name in FREE_BLOCKS
         if free and not np.isnan(values).any():
@@ -211,7 +207,7 @@ def _of_levels(
 
 
 def _dense_hessians(
-    components: Gaussians, coordinates: list[Coordinate], values: Array, shares: Array
+    components: Gaussians, coordinates: list[Coordinate[Any]], values: Array, shares: Array
 ) -> Array:
     """Return second derivatives (K, d, d) of Σ w r log N(x | μ, Σ), in units of the coordinates.
 
@@ -343,7 +339,11 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "in
     source: Any = rows_of_fit(
         estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences, measured=True
     ).in_memory()
-    return (UnitScores if scores_by_unit(result, source) else ParameterScores)(result, source)
+    kind_of = UnitScores if scores_by_unit(result, source) else ParameterScores
+    scores: Any = kind_of(result, source)
+    if kind != "bootstrap" and scores.undeclared is not None:
+        warn(scores.undeclared, BayesmixWarning)
+    return scores
 
 
 def level_name(family: Any, column: int, level: int) -> Any:

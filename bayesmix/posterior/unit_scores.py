@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 
 from bayesmix.allocation.noise import Noise
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import NO_COLUMN, Coordinate, Reported
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Frame, SideInformation
 from bayesmix.core.sources import InMemory
@@ -27,7 +28,6 @@ from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
-from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.gate_errors import DIFFERENCE
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.sources.survey_weights import are_sampling
@@ -55,17 +55,17 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     it, weighted by the probability of having been there.
     """
     weights: Any = mixture.weights
-    own = reported(mixture.components.unframed(mixture.frame))
+    own = mixture.components.unframed(mixture.frame).reported()
     if side.ordered:
         return [*chain_parameters(weights, side, mass), *own]
     shares = weights.mean()
     if side.covariates is not None:
         shares = mass @ np.exp(weights.log_weights(side.covariates)) / mass.sum()
     if mixture.noise is None:
-        return [Reported("share", -1, None, shares), *own]
+        return [Reported("share", NO_COLUMN, None, shares), *own]
     noise = mixture.noise.weight
-    share = Reported("share", -1, None, (1.0 - noise) * shares)
-    return [share, Reported("noise", -1, None, np.array([noise])), *own]
+    share = Reported("share", NO_COLUMN, None, (1.0 - noise) * shares)
+    return [share, Reported("noise", NO_COLUMN, None, np.array([noise])), *own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +111,21 @@ class FitScores(ABC):
         return point_of(self.result.mixture, self.result.side)
 
     @cached_property
-    def components(self) -> Any:
-        return self.point.components.unframed(self.point.frame)
+    def frame(self) -> Frame:
+        """Data coordinates; those of the fit if components are equal along some directions."""
+        frame = self.point.frame
+        return Frame.identity(self.result.n_features) if frame.is_whole else frame
 
     @cached_property
-    def coordinates(self) -> list[Coordinate]:
-        return coordinates(self.components, getattr(self.result.family, "degrees_of_freedom", None))
+    def components(self) -> Any:
+        """The components at a point, in the coordinates of ``frame``."""
+        components = self.point.components
+        return components.unframed(self.point.frame) if self.point.frame.is_whole else components
+
+    @cached_property
+    def coordinates(self) -> list[Coordinate[Any]]:
+        found: list[Coordinate[Any]] = self.components.coordinates(self.result.family)
+        return found
 
     @cached_property
     def allocation(self) -> FreeAllocation:
@@ -140,7 +149,7 @@ class FitScores(ABC):
         return size, places
 
     def moved(self, steps: Array) -> Mixture[Any]:
-        """Return the mixture, in data units, at steps (p,) from the fit."""
+        """Return the mixture at steps (p,) from the fit."""
         size, components = self.allocation.size, self.components
         for each, at in zip(self.coordinates, self.places[1], strict=True):
             if steps[at].any():
@@ -148,8 +157,7 @@ class FitScores(ABC):
         noise = self.point.noise
         if noise is not None and self.noisy:
             noise = Noise.at(noise.density, float(expit(logit(noise.weight) + steps[size])))
-        frame = Frame.identity(self.result.n_features)
-        return Mixture(self.allocation.moved(steps[:size]), components, frame, noise)
+        return Mixture(self.allocation.moved(steps[:size]), components, self.frame, noise)
 
     @cached_property
     def mass(self) -> Array:
@@ -172,9 +180,9 @@ class FitScores(ABC):
             table = parameters_of(self.moved(step), rows.side, self.mass)
             return np.concatenate([own.values for own in table])
 
-        def component_values(each: Coordinate, step: float) -> Array:
+        def component_values(each: Coordinate[Any], step: float) -> Array:
             moved = each.moved(self.components, step * each.units)
-            return np.array([own.values for own in reported(moved)])
+            return np.array([own.values for own in moved.unframed(self.frame).reported()])
 
         derivative = np.zeros((len(all_values(np.zeros(size))), size))
         steps = DIFFERENCE * np.eye(size)[: self.allocation.size + self.noisy]
@@ -229,8 +237,28 @@ class FitScores(ABC):
         return np.asarray(free @ null_space(fixed, rcond=REDUNDANT))
 
     @cached_property
+    def undeclared(self) -> str | None:
+        """Why errors by derivatives are not defined: the family declares other parameters."""
+        family, K = self.result.family, self.result.n_components
+        n_declared = sum(1 if own.shared else K for own in self.coordinates)
+        n_counted = family.n_parameters(K, self.point.frame.n_directions)
+        if n_declared == n_counted:
+            return None
+        return (
+            f"standard errors by derivatives are NaN: {type(family).__name__} counts {n_counted} "
+            f"parameters of components, but the fields of {type(self.components).__name__} "
+            f"declare {n_declared} (see bayesmix.core.parameters): use standard_errors='bootstrap'"
+        )
+
+    @cached_property
     def inverse(self) -> tuple[Array, Array]:
-        """Inverse information (p, p), and directions (p, q) that are not identified."""
+        """Inverse information (p, p), and directions (p, q) that are not identified.
+
+        NaN where parameters are not declared.
+        """
+        if self.undeclared is not None:
+            size = self.places[0]
+            return np.full((size, size), np.nan), np.zeros((size, 0))
         free = self.directions
         information = free.T @ self.information @ free
         scale = np.sqrt(information.diagonal())
@@ -268,6 +296,8 @@ class FitScores(ABC):
 
     def errors_of(self, derivative: Array, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m,) of quantities by their derivatives (m, p)."""
+        if self.undeclared is not None:
+            return np.full(len(derivative), np.nan)
         covariance, (_, flat) = self.covariance(kind, survey), self.inverse
         variances = np.einsum("mp,pq,mq->m", derivative, covariance, derivative, optimize=True)
         size = (derivative[:, self.inside] ** 2).sum(axis=1)

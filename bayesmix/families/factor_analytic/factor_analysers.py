@@ -6,12 +6,25 @@ cancellation; determinants |Ψ| |I + Λᵀ Ψ⁻¹ Λ| (Woodbury).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from bayesmix.core.families import AtAPoint, ByMeans, Rearranged
+from bayesmix.core.parameters import (
+    INFINITY,
+    POSITIVE,
+    REAL,
+    Coordinate,
+    Domain,
+    Parameter,
+    Positive,
+    declared,
+    parameter,
+)
 from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 from bayesmix.numerics.memo import once
@@ -260,14 +273,66 @@ def projected_moments(
     return ProjectedMoments(model, counts, means, seen)
 
 
+class Loadings(Domain):
+    """Loadings up to rotations of the factors, which do not change the covariances."""
+
+    def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
+        loadings, (K, D, q) = components.loadings, components.loadings.shape
+        units = components.noise_deviations[:, :, None]
+        if parameter.shared:
+            units = np.broadcast_to(units.mean(axis=0), units.shape)
+        turns = np.zeros((q * (q - 1) // 2, q, q))
+        for turn, (i, j) in zip(turns, combinations(range(q), 2), strict=True):
+            turn[i, j], turn[j, i] = 1.0, -1.0
+        turned = np.einsum("kdi,tij->ktdj", loadings / units, turns).reshape(K, len(turns), D * q)
+        across = np.broadcast_to(np.eye(D * q), (K, D * q, D * q))
+        if len(turns):
+            across = np.linalg.svd(turned)[2]
+        for place in range(len(turns), D * q):
+            direction = across[:, place].reshape(K, D, q) * units
+            yield Coordinate(_AlongLoadings(direction), np.ones(K))
+
+
+@dataclass(frozen=True)
+class _AlongLoadings:
+    directions: Array
+
+    def __call__(self, values: Array, steps: Array) -> Array:
+        return np.asarray(values + steps[:, None, None] * self.directions)
+
+
+class NoiseVariances(Positive):
+    """Noise variances, of each column or common to all."""
+
+    def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
+        if components.model.isotropic_noise:
+            yield Coordinate(self.stepped, np.ones(components.n_components))
+        else:
+            yield from super().coordinates(parameter, components)
+
+
+NOISE_VARIANCES = NoiseVariances(POSITIVE.low, POSITIVE.high)
+
+
 @dataclass(frozen=True)
 class FactorAnalysers(ByMeans, AtAPoint):
     """Means (K, D), loadings (K, D, q) and noise variances (K, D)."""
 
     model: FactorModel
-    means: Array
-    loadings: Array
-    noise: Array
+    means: Array = field(metadata=parameter(REAL, units="noise_deviations"))
+    loadings: Array = field(metadata=parameter(Loadings(-INFINITY, INFINITY), spread=True))
+    noise: Array = field(metadata=parameter(NOISE_VARIANCES, "noise_variances", spread=True))
+
+    @property
+    def noise_deviations(self) -> Array:
+        """Deviations (K, D) given the factors, over which densities change."""
+        return np.sqrt(self.noise)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters of the model, which may share loadings."""
+        means, loadings, noise = declared(self)
+        return means, replace(loadings, shared=self.model.shared_loadings), noise
 
     @once
     def precision_root(self) -> Array:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.core.families import AtAPoint, FamilyOf
+from bayesmix.core.parameters import REAL, parameter
 from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summary
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard, without_flat_directions
+from bayesmix.families.gaussian.covariance.coordinates import (
+    COVARIANCE_BLOCKS,
+    FREE_BLOCKS,
+    deviations_of_blocks,
+)
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES, Structure, averaged
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import (
@@ -39,9 +45,16 @@ class Gaussians(ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""
 
     structure: Structure
-    means: Array
-    blocks: Array
+    means: Array = field(metadata=parameter(REAL, units="deviations_of_blocks"))
+    blocks: Array = field(metadata=parameter(COVARIANCE_BLOCKS, "covariances", spread=True))
     resolution: Array | None = None
+
+    deviations_of_blocks = property(deviations_of_blocks)
+
+    @property
+    def independent_columns(self) -> bool:
+        free = self.structure.name in FREE_BLOCKS and not self.structure.isotropic
+        return free and self.blocks.ndim == 2
 
     @property
     def deviations(self) -> Array:

@@ -118,6 +118,10 @@ class PointColumns(AtAPoint, Columns):
     """K densities at a point θ."""
 
     @property
+    def independent_columns(self) -> bool:
+        return True
+
+    @property
     @abstractmethod
     def linear(self) -> LinearInTotals:
         """Log p(x | θ_k), linear in sufficient statistics."""

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.core.components import Named
+from bayesmix.core.parameters import ReportedQuantity, Simplex
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level
@@ -22,6 +23,9 @@ from bayesmix.families.independent.linear import (
     towards_zero,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
+
+# Probabilities of the levels of each column.
+LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
 
 P = TypeVar("P", bound="LevelColumns")
 
@@ -105,6 +109,17 @@ class LevelColumns(PointColumns):
     """K densities of independent columns of levels, at a point."""
 
     reading: Levels
+    reports = (
+        ReportedQuantity(
+            "probability",
+            lambda components: components.expected_totals,
+            lambda components, values: [
+                (column, level)
+                for column, number in enumerate(components.reading.numbers)
+                for level in range(number)
+            ],
+        ),
+    )
 
     @property
     @abstractmethod

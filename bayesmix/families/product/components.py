@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 
 from bayesmix.core.components import DensitiesAndStatistics, Named
+from bayesmix.core.parameters import Coordinate, Reported
 from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -95,6 +97,12 @@ class LinearProduct(SumOverParts):
         return float(shares @ losses)
 
 
+def _moved_part(place: int, moved: Any, components: Products, steps: Array) -> Products:
+    parts = list(components.parts)
+    parts[place] = moved(parts[place], steps)
+    return replace(components, parts=tuple(parts))
+
+
 class Products(SumOverParts):
     """K densities Π_i p(x_i | θ_ki), with the capabilities that the parts share."""
 
@@ -118,6 +126,18 @@ class Products(SumOverParts):
     @property
     def expected_totals(self) -> Array:
         return np.hstack([part.expected_totals for part in self.parts])
+
+    def coordinates(self, family: Any) -> list[Coordinate[Any]]:
+        """Return the coordinates of all parts."""
+        return [
+            replace(own, moved=partial(_moved_part, place, own.moved), block=(place, own.block))
+            for place, (part, of_part) in enumerate(zip(self.parts, family.families, strict=True))
+            for own in part.coordinates(of_part)
+        ]
+
+    def reported(self, columns: tuple[int, ...] | None = None) -> list[Reported]:
+        parts = zip(self.parts, self.layout.columns, strict=True)
+        return [own for part, places in parts for own in part.reported(places)]
 
     # Column summaries, marginals and conditionals.
 

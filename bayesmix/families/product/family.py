@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.parameters import Parameter
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
@@ -298,6 +299,11 @@ class Product:
     def as_draws(self, points: Sequence[Products]) -> ProductDraws:
         by_part = list(zip(*(point.parts for point in points), strict=True))
         return ProductDraws(points[0].layout, each(self.families, "as_draws", by_part))
+
+    def parameters(self, components: Products) -> tuple[Parameter, ...]:
+        """Return the parameters of all parts."""
+        parts = zip(self.families, components.parts, strict=True)
+        return tuple(own for family, part in parts for own in family.parameters(part))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Sum over the parts; ``n_features`` counts framed columns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,13 @@ from scipy.special import digamma, gammaln, logsumexp, xlogy
 
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import POSITIVE, REAL, parameter
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.gaussian.covariance.coordinates import (
+    COVARIANCE_BLOCKS,
+    deviations_of_blocks,
+)
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.gaussian.moments import Moments, moments
@@ -148,9 +153,11 @@ class StudentComponents(AtAPoint, StudentDensities):
     """Means (K, D), scale matrices in blocks, degrees of freedom (K,)."""
 
     structure: Structure
-    means: Array
-    blocks: Array
-    degrees_of_freedom: Array
+    means: Array = field(metadata=parameter(REAL, units="deviations_of_blocks"))
+    blocks: Array = field(metadata=parameter(COVARIANCE_BLOCKS, "scales", spread=True))
+    degrees_of_freedom: Array = field(metadata=parameter(POSITIVE))
+
+    deviations_of_blocks = property(deviations_of_blocks)
 
     @property
     def algebra(self) -> Algebra:

@@ -7,13 +7,14 @@ Vardi 1994).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.core.components import Components
 from bayesmix.core.families import FamilyOf
+from bayesmix.core.parameters import Parameter
 from bayesmix.core.rows import NO_ROWS, Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import one_of
@@ -174,6 +175,14 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
 
         freedom = np.array([point.degrees_of_freedom for point in points])
         return StudentDraws(self._normal.as_draws([point.normals for point in points]), freedom)
+
+    def parameters(self, components: StudentComponents) -> tuple[Parameter, ...]:
+        """Return the parameters that a fit estimates: degrees of freedom unless they are given."""
+        *normal, freedom = components.parameters
+        nu = self.degrees_of_freedom
+        if nu is not None and not isinstance(nu, str):
+            return tuple(normal)
+        return (*normal, replace(freedom, shared=nu == "shared"))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count free parameters of means, scales and degrees of freedom."""
