@@ -2,6 +2,7 @@ from bayesmix import datasets as datasets
 from bayesmix import errors as errors
 from bayesmix import plots as plots
 from bayesmix import results as results
+from bayesmix import scverse as scverse
 from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
@@ -38,6 +39,7 @@ from bayesmix.estimators.attributes.gaussian_parameters import from_sklearn as f
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
 from bayesmix.estimators.classes.class_enumeration import enumerate_classes as enumerate_classes
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
+from bayesmix.estimators.clustering import MixtureClustering as MixtureClustering
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture

@@ -48,6 +48,7 @@ LEVELS = {
     "estimators": 7,
     "cli": 7,
     "datasets": 7,
+    "scverse": 7,
     # The package's own door, above all parts.
     "__init__": 8,
     "__main__": 8,
@@ -66,6 +67,7 @@ SIDEWAYS = {
     "report": {"plots"},
     "checking": {"plots"},
     "cli": {"estimators", "datasets"},
+    "scverse": {"estimators"},
 }
 
 # Upwards, inside a function: the ``plot()`` of a result draws it with what stands above it.
@@ -74,7 +76,7 @@ DRAWN_BY = {"selection": {"plots"}, "assess": {"plots"}, "posterior": {"plots"}}
 # Further down and refused all the same: what fits knows no concrete family.
 REFUSED = {"em": {"families"}, "search": {"families"}, "sources": {"families"}}
 
-OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
+OPTIONAL = {"anndata", "arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection", "assess"}
