@@ -82,7 +82,7 @@ def cluster(
     clustering = MixtureClustering(n_clusters, random_state=random_state, **options).fit(values)
     adata = adata.copy() if copy else adata
     names = [str(each) for each in range(clustering.n_clusters_)]
-    labels = pd.Categorical.from_codes(clustering.labels_, names)
+    labels = pd.Categorical.from_codes(clustering.labels_, pd.Index(names))
     answer = clustering.search_.answer_
     adata.obs[key_added] = labels
     adata.obsm[f"{key_added}_probabilities"] = clustering.predict_proba(values)

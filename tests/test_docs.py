@@ -170,8 +170,8 @@ def difference(source, expected, found):
 
 
 # Commands in blocks of `sh` set an environment up: they are what make does, which CI runs. Of the
-# blocks of `py` one compiles a model for most of a minute, tests/test_sampling_nuts.py has the like;
-# the other needs anndata, as tests/test_scverse.py does.
+# blocks of `py` one compiles a model for most of a minute, as tests/test_sampling_nuts.py does; the
+# other needs anndata, as tests/test_scverse.py does.
 NOT_RUN_HERE = {"text", "sh"}
 ELSEWHERE = {("docs/how-to/pymc.md", "py"), ("docs/how-to/embeddings.md", "py")}
 

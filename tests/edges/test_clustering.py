@@ -142,7 +142,7 @@ class AutoK:
 
 
 def test_one_search_answers_what_many_runs_of_each_number_are_for():
-    X, group = groups(n_groups=4, dimension=3)
+    X, _ = groups(n_groups=4, dimension=3)
     params = {"covariance_type": "full"}
     assert AutoK(range(2, 5), bm.MixtureClustering, params).fit(X).best_k == 4
     assert bm.MixtureClustering(range(1, 8), **params).fit(X).n_clusters_ == 4
