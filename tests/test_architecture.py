@@ -422,7 +422,7 @@ KERNEL = {
     *("allocation/point", "allocation/point_draws", "allocation/groups"),
     *("allocation/dirichlet", "allocation/stick_breaking"),
 }
-DOOR = {"estimators", "models", "cli", "datasets", "results", "__init__", "__main__"}
+DOOR = {"estimators", "models", "cli", "datasets", "results", "scverse", "__init__", "__main__"}
 # Names of families and allocations outside the kernel, which the kernel may not compare with.
 FOREIGN_NAMES = {
     *("student_t", "factor_analytic", "transformed", "log_normal", "bernoulli", "poisson"),
