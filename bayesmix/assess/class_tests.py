@@ -8,7 +8,7 @@ simulation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,9 +18,17 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.allocation.gate import shares_of
-from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, from_start, random_end
+from bayesmix.assess.class_fits import (
+    SAME_LIKELIHOOD,
+    STARTS,
+    best_of,
+    from_start,
+    race,
+    random_end,
+)
 from bayesmix.assess.stability import quiet
 from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, drawn_labels, stream
@@ -100,12 +108,12 @@ def described(result: FitResult, source: InMemory) -> dict[str, float]:
 # Exceedances after which a test with early stopping ends (Besag & Clifford 1991).
 EXCEEDANCES = 10
 # Samples whose quick searches tell how large ratios are under the smaller model, and multiple of
-# the largest of them beyond which no further search of samples changes the p-value: full searches
-# raised the largest of 8 by half (normal data, 100 x 4).
+# the largest of them beyond which no further search of samples changes the p-value: further
+# searches raised the largest of 30 by a quarter to a half, in two of 12 sets twofold (100 x 4).
 PILOT, FAR = 20, 3.0
-# Steps of the search of samples: full searches with some or all random starts, and all that the
-# table has. Of 100 samples, random starts raised 8 after the full searches.
-STEPS = (2 + STARTS // 4, 2 + STARTS, 3 + STARTS)
+# Searches of samples even where the data need one, as a quick search alone misses the best fit of
+# most samples (100 x 4, free covariances: 5 to 15 below in log L).
+FEWEST_SEARCHES = 2
 # Terms of the inversion, and standard deviations that hold all but rounding of a distribution.
 TERMS, WIDE = 20_000, 14.0
 # Weights relative to the largest below which a chi-squared variable adds nothing.
@@ -116,8 +124,9 @@ NO_WEIGHT = 1e-8
 class BootstrapTest:
     """Compare two fits to the data with fits to samples that are simulated from the smaller one.
 
-    The statistic is that of the table. A sample whose ratio after a quick search is smaller is
-    searched as the data need to be, so that a poor search of samples makes no p-value too small.
+    The statistic is that of the table. All samples get the searches after which the data have the
+    larger fit of the table, so that a poor search of samples makes no p-value too small. A search
+    ends where the ratio reaches that of the data.
     """
 
     fitter: Fitter
@@ -133,19 +142,19 @@ class BootstrapTest:
     def run(self, n: int, early: bool) -> tuple[float, int, str]:
         """Return the p-value, the number of samples and a note.
 
-        A sample whose fits fail counts as having at least the observed ratio.
+        A sample whose fits fail counts as having at least the observed ratio. There is no p-value
+        if no search of the data reaches the fit of the table again.
         """
         with single_threaded_blas():
             first = range(min(n, PILOT))
-            quick = [next(self.ratios(self.simulated(number))) for number in first]
+            quick = [self.ratio(self.simulated(number), 1) for number in first]
             largest = max((ratio for ratio in quick if np.isfinite(ratio)), default=np.inf)
-            steps = self._steps() if self.statistic < FAR * largest else 1
+            searches = self.n_searches if self.statistic < FAR * largest else 1
+            if not searches:
+                return np.nan, 0, "no bootstrap p: searches of samples would miss the best fit"
             exceeding = failed = 0
             for number in range(n):
-                ratio = np.nan
-                for ratio in islice(self.ratios(self.simulated(number)), steps):
-                    if ratio >= self.statistic:
-                        break
+                ratio = self.ratio(self.simulated(number), searches)
                 failed += np.isnan(ratio)
                 exceeding += not ratio < self.statistic
                 if early and exceeding == EXCEEDANCES:
@@ -153,43 +162,59 @@ class BootstrapTest:
         note = f"{failed} of {n} samples could not be fitted" if failed else ""
         return (1 + exceeding) / (1 + n), n, note
 
-    def _steps(self) -> int:
-        """Return the steps of the search after which the data have the ratio of the table."""
-        for step, ratio in enumerate(self.ratios(self.fitter.table), start=1):
-            if ratio >= self.statistic - 2.0 * SAME_LIKELIHOOD:
-                return next(steps for steps in STEPS if steps >= step)
-        return STEPS[-1]
+    @property
+    def n_searches(self) -> int:
+        """Number of searches after which the data have the larger fit of the table; 0: never."""
+        least = self.larger.log_likelihood - SAME_LIKELIHOOD
+        for number, fit in enumerate(self._searches(self.fitter.table, self.smaller), start=1):
+            if fit is not None and fit.log_likelihood > least:
+                return max(number, FEWEST_SEARCHES)
+        return 0
 
-    def ratios(self, source: Any) -> Iterator[float]:
-        """Yield twice the log likelihood ratio after each step of the search; NaN without fits."""
-        K = self.smaller.n_components
-        best = {K: -np.inf, K + 1: -np.inf}
-        for results in self._fits(source):
-            for result in results:
-                if result.degenerate is None:
-                    best[result.n_components] = max(
-                        best[result.n_components], result.log_likelihood
-                    )
-            ratio = 2.0 * (best[K + 1] - best[K])
-            yield max(ratio, 0.0) if np.isfinite(ratio) else np.nan
+    def ratio(self, source: Any, n_searches: int) -> float:
+        """Return twice the log likelihood ratio after some searches, or once it is large enough.
 
-    def _fits(self, source: Any) -> Iterator[list[FitResult]]:
-        """Yield fits: a quick and a full search from the smaller model, then those of the table.
-
-        The table has random starts of the larger model, and a search without the smaller one.
+        The smaller model, from which a sample is simulated, gets a full search only where the
+        ratio is large enough. NaN without fits.
         """
         K = self.smaller.n_components
-        for search in (self._quick, self._full):
-            results: list[FitResult] = []
-            with suppress(ValueError):
-                results.append(search(source, K, self.smaller))
-                results.append(search(source, K + 1, results[0]))
-            yield results
-        for run in range(STARTS):
-            end = random_end(self.larger, source, self.seed, run)
-            yield [] if end is None else [end]
         with suppress(ValueError):
-            yield [self._full(source, K + 1)]
+            smaller = self._continued(source, self.smaller)
+            lowest, highest, sure = smaller.log_likelihood, -np.inf, K == 1
+            for larger in islice(self._searches(source, smaller), n_searches):
+                if (best := best_of([larger])) is not None:
+                    highest = max(highest, best.log_likelihood)
+                if not sure and 2.0 * (highest - lowest) >= self.statistic:
+                    full = self._full(source, K, smaller)
+                    lowest, sure = max(lowest, full.log_likelihood), True
+                if 2.0 * (highest - lowest) >= self.statistic:
+                    break
+            ratio = 2.0 * (highest - lowest)
+            return max(ratio, 0.0) if np.isfinite(ratio) else np.nan
+        return np.nan
+
+    def _searches(self, source: Any, smaller: FitResult) -> Iterator[FitResult | None]:
+        """Yield the best fit of the larger model by each search of the table, None if it fails.
+
+        The cheapest come first: a quick search from the smaller model, a race of random starts,
+        full searches from the smaller model and without it, random starts to convergence, and a
+        full search from the best fit so far.
+        """
+        K, best = smaller.n_components + 1, None
+        searches: tuple[Callable[[], FitResult | None], ...] = (
+            lambda: self._quick(source, K, smaller),
+            lambda: best_of(race(self.larger, source, self.seed, STARTS)),
+            lambda: self._full(source, K, smaller),
+            lambda: self._full(source, K),
+            lambda: best_of(random_end(self.larger, source, self.seed, i) for i in range(STARTS)),
+            lambda: best and self._full(source, K, best),
+        )
+        for search in searches:
+            fit: FitResult | None = None
+            with suppress(ValueError):
+                fit = search()
+            best = best_of([best, fit])
+            yield fit
 
     def _full(self, source: Any, n_components: int, *near: FitResult) -> FitResult:
         fitter: Any = replace(self.fitter, source=source)  # type: ignore[type-var]  # of a source
@@ -198,16 +223,18 @@ class BootstrapTest:
 
     def _quick(self, source: Any, n_components: int, near: FitResult) -> FitResult:
         # The search ignores covariates; the model then takes them up from where it ended.
-        side, plain, mixture = source.side, source, near.mixture
+        side, plain = source.side, source
         if side.covariates is not None:
             plain = replace(source, side=replace(side, covariates=None, design=None))
-            mixture = replace(mixture, weights=near.density.weights)
         fitter: Any = replace(self.fitter, source=plain)  # type: ignore[type-var]
         candidate = fitter.candidate({"n_components": n_components, "search": "short"})
-        result = quiet(fitter.fit)(candidate, (mixture,))
-        if side.covariates is None:
-            return result
-        return from_start(result, source, OfMixture(result.mixture), AMONG_CANDIDATES)
+        result = quiet(fitter.fit)(candidate, (_averaged(near, side.covariates),))
+        return result if side.covariates is None else self._continued(source, result)
+
+    def _continued(self, source: Any, near: FitResult) -> FitResult:
+        """Return the fit of a sample that starts at another fit."""
+        start = OfMixture(_averaged(near, source.side.covariates))
+        return from_start(near, source, start, AMONG_CANDIDATES)
 
     def simulated(self, number: int) -> Any:
         """Return a sample from the smaller model, with covariates and missing cells as observed."""
@@ -222,6 +249,13 @@ class BootstrapTest:
         values[np.argsort(labels, kind="stable")] = rows
         values[np.isnan(np.asarray(source.values, dtype=np.float64))] = np.nan
         return replace(source, values=values)
+
+
+def _averaged(fit: FitResult, covariates: Any) -> Mixture:
+    """Return the mixture of a fit, with average weights if there are covariates."""
+    if covariates is None:
+        return fit.mixture
+    return replace(fit.mixture, weights=fit.density.weights)
 
 
 def vuong_lo_mendell_rubin(smaller: ParameterScores, larger: ParameterScores) -> dict[str, float]:

@@ -128,6 +128,10 @@ class FamilyOf(Protocol[S, P]):
         """Whether moves can split, merge and exchange components by their statistics."""
         return True
 
+    def side_by_side(self, n_mixtures: int) -> Family:
+        """Return the family of several mixtures in one product, component 0 of each first."""
+        return self
+
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether the linear form is faster than the centred one."""
         return self.linear

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,10 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.assess import class_fits
 from bayesmix.assess.class_fits import thorough_fit
 from bayesmix.assess.class_tests import (
-    STEPS,
+    FEWEST_SEARCHES,
     BootstrapTest,
     entropy_of,
     information_criteria,
@@ -20,9 +20,12 @@ from bayesmix.assess.class_tests import (
     weighted_chi_squared,
 )
 from bayesmix.assess.distal import wald_test, wald_tests
+from bayesmix.em.model import resolve
 from bayesmix.em.result import DensitySums
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints
+from bayesmix.search.starts import begun
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
 # to convergence: log likelihood, parameters, relative entropy.
@@ -117,20 +120,53 @@ def test_the_statistic_of_the_bootstrap_is_that_of_the_table():
     assert found.table["lmr"][1] == pytest.approx(ratio / (1.0 + 1.0 / (5.0 * np.log(100.0))))
 
 
-@pytest.mark.slow
-def test_the_samples_of_the_bootstrap_get_the_search_of_the_table():
+@pytest.fixture(scope="module")
+def bootstrap_test():
     rows = np.random.default_rng(3).normal(size=(60, 2))
     estimator = bm.GaussianMixture(covariance_type="VVV", random_state=0, n_jobs=1)
     fitter = estimator._fitter(rows)
     fits = [thorough_fit(fitter, K, 0).result for K in (1, 2)]
-    test = BootstrapTest(fitter, *fits, 0)
-    ratios = list(test.ratios(fitter.table))
-    assert ratios == sorted(ratios)  # of one class the fit is unique
-    assert ratios[-1] >= test.statistic - 1e-2
-    assert test._steps() in STEPS
-    # Without an exceedance in 19 samples p is 1 / 20; the p-value of a large ratio needs no search.
-    far = BootstrapTest(fitter, fits[0], replace(fits[1], log_likelihood=1e4), 0)
+    return BootstrapTest(fitter, *fits, 0)
+
+
+def test_the_samples_of_the_bootstrap_get_the_searches_that_the_data_need(bootstrap_test):
+    table, least = bootstrap_test.fitter.table, bootstrap_test.statistic - 1e-2
+    assert bootstrap_test.n_searches >= FEWEST_SEARCHES
+    assert bootstrap_test.ratio(table, bootstrap_test.n_searches) >= least
+    # A fit that no search of the data reaches cannot be compared with fits of samples.
+    found = bootstrap_test.larger.log_likelihood
+    out_of_reach = replace(bootstrap_test.larger, log_likelihood=found + 0.1)
+    beyond = replace(bootstrap_test, larger=out_of_reach)
+    p, n, note = beyond.run(19, early=True)
+    assert np.isnan(p)
+    assert n == 0
+    assert "no bootstrap p" in note
+
+
+def test_the_p_value_of_a_large_ratio_needs_no_search(bootstrap_test):
+    # Without an exceedance in 19 samples p is 1 / 20.
+    far = replace(bootstrap_test, larger=replace(bootstrap_test.larger, log_likelihood=1e4))
     assert far.run(19, early=True) == (0.05, 19, "")
+
+
+@pytest.mark.parametrize("covariance", ["VVV", "EEE", "VVI", "EEI"])
+def test_a_race_in_one_product_is_that_of_each_start_alone(covariance):
+    g = np.random.default_rng(8)
+    rows = g.normal(size=(150, 3)) + 3.0 * g.integers(2, size=150)[:, None]
+    estimator = bm.GaussianMixture(3, covariance_type=covariance, random_state=0, n_jobs=1)
+    result = estimator.fit(rows).result_
+    source = estimator._fitter(rows).source
+    model, settings = class_fits._continued(result, source, AMONG_CANDIDATES)
+    problem = resolve(model, source, settings)
+    starts = [class_fits.random_start(result, source, 0, number) for number in range(6)]
+    together = list(class_fits._after_passes(problem, starts, 3))
+    alone = [
+        run(replace(problem, accelerate=False), begun(problem, start, 3), Monitor(), 15)
+        for start in starts
+    ]
+    assert len(together) == len(alone)
+    for raced, single in zip(together, alone, strict=True):
+        assert raced.objective == pytest.approx(single.objective, abs=1e-6)
 
 
 def test_integers_that_are_taken_as_categories_are_named():
@@ -244,8 +280,7 @@ def test_samples_of_the_test_have_the_cells_and_covariates_of_the_data(separated
     # the classes of the sample follow the covariate, as those of the data do
     high = np.nanmean(sample.values[labels == 1, 1]) - np.nanmean(sample.values[labels == 0, 1])
     assert high > 0.5
-    ratios = list(islice(test.ratios(source), 3))
-    assert 0.0 <= ratios[0] <= ratios[2]
+    assert 0.0 <= test.ratio(source, 1) <= test.ratio(source, 3)
 
 
 def test_weights_and_floors_have_no_test_and_say_why(separated):

@@ -230,6 +230,13 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def has_posterior(self) -> bool:
         return self.structure.nearest is None
 
+    def side_by_side(self, n_mixtures: int) -> Gaussian:
+        if not self.structure.shared:
+            return self
+        from bayesmix.families.gaussian.side_by_side import SideBySide
+
+        return SideBySide(self.covariance, self.ridge, n_mixtures)
+
     @property
     def takes_gaps(self) -> bool:
         """Whether missing values are supported: diagonal structures count by column."""

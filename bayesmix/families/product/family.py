@@ -191,6 +191,10 @@ class Product:
     def refitted(self, values: Array, responsibilities: Array) -> Product:
         return self
 
+    def side_by_side(self, n_mixtures: int) -> Product:
+        parts = (replace(p, family=p.family.side_by_side(n_mixtures)) for p in self.parts)
+        return replace(self, parts=tuple(parts))
+
     def linear_is_faster(self, n_features: int) -> bool:
         return True
 
