@@ -578,6 +578,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         _, log_density, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray((log_density / np.bincount(units))[units])
 
+    def _log_density_of_parts(
+        self, X: Any, y: Any, *, initial: Array, sequences: Any, gate: Any = None,
+        offset: Any = None, trials: Any = None,
+    ) -> Array:  # fmt: skip
+        """Return ``score_samples`` of parts of sequences, with the distribution of first states."""
+        data = self._in_sequences(X, y, gate, offset, trials, None, sequences)
+        return self._states(initial=initial)(data.rows)[:, -1]
+
     def predict_interval(
         self,
         X: Any,

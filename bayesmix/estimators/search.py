@@ -220,11 +220,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             ``HiddenMarkovModel.fit``, whose ``covariate_effects`` may vary in ``param_grid``.
             Candidates are then maximum likelihood or maximum a posteriori fits.
         lengths : sequence of int, optional
-            Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
+            Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``, or
+            of regressions, as in ``RegressionMixture.fit``.
             Folds are whole sequences. With fewer sequences than folds, folds are blocks of samples,
             and samples next to a held-out block are left out of the fit.
         **of_regression
-            Further arguments of ``RegressionMixture.fit``: gate, offset, trials.
+            Further arguments of ``RegressionMixture.fit``: gate, offset, trials, sequences.
 
         Raises
         ------

@@ -27,13 +27,18 @@ def plot_states(
     column: int = 0,
     ax: Any = None,
     covariates: Any = None,
+    y: Any = None,
+    sequences: Any = None,
+    gate: Any = None,
+    offset: Any = None,
+    trials: Any = None,
 ) -> Any:
     """Plot one column of sequences over time, and the smoothed probabilities of the states.
 
     Parameters
     ----------
-    model : HiddenMarkovModel
-        A fitted model.
+    model : HiddenMarkovModel or RegressionMixture
+        A fitted model, of regressions with sequences.
     X, lengths, groups
         As in ``fit``.
     column : int, default=0
@@ -41,6 +46,10 @@ def plot_states(
     ax : matplotlib Axes, optional
     covariates : optional
         As in ``fit``.
+    y : array or Series (n,), optional
+        Response of regressions, which is shown; its index gives the times.
+    sequences, gate, offset, trials : optional
+        As in ``RegressionMixture.fit``.
 
     Returns
     -------
@@ -50,20 +59,29 @@ def plot_states(
     from matplotlib.ticker import MaxNLocator
 
     model = getattr(model, "best_estimator_", model)
-    expect("model", model, "a fitted HiddenMarkovModel", "transmat_")
-    values = np.asarray(X)
-    if column not in range(values.shape[1]):
-        raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
-    values = values[:, column]
+    expect("model", model, "a fitted HiddenMarkovModel, or regressions with lengths", "transmat_")
+    if model.noun == "regression":
+        if y is None:
+            raise InvalidInputError("y must be given for regressions: plot_states(model, X, y=y)")
+        values, name, timed = np.asarray(y), model._label, y if hasattr(y, "index") else X
+        rows = model._in_sequences(X, y, gate, offset, trials, lengths, sequences).rows
+        probabilities = model._states(smooth=True)(rows)[:, :-1]
+        starts = rows.side.starts
+    else:
+        values = np.asarray(X)
+        if column not in range(values.shape[1]):
+            raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
+        values, timed = values[:, column], X
+        name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
+        probabilities = model.predict_proba(X, lengths, groups, covariates)
+        starts = model._seen(X, lengths, groups).side.starts
     levels: Any = ()
     try:
         values = values.astype(np.float64)
     except ValueError:  # text
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
-    probabilities = model.predict_proba(X, lengths, groups, covariates)
-    states, (time, unit) = probabilities.argmax(axis=1), _times(X)
-    starts = model._seen(X, lengths, groups).side.starts
+    states, (time, unit) = probabilities.argmax(axis=1), _times(timed)
     ax = axes_or_new(ax, 7.2, 3.8)
     for start, end in pairwise([*starts, len(values)]):
         ax.plot(time[start:end], values[start:end], color=FAINT, linewidth=0.8, zorder=1)
@@ -92,7 +110,6 @@ def plot_states(
             linewidth=0, transform=ax.get_xaxis_transform(),
         )  # fmt: skip
         reached = reached + share
-    name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
     ax.text(1.01, 0.5 * STRIP, "P(state)", transform=ax.transAxes, va="center", fontsize="small")
     ax.margins(x=0.01)
     if time.dtype.kind == "M":

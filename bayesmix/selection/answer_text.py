@@ -80,6 +80,7 @@ WORDS_OF_FAMILIES = {
     "CommonSubspace": "normal",
     "Product": "mixed",
     "RegressionFamily": "",  # "3 regressions"
+    "BayesianRegressionFamily": "",
     "RandomEffectFamily": "",
     "StudentT": "Student-t",
     "Bernoulli": "Bernoulli",
@@ -232,8 +233,10 @@ class AnswerText:
     def noun(self) -> str:
         """Name of what is counted: clusters, classes, states or components."""
         result, noun = self.best.result, noun_of(self.best.estimator)
+        if noun == "regression":
+            return "class" if result is None else result.class_noun
         if noun != "component" or result is None:
-            return {"regression": "class"}.get(noun, noun)
+            return noun
         if not result.family.continuous:
             return "class"
         merged = len(self.labels) != len(set(self.labels.tolist()) - {OUTLYING})

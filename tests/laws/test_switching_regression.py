@@ -371,3 +371,40 @@ def test_what_chains_do_not_support_is_said():
         plain.decode(X, y)
     with pytest.raises(InvalidInputError, match="lengths must be left out"):
         plain.predict_proba(X, y, lengths=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("criterion", ["bic", "cv", "elbo_log_k"])
+def test_search_finds_the_number_of_states(criterion):
+    X, y, _ = simulated(n=300)
+    inference = bm.VariationalBayes() if criterion == "elbo_log_k" else None
+    regressions = bm.RegressionMixture(inference=inference, n_init=6)
+    search = bm.MixtureSearch(regressions, [1, 2, 3], criterion=criterion, random_state=0)
+    search.fit(X, y, lengths=300)
+    assert search.n_components_ == 2
+    assert search.summary().startswith("2 states")
+
+
+def test_folds_of_sequences_condition_on_the_past_alone():
+    X, y, _ = simulated(n=240)
+    regressions = bm.RegressionMixture(n_init=2)
+    cv = [(np.arange(120), np.arange(120, 240)), (np.arange(120, 240), np.arange(120))]
+    search = bm.MixtureSearch(regressions, [2], criterion="cv", cv=cv, random_state=0)
+    search.fit(X, y, lengths=[120, 120])
+    halves = [slice(0, 120), slice(120, 240)]
+    expected = 0.0
+    for train, test in (halves, halves[::-1]):
+        model = bm.RegressionMixture(2, n_init=2, random_state=search.best_estimator_.random_state)
+        model.fit(X[train], y[train], lengths=120)
+        expected += model.score_samples(X[test], y[test]).sum()
+    assert_allclose(search.results_["cv"][0], expected, rtol=1e-6)
+
+
+def test_search_compares_effects_of_covariates_on_transitions():
+    X, y, _ = simulated(n=240)
+    grid = {"covariate_effects": ["none", "transitions"]}
+    regressions = bm.RegressionMixture(n_init=2)
+    search = bm.MixtureSearch(regressions, [2], param_grid=grid, criterion="bic", random_state=0)
+    noise = np.random.default_rng(0).normal(size=240)
+    search.fit(X, y, sequences=np.repeat([3, 1], 120), gate=noise)
+    assert search.best_params_["covariate_effects"] == "none"

@@ -211,6 +211,18 @@ def sequence_folds(cv: Any, source: ArraySource, seed: int) -> tuple[Fold, ...]:
     )
 
 
+def parts_of_sequences(begins: Booleans, rows: Chosen) -> tuple[Booleans, bool]:
+    """Return where parts of sequences begin among some rows, and whether all are whole.
+
+    Where samples before are left out, a part begins.
+    """
+    numbers = np.arange(len(begins))[rows]
+    first = np.append(True, np.diff(numbers) > 1)
+    last, ends = np.append(first[1:], True), np.append(begins[1:], True)
+    whole = bool(begins[numbers[first]].all() and ends[numbers[last]].all())
+    return begins[numbers] | first, whole
+
+
 @dataclass(frozen=True)
 class SequenceFitter(SourceFitter):
     """Fits hidden Markov models to sequences, or to parts of them.
@@ -223,14 +235,9 @@ class SequenceFitter(SourceFitter):
 
     def on(self, rows: Chosen) -> SequenceFitter:
         """Return the fitter of some samples; where samples before are left out, a part begins."""
-        begins: Any = self.source.side.begins  # type: ignore[attr-defined]  # in memory
-        numbers = np.arange(len(begins))[rows]
-        first = np.append(True, np.diff(numbers) > 1)
-        last = np.append(first[1:], True)
-        ends = np.append(begins[1:], True)
-        whole = bool(begins[numbers[first]].all() and ends[numbers[last]].all())
-        part: Any = self.source.subset(numbers)
-        side = replace(part.side, begins=part.side.begins | first)
+        part: Any = self.source.subset(rows)
+        begins, whole = parts_of_sequences(self.source.side.begins, rows)  # type: ignore[attr-defined]  # in memory
+        side = replace(part.side, begins=begins)
         return replace(self, source=replace(part, side=side), whole=whole)
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:

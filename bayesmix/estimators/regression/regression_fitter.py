@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import Parameters, Procedure, UserRows
+from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes
+from bayesmix.estimators.inputs.constraints import group_codes, of_samples
+from bayesmix.estimators.inputs.sequences import parts_of_sequences, starts_of_sequences
 from bayesmix.estimators.regression.regression_columns import explanatory
 from bayesmix.estimators.regression.regression_data import check_table, formula_matrices
 from bayesmix.estimators.searching.fitters import Unfitted
@@ -33,6 +35,7 @@ class RegressionFitter(Unfitted):
     beside: dict[str, UserRows]
     source: ArraySource  # of the numbers of rows and their weights
     weight_type: str | None = None
+    whole: bool = True  # whether the rows are whole sequences, if they are sequences
     prefix = ""
 
     @classmethod
@@ -44,6 +47,14 @@ class RegressionFitter(Unfitted):
         weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
         given = {name: value for name, value in beside.items() if value is not None}
+        lengths, sequences = given.pop("lengths", None), given.get("sequences")
+        if lengths is not None or sequences is not None:
+            n = source.shape[0]
+            begins = starts_of_sequences(lengths, sequences, n, "sequences")
+            given["sequences"] = np.cumsum(begins)
+            if "gate" in given:
+                side = SideInformation(begins=begins)
+                given["gate"] = of_samples(given["gate"], side, "gate")
         if not isinstance(y, str):  # what columns are is decided once, on all rows
             estimator.set_params(columns=explanatory(X, estimator.columns))
             if estimator.response == "ordinal" and estimator.limits is None:
@@ -77,13 +88,18 @@ class RegressionFitter(Unfitted):
 
     def on(self, rows: Chosen) -> RegressionFitter:
         """Return the fitter of some rows."""
-        response = self.response
+        response, whole = self.response, True
+        beside: Any = {name: rows_of(value, rows) for name, value in self.beside.items()}
+        if (sequences := self.beside.get("sequences")) is not None:
+            begins, whole = parts_of_sequences(np.diff(np.asarray(sequences), prepend=0) > 0, rows)
+            beside["sequences"] = np.cumsum(begins)
         return replace(
             self,
             table=rows_of(self.table, rows),
             response=response if isinstance(response, str) else rows_of(response, rows),
-            beside={name: rows_of(value, rows) for name, value in self.beside.items()},
+            beside=beside,
             source=self.source.subset(rows),
+            whole=whole,
         )
 
     def sparse(self, parameters: Parameters, most: int) -> Any:
@@ -105,4 +121,7 @@ class RegressionFitter(Unfitted):
         beside.pop("sample_weight", None)
         if isinstance(y, str):
             y, _ = formula_matrices(y, self.table)
+        if not self.whole:  # the first state of a part has the stationary distribution
+            beside["initial"] = candidate.stationary_distribution_
+            return candidate._log_density_of_parts(self.table, y, **beside)
         return candidate.score_samples(self.table, y, **beside)

@@ -153,7 +153,7 @@ class SubjectOfSequences(SubjectOfSamples):
 
 @dataclass(frozen=True)
 class SubjectOfRegressions(SubjectOfSamples):
-    """A response and its explanatory variables; folds are of whole units, if there are any."""
+    """A response and its explanatory variables; folds are of whole units or sequences, if any."""
 
     regression: RegressionFitter
 
@@ -164,6 +164,11 @@ class SubjectOfRegressions(SubjectOfSamples):
         self.regression.check(chains)
 
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        if (sequences := self.regression.beside.get("sequences")) is not None:
+            from bayesmix.estimators.inputs.sequences import sequence_folds
+
+            side = SideInformation(begins=np.diff(np.asarray(sequences), prepend=0) > 0)
+            return sequence_folds(cv, replace(cast(ArraySource, self.source), side=side), seed)
         if not isinstance(cv, int) or self.groups is None:
             return super().folds(cv, seed, distinct)
         from bayesmix.estimators.inputs.constraints import group_codes

@@ -184,7 +184,7 @@ def subject_of(
 
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
-        of_regression |= {"groups": groups, "sample_weight": sample_weight}
+        of_regression |= {"groups": groups, "sample_weight": sample_weight, "lengths": lengths}
         fit = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
         return SubjectOfRegressions(estimator, X, sample_weight, groups, fit.source, fit).training()
     if of_regression:
