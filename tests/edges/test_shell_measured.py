@@ -127,5 +127,5 @@ def test_columns_of_events_must_say_yes_or_no(run, wear):
         ("days:gone", "no column 'gone'"),
         ("days:days", "1 (ended) or 0 (not yet)"),
     ):
-        refused = run("fit", "wear.csv", "--censored", how, "--out", "found", code=2)
+        refused = run("fit", "wear.csv", "--components", 1, "--censored", how, code=2)
         assert words in " ".join(refused.stderr.split())
