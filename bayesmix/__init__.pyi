@@ -58,6 +58,8 @@ from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
 from bayesmix.families.gaussian.subspace import CommonSubspace as CommonSubspace
 from bayesmix.families.monotone import YeoJohnson as YeoJohnson
+from bayesmix.families.multinomial import Multinomial as Multinomial
+from bayesmix.families.multinomial import MultinomialPrior as MultinomialPrior
 from bayesmix.families.negative_binomial import NegativeBinomial as NegativeBinomial
 from bayesmix.families.negative_binomial import overdispersed as overdispersed
 from bayesmix.families.ordinal import Ordinal as Ordinal

@@ -169,6 +169,17 @@ FAMILIES = {
             }
         },
     ),
+    "multinomial": Entry(
+        ("Multinomial", "MultinomialPrior"),
+        {
+            "multinomial": {
+                "Multinomial": {},
+                "Multinomials": {"probabilities": SHARES},
+                "DirichletShares": {"concentration": POSITIVE},
+                "MultinomialPrior": {},
+            }
+        },
+    ),
     "ordinal": Entry(
         ("Ordinal", "OrdinalPrior"),
         {
