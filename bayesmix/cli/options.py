@@ -89,7 +89,8 @@ Structures = Annotated[
 ]
 FAMILIES = (
     "gaussian, student_t, log_normal, bernoulli, poisson, exponential, gamma, weibull, "
-    "categorical, ordinal, negative_binomial, zero_inflated_poisson or von_mises_fisher. "
+    "categorical, ordinal, multinomial, negative_binomial, zero_inflated_poisson or "
+    "von_mises_fisher. "
     "Default: chosen by the type of each column"
 )
 Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]

@@ -304,6 +304,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self.__dict__.update(better_by_powers(self, source) or {})
         if self._subspace is not None:
             self._add(self._subspace.sentence)
+        if isinstance(source, ArraySource) and subject.independent:
+            from bayesmix.estimators.searching.counts_of_wholes import sentence_on_totals
+
+            if sentence := sentence_on_totals(self.best_estimator_.result_.family, source):
+                self._add(sentence)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self

@@ -84,8 +84,8 @@ class Multinomials(GivenTotals, PointColumns):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation (K, D) of a single count."""
-        return np.sqrt(self.probabilities * (1.0 - self.probabilities))
+        """NaN (K, D), as standard deviations depend on the total."""
+        return np.full_like(self.probabilities, np.nan)
 
     @property
     def sufficient(self) -> tuple[Array, ...]:
@@ -152,7 +152,7 @@ class DirichletMultinomials(GivenTotals):
 
     @property
     def deviations(self) -> Array:
-        return np.sqrt(self.means * (1.0 - self.means))
+        return np.full_like(self.concentration, np.nan)
 
     def expected_log_density(self, values: Array) -> Array:
         totals = values.sum(axis=1)
@@ -284,6 +284,7 @@ class Multinomial(CountFamily, ColumnsFamily[Multinomials]):
     drawn_columns = 0
     keeps_zeros = True
     takes_gaps = False
+    given_totals = True  # log densities are those of counts given the total of their row
     mean_where_empty = 1.0
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bayesmix.core.validation import meant
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.family import Gaussian
 
 AUTO = "auto"
@@ -40,4 +40,16 @@ def families_compared(family: Any) -> list[Any]:
     compared: list[Any] = []
     for member in family:
         compared += [one for one in families_compared(member) if one not in compared]
+    refuse_unlike(compared)
     return compared
+
+
+def refuse_unlike(families: Sequence[Any]) -> None:
+    """Raise an error for densities given totals beside densities that also describe totals."""
+    given = [getattr(one, "given_totals", False) for one in families]
+    if any(given) and not all(given):
+        raise UnsupportedError(
+            f"{families[given.index(True)]!r} has log densities of counts given their totals, and "
+            f"{families[given.index(False)]!r} has not, so that they cannot be compared: search "
+            "each family alone"
+        )

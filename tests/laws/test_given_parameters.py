@@ -25,6 +25,7 @@ CASES = {
     "poisson": (bm.Poisson(), COUNTS),
     "negative_binomial": (bm.NegativeBinomial(), COUNTS),
     "zero_inflated_poisson": (bm.ZeroInflatedPoisson(), COUNTS),
+    "multinomial": (bm.Multinomial(), COUNTS),
     "exponential": (bm.Exponential(), np.exp(NORMAL)),
     "gamma": (bm.Gamma(), np.exp(NORMAL)),
     "weibull": (bm.Weibull(), np.exp(NORMAL)),

@@ -114,6 +114,8 @@ class GivenRestriction:
             return self._covariances()
         if hasattr(self.model.family, "levels"):
             return self._levels(name)
+        if getattr(self.model.family, "given_totals", False):
+            return self._shares(name)
         shape = (self.K, self.n_features)
         domain = ANY if name == "means" else self.domains[name]
         values = self._values(name, shape, domain)
@@ -227,17 +229,17 @@ class GivenRestriction:
                     continue
                 label = f"hold[{name!r}][{d}]"
                 rows = self._checked(label, own, (self.K, end - start), SHARES)
-                for k, row in enumerate(rows):
-                    free = np.isnan(row)
-                    if free.any() and not free.all():
-                        raise UnsupportedError(
-                            f"{label}[{k}] must hold the probabilities of all levels, or of none"
-                        )
-                    _check_sum(f"{label}[{k}]", row)
+                _check_whole_rows(label, rows)
                 values[:, start:end] = rows
         counted = np.ones(sum(sizes))
         counted[reading.starts] = 0.0
         return self._grouped(name, values, counted)
+
+    def _shares(self, name: str) -> HeldValues:
+        """Return shares (K, D) that sum to 1, whole rows or none."""
+        values = self._values(name, (self.K, self.n_features), SHARES)
+        _check_whole_rows(f"hold[{name!r}]", values)
+        return self._grouped(name, values, np.append(0.0, np.ones(self.n_features - 1)))
 
     def _covariances(self) -> HeldValues:
         family: Any = self.model.family
@@ -264,6 +266,15 @@ class GivenRestriction:
         else:
             counted = np.ones(whole.shape[1:])
         return self._grouped("covariances", whole, counted)
+
+
+def _check_whole_rows(label: str, rows: Array) -> None:
+    """Raise an error unless rows of probabilities are held as a whole, with a sum of 1, or free."""
+    for k, row in enumerate(rows):
+        free = np.isnan(row)
+        if free.any() and not free.all():
+            raise UnsupportedError(f"{label}[{k}] must hold all probabilities of the row, or none")
+        _check_sum(f"{label}[{k}]", row)
 
 
 def _check_sum(label: str, row: Array) -> None:

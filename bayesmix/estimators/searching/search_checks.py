@@ -12,6 +12,7 @@ from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.em.model import side_of
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.searching.fitters import covariances
+from bayesmix.families.names import refuse_unlike
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer_text import difference
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
@@ -103,6 +104,7 @@ def real_columns(estimator: Any, param_grid: Any, source: Source) -> list[int]:
         return []
     grids = param_grid if isinstance(param_grid, list) else [param_grid or {}]
     families = [family for grid in grids for family in grid.get("family", ())]
+    refuse_unlike(families)
     # Families without noise are compared beside those with it.
     plain = {"noise": None} if hasattr(estimator, "noise") else {}
     estimators = [clone(estimator).set_params(family=family, **plain) for family in families]

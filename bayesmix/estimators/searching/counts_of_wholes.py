@@ -1,0 +1,53 @@
+"""A sentence for tables of counts whose rows differ most in their totals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core.families import Family
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.memory import ArraySource
+
+# Families whose densities also describe totals.
+WITH_TOTALS = ("gaussian", "poisson", "negative_binomial", "zero_inflated_poisson", "product")
+# Dispersion of totals, relative to that of shares, from which a sentence says so. In 400 simulated
+# tables of three clusters in 3 to 30 columns it was below 7.4 for independent counts, and above 6.9
+# in 95 % of those with totals of log standard deviation 0.7.
+MUCH = 8.0
+FEWEST_ROWS, FEWEST_COLUMNS = 20, 3
+
+
+def sentence_on_totals(family: Family, source: ArraySource) -> str | None:
+    """Return a sentence for rows that look like counts of one whole, or None."""
+    n, n_features = source.shape
+    if family.name not in WITH_TOTALS or n < FEWEST_ROWS or n_features < FEWEST_COLUMNS:
+        return None
+    values = np.asarray(source.values, dtype=np.float64)
+    if not np.isfinite(values).all() or values.min() < 0.0 or (values % 1.0).any():
+        return None
+    parts: Any = getattr(family, "parts", ())
+    if any(part.family.name not in WITH_TOTALS for part in parts):
+        return None
+    ratio = relative_dispersion(values)
+    if ratio < MUCH:
+        return None
+    return (
+        f"The totals of the rows vary {ratio:,.0f} times as much as their composition. If a row "
+        "counts the parts of one whole (words of a text, reads of a sample), family=Multinomial() "
+        "finds clusters of the composition."
+    )
+
+
+def relative_dispersion(values: Array) -> float:
+    """Return the index of dispersion of totals divided by that of counts given their totals."""
+    kept = values[:, values.sum(axis=0) > 0.0]
+    totals = kept.sum(axis=1)
+    kept, totals = kept[totals > 0.0], totals[totals > 0.0]
+    n, n_columns = kept.shape
+    if n < 2 or n_columns < 2:
+        return 0.0
+    expected = np.outer(totals, kept.sum(axis=0) / totals.sum())
+    of_shares = float(((kept - expected) ** 2 / expected).sum()) / ((n - 1) * (n_columns - 1))
+    return float(totals.var(ddof=1) / totals.mean()) / max(of_shares, 1.0)
