@@ -7,7 +7,7 @@ density has the multinomial coefficient. Nigam, McCallum, Thrun & Mitchell 2000.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
+from bayesmix.core.parameters import ReportedQuantity, Simplex, parameter
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -71,11 +72,18 @@ class GivenTotals(Columns):
         raise _refuse_draws()
 
 
+# One row of shares for all columns.
+SIMPLEX = Simplex(0.0, 1.0, lambda components: [(0, components.probabilities.shape[1])])
+
+
 @dataclass(frozen=True)
 class Multinomials(GivenTotals, PointColumns):
     """Shares (K, D) at a point, which sum to 1; 0 is allowed."""
 
-    probabilities: Array
+    probabilities: Array = field(metadata=parameter(SIMPLEX))
+
+    reports = (ReportedQuantity("probability", lambda components: components.probabilities),)
+    independent_columns = False
 
     @property
     def means(self) -> Array:

@@ -45,6 +45,11 @@ def counts(rng, group):
     return rng.poisson(2.0 + 6.0 * group, (len(group), 2)).astype(float)
 
 
+def of_wholes(rng, group):
+    shares = np.where(group, [0.1, 0.3, 0.6], [0.5, 0.3, 0.2])
+    return rng.multinomial(rng.poisson(40.0, len(group)), shares).astype(float)
+
+
 def overdispersed(rng, group):
     return rng.negative_binomial(3, 0.5 - 0.3 * group, (len(group), 2)).astype(float)
 
@@ -93,6 +98,7 @@ EVERY_FAMILY = {
     "exponential": FamilyCase(bm.Exponential(), waiting),
     "gamma": FamilyCase(bm.Gamma(), positive),
     "weibull": FamilyCase(bm.Weibull(), positive),
+    "multinomial": FamilyCase(bm.Multinomial(), of_wholes),
     "binomial": FamilyCase(bm.Binomial((30, 30)), counts),
     "categorical": FamilyCase(bm.Categorical(), levels),
     "ordinal": FamilyCase(bm.Ordinal(), levels),
