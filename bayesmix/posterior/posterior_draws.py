@@ -41,38 +41,29 @@ from bayesmix.posterior.permanents import log_permanents
 
 @dataclass(frozen=True, repr=False)
 class ByParameter:
-    """Arrays by parameter name, for the parameters that a family has."""
+    """Arrays by parameter name, as attributes, for the parameters that a family has."""
 
-    weights: Array
-    means: Array
-    covariances: Array | None = None
-    scale: Array | None = None
-    probabilities: Array | None = None
-    rates: Array | None = None
-    log_means: Array | None = None
-    log_variances: Array | None = None
-    log_covariances: Array | None = None
-    transformed_means: Array | None = None
-    transformed_variances: Array | None = None
-    transformed_covariances: Array | None = None
-    shapes: Array | None = None
-    scales: Array | None = None
-    degrees_of_freedom: Array | None = None
-    sizes: Array | None = None
-    extra_zeros: Array | None = None
-    slopes: Array | None = None
-    curvatures: Array | None = None
-    concentrations: Array | None = None
-    startprob: Array | None = None
-    transmat: Array | None = None
+    values: Mapping[str, Array]
 
     def __post_init__(self) -> None:
-        frozen(self)
+        for array in self.values.values():
+            frozen(array)
+
+    def __getattr__(self, name: str) -> Array:
+        values: Mapping[str, Array] = self.__dict__.get("values", {})
+        if name in values:
+            return values[name]
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}: its parameters are "
+            f"{', '.join(values)}"
+        )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.values]
 
     def items(self) -> list[tuple[str, Array]]:
-        """Return names and values of the parameters present."""
-        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return [(name, value) for name, value in pairs if value is not None]
+        """Return names and values of the parameters."""
+        return list(self.values.items())
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +93,7 @@ class OfParameters(ByParameter):
 
     def distinct(self) -> list[tuple[str, Array]]:
         """Return items without means that repeat probabilities or rates."""
-        also_means = self.covariances is None
+        also_means = "covariances" not in self.values
         return [pair for pair in self.items() if not (also_means and pair[0] == "means")]
 
     def __repr__(self) -> str:
@@ -123,7 +114,7 @@ def of_parameters(values: Mapping[str, Array]) -> OfParameters:
     """Return values by name, with probabilities and rates as means too."""
     refuse_parts(values, "numbers by parameter")
     of_counts = values.get("probabilities", values.get("rates"))
-    return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))
+    return OfParameters(({} if of_counts is None else {"means": of_counts}) | dict(values))
 
 
 @dataclass(frozen=True)
@@ -416,7 +407,7 @@ def as_sample(draws: Draws, named: Named) -> PosteriorSample:
     values = {name: value for name, (_, value) in named.items()}
     # Means repeat rates and probabilities, whose names take precedence.
     values.setdefault("means", next(iter(values.values())))
-    return PosteriorSample(np.exp(draws.weights.log_weights), **values)
+    return PosteriorSample({"weights": np.exp(draws.weights.log_weights), **values})
 
 
 def parameters_of(result: FitResult, draws: Draws) -> Named:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning
@@ -16,6 +17,7 @@ from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.registry import FAMILIES
 from bayesmix.posterior.parameter_errors import scores_of
 from laws.families import EVERY_FAMILY, FamilyCase, factors, heavy, levels, normal, positive
+from laws.skew_normal import SkewNormal
 
 FAST = {"n_init": 1, "search": "short", "random_state": 0, "n_jobs": 1}
 OTHERS = {
@@ -104,3 +106,56 @@ def test_undeclared_parameters_give_no_errors_but_the_reason_and_the_remedy():
     assert table["standard_error"].isna().all()
     drawn = model.parameter_table(rows, "bootstrap", n_draws=20)["standard_error"]
     assert (drawn > 0.0).all()
+
+
+def skewed(n, seed):
+    """Two groups of skew-normal columns, with shape parameters of 4 and -3 (SciPy's)."""
+    group = np.random.default_rng(seed).random(n) < 0.4
+    columns = [
+        stats.skewnorm.rvs(4.0, 8.0 * group, 1.0, n, random_state=seed + 1),
+        stats.skewnorm.rvs(-3.0, -6.0 * group, 2.0, n, random_state=seed + 2),
+    ]
+    return np.column_stack(columns)
+
+
+def test_a_family_of_somebody_else_has_the_density_and_errors_of_its_parameters():
+    rows = skewed(600, 0)
+    model = fitted(FamilyCase(SkewNormal(), None), rows)
+    point = model.result_.unframed
+    shape, scale = (
+        point.slopes / np.sqrt(point.variances),
+        np.hypot(point.slopes, point.variances**0.5),
+    )
+    joint = stats.skewnorm.logpdf(rows[:, None], shape, point.locations, scale).sum(axis=2)
+    expected = special.logsumexp(joint + np.log(model.weights_), axis=1)
+    np.testing.assert_allclose(model.score_samples(rows), expected, rtol=1e-10)
+    table = model.parameter_table(rows)
+    assert (table["standard_error"] > 0.0).all()
+    refits = bm.weighted_bootstrap(model, rows, n_draws=20, n_jobs=1)
+    assert refits.sample.slopes.shape == (20, 2, 2)
+    assert refits.standard_deviations.variances.shape == (2, 2)
+
+
+@pytest.mark.slow
+def test_errors_of_a_family_of_somebody_else_are_those_of_its_bootstrap():
+    rows = skewed(800, 10)
+    model = fitted(FamilyCase(SkewNormal(), None), rows)
+    found, drawn = (
+        model.parameter_table(rows, kind, **options)["standard_error"]
+        for kind, options in (("sandwich", {}), ("bootstrap", {"n_draws": 250}))
+    )
+    # A standard deviation of 250 draws has a relative error of 1 / √500.
+    np.testing.assert_allclose(found, drawn, rtol=4.0 / np.sqrt(500.0))
+
+
+def test_a_family_of_somebody_else_has_errors_in_products_and_chains():
+    rows = skewed(240, 20)
+    family = bm.Product({0: SkewNormal(), 1: bm.Gaussian("spherical")})
+    model = fitted(FamilyCase(family, None), rows)
+    assert scores_of(model, rows).places[0] == model.result_.n_parameters
+    assert (model.parameter_table(rows)["standard_error"] > 0.0).all()
+    chain = bm.HiddenMarkovModel(
+        2, family=SkewNormal(), inference=bm.MaximumLikelihood(), n_init=1, random_state=0
+    ).fit(rows, lengths=[60] * 4)
+    errors = chain.parameter_table(rows)["standard_error"]
+    assert (errors.drop("start") > 0.0).all()

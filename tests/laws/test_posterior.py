@@ -92,7 +92,7 @@ def test_what_is_printed_of_draws_is_their_shapes():
 
 def test_a_scale_that_is_given_is_not_drawn():
     model = fitted("diag", covariance_prior=[1.0, 900.0])
-    assert model.sample_posterior(5).scale is None
+    assert not hasattr(model.sample_posterior(5), "scale")
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -101,7 +101,7 @@ def test_draws_of_counts_have_the_means_of_q(name):
     drawn = model.sample_posterior(20_000, random_state=1)
     assert_mean(drawn.weights, model.weights_)
     assert_mean(drawn.means, model.means_)
-    named = {"bernoulli": drawn.probabilities, "poisson": drawn.rates}[name]
+    named = drawn.values[{"bernoulli": "probabilities", "poisson": "rates"}[name]]
     np.testing.assert_array_equal(named, drawn.means)
 
 
