@@ -200,7 +200,8 @@ class BootstrapTest:
         full searches from the smaller model and without it, random starts to convergence, and a
         full search from the best fit so far.
         """
-        K, best = smaller.n_components + 1, None
+        K = smaller.n_components + 1
+        best: FitResult | None = None
         searches: tuple[Callable[[], FitResult | None], ...] = (
             lambda: self._quick(source, K, smaller),
             lambda: best_of(race(self.larger, source, self.seed, STARTS)),

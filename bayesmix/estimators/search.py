@@ -394,7 +394,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
-            grows,
+            grows or self._automatic,
             subject.source.shape,
             left_out,
             rounded_features(plain, [feature.column for feature in subject.spread]),
@@ -423,6 +423,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             return criteria.with_log_posteriors(rows, self._prior_over_k)
         return rows
 
+    _automatic = False  # whether the numbers stand for the automatic range of another search
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
     _coding: Coding | None = None  # of the columns of a frame

@@ -336,9 +336,9 @@ def test_kinds_of_columns_may_be_named(separated):
     words = "independent within classes (counts: visits; continuous: score; categorical: place)"
     assert found.models == {"local independence": words}
     assert words in found.to_apa().note
-    # one mean and variance for each class, in place of one rate
+    # a mean and a variance for each class, in place of a mean and a size
     named = bm.enumerate_classes(frame, 2, continuous=["visits", "score"], **options)
-    assert named.table["n_parameters"][0] == found.table["n_parameters"][0] + 2
+    assert named.table["n_parameters"][0] == found.table["n_parameters"][0]
     ratings = pd.DataFrame({"a": 1 + np.arange(160) % 5, "b": 1 + np.arange(160) // 3 % 5})
     kinds = dict.fromkeys(ratings, "continuous")
     profiles = bm.enumerate_classes(ratings, 1, columns=kinds, **options)

@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.monotone import powers_of
+from bayesmix.selection import sweep
 
 
 def skewed(n, seed=0, apart=6.0):
@@ -130,6 +131,20 @@ def test_skewed_groups_are_single_components_of_transformed_columns(tmp_path):
     np.testing.assert_array_equal(again.score_samples(X), search.score_samples(X))
     fresh = skewed(2000, seed=4)[0]
     assert search.score(fresh) > plain.score(fresh)
+
+
+@pytest.mark.slow
+def test_where_k_ended_at_the_automatic_limit_transformed_columns_have_at_least_as_many(
+    monkeypatch,
+):
+    monkeypatch.setattr(sweep, "LARGEST", 2)
+    X, _ = skewed(500, seed=3)
+    search = bm.select(X, covariance_type="full")
+    assert "Columns transformed by Yeo-Johnson powers" in search.summary()
+    assert search.answer_.at_least
+    assert search.summary().startswith("At least 2 clusters")
+    given = bm.select(X, (1, 2), "full")
+    assert not given.answer_.at_least
 
 
 def test_normal_groups_stay_normal():

@@ -66,6 +66,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         column_powers=False,
         checkpoint=None,
     )
+    other._automatic = search.n_components is None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -87,5 +88,5 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         f"Columns transformed by Yeo-Johnson powers: held-out log density {better.value:,.0f} nats "
         f"higher than of normal components (standard error {better.standard_error:,.0f})."
     )
-    given = other.get_params(deep=False)
-    return {name: value for name, value in vars(other).items() if name not in given}
+    kept = {*other.get_params(deep=False), "_automatic"}
+    return {name: value for name, value in vars(other).items() if name not in kept}
