@@ -70,3 +70,24 @@ def test_a_grade_beside_its_rate_is_named_before_the_fit_and_nothing_is_dropped(
         warnings.simplefilter("always")
         bm.select(frame, n_components=1, exclude=["grade"])
     assert not any("follows from" in str(one.message) for one in said)
+
+
+def test_continuous_columns_are_named_without_a_warning_as_a_full_covariance_allows_for_them():
+    draw = np.random.default_rng(4)
+    radius = draw.normal(14.0, 3.0, 300)
+    frame = pd.DataFrame(
+        {
+            "radius": radius,
+            "perimeter": 6.3 * radius + 0.3 * draw.normal(size=300),
+            "home": draw.choice(["own", "rent"], 300),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search = bm.select(frame, n_components=1)
+    reason = search.columns_.loc["perimeter", "reason"]
+    assert reason.startswith("follows from radius (R² ")
+    assert reason.endswith("full and tied covariances allow for it")
+    frame = frame[["radius", "perimeter"]]
+    fit = bm.GaussianMixture(1, covariance_type="diag").fit(frame)
+    assert any("radius and perimeter (1.00)" in note for note in fit.describe(frame).notes)

@@ -24,6 +24,8 @@ AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
 # End of the doubt about a value like -999.
 A_CODE = "may mean missing"
+# End of the doubt about a column that follows from another one, where models mostly allow for it.
+ALLOWED_FOR = "full and tied covariances allow for it"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Beginning of the reason of numbers with a few other cells, which has a remedy.
@@ -158,13 +160,16 @@ class Coding:
 
     @property
     def doubts(self) -> str:
-        """Say which cells may mean missing, and what else is odd in columns; or ""."""
+        """Say which cells may mean missing, and what else is odd in columns; or "".
+
+        What models mostly allow for needs no warning: ``decisions`` has it.
+        """
         codes: dict[str, str] = {}
         others: dict[str, list[str]] = {}
         for name, *_, doubt in self.decisions:
             if doubt.endswith(A_CODE):
                 codes[name] = doubt
-            elif doubt:
+            elif doubt and not doubt.endswith(ALLOWED_FOR):
                 others[doubt] = [*others.get(doubt, ()), name]
         texts = []
         if codes:

@@ -3,11 +3,12 @@
 A column follows from another if this predicts it out of fold with R² (of numbers) or an
 uncertainty coefficient (of categories; Theil 1970) of 0.95. Columns of well-separated clusters
 predict each other too: therefore it must also do so within the parts of the predictor between gaps.
+Two continuous columns are warned of only after a fit that treats them as independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from bayesmix.families.coding import Coding
+from bayesmix.families.coding import ALLOWED_FOR, Coding
 from bayesmix.numerics.arrays import Array, Integers
 
 # Share of the variance or entropy that makes a column a repetition, and the share within parts.
@@ -34,7 +35,8 @@ def with_repetitions(numbers: pd.DataFrame, coding: Coding) -> Coding:
     columns = dict(zip(coding.names, numbers.to_numpy(np.float64).T, strict=True))
     pairs = dict(zip(coding.names, coding.levels, strict=True))
     plain = {name: x for name, x in columns.items() if pairs[name] is None}
-    doubts = repeated_columns(plain, {k: x for k, x in columns.items() if k not in plain})
+    levels = {name: x for name, x in columns.items() if name not in plain}
+    doubts = repeated_columns(plain, levels, joint=set(plain).difference(coding.counts))
     decisions = tuple(
         (name, kind, reason, doubt or doubts.get(name, ""))
         for name, kind, reason, doubt in coding.decisions
@@ -42,11 +44,14 @@ def with_repetitions(numbers: pd.DataFrame, coding: Coding) -> Coding:
     return replace(coding, decisions=decisions)
 
 
-def repeated_columns(numbers: Mapping[str, Array], levels: Mapping[str, Array]) -> dict[str, str]:
+def repeated_columns(
+    numbers: Mapping[str, Array], levels: Mapping[str, Array], joint: Collection[str] = ()
+) -> dict[str, str]:
     """Return columns that follow from another, with the doubt about each.
 
     ``numbers`` are values and ``levels`` codes (n,) by name, NaN where missing. Of two columns that
-    follow from each other the later one is named.
+    follow from each other the later one is named. ``joint`` are columns that models with full
+    covariance treat jointly, so that two of them do not count twice.
     """
     columns = {**numbers, **levels}
     names = [name for name, x in columns.items() if np.unique(x[~np.isnan(x)]).size > 1]
@@ -67,9 +72,10 @@ def repeated_columns(numbers: Mapping[str, Array], levels: Mapping[str, Array]) 
             share = _follows(table[name], table[other], name in levels, other in levels)
             if share >= LEAST and name not in predictors:
                 measure = "uncertainty coefficient" if name in levels else "R²"
-                doubts[name] = (
-                    f"follows from {other} ({measure} {share:.2f}): leave one of them out (exclude)"
-                )
+                remedy = "leave one of them out (exclude)"
+                if name in joint and other in joint:
+                    remedy = ALLOWED_FOR
+                doubts[name] = f"follows from {other} ({measure} {share:.2f}): {remedy}"
                 predictors.add(other)
                 break
     return doubts

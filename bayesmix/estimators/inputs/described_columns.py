@@ -12,6 +12,11 @@ import pandas as pd
 
 from bayesmix.assess.description import Description, description, level_names, not_described
 from bayesmix.assess.group_statistics import DescribedGroups, Variable
+from bayesmix.assess.local_dependence import (
+    dependence_note,
+    independent_pairs,
+    local_dependence,
+)
 from bayesmix.core.procedures import last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
@@ -60,7 +65,26 @@ def describe(
     n = len(variables[0].values)
     weights = np.ones(n) if sample_weight is None else row_weights(sample_weight, n)
     described = DescribedGroups(labels, weights, certainty, names, noun)
-    return description(variables, described, level, not_described(left_out))
+    notes = not_described(left_out)
+    if model is not None:
+        notes = [*_dependence(model, variables, probabilities, weights), *notes]
+    return description(variables, described, level, notes)
+
+
+def _dependence(
+    model: Any, variables: list[Variable], probabilities: Array, weights: Array
+) -> list[str]:
+    """Return a note on columns that depend on each other where the fit assumes independence.
+
+    Empty for mixtures of transformed or selected columns.
+    """
+    best = getattr(model, "best_estimator_", model)
+    result, fitted = last_step(best).result_, [own for own in variables if own.fitted]
+    if last_step(best) is not best or len(fitted) != result.n_features:
+        return []
+    shares = np.asarray(probabilities)[:, : result.n_components]
+    pairs = local_dependence(fitted, shares, weights, independent_pairs(result))
+    return dependence_note(pairs, result.noun)
 
 
 def describe_fit(
