@@ -6,7 +6,7 @@ There are no tests: the clusters were formed from the same columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -100,12 +100,13 @@ class Description:
 
     def to_apa(self) -> ApaTable:
         """Return the printed table: of columns with many levels, the most telling ones."""
-        return self._printed(True, self.variables)
+        return self._noted(self._printed(True, self.variables))
 
     def to_fit(self, width: int, most: int = MOST_ROWS) -> list[ApaTable]:
         """Return tables of the most telling columns that fit this many characters.
 
-        Standard deviations and quartiles are left out if that makes one table of several.
+        Standard deviations and quartiles are left out if that makes one table of several. The
+        notes of the description are not in these tables.
         """
         ranked = dict.fromkeys(name for name, _ in self.most_telling())
         kept, n_rows = set(), 0
@@ -119,13 +120,20 @@ class Description:
         table = self._printed(True, variables, False)
         if table.length <= width:
             return [table]
-        return self._printed(False, variables, False).split(width)
+        # Outlying observations are no cluster: without them the table may fit.
+        return self._printed(False, variables, False, False).split(width)
 
     def _printed(
-        self, spread: bool, variables: Sequence[Variable], missing: bool = True
+        self,
+        spread: bool,
+        variables: Sequence[Variable],
+        missing: bool = True,
+        outlying: bool = True,
     ) -> ApaTable:
         """Return the table of some columns, with their spread and shares of missing values."""
         frame: Any = self.to_frame()
+        if not outlying:
+            frame = frame.drop(columns="outlying", errors="ignore")
         sizes, shares = frame.loc[("size", "rows")], frame.loc[("size", "share")]
         rows = [("n", *(f"{size:,.0f}" for size in sizes))]
         rows.append(("Share", *map(percent, shares)))
@@ -136,7 +144,11 @@ class Description:
         numbers = SPREAD if spread else MIDDLES
         if more := len(self.variables) - len(variables):
             numbers += f" {counted(more, 'less telling column')} not shown."
-        return ApaTable(title, heads, tuple(rows), " ".join((numbers, *self.notes)))
+        return ApaTable(title, heads, tuple(rows), numbers)
+
+    def _noted(self, table: ApaTable) -> ApaTable:
+        """Return a table with all notes below it."""
+        return replace(table, note=" ".join((table.note, *self.notes)))
 
     def _rows(
         self, variable: Variable, frame: Any, spread: bool, missing: bool
@@ -195,7 +207,8 @@ class Description:
         """Return the sentences, then the table; of wide tables the most telling columns."""
         tables = [self.to_apa()]
         if tables[0].length > MOST_CHARACTERS:
-            tables = self.to_fit(MOST_CHARACTERS)
+            *first, last = self.to_fit(MOST_CHARACTERS)
+            tables = [*first, self._noted(last)]
         return "\n\n".join(["\n".join(self.sentences), *(table.to_text() for table in tables)])
 
     def to_markdown(self) -> str:

@@ -41,8 +41,9 @@ def predict(
 
     For each row, the output has the most probable component, its probability, the log density in
     nats, and the probabilities of all components. For a model of select, the most probable cluster
-    and its probability come first. Clusters and components count from 1; -1 is outlying. Without
-    --sequence, a hidden Markov model treats all rows as one sequence.
+    and its probability come first. Clusters and components count from 1; -1 is outlying. With
+    --out, the groups are described by the columns. Without --sequence, a hidden Markov model treats
+    all rows as one sequence.
     """
     import pandas as pd
 
@@ -56,8 +57,9 @@ def predict(
         say_left_out,
         written,
     )
-    from bayesmix.cli.result_files import from_one, labels_from_one
+    from bayesmix.cli.result_files import description_values, from_one, labels_from_one
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
+    from bayesmix.core.nouns import counted
     from bayesmix.core.procedures import takes_sequences
     from bayesmix.em.prediction import most_probable
     from bayesmix.sources.writing import file_to_write, try_to_write
@@ -93,28 +95,36 @@ def predict(
     densities = fit.score_samples(source, **beside)[in_file]
     columns_of_p = [*(f"p{k + 1}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     predicted = {"component": from_one(labels), "probability": probabilities.max(axis=1)}
+    noun, groups, number = fit.result_.noun, labels, K
     if saved is not best:
-        predicted = labels_from_one(saved, probabilities)
+        predicted, answer = labels_from_one(saved, probabilities), saved.answer_
+        noun, groups, number = answer.noun, predicted["cluster"] - 1, answer.number
     predicted |= {"log_density": densities}
     predicted |= dict(zip(columns_of_p, probabilities.T, strict=True))
     answers = answers_by_row(asked, keep, pd.DataFrame(predicted), present)
     if not written(screen, answers, place):
         return
     counts = [int((labels == k).sum()) for k in range(K)]
-    n_noise = len(labels) - sum(counts)
     values: dict[str, Any] = {"model": model, "rows_per_component": counts}
     if fit.result_.mixture.noise is not None:
-        values["rows_of_noise"] = n_noise
+        values["rows_of_noise"] = len(labels) - sum(counts)
+    sizes = [int((groups == k).sum()) for k in range(number)]
+    if saved is not best:
+        values["rows_per_cluster"] = sizes
     values |= {"mean_log_density": densities.mean(), "files": [] if out is None else [out]}
     if rows:
         values["rows"] = answers.where(answers.notna(), None).to_dict("records")
+    outside = len(labels) - sum(sizes)
     screen.answer(
-        f"{len(labels):,} rows to {K} components: "
-        + ", ".join(f"{count:,}" for count in counts)
-        + (f", {n_noise:,} of noise" if n_noise else "")
+        f"{len(labels):,} rows to {counted(number, noun)}: "
+        + ", ".join(f"{size:,}" for size in sizes)
+        + (f", {outside:,} {'of noise' if saved is best else 'outlying'}" if outside else "")
         + f"; mean log density {densities.mean():.4f} nats"
     )
-    Work("predict", screen, data, source).end(values, {})
+    work = Work("predict", screen, data, source)
+    if len(labels) > 1:
+        values |= description_values(work.show_groups(saved, beside))
+    work.end(values, {})
 
 
 def crosscheck(

@@ -19,6 +19,7 @@ from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bayesmix.assess.description import Description
     from bayesmix.core.sources import Source
 
 INTERRUPTED = 130
@@ -88,8 +89,26 @@ class Work:
         self.screen.table(frame_table("Log odds of components against component 0", table))
         return {"gate": table.to_dict("records")}
 
+    def show_groups(self, model: Any, beside: dict[str, Any]) -> Description | None:
+        """Print who the clusters of a search, or the classes of a model, are, if possible."""
+        from bayesmix.cli.shown_tables import cluster_tables, described, description_tables
+
+        description = described(model, self.source, beside)
+        if description is None:
+            if self.command == "select":
+                self.screen.table(*cluster_tables(model, self.screen.out.width))
+            return None
+        self.screen.say()
+        self.screen.say("\n".join(description.sentences))
+        self.screen.table(*description_tables(description, self.screen.out.width))
+        return description
+
     def end_search(
-        self, search: Any, pages: list[str] | None = None, more: dict[str, Any] | None = None
+        self,
+        search: Any,
+        description: Description | None,
+        pages: list[str] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         """Write the files of a search and end the command."""
         from bayesmix.cli import result_files
@@ -103,10 +122,12 @@ class Work:
         values = result_files.search_values(search)
         values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
         values |= {"seconds": self.seconds} | ({"files": pages} if pages else {}) | (more or {})
+        values |= result_files.description_values(description)
         contents = {
             "model.bayesmix": search,
             **result_files.rows_content(search, self.source),
             "table.csv": csv_text(search.results_),
+            **result_files.description_content(description),
             "clusters.png": result_files.Figure(
                 lambda axes: plot_answer(search, shown, axes), SIZE, PANELS
             ),
@@ -234,7 +255,7 @@ def demo(
     """Run an example with data on Old Faithful eruptions."""
     import numpy as np
 
-    from bayesmix.cli.shown_tables import candidate_table, cluster_tables
+    from bayesmix.cli.shown_tables import candidate_table
     from bayesmix.datasets import load_faithful
     from bayesmix.sources.memory import as_source
 
@@ -251,10 +272,10 @@ def demo(
     screen.heading("How many clusters?")
     screen.answer(search.summary())
     screen.heading("Which clusters?")
-    screen.table(*cluster_tables(search, screen.out.width))
+    description = work.show_groups(search, {})
     screen.heading("How certain?")
     screen.table(candidate_table(search))
-    work.end_search(search)
+    work.end_search(search, description)
     screen.say(f"Took {work.seconds:.1f} s. Your data: {program()} select data.csv")
 
 
@@ -282,15 +303,16 @@ def select(
 ) -> None:
     """Select the number of components and the covariance structure.
 
-    --out DIR saves result.json, table.csv, rows.csv with the component and cluster of each row, the
-    search as model.bayesmix, and figures. --report writes all results to one HTML page.
+    --out DIR saves result.json, description.csv with each cluster described by its columns,
+    table.csv of the candidates, rows.csv with the component and cluster of each row, the search as
+    model.bayesmix, and figures. --report writes all results to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
     candidates = for_survey(candidates, table)
     search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_beside
-    from bayesmix.cli.shown_tables import candidate_table, cluster_tables
+    from bayesmix.cli.shown_tables import candidate_table
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
@@ -306,7 +328,7 @@ def select(
         screen.note(f"to resume, repeat the command with --checkpoint {checkpoint} --resume")
     screen.say()
     screen.answer(search.summary())
-    screen.table(*cluster_tables(search, screen.out.width))
+    description = work.show_groups(search, beside)
     screen.table(candidate_table(search))
     gate = work.show_weights(search.best_estimator_)
     pages = []
@@ -314,7 +336,7 @@ def select(
         words = command_line(context)
         title, interactive = Path(table.data).name, not static
         pages.append(str(write_report(search, page, source, title, words, interactive)))
-    work.end_search(search, pages, gate)
+    work.end_search(search, description, pages, gate)
 
 
 def fit(

@@ -27,6 +27,8 @@ from bayesmix.version import CORE_PACKAGES, __version__, versions
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from bayesmix.assess.description import Description
+
 UNITS = "AIC, BIC and ICL: -2 log likelihood, smaller is better; others: nats, greater is better"
 PANEL = (6.4, 4.4)
 INCHES_OF_A_LEVEL = 0.3
@@ -286,6 +288,29 @@ def labels_from_one(search: Any, probabilities: Any) -> dict[str, Any]:
 def from_one(labels: Any) -> Any:
     """Return labels from 1; -1 is unchanged."""
     return np.where(labels < 0, labels, labels + 1)
+
+
+def description_content(description: Description | None) -> dict[str, str]:
+    """Return ``description.csv``: a row per column and statistic, a column per cluster."""
+    return (
+        {} if description is None else {"description.csv": csv_text(description.to_frame(), True)}
+    )
+
+
+def description_values(description: Description | None) -> dict[str, Any]:
+    """Return the sentences, notes and effects of a description."""
+    if description is None:
+        return {"description": None}
+    typical = description.typical.reset_index().rename(columns={description.noun: "name"})
+    return {
+        "description": {
+            "sentences": description.sentences,
+            "notes": description.notes,
+            "certainty": description.certainty.to_dict(),
+            "level": description.level,
+            "effects": typical.to_dict("records"),
+        }
+    }
 
 
 def feature_contents(search: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ WORDS = (
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (r"\bvariable_selection=True", "--variable-selection"),
+    (r"\(exclude\)", "(--exclude)"),
     (r"\bset noise=True", "use --noise"),
     (r"\b(?:use |set )?variable_selection=False", "leave out --variable-selection"),
     (r"\b(?:use |set )?noise=(?:None|False)", "leave out --noise"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,13 +13,15 @@ from rich.table import Table
 from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable, worded
 from bayesmix.core.nouns import counted
+from bayesmix.errors import UnsupportedError
 from bayesmix.selection.structures import in_words
 from bayesmix.selection.summary_text import four_digits
-from bayesmix.sources.memory import coding_of
+from bayesmix.sources.memory import ArraySource, coding_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayesmix.assess.description import Description
     from bayesmix.core.sources import Source
 
 # Further criteria in the table; three fit into 80 columns.
@@ -213,7 +216,7 @@ def _criterion(search: Any) -> str:
 
 
 def cluster_tables(search: Any, width: int) -> list[Table]:
-    """Return sizes and features of the clusters; of merged clusters also those of components."""
+    """Return sizes and features of clusters that cannot be described, and of their components."""
     answer, best = search.answer_, search.best_estimator_
     lead = {
         answer.noun: list(answer.words),
@@ -241,6 +244,35 @@ def cluster_tables(search: Any, width: int) -> list[Table]:
     for cells in zip(*lead.values(), strict=True):
         table.add_row(*map(escape, cells))
     return [table, *component_tables(best, width)]
+
+
+def described(model: Any, source: Source, beside: dict[str, Any]) -> Description | None:
+    """Return the description of the groups of a model by its data, or else by draws from it.
+
+    ``beside`` has what belongs to the data. None where neither is supported.
+    """
+    of_rows = {name: value for name, value in beside.items() if name != "weight_type"}
+    tries: list[tuple[Any, dict[str, Any]]] = [(source, of_rows), (None, {})]
+    for X, of_data in tries[not isinstance(source, ArraySource) :]:
+        with suppress(UnsupportedError):
+            description: Description = model.describe(X, **of_data)
+            return description
+    return None
+
+
+def description_tables(description: Description, width: int) -> list[Table]:
+    """Return the most telling columns of a description in tables that fit the width."""
+    tables = []
+    for printed in description.to_fit(width):
+        table = Table(box=SIMPLE_HEAD, header_style="", show_edge=False, padding=(0, 1, 0, 0))
+        for place, name in enumerate(printed.columns):
+            table.add_column(escape(printable(name)), justify="right" if place else "left")
+        for row in printed.rows:
+            table.add_row(*(escape(printable(cell)) for cell in row))
+        tables.append(table)
+    caption = "\n".join((printed.note, *description.notes))
+    tables[-1].caption = escape(worded(caption))
+    return tables
 
 
 def component_tables(

@@ -106,15 +106,22 @@ def as_html(result: FitResult) -> str:
 
 
 def summary_html(
-    text: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_rows: int
+    text: str,
+    sentences: Sequence[str],
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    n_rows: int,
 ) -> str:
-    """Return the notebook view of a search: the answer, its notes and the first candidates."""
+    """Return the notebook view of a search: answer, clusters, notes and the first candidates."""
     answer, *lines = text.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    groups, notes = (
+        "".join(f"<li>{html.escape(line)}</li>" for line in own) for own in (sentences, lines)
+    )
+    lists = "".join(f'<ul style="margin:.3em 0">{items}</ul>' for items in (groups, notes) if items)
     return (
-        f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{items}'
-        f'</ul></div>{html_table(heads, rows)}<div style="{FAINT}">{more}</div>'
+        f'<div style="max-width:60em"><b>{html.escape(answer)}</b>{lists}</div>'
+        f'{html_table(heads, rows)}<div style="{FAINT}">{more}</div>'
     )
 
 

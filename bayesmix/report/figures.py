@@ -34,7 +34,6 @@ LOOK: Any = {
     "svg.hashsalt": "bayesmix",
     "text.parse_math": False,
 }
-LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,7 @@ def clusters_figure(subject: Subject) -> Picture | None:
             ax.spines[["left", "top", "right"]].set_visible(False)
             ax.spines["bottom"].set_color(style.FILL)
             ax.tick_params(axis="x", labelsize=8, colors=style.FAINT, length=0)
-            name = line.name
-            if len(name) > LONGEST_NAME:
-                name = f"{name[: LONGEST_NAME - 1]}…"
+            name = style.in_two_lines(line.name, line.level)
             ax.set_ylabel(name, rotation=0, ha="right", va="center", color=style.INK)
 
     levels = any(line.of_level for line in lines)
@@ -124,11 +121,12 @@ def clusters_figure(subject: Subject) -> Picture | None:
         + ["probability of levels"] * levels
     )
     columns = "Columns" if spread else "Levels"
+    names = [f"{line.name}: {line.level}" if line.of_level else line.name for line in lines]
     kinds = f"{subject.kind}{'es' if subject.kind == 'class' else 's'}"
     return drawn(
         draw,
         f"What tells the {kinds} apart: {what}. {columns} with the largest differences first.",
-        f"{columns} that tell the {kinds} apart: {listed([line.name for line in lines])}.",
+        f"{columns} that tell the {kinds} apart: {listed(names)}.",
         len(lines) * subject.inches_per_column,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,15 @@ from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.protocols import UserRows
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
 from bayesmix.selection.structures import in_words
+
+if TYPE_CHECKING:
+    from bayesmix.assess.description import Description
 
 MOST_NAMES = 12
 # Columns of which the clusters explain a smaller share of the variance look the same in a figure.
@@ -42,12 +46,18 @@ class Cluster:
 
 
 class Subject:
-    """A fitted search, the data to show (or None), and the names of their rows if any."""
+    """A fitted search, the data to show (or None), and the names of their rows if any.
 
-    def __init__(self, search: Any, X: UserRows = None, row_names: Any = None) -> None:
+    ``given`` are the data with all columns.
+    """
+
+    def __init__(
+        self, search: Any, X: UserRows = None, row_names: Any = None, given: UserRows = None
+    ) -> None:
         self.search = search
         self.X = X
         self.row_names = row_names
+        self.given = given
 
     @cached_property
     def estimator(self) -> Any:
@@ -142,6 +152,17 @@ class Subject:
         return str(self.search.answer_.noun)
 
     @cached_property
+    def description(self) -> Description | None:
+        """The clusters described by the data, or by draws from the fit; None where unsupported."""
+        describe = getattr(self.search, "describe", None)
+        # Sequences are not in the data.
+        for X in [self.given, None] if self.noun != "state" else [None]:
+            with suppress(UnsupportedError, InvalidInputError, TypeError):
+                described: Description | None = describe and describe(X)
+                return described
+        return None
+
+    @cached_property
     def sentences(self) -> list[str]:
         """The other lines of the summary, without the warnings that follow."""
         return self._without_warnings(str(self.search.summary()).splitlines()[1:])
@@ -229,7 +250,7 @@ def subject_of(search: Any, X: Any) -> Subject:
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
     read = X if X is None else search.features_read(X)
-    subject = Subject(search, read, getattr(X, "index", None))
+    subject = Subject(search, read, getattr(X, "index", None), X)
     # Raises an error that says what to do if the search kept no model.
     _ = subject.estimator
     return subject

@@ -107,7 +107,9 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     answer, grid = done.stdout.split("Log evidence + log P(K), nats below the best")
     grid = grid.split("*  chosen")[0]
     assert "2 clusters (probability 0.99)" in answer
-    assert re.search(r"cluster 1 +64 % +175 ", answer)
+    assert "Cluster 1 (64 %): higher eruptions (4.29 against 2.04)" in answer
+    assert re.search(r"n +272 +175 +97", answer)
+    assert re.search(r"eruptions +3.49 \(1.14\) +4.29 \(0.41\) +2.04 \(0.27\)", answer)
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
     assert head[:2] == ["components", "full"]
     assert set(head[2:]) == {"tied", "diag", "spherical"}
@@ -115,7 +117,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert "2 normal components with full covariance (n = 272, 2 features)." in done.stdout
     assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
-    files = {"result.json", "table.csv", "rows.csv", "model.bayesmix"}
+    files = {"result.json", "table.csv", "rows.csv", "model.bayesmix", "description.csv"}
     files |= {"clusters.png", "selection.png", "density.png"}
     assert set(os.listdir("found")) == files
     assert all(Path("found", name).stat().st_size for name in files)

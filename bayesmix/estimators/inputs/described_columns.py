@@ -23,9 +23,10 @@ from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
-from bayesmix.sources.memory import is_collection, is_source
+from bayesmix.sources.memory import all_weights, is_collection, is_source
 from bayesmix.sources.sample_weights import row_weights
 
+FEWEST_ROWS = 2
 # Draws from a fitted model that is described without data.
 DRAWS = 20_000
 FROM_MODEL = (
@@ -54,6 +55,10 @@ def describe(
     described by their own cells. The ``response`` of a regression is a further column.
     """
     level = checked_level(level)
+    if len(probabilities) < FEWEST_ROWS:
+        raise InvalidInputError(
+            f"X must have at least {FEWEST_ROWS} rows to describe, got {len(probabilities)}"
+        )
     labels = most_probable_clusters(probabilities, groups)
     certainty = certainty_of(probabilities, labels, groups)
     variables, left_out = own_variables(X) if model is None else variables_of(model, X)
@@ -63,7 +68,10 @@ def describe(
         others = [variable for variable in variables if variable.name != name]
         variables = [Variable(name, values), *others]
     n = len(variables[0].values)
-    weights = np.ones(n) if sample_weight is None else row_weights(sample_weight, n)
+    if sample_weight is None:
+        weights = all_weights(X) if is_source(X) else np.ones(n)
+    else:
+        weights = row_weights(sample_weight, n)
     described = DescribedGroups(labels, weights, certainty, names, noun)
     notes = not_described(left_out)
     if model is not None:

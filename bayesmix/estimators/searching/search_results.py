@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.inputs.given_sources import in_order_of_fit
 from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching.fitters import knowing_levels
@@ -346,7 +347,8 @@ class SearchResults:
             Level of the intervals of effect sizes.
         sample_weight : array (n,), optional
         **beside
-            Further arguments of ``predict``, such as ``lengths`` of sequences.
+            Further arguments of ``predict``, such as ``lengths`` of sequences, or the response
+            ``y`` of regressions.
 
         Returns
         -------
@@ -357,7 +359,7 @@ class SearchResults:
         Raises
         ------
         InvalidInputError
-            If columns of the fit are missing from X.
+            If columns of the fit are missing from X, or X has one row.
 
         Examples
         --------
@@ -370,6 +372,16 @@ class SearchResults:
         from bayesmix.estimators.inputs import described_columns as columns
 
         validation.one_of("by", by, ("clusters", "components"))
+        if noun_of(self) == "regression":
+            if X is None or beside.get("y") is None:
+                raise InvalidInputError(
+                    "a description of regressions needs the data: pass X and y, as in "
+                    "describe(X, y=y)"
+                )
+            described: Description = self.best_estimator_.describe(
+                X, level=level, sample_weight=sample_weight, **beside
+            )
+            return described
         answer = self.answer_
         noun, of_components, names = answer.noun, np.asarray(self.clusters_), answer.words
         if by == "components":
@@ -463,7 +475,10 @@ class SearchResults:
         from bayesmix.em.display import summary_html
 
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        return summary_html(self.summary(), *table, len(self.results_))
+        sentences: tuple[str, ...] = ()
+        with suppress(UndefinedError, UnsupportedError, InvalidInputError):
+            sentences = self.describe().sentences
+        return summary_html(self.summary(), sentences, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
         """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
