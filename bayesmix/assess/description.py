@@ -108,15 +108,16 @@ class Description:
         Standard deviations and quartiles are left out if that makes one table of several. The
         notes of the description are not in these tables.
         """
-        ranked = dict.fromkeys(name for name, _ in self.most_telling())
-        kept, n_rows = set(), 0
-        for name in ranked:
-            variable = next(own for own in self.variables if own.name == name)
-            n_rows += 1 if variable.levels is None else len(self._levels_shown(variable))
+        by_name = {variable.name: variable for variable in self.variables}
+        telling_names = dict.fromkeys(name for name, _ in self.most_telling())
+        kept, n_rows = set[str](), 0
+        for name in telling_names or by_name:
+            levels = by_name[name].levels
+            n_rows += 1 if levels is None else len(self._levels_shown(by_name[name]))
             if kept and n_rows > most:
                 break
             kept.add(name)
-        variables = [own for own in self.variables if own.name in kept or not ranked]
+        variables = [variable for name, variable in by_name.items() if name in kept]
         table = self._printed(True, variables, False)
         if table.length <= width:
             return [table]

@@ -389,7 +389,7 @@ def test_a_candidate_without_a_value_has_its_reason(tmp_path, undrawn):
     assert f"{len(without)} candidate" in page.text
     assert "cannot be chosen" in page.text
     for note in without["note"]:
-        assert note in page.texts("ul")[0]
+        assert note in page.texts("ul")[-1]
 
 
 def test_columns_of_a_pipeline_keep_their_names_where_they_have_any(page_of):
@@ -403,7 +403,7 @@ def test_columns_of_a_pipeline_keep_their_names_where_they_have_any(page_of):
 
 def test_the_automatic_limit_of_k_is_a_warning(tmp_path, undrawn):
     page = Page(bm.select(SIX_VALUES).report(tmp_path / "report.html"))
-    assert "K reached the automatic limit of 3" in page.texts("ul")[0]
+    assert "K reached the automatic limit of 3" in page.texts("ul")[-1]
 
 
 def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undrawn):
@@ -411,7 +411,7 @@ def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undraw
     search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0).fit(X)
     heard = set(search.results_["warnings"]) - {""}
     assert heard
-    warnings = Page(search.report(tmp_path / "report.html", X)).texts("ul")[0]
+    warnings = Page(search.report(tmp_path / "report.html", X)).texts("ul")[-1]
     assert all(text in warnings for text in heard)
     assert "1 component" in warnings
 
@@ -432,7 +432,7 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
     with pytest.warns(bm.errors.BayesmixWarning, match="interrupted"):
         search.fit(faithful)
     page = Page(search.report(tmp_path / "report.html", faithful))
-    assert "The search was interrupted" in page.texts("ul")[0]
+    assert "The search was interrupted" in page.texts("ul")[-1]
     assert "2 candidates" in page.text
 
 
