@@ -302,6 +302,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             from bayesmix.estimators.searching.rival_families import better_by_powers
 
             self.__dict__.update(better_by_powers(self, source) or {})
+        self._say_logs()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
         if isinstance(source, ArraySource) and subject.independent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from bayesmix.families.names import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
-from bayesmix.sources.memory import ArraySource, is_collection, is_source
+from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
@@ -72,8 +73,9 @@ def select(
     X : array, frame or source (n, D), or vector or series (n,)
         A vector is one column. Columns of frames are continuous, counts, ratings or categorical, by
         name, dtype and values. Counts are Poisson, or negative binomial where their variance
-        exceeds their mean by more than chance. Dates, identifiers and constant columns are left
-        out. A warning and ``columns_`` say so.
+        exceeds their mean by more than chance. Amounts, which are positive and skewed, are on the
+        log scale where that describes them better (not with ``column_powers=False``). Dates,
+        identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
@@ -146,6 +148,10 @@ def select(
     if coding is not None and not coding.is_plain:
         options["columns"] = {name: kind for name, kind, *_ in coding.decisions}
     ordered = lengths is not None or groups is not None
+    default = criterion == "auto" and covariates is None and weight_type is None and not ordered
+    default = default and not noise and not variable_selection and "estimator" not in options
+    if default and family is None and options.get("column_powers", True):
+        X, family = on_log_scale(X)
     if ordered and covariates is not None:
         from bayesmix.estimators.searching.search_checks import shape_of
         from bayesmix.estimators.searching.search_of_sequences import effects_compared
@@ -177,6 +183,28 @@ def select(
         lengths=lengths,
         weight_type=weight_type,
     )
+
+
+def on_log_scale(X: Any) -> tuple[Any, Any]:
+    """Return data whose amounts are described on the log scale, and the family of all columns.
+
+    The family is None for mixed tables, whose coding has the logarithms, and without amounts.
+    """
+    from bayesmix.families.amounts import log_scale_of
+
+    coding = coding_of(X) if is_source(X) else None
+    if isinstance(X, ArraySource) and not side_of(X) and coding is not None:
+        places = [coding.names.index(name) for name in coding.continuous]
+        logs = log_scale_of(np.asarray(X.values)[:, places]) if places else None
+        return replace(X, coding=replace(coding, logs=logs)), None
+    if is_source(X) or is_collection(X) or np.ndim(X) != 2:
+        return X, None
+    logs = log_scale_of(np.asarray(X, dtype=np.float64))
+    if logs is None:
+        return X, None
+    from bayesmix.families.transformed import Transformed
+
+    return X, Transformed(Gaussian(), logs)
 
 
 def with_effects(param_grid: Any, effects: list[str]) -> Any:

@@ -15,6 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayesmix.families.monotone import Logarithms
 
 Level: TypeAlias = str | int | float | bool
 
@@ -112,7 +113,8 @@ class Coding:
     ``levels`` is None for numerical columns; ``left_out`` pairs names with reasons; ``counts`` are
     the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
-    reason and doubt, or "", of each column of the table.
+    reason and doubt, or "", of each column of the table. ``logs`` are
+    the logarithms of continuous columns that are amounts.
     """
 
     names: tuple[str, ...]
@@ -122,6 +124,12 @@ class Coding:
     ratings: tuple[str, ...] = ()
     decisions: tuple[tuple[str, ...], ...] = ()
     overdispersed: tuple[str, ...] = ()
+    logs: Logarithms | None = None
+
+    @property
+    def continuous(self) -> tuple[str, ...]:
+        """Names of the continuous columns."""
+        return tuple(name for name in self.numbers if name not in self.counts)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -188,6 +196,8 @@ class Coding:
         """Return the coding of some columns."""
         picked = [int(column) for column in columns]
         names = tuple(self.names[column] for column in picked)
+        left = [place for place, name in enumerate(self.continuous) if name in names]
+        logs = None if self.logs is None or not left else self.logs.at(np.array(left))
         return replace(
             self,
             names=names,
@@ -195,6 +205,7 @@ class Coding:
             counts=tuple(name for name in self.counts if name in names),
             ratings=tuple(name for name in self.ratings if name in names),
             overdispersed=tuple(name for name in self.overdispersed if name in names),
+            logs=logs,
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
@@ -219,7 +230,7 @@ class Coding:
     @property
     def sentence(self) -> str:
         """Return the column types and the dropped columns in words."""
-        numbers = [name for name in self.numbers if name not in self.counts]
+        numbers = self.continuous
         sizes = [
             (name, f"{name} ({len(column_levels)} levels)")
             for name, column_levels in zip(self.names, self.levels, strict=True)

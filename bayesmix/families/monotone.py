@@ -16,7 +16,7 @@ from scipy.special import expit, factorial, logit
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import SMALLEST
-from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Integers
+from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Booleans, Integers
 
 # Largest logarithm of a draw, since the exponential overflows beyond.
 LARGEST_LOG = 690.0
@@ -219,6 +219,8 @@ ROUNDS, PRECISION = 2, 0.02
 MOST_TIED = 0.1
 # Below this a power is a logarithm.
 FLAT = 1e-10
+# Start of logarithms in smallest values: below them by less than 0.001 of log x.
+START = 1e-3
 # Smallest share of a column's variance that the other columns leave.
 LEAST_LEFT = 1e-8
 
@@ -293,6 +295,42 @@ class YeoJohnson(Function):
         return Frame.identity(len(scale))
 
 
+@dataclass(frozen=True, repr=False)
+class Logarithms(YeoJohnson):
+    """Logarithms of some columns, started at a thousandth of their smallest value.
+
+    As a Yeo-Johnson transform: power 0 for the logarithms log(1 + x / spread), and power 1, which
+    changes nothing, for the other columns. All numbers have a density, also if they are 0 or less.
+    """
+
+    normal, plural = "a log-normal", "logarithms"
+
+    def __repr__(self) -> str:
+        return f"Logarithms(columns={', '.join(map(str, np.flatnonzero(self.logged)))})"
+
+    @property
+    def logged(self) -> Booleans:
+        """Which columns (D,) are logarithms."""
+        return np.asarray(self.powers) == 0.0
+
+    @classmethod
+    def of_columns(cls, values: Array, logged: Booleans) -> Logarithms:
+        """Return the logarithms of the columns ``logged`` (D,) of values (n, D), NaN if missing."""
+        centre, spread = np.nanmedian(values, axis=0), np.nanstd(values, axis=0)
+        spread = np.where(spread > 0.0, spread, 1.0)
+        centre = np.where(logged, 0.0, centre)
+        spread = np.where(logged, START * np.nanmin(values, axis=0), spread)
+        powers = np.where(logged, 0.0, 1.0)
+        return cls(*(tuple(each.tolist()) for each in (centre, spread, powers)))
+
+    def at(self, columns: Integers) -> Logarithms:
+        fields = (self.centre, self.spread, self.powers)
+        return Logarithms(*(tuple(np.asarray(each)[columns].tolist()) for each in fields))
+
+    def refitted(self, values: Array, responsibilities: Array) -> Logarithms:
+        return self
+
+
 def bend(standard: Array) -> Array:
     """Return the derivative of the log slope by the power."""
     return np.copysign(np.log1p(np.abs(standard)), standard)
@@ -344,6 +382,23 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
             current[:, d] = powered(standard[:, d], power)
     fields = (centre, spread, powers)
     return YeoJohnson(*(tuple(each.tolist()) for each in fields)), float(gain)
+
+
+def gain_of(function: Function, values: Array, shares: Array) -> float:
+    """Return the gain in nats of full-covariance normals of g(x) over x, given responsibilities."""
+    transformed = function.apply(values)
+    jacobian = function.log_jacobian(values, transformed) @ shares.sum(axis=1)
+    return float(jacobian) + _profile(transformed, shares) - _profile(values, shares)
+
+
+def _profile(values: Array, shares: Array) -> float:
+    """Return the largest log likelihood of normals, without terms that transforms share."""
+    counts, profile = shares.sum(axis=0), 0.0
+    for own, count in zip(shares.T, counts, strict=True):
+        if count > 2 * (values.shape[1] + 2):
+            covariance = np.atleast_2d(np.cov(values.T, aweights=own, ddof=0))
+            profile -= 0.5 * count * np.linalg.slogdet(covariance)[1]
+    return float(profile)
 
 
 class Likelihood:

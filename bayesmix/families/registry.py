@@ -99,7 +99,14 @@ FAMILIES = {
         ("Transformed", "YeoJohnson"),
         {
             "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
-            "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}, "YeoJohnson": {}},
+            "monotone": {
+                "Log": {},
+                "Power": {},
+                "Root": {},
+                "Logit": {},
+                "YeoJohnson": {},
+                "Logarithms": {},
+            },
         },
     ),
     "log_normal": Entry(

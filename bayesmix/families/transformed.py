@@ -375,7 +375,7 @@ class Transformed(Over):
 
     family: Gaussian
     transform: str | float | Function = "log"
-    any_real = far_densities = False
+    far_densities = False
     drawn_columns = 2
 
     def __post_init__(self) -> None:
@@ -407,6 +407,10 @@ class Transformed(Over):
     @property
     def least(self) -> float:
         return self.function.least
+
+    @property
+    def any_real(self) -> bool:
+        return self.function.lower == -np.inf
 
     def marginal(self, columns: Integers) -> Transformed:
         function = self.function.at(columns)

@@ -62,7 +62,7 @@ from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import DENSE, STRUCTURES
 from bayesmix.families.independent.linear import Sums
-from bayesmix.families.monotone import LOG
+from bayesmix.families.monotone import LOG, Logarithms
 from bayesmix.families.random_effects import (
     EffectCovariance,
     RandomEffectFamily,
@@ -184,7 +184,7 @@ PROTOCOLS: dict[str, object] = {
     for name, value in vars(module).items()
 }
 PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "Noise": Noise, "NoiseDensity": NoiseDensity}
-PROTOCOLS |= {"Coding": Coding, "Standardised": Standardised}
+PROTOCOLS |= {"Coding": Coding, "Standardised": Standardised, "Logarithms": Logarithms}
 PROTOCOLS |= {"Dense": type(DENSE), "Axes": type(AXES)}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 

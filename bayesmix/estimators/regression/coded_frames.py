@@ -202,8 +202,12 @@ def family_for(family: Any, source: Source) -> Any:
     if coding is None or not (coding.has_levels or coding.counts):
         plain = Product({tuple(columns or range(n_columns)): Gaussian()})
         return plain.over(columns, n_columns, coding)
-    numbers = tuple(name for name in coding.numbers if name not in coding.counts)
-    parts = [Part(numbers, Gaussian())] if numbers else []
+    normal: Any = Gaussian()
+    if coding.logs is not None:
+        from bayesmix.families.transformed import Transformed
+
+        normal = Transformed(normal, coding.logs)
+    parts = [Part(coding.continuous, normal)] if coding.continuous else []
     parts += [
         Part((name,), NegativeBinomial() if name in coding.overdispersed else Poisson())
         for name in coding.counts

@@ -36,8 +36,8 @@ from bayesmix.selection.criteria import prior_asked
 from bayesmix.selection.data_checks import column_names, rounded_features
 from bayesmix.sources.memory import ArraySource, coding_of, is_source
 
-SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, NegativeBinomial, Binomial, Categorical)
-SEPARABLE += (Exponential,)
+COUNTED = (Bernoulli, Binomial, Categorical, NegativeBinomial, Poisson)
+SEPARABLE = (Gaussian, Transformed, Exponential, *COUNTED)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
 # Without variable selection, tables with more features get a note in the summary without a look at

@@ -58,9 +58,12 @@ def with_structure(family: Any, covariance: str | None) -> Any:
         return replace(family, covariance=covariance)
     from bayesmix.families.product.family import Product
     from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.transformed import Transformed
 
     if isinstance(family, StudentT):
         return replace(family, covariance=covariance)
+    if isinstance(family, Transformed):
+        return replace(family, family=with_structure(family.family, covariance))
     if not isinstance(family, Product):
         return family
     parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]

@@ -1,4 +1,4 @@
-"""Rivals of normal columns, by held-out density: Yeo-Johnson powers.
+"""Rivals of normal and log-normal columns, by held-out density: Yeo-Johnson powers.
 
 Skewed groups of observations need several normal components each, which then overlap with those of
 others. On transformed columns they need one. Bounds of the two are not compared: the powers win if
@@ -18,6 +18,7 @@ from bayesmix.assess.held_out import held_out_densities
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import BayesmixError
 from bayesmix.estimators.mixture import Mixture
+from bayesmix.families.amounts import logs_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import HeldOut, make_splits
@@ -37,15 +38,18 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     """
     best = search.best_estimator_
     result = best.result_
-    plain = isinstance(result.family, Gaussian) and result.variational and not source.side
-    plain = plain and not search.variable_selection
+    logs = logs_of(result.family)
+    plain = isinstance(result.family, Gaussian) or logs is not None
+    plain = plain and result.variational and not (source.side or search.variable_selection)
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
-    from bayesmix.families.monotone import powers_of
+    from bayesmix.families.monotone import gain_of, powers_of
 
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
     shares = best.predict_proba(some) * some.rows.weights_or_ones[:, None]
     function, gain = powers_of(np.asarray(some.values), shares)
+    if logs is not None:
+        gain -= gain_of(logs, np.asarray(some.values), shares)
     n, n_features = some.shape
     if gain <= 0.5 * n_features * np.log(n):
         return None
@@ -86,7 +90,8 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         return None
     other._add(
         f"Columns transformed by Yeo-Johnson powers: held-out log density {better.value:,.0f} nats "
-        f"higher than of normal components (standard error {better.standard_error:,.0f})."
+        f"higher than of {'normal' if logs is None else 'log-normal'} components "
+        f"(standard error {better.standard_error:,.0f})."
     )
     kept = {*other.get_params(deep=False), "_automatic"}
     return {name: value for name, value in vars(other).items() if name not in kept}

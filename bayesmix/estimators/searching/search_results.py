@@ -27,6 +27,8 @@ from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
 from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
+from bayesmix.families.amounts import logged_names, parts_of
+from bayesmix.families.coding import brief
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
@@ -53,15 +55,22 @@ SMALL = (7.6, 3.2)  # inches of the figure in a notebook
 MOST_SHOWN = 6
 
 
+LOG_NORMAL = "log-normal"
+
+
 def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
     """Return the family of each column of a candidate in words; nothing for regressions."""
     result = candidate.result
     family: Any = None if result is None else result.family
     if family is None or noun_of(candidate.estimator) == "regression":
         return {}
-    parts = [(part.columns, part.family) for part in getattr(family, "parts", ())]
-    parts = parts or [(names, family)]
-    return {str(name): family_in_words(own) for columns, own in parts for name in columns}
+    parts = parts_of(family, names)
+    words = {str(name): family_in_words(own) for columns, own in parts for name in columns}
+    on_logs = logged_names(family, names)
+    if on_logs:
+        plain = {name: "normal" for name, said in words.items() if said == LOG_NORMAL}
+        words |= plain | dict.fromkeys(on_logs, LOG_NORMAL)
+    return words
 
 
 class SearchResults:
@@ -544,6 +553,13 @@ class SearchResults:
                 self.interrupted_ = True
         rows = finalists.candidates()
         return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
+
+    def _say_logs(self) -> None:
+        """Add the columns that the best candidate describes on the log scale to the summary."""
+        result = self._rows[0].result if self._rows else None
+        names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
+        if result is not None and (logged := logged_names(result.family, names)):
+            self._add(f"Log scale: {brief(logged)}.")
 
     def _add(self, sentence: str) -> None:
         """Add a second line to the summary."""
