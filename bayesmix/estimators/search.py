@@ -41,7 +41,7 @@ from bayesmix.selection.clusters import (
     clusters_of_components,
     sizes_of,
 )
-from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
+from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
 from bayesmix.selection.scores import Fold, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
@@ -406,6 +406,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             subject.spread,
             subject.copies,
             subject.n_repeated is not None,
+            are_directions(plain),
         )
 
     def _completed(

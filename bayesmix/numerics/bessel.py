@@ -10,9 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import Polynomial
+from scipy.special import ive
 
 from bayesmix.numerics.arrays import Array
 
+# Arguments for which SciPy's functions of lower order neither vanish nor lose digits.
+MODERATE = (1e-6, 1e6)
 # From this order on, the first term that is left out is below 1e-15.
 HIGH, TERMS = 30, 12
 # Steps of the recurrence from Amos' bound where 2 κ is below the order: each divides errors by 15.
@@ -31,12 +34,21 @@ def _polynomials() -> tuple[list[Polynomial], list[Polynomial]]:
     return us, vs
 
 
+@lru_cache
+def _expansions(order: float) -> Array:
+    """Return the coefficients (2, 3 TERMS + 1) of Σ u_k(p) / ν^k and Σ v_k(p) / ν^k."""
+    coefficients = np.zeros((2, 3 * TERMS + 1))
+    for sums, polynomials in zip(coefficients, _polynomials(), strict=True):
+        for k, each in enumerate(polynomials):
+            sums[: len(each.coef)] += each.coef / order**k
+    return coefficients
+
+
 def _olver(order: float, arguments: Array) -> tuple[Array, Array]:
     """Return log (e^-κ (κ / 2)^-ν I_ν(κ)) and I'_ν / I_ν times κ, for a high order ν."""
     length = np.hypot(order, arguments)
-    us, vs = ([each(order / length) for each in all_] for all_ in _polynomials())
-    powers = order ** -np.arange(TERMS + 1.0)
-    of_value, of_slope = (np.tensordot(powers, np.array(own), 1) for own in (us, vs))
+    powers = (order / length)[..., None] ** np.arange(3 * TERMS + 1)
+    of_value, of_slope = np.moveaxis(powers @ _expansions(order).T, -1, 0)
     # √(ν² + κ²) - κ, and ν log (2 / (ν + √(ν² + κ²))) of the exponent.
     exponent = order**2 / (length + arguments) + order * np.log(2.0 / (order + length))
     log_value = exponent - 0.5 * np.log(2.0 * np.pi * length) + np.log(of_value)
@@ -48,6 +60,9 @@ def log_bessel_and_ratio(order: float, arguments: Array) -> tuple[Array, Array]:
 
     The first is finite at 0, where it is -log Γ(ν + 1).
     """
+    if order < HIGH and MODERATE[0] < arguments.min() and arguments.max() < MODERATE[1]:
+        value = ive(order, arguments)
+        return np.log(value) - order * np.log(0.5 * arguments), ive(order + 1.0, arguments) / value
     extra = max(0, int(np.ceil(HIGH - order)))
     high = order + extra
     log_value, slope = _olver(high, arguments)

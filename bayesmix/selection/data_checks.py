@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.families.von_mises_fisher import UNIT
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import (
     FEW_VALUES,
@@ -233,6 +234,15 @@ def _repeated(column: Array) -> str:
         return ""
     shares = (f"{values[i]:g} in {times[i] / len(column):.0%}" for i in order[: common[-1] + 1])
     return " and ".join(shares)
+
+
+def are_directions(source: Source | None) -> bool:
+    """Whether all of the first observations, of two or more features, have length 1."""
+    if source is None or source.shape[1] < 2 or source.summary.n_missing:
+        return False
+    values = source.in_memory(slice(MOST_ROWS)).values
+    squares = np.einsum("nd,nd->n", values, values, dtype=np.float64)
+    return bool((np.abs(np.sqrt(squares) - 1.0) <= UNIT).all())
 
 
 def log_scale(source: Source | None) -> LogScale:

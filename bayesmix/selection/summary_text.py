@@ -54,6 +54,7 @@ class DataChecks:
     spread: tuple[SpreadFeature, ...] = ()  # features of which the search spread rounded values
     copies: str = ""  # a note, if all observations occur several times and were used once
     repeated: bool = False  # whether some observations occur several times
+    directions: bool = False  # whether all observations have length 1
 
     def notes(
         self, candidates: list[Candidate], clusters: Integers, ended: bool = False
@@ -94,6 +95,12 @@ class DataChecks:
             notes.append(
                 "A single log-normal distribution has a better BIC: consider taking logs of "
                 f"{listed(self.logs.columns)}."
+            )
+        # Densities on the sphere have no columns to draw.
+        if self.directions and result is not None and result.family.drawn_columns:
+            notes.append(
+                "All observations have length 1, as directions have: compare "
+                "family='von_mises_fisher'."
             )
         if result is not None and (zeros := _zeros(result, noun)):
             notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")

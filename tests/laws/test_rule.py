@@ -580,3 +580,16 @@ def test_a_band_needs_a_posterior():
     search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(rotated(2, 40))
     with pytest.raises((UndefinedError, ValueError), match="posterior"):
         search.density_interval(rotated(2, 5))
+
+
+def test_rows_of_length_one_are_told_as_directions(run, tmp_path):
+    rng = np.random.default_rng(90)
+    rows = rng.normal(size=(200, 3)) + 4.0 * np.eye(3)[rng.integers(0, 2, 200)]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    told = "All observations have length 1, as directions have: compare family='von_mises_fisher'."
+    assert told in bm.select(rows, (1, 2)).summary()
+    assert told not in bm.select(rows[:, :2], (1, 2)).summary()
+    assert told not in bm.select(rows, (1, 2), family="von_mises_fisher").summary()
+    pd.DataFrame(rows, columns=["x", "y", "z"]).to_csv(tmp_path / "rows.csv", index=False)
+    shown = run("select", "rows.csv", "--components", "1:2", "--quiet").output
+    assert "--family von_mises_fisher" in " ".join(shown.split())

@@ -48,6 +48,9 @@ def test_bessel_functions_are_those_of_mpmath(order):
             assert log == pytest.approx(float(expected), rel=1e-13, abs=1e-12)
             own = mpmath.besseli(order + 1, x) / value
             assert ratio == pytest.approx(float(own), rel=1e-14)
+            alone = log_bessel_and_ratio(order, np.array([x]))  # moderate ones by SciPy
+            assert alone[0][0] == pytest.approx(float(expected), rel=1e-13, abs=1e-12)
+            assert alone[1][0] == pytest.approx(float(own), rel=1e-13)
     log, ratio = log_bessel_and_ratio(order, np.zeros(1))
     assert log[0] == pytest.approx(-special.gammaln(order + 1.0), rel=1e-14, abs=1e-12)
     assert ratio[0] == 0.0
