@@ -28,9 +28,8 @@ from bayesmix.families.independent.linear import LinearInTotals, Sums, sums
 from bayesmix.families.without_prior import WithoutPrior, events_of_limited
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
+from bayesmix.numerics.rounding import LENGTH_ROUNDING
 
-# Deviation of lengths from 1 that rounding to single precision explains.
-UNIT = 1e-5
 # Concentrations are at most this multiple of that of all data, as for variances on unit scale.
 NARROWEST = 1e6
 # Largest concentration: angles of 1e-5, where the rounding of single precision begins.
@@ -214,7 +213,7 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for rows that are no unit vectors."""
         lengths = np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64))
-        wrong = np.abs(lengths - 1.0) > UNIT
+        wrong = np.abs(lengths - 1.0) > LENGTH_ROUNDING
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InvalidInputError(

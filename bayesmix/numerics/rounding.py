@@ -27,6 +27,8 @@ STANDARD_ERRORS, LEAST_SHARE = 4.0, 0.05
 # Of grids that explain almost as many observations as the best, the coarsest is taken.
 ALMOST = 0.85
 MOST_BY_CHANCE = 0.99  # so that a share of all values is no surprise
+# Deviation of lengths from 1 that rounding to single precision explains.
+LENGTH_ROUNDING = 1e-5
 # Ratings from 0 to 10 have at most this many values.
 FEW_VALUES = 11
 # A value at an end of the range that is this many times as frequent as the next is a limit or zero.

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.families.von_mises_fisher import UNIT
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import (
     FEW_VALUES,
+    LENGTH_ROUNDING,
     TIMES_THE_NEXT,
     is_tied,
     masses_at_ends,
@@ -242,7 +242,7 @@ def are_directions(source: Source | None) -> bool:
         return False
     values = source.in_memory(slice(MOST_ROWS)).values
     squares = np.einsum("nd,nd->n", values, values, dtype=np.float64)
-    return bool((np.abs(np.sqrt(squares) - 1.0) <= UNIT).all())
+    return bool((np.abs(np.sqrt(squares) - 1.0) <= LENGTH_ROUNDING).all())
 
 
 def log_scale(source: Source | None) -> LogScale:
