@@ -6,7 +6,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.assess.group_statistics import Variable, quantiles
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,8 @@ def test_missing_columns_and_wrong_arguments_are_named(customers):
         fit.describe(frame, sample_weight=np.ones(3))
     with pytest.raises(InvalidInputError, match="level"):
         fit.describe(frame, level=1.5)
+    with pytest.raises(InvalidInputError, match="at least 2 rows"):
+        fit.describe(frame[:1])
 
 
 def test_clusters_of_a_search_have_the_sizes_of_predict_clusters():
@@ -186,6 +188,11 @@ def test_states_classes_and_regressions_are_described():
     )
     lines = bm.RegressionMixture(2, random_state=0).fit(X, response)
     assert lines.describe(X, response).table.index.tolist() == ["class 1", "class 2"]
+    search = bm.MixtureSearch(bm.RegressionMixture(random_state=0), n_components=[2])
+    described = search.fit(X, response).describe(X, y=response)
+    assert described.table.index.tolist() == ["class 1", "class 2"]
+    with pytest.raises(InvalidInputError, match="pass X and y"):
+        search.describe(X)
 
 
 def test_files_hold_the_table(customers, tmp_path):
@@ -213,3 +220,8 @@ def test_a_figure_of_fifty_levels_fits_a_page():
     ax = fit.describe(frame).plot()
     assert ax.figure.get_size_inches()[1] <= 11.0
     assert "x" in [label.get_text() for label in ax.get_yticklabels()]
+    X = np.repeat(9.0 * np.arange(20), 30)[:, None] + draw.normal(size=(600, 1))
+    many = bm.GaussianMixture(20, means_init=9.0 * np.arange(20)[:, None]).fit(X).describe(X)
+    assert many.plot().figure.get_size_inches()[0] <= 13.0
+    with pytest.raises(UnsupportedError, match="one class is compared with nothing"):
+        bm.GaussianMixture(1).fit(X).describe(X).plot()

@@ -193,6 +193,9 @@ class Description:
         if len(levels) <= LEVELS_SHOWN:
             return levels
         kept = {level for name, level in self.most_telling() if name == variable.name}
+        if not kept:  # one cluster is compared with nothing
+            shares: Any = self.overall[variable.name]
+            kept = set(shares.loc[levels].nlargest(LEVELS_SHOWN).index)
         return [level for level in levels if level in kept]
 
     def most_telling(self, least: float = -np.inf) -> list[tuple[str, str]]:

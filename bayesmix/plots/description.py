@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.assess.description import percent
 from bayesmix.core import validation
+from bayesmix.errors import UnsupportedError
 from bayesmix.plots.style import FAINT, INK, Axes, axes_or_new, expect, finished
 
 # Effect at which the colour is full: almost no overlap of two normal distributions.
@@ -15,6 +17,8 @@ FULL = 3.0
 SMALL = 0.2
 # Inches of a row, of a column and of the names beside them; characters of a name.
 ROW, COLUMN, NAMES, MOST_CHARACTERS = 0.3, 1.05, 2.4, 34
+# Inches of all columns up to which they are wide, and the least width of each, in small print.
+WIDEST, NARROW = 8.0, 0.5
 # Relative strength of a colour above which text on it is white.
 DARK = 0.75
 
@@ -33,6 +37,11 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
     -------
     matplotlib.axes.Axes
 
+    Raises
+    ------
+    UnsupportedError
+        For a single group, which is compared with nothing.
+
     Examples
     --------
     >>> import bayesmix as bm
@@ -46,6 +55,11 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
     expect("description", description, "a Description", "typical", "variables")
     most = validation.integer("most", most, 1)
     typical = description.typical
+    if typical.empty:
+        raise UnsupportedError(
+            f"one {description.noun} is compared with nothing: print the description, or use its "
+            "table"
+        )
     groups = [str(name) for name in description.certainty.index]
     shown = set(description.most_telling(SMALL)[:most] or description.most_telling()[:most])
     variables = {variable.name: variable for variable in description.variables}
@@ -56,7 +70,9 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
         if (variable.name, level) in shown
     ]
     K, n_rows = len(groups), max(len(rows), 1)
-    ax = axes_or_new(ax, NAMES + COLUMN * K, 1.0 + ROW * n_rows)
+    width = max(min(COLUMN, WIDEST / K), NARROW)
+    size = "small" if width == COLUMN else "xx-small"
+    ax = axes_or_new(ax, NAMES + width * K, 1.0 + ROW * n_rows)
     effects, values = (
         np.array([[_cell(typical, name, key, part) for name in groups] for key in rows])
         .reshape(len(rows), K)
@@ -69,15 +85,15 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
         if np.isnan(value):
             continue
         variable = variables[rows[row][0]]
-        text = variable.written(value) if variable.levels is None else f"{value:.0%}"
+        text = variable.written(value) if variable.levels is None else percent(value)
         ink = "white" if abs(effects[row, column]) > DARK * FULL else INK
-        ax.text(column, row, text, ha="center", va="center", color=ink, fontsize="small",
+        ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=size,
                 parse_math=False)  # fmt: skip
     labels = [_label(variables[name], level) for name, level in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize="small", parse_math=False)
     shares = description.table[("size", "share")]
-    heads = [f"{name}\n{shares[name]:.0%}" for name in groups]
-    ax.set_xticks(range(K), heads, fontsize="small", parse_math=False)
+    heads = [f"{name}\n{percent(shares[name])}" for name in groups]
+    ax.set_xticks(range(K), heads, fontsize=size, parse_math=False)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.set_xticks(np.arange(1, K) - 0.5, minor=True)

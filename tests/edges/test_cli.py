@@ -123,6 +123,23 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert all(Path("found", name).stat().st_size for name in files)
 
 
+def test_files_and_predictions_describe_the_clusters(run):
+    run("select", FAITHFUL, "--components", "2", "--covariance", "full", "--out", "found")
+    told = json.loads(Path("found/result.json").read_text())["description"]
+    assert told["sentences"][0].startswith("Cluster 1 (64 %): higher eruptions (4.29 against 2.04)")
+    table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
+    labels = bm.load("found/model.bayesmix").predict_clusters(bm.datasets.load_faithful())
+    waiting = bm.datasets.load_faithful()["waiting"]
+    assert table.loc[("waiting", "mean"), "cluster 1"] == pytest.approx(
+        waiting[labels == 0].mean(), rel=1e-5
+    )
+    said = run("predict", "found/model.bayesmix", FAITHFUL, "--out", "labels.csv").stdout
+    assert said.startswith("272 rows to 2 clusters: 175, 97; mean log density")
+    assert told["sentences"][1] in said
+    line = next(line for line in said.splitlines() if line.startswith("waiting"))
+    assert f"{waiting[labels == 0].mean():.1f} ({waiting[labels == 0].std():.2f})" in line
+
+
 def test_the_files_agree_with_one_another(run):
     run("select", FAITHFUL, "--components", "1,2", "--covariance", "full,diag", "--out", "found")
     result = json.loads(Path("found/result.json").read_text())
