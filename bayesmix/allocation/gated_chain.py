@@ -225,6 +225,24 @@ class CovariateChainSums:
         return np.concatenate(gradients), np.asarray(block_diag(*blocks), dtype=np.float64)
 
 
+def varying_paths(
+    chain: Any, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
+) -> tuple[float, float]:
+    """Return the entropy of the paths of all sequences, and log P of the most probable."""
+    starts, initial, moves = side.starts, chain.first_states(side), chain.transitions_at(side)
+    total = float(allocated.log_normaliser.sum())
+    pairs = forward_backward(log_density, starts, initial, moves).transitions
+    path = most_probable_paths(log_density, starts, initial, moves)
+    log_initial, log_moves = logs(np.atleast_2d(initial)), logs(moves)
+    log_initial = np.broadcast_to(log_initial, (len(starts), log_initial.shape[1]))
+    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float((smoothed[starts] * log_initial).sum() + (pairs * log_moves).sum())
+    every = np.arange(len(path))
+    steps = log_moves[every, np.append(path[:1], path[:-1]), path]
+    steps[starts] = log_initial[np.arange(len(starts)), path[starts]]
+    return total - expected, float((log_density[every, path] + steps).sum()) - total
+
+
 @dataclass(frozen=True)
 class CovariateChain:
     """Gates (K + 1) of the first state, and of the state after each state.
@@ -236,7 +254,7 @@ class CovariateChain:
     gates: tuple[Gate, ...]
     timing: str = "entered"
     exchangeable = True
-    expected_log = no_log_weights
+    expected_log, path_probabilities = no_log_weights, varying_paths
 
     @property
     def n_components(self) -> int:
@@ -334,22 +352,6 @@ class CovariateChain:
         for k, gate in enumerate(after):
             sums.append(gate.sums_at(moves[:, k], chained.transitions[:, k], covariates))
         return Allocated(chained.log_predictive, CovariateChainSums(tuple(sums)))
-
-    def path_probabilities(
-        self, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
-    ) -> tuple[float, float]:
-        """Return the entropy of the paths of all sequences, and log P of the most probable."""
-        starts, initial, moves = side.starts, self.first_states(side), self.transitions_at(side)
-        total = float(allocated.log_normaliser.sum())
-        pairs = forward_backward(log_density, starts, initial, moves).transitions
-        path = most_probable_paths(log_density, starts, initial, moves)
-        log_initial, log_moves = logs(initial), logs(moves)
-        expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-        expected += float((smoothed[starts] * log_initial).sum() + (pairs * log_moves).sum())
-        every = np.arange(len(path))
-        steps = log_moves[every, np.append(path[:1], path[:-1]), path]
-        steps[starts] = log_initial[np.arange(len(starts)), path[starts]]
-        return total - expected, float((log_density[every, path] + steps).sum()) - total
 
     def halfway_to(self, other: CovariateChain) -> CovariateChain:
         pairs = zip(self.gates, other.gates, strict=True)

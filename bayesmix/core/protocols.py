@@ -50,6 +50,20 @@ class ColumnCoding(Protocol):
     def levels(self) -> tuple[tuple[str | int | float | bool, ...] | None, ...]: ...
 
 
+class ElapsedTimes(Protocol):
+    """Times since the sample before, of a chain in continuous time."""
+
+    @property
+    def unit(self) -> float:
+        """Mean of these times, by which they are divided."""
+
+    def __getitem__(self, rows: object, /) -> Self:
+        """Return the times of some samples."""
+
+    def timed(self, inference: Objective) -> Objective:
+        """Return the inference with a chain in continuous time."""
+
+
 class Design(Protocol):
     """A design of covariates, on which the weights depend."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmix.core.missing_cells import Pattern
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.priors import AllocationSums
-    from bayesmix.core.protocols import Design
+    from bayesmix.core.protocols import Design, ElapsedTimes
 
 
 class Observation(Protocol):
@@ -209,6 +209,7 @@ class SideInformation:
     ``begins`` (n,) marks starts of sequences or groups, which blocks do not divide; samples of a
     group share their component if ``grouped``, and ``order`` (n,) are their places in the user's
     data; ``covariates`` (n, P) are those of the weights, standardised by ``design``;
+    ``elapsed`` are times since the sample before, of sequences that are not evenly spaced;
     ``measurement`` tells how the values were measured, None if exactly.
     """
 
@@ -219,6 +220,7 @@ class SideInformation:
     design: Design | None = None
     order: Integers | None = None
     measurement: Measurement | None = None
+    elapsed: ElapsedTimes | None = None
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
@@ -229,8 +231,10 @@ class SideInformation:
             for part in (self.labels, self.begins, self.covariates, self.order)
         )
         measurement = None if self.measurement is None else self.measurement[rows]
-        grouped, design = self.grouped, self.design
-        return SideInformation(labels, begins, covariates, grouped, design, order, measurement)
+        elapsed = None if self.elapsed is None else self.elapsed[rows]
+        return SideInformation(
+            labels, begins, covariates, self.grouped, self.design, order, measurement, elapsed
+        )
 
     @property
     def n_covariates(self) -> int:

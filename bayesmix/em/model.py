@@ -243,6 +243,8 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     inference, family = model.inference, model.family
     if (design := side_of(source).design) is not None:
         inference = design.gated(inference, source, model.n_components)
+    if (elapsed := side_of(source).elapsed) is not None:
+        inference = elapsed.timed(inference)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
 

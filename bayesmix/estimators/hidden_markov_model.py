@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.states_of_rows import StatesOfRows
+from bayesmix.allocation.timed_chain import TimedChain
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -30,7 +31,7 @@ from bayesmix.estimators.inputs import incoming, sequences
 from bayesmix.estimators.inputs.constraints import at_covariates, constrained, standardised
 from bayesmix.estimators.inputs.given_parameters import GivenParameters
 from bayesmix.estimators.inputs.incoming import one_number, store_parameters
-from bayesmix.estimators.inputs.sequences import Forecast
+from bayesmix.estimators.inputs.sequences import Forecast, GivenSequences
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.estimators.searching.fitters import knowing_levels
@@ -49,9 +50,14 @@ def _criterion(name: str) -> Any:
     """Return the method of an information criterion, with the sequences of X."""
 
     def method(
-        self: Any, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+        self: Any,
+        X: Any = None,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
+        times: Any = None,
     ) -> float:
-        return information(self, name, X, covariates, lengths=lengths, groups=groups)
+        return information(self, name, X, covariates, lengths=lengths, groups=groups, times=times)
 
     method.__name__ = name
     method.__doc__ = getattr(Mixture, name).__doc__
@@ -120,7 +126,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     stationary_distribution_, weights_ : array (K,)
         Stationary probability of each state. States are sorted by this probability.
     expected_durations_ : array (K,)
-        Expected number of consecutive samples in a state.
+        Expected number of consecutive samples in a state; with ``times`` the expected time.
+    generator_ : array (K, K)
+        Rates of transitions per unit of time, whose rows sum to 0; only with ``times``.
+        ``transmat_`` are then the transitions over the mean time between samples.
     means_, ...
         Parameters of the states, as in ``Mixture``.
     log_likelihood_, elbo_ : float
@@ -182,6 +191,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         lengths: Any = None,
         groups: Any = None,
         covariates: Any = None,
+        times: Any = None,
     ) -> Self:
         """Fit the model to one or several sequences.
 
@@ -202,6 +212,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             "all" they may vary, and transitions depend on them. Predictions then need
             ``covariates``. Not for variational fits. Maximum a posteriori fits have a weak normal
             prior.
+        times : array (n,), optional
+            Times of the samples, numbers or dates (in days), which increase within a sequence. The
+            chain is then one in continuous time: transitions over a time Δ are exp(QΔ), where
+            ``generator_`` Q has the rates. Only with maximum likelihood and without covariates.
 
         Returns
         -------
@@ -211,18 +225,19 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         ------
         InvalidInputError
             For lengths that do not sum to n, groups that are not contiguous, sequences across
-            parts, and sequences of one sample only; the estimator is then unchanged.
+            parts, sequences of one sample only, and times that do not increase; the estimator is
+            then unchanged.
         """
         lengths = sequences.lengths_given(X, y, lengths)
 
         def rows(n_jobs: int | None) -> Source:
             validation.one_of("missing", self.missing, ("error", "use"))
             source = incoming.training_rows(self, X, None, n_jobs)
-            return constrained(
-                sequences.sequences_to_fit(source, lengths, groups),
-                *(None, None, self._used(covariates)),
-                varying=self._of_transitions,
-            )
+            ordered = sequences.sequences_to_fit(source, lengths, groups)
+            if times is not None:
+                ordered = sequences.at_times(ordered, times)
+            used = self._used(covariates)
+            return constrained(ordered, None, None, used, varying=self._of_transitions)
 
         self._fit(rows)
         return self
@@ -266,9 +281,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         self.startprob_ = chain.initial.copy()
         self.transmat_ = chain.transition.copy()
         self.stationary_distribution_ = chain.mean()
+        weights: Any = result.mixture.weights
         with np.errstate(divide="ignore"):
             self.expected_durations_ = 1.0 / (1.0 - chain.transition.diagonal())
-        weights: Any = result.mixture.weights
+            if isinstance(weights, TimedChain):
+                self.generator_ = weights.rates / weights.needed(result.side).unit
+                self.expected_durations_ = -1.0 / self.generator_.diagonal()
         if isinstance(weights, DirichletChain):
             self.startprob_concentration_ = weights.initial.copy()
             self.transmat_concentration_ = weights.transitions.copy()
@@ -326,57 +344,75 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     # Predictions
 
     def _seen(
-        self, X: Any, lengths: Any = None, groups: Any = None, in_parts: bool = False
+        self,
+        X: Any,
+        lengths: Any = None,
+        groups: Any = None,
+        in_parts: bool = False,
+        times: Any = None,
     ) -> Source:
         """Return checked sequences in memory; with ``in_parts``, data in parts are left there."""
         source = super()._seen(X)
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
-        return sequences.in_sequences(source, lengths, groups)
+        return cast("Source", self._timed(sequences.in_sequences(source, lengths, groups), times))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         used = self._used(covariates)
         return at_covariates(source, self._fitted(), used, self._of_transitions)
 
-    def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
-        source = self._at_covariates(self._seen(X, lengths, groups), covariates)
-        return cast("ArraySource", source)
+    def _sequences(self, X: Any, given: GivenSequences) -> ArraySource:
+        """Return sequences with their covariates and times."""
+        source = self._seen(X, given.lengths, given.groups, times=given.times)
+        return cast("ArraySource", self._at_covariates(source, given.covariates))
 
-    def _in_parts(self, X: Any, lengths: Any, groups: Any, covariates: Any) -> Source:
-        if self._used(covariates) is not None or self._fitted().side.design is not None:
-            return self._sequences(X, lengths, groups, covariates)
-        return self._seen(X, lengths, groups, in_parts=True)
+    def _timed(self, source: Any, times: Any) -> Any:
+        """Return sequences with the times of their samples, if any are given."""
+        if times is None:
+            return source
+        elapsed = self._fitted().side.elapsed
+        if elapsed is None:
+            raise InvalidInputError("times must be left out: the fit had none")
+        return sequences.at_times(source, times, elapsed.unit)
+
+    def _in_parts(self, X: Any, given: GivenSequences) -> Source:
+        side = self._fitted().side
+        plain = self._used(given.covariates) is None and given.times is None
+        if plain and side.design is None and side.elapsed is None:
+            return self._seen(X, given.lengths, given.groups, in_parts=True)
+        return self._sequences(X, given)
 
     def _states(self, **options: Any) -> StatesOfRows:
         result = self._fitted()
         states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
         return StatesOfRows(states, result.family.continuous, **options)
 
-    def _chained(
-        self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
-    ) -> Array:
-        """Return ``StatesOfRows`` (n, K + 1) of all samples."""
+    def _chained(self, X: Any, *given: Any, smooth: bool = True) -> Array:
+        """Return ``StatesOfRows`` (n, K + 1) of all samples; ``given`` as ``GivenSequences``."""
         step, n_components = self._states(smooth=smooth), self._fitted().n_components
-        source = few_enough(self._in_parts(X, lengths, groups, covariates), n_components + 1)
+        source = few_enough(self._in_parts(X, GivenSequences(*given)), n_components + 1)
         with single_threaded_blas():
             return source.map(step, n_components)
 
     def predict_proba(  # type: ignore[override]  # of sequences
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> Array:
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
+        times: Any = None,
+    ) -> Array:  # fmt: skip
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups, covariates)[:, :-1]
+        return self._chained(X, lengths, groups, covariates, times)[:, :-1]
 
     def responsibilities(  # type: ignore[override]  # of sequences
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> Array:
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
+        times: Any = None,
+    ) -> Array:  # fmt: skip
         """Return ``predict_proba``."""
-        return self.predict_proba(X, lengths, groups, covariates)
+        return self.predict_proba(X, lengths, groups, covariates, times)
 
     def filter_proba(
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> Array:
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
+        times: Any = None,
+    ) -> Array:  # fmt: skip
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, covariates, smooth=False)[:, :-1]
+        return self._chained(X, lengths, groups, covariates, times, smooth=False)[:, :-1]
 
     def predict(  # type: ignore[override]  # of sequences
         self,
@@ -384,6 +420,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         lengths: Any = None,
         groups: Any = None,
         covariates: Any = None,
+        times: Any = None,
         *,
         algorithm: str = "smoothing",
     ) -> Integers:
@@ -391,15 +428,15 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
         Parameters
         ----------
-        X, lengths, groups, covariates
+        X, lengths, groups, covariates, times
             As in ``fit``.
         algorithm : {"smoothing", "viterbi"}, default="smoothing"
             The most probable state of each sample, or the most probable path of each sequence.
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            return self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
-        source = self._sequences(X, lengths, groups, covariates)
+            return self.predict_proba(X, lengths, groups, covariates, times).argmax(axis=1)
+        source = self._sequences(X, GivenSequences(lengths, groups, covariates, times))
         chain = self._chain_of(self._fitted())
         initial = chain.first_states(source.side)
         joint = self._states().log_densities(source.rows)
@@ -414,17 +451,19 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         lengths: Any = None,
         groups: Any = None,
         covariates: Any = None,
+        times: Any = None,
     ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
         lengths = sequences.lengths_given(X, y, lengths)
-        self.fit(X, lengths=lengths, groups=groups, covariates=covariates)
-        return self.predict(X, lengths, groups, covariates)
+        self.fit(X, lengths=lengths, groups=groups, covariates=covariates, times=times)
+        return self.predict(X, lengths, groups, covariates, times)
 
     def score_samples(  # type: ignore[override]  # of sequences
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> Array:
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
+        times: Any = None,
+    ) -> Array:  # fmt: skip
         """Return the log density of each sample given those before it (n,), in nats."""
-        return self._chained(X, lengths, groups, covariates, smooth=False)[:, -1]
+        return self._chained(X, lengths, groups, covariates, times, smooth=False)[:, -1]
 
     def score(  # type: ignore[override]  # of sequences
         self,
@@ -434,10 +473,11 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         lengths: Any = None,
         groups: Any = None,
         covariates: Any = None,
+        times: Any = None,
     ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
         lengths = sequences.lengths_given(X, y, lengths)
-        source = self._in_parts(X, lengths, groups, covariates)
+        source = self._in_parts(X, GivenSequences(lengths, groups, covariates, times))
         return self._states().mean_log_density(source)
 
     bic, aic, aicc, icl = map(_criterion, ("bic", "aic", "aicc", "icl"))
@@ -454,10 +494,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
         Log likelihoods are those of samples given the samples before them.
         """
-        seen = partial(self._sequences, lengths=lengths, groups=groups)
+        seen = partial(self._sequences, given=GivenSequences(lengths, groups))
         return arviz_draws(self, X, n_draws, random_state, seen)
 
-    def transition_matrix(self, covariates: Any = None, X: Any = None, level: float = 0.95) -> Any:
+    def transition_matrix(
+        self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None
+    ) -> Any:
         """Return the probabilities of transitions, at given covariates or averaged.
 
         Parameters
@@ -469,6 +511,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             The data of a maximum likelihood fit, for standard errors.
         level : float, default=0.95
             Level of the intervals, which are computed on log odds.
+        elapsed : float or array (m,), optional
+            Times over which transitions take place, of a fit with ``times``.
 
         Returns
         -------
@@ -491,6 +535,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         (2, 2, 2)
         """
         result = self._fitted()
+        if elapsed is not None:
+            return self._moves_over(elapsed)
         if X is not None:
             from bayesmix.posterior.transition_errors import transition_table
 
@@ -499,6 +545,17 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             return self.transmat_.copy()
         chain: Any = self._chain_of(result)
         return chain.transitions_of(self._moves_design(covariates))
+
+    def _moves_over(self, elapsed: Any) -> Array:
+        """Return the transitions (m, K, K) over times."""
+        chain: Any = self._chain_of(self._fitted())
+        if not isinstance(chain, TimedChain):
+            raise InvalidInputError("elapsed must be left out: the fit had no times")
+        spans: Array = np.atleast_1d(np.asarray(elapsed, dtype=np.float64))
+        if spans.ndim != 1 or not (np.isfinite(spans) & (spans >= 0.0)).all():
+            raise InvalidInputError(f"elapsed must be times of at least 0, got {elapsed!r:.60}")
+        moves = chain.transitions_over(spans / chain.needed(self._fitted().side).unit)
+        return moves if np.ndim(elapsed) else np.asarray(moves[0])
 
     def _moves_design(self, covariates: Any) -> Array | None:
         """Return the design (m, P) of transitions at covariates; None for averages."""
@@ -519,6 +576,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         level: float = 0.9,
         covariates: Any = None,
         future_covariates: Any = None,
+        times: Any = None,
+        future_times: Any = None,
     ) -> Forecast:
         """Return states and values of the samples that follow one sequence.
 
@@ -535,13 +594,18 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             Covariates of the sequence, as in ``fit``.
         future_covariates : array or frame (steps, P), optional
             Covariates of the samples ahead, where transitions depend on them.
+        times, future_times : arrays (n,) and (steps,), optional
+            Times of the sequence and of the samples ahead, of a fit with ``times``.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
-        moves = self._moves_ahead(steps, covariates, future_covariates)
-        present = self.filter_proba(X, covariates=covariates)[-1]
+        if result.side.elapsed is None:
+            moves = self._moves_ahead(steps, covariates, future_covariates)
+        else:
+            moves = self._moves_over(self._spans_ahead(steps, times, future_times))
+        present = self.filter_proba(X, covariates=covariates, times=times)[-1]
         shares = np.empty((steps, len(present)))
         for step in range(steps):
             shares[step] = present = present @ moves[step]
@@ -556,6 +620,21 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
         names = result.columns or tuple(f"x{column}" for column in range(mean.shape[1]))
         return Forecast(shares, mean, bounds[0], bounds[1], level, names)
+
+    def _spans_ahead(self, steps: int, times: Any, future: Any) -> Array:
+        """Return the times between the samples that follow a sequence."""
+        if times is None or future is None or np.shape(future) != (steps,):
+            raise InvalidInputError(
+                f"times and future_times, one for each of the {steps} steps ahead, are needed: the "
+                "fit had times"
+            )
+        both = np.append(np.asarray(times)[-1:], np.asarray(future))
+        spans: Array = np.diff(both)
+        if spans.dtype.kind == "m":
+            spans = spans / np.timedelta64(1, "D")
+        if not (spans > 0).all():
+            raise InvalidInputError("future_times must increase, and follow times")
+        return spans
 
     def _moves_ahead(self, steps: int, past: Any, future: Any) -> Array:
         """Return the transitions (steps, K, K) to the samples that follow a sequence."""
@@ -596,8 +675,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         return density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
 
     def pseudo_residuals(
-        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> Array:
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
+        times: Any = None,
+    ) -> Array:  # fmt: skip
         """Return normal pseudo-residuals (n, D), standard normal if the model is correct.
 
         They compare each value with its distribution given the samples before it; for counts the
@@ -605,8 +685,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         estimated from 20,000 draws per state. Residuals of missing values and categorical columns
         are NaN.
         """
-        source = self._sequences(X, lengths, groups, covariates)
-        filtered = self.filter_proba(X, lengths, groups, covariates)
+        given = GivenSequences(lengths, groups, covariates, times)
+        source = self._sequences(X, given)
+        filtered = self.filter_proba(X, *given)
         predicted = self._states().predicted(filtered, source.rows)
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
@@ -629,21 +710,24 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         random_state: Any = None,
         error: Any = None,
         covariates: Any = None,
+        times: Any = None,
     ) -> tuple[Array, Integers]:
         """Draw one sequence (n, D), and its states (n,).
 
         ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement.
         ``covariates`` are those of the sequence, (1, P) or (n, P), for fits that had some. None:
-        first states and transitions are averages over the samples of the fit.
+        first states and transitions are averages over the samples of the fit. ``times`` (n,) are
+        those of the samples, of a fit with times; None: the mean time between samples.
         """
         result = self._fitted()
         n = validation.integer("n_samples", n_samples, 1)
         generator = stream(seed_of(self, random_state), Purpose.SAMPLE)
         chain, density = self._chain_of(result), result.density
         initial, moves = chain.initial, chain.transition
-        if covariates is not None:
+        if covariates is not None or times is not None:
             begins = np.arange(n) == 0
-            rows = ArraySource(np.zeros((n, 1)), side=SideInformation(begins=begins))
+            rows: Any = ArraySource(np.zeros((n, 1)), side=SideInformation(begins=begins))
+            rows = self._timed(rows, times) if covariates is None else rows
             side = cast("ArraySource", self._at_covariates(rows, covariates)).side
             initial, moves = chain.first_states(side), chain.transitions_at(side)
         reached = np.broadcast_to(np.cumsum(moves, axis=-1), (n, *moves.shape[-2:]))
@@ -669,9 +753,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     def summary(self) -> str:
         """Return a summary of the fit: states, transition probabilities, expected durations."""
         table = columns_of([*self._transition_table()], 1)
-        return "\n".join(
-            [super().summary(), "Transition probabilities and expected durations:", *table]
-        )
+        elapsed = self._fitted().side.elapsed
+        over = "" if elapsed is None else f" over a time of {elapsed.unit:.3g}"
+        head = f"Transition probabilities{over} and expected durations:"
+        return "\n".join([super().summary(), head, *table])
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         self._fitted()

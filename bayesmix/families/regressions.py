@@ -471,7 +471,7 @@ class RegressionFamily(LeastSquares):
         fall = 2.0 * fall - np.einsum("kp,kpq,kq->k", step, statistics.information, step)
         given = statistics.counts, statistics.dispersion, fall * at.dispersion
         if self.shared_dispersion:
-            given = tuple(part.sum(axis=-1, keepdims=True) for part in given)  # type: ignore[assignment]
+            given = tuple(part.sum(axis=-1, keepdims=True) for part in given)
         dispersion = self.response.dispersion(at.dispersion, *given)
         started = previous is None and not self.response.gaussian
         dispersion = at.dispersion if started else np.maximum(dispersion, self.floor)

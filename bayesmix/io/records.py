@@ -34,6 +34,7 @@ from bayesmix.allocation.gated_chain import (
 from bayesmix.allocation.noise import Noise, UniformNoise, WithNoise
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
+from bayesmix.allocation.timed_chain import Elapsed, TimedChain, TimedChainPrior
 from bayesmix.core import (
     components,
     engines,
@@ -92,6 +93,7 @@ RECORDS: dict[str, type] = {
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
+        *(Elapsed, TimedChain, TimedChainPrior),
         *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Restricted, Restriction, HeldValues),
@@ -132,7 +134,7 @@ DOMAINS = {
             *("RegressionPosterior.means", "RegressionPosterior.precisions"),
             *("RandomEffects.matrix", "RandomEffects.back", "RandomEffectFamily.effects"),
             *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
-            "RandomEffectRegressions.covariances",
+            *("RandomEffectRegressions.covariances", "TimedChain.rates"),
         ),
         ANY,
     ),
@@ -142,7 +144,7 @@ DOMAINS = {
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
             "HeldValues.counted",
             *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
-            "GatedChain.transition",
+            *("GatedChain.transition", "TimedChain.initial", "Elapsed.distinct", "Elapsed.codes"),
             *("Regressions.dispersion", "RegressionFamily.fixed", "RandomEffectFamily.fixed"),
             "RandomEffectRegressions.dispersion",
         ),

@@ -32,6 +32,7 @@ def plot_states(
     gate: Any = None,
     offset: Any = None,
     trials: Any = None,
+    times: Any = None,
 ) -> Any:
     """Plot one column of sequences over time, and the smoothed probabilities of the states.
 
@@ -50,6 +51,8 @@ def plot_states(
         Response of regressions, which is shown; its index gives the times.
     sequences, gate, offset, trials : optional
         As in ``RegressionMixture.fit``.
+    times : array (n,), optional
+        As in ``fit``; the horizontal axis.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def plot_states(
             raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
         values, timed = values[:, column], X
         name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
-        probabilities = model.predict_proba(X, lengths, groups, covariates)
+        probabilities = model.predict_proba(X, lengths, groups, covariates, times)
         starts = model._seen(X, lengths, groups).side.starts
     levels: Any = ()
     try:
@@ -82,6 +85,8 @@ def plot_states(
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
     states, (time, unit) = probabilities.argmax(axis=1), _times(timed)
+    if times is not None:
+        time, unit = np.asarray(times), str(getattr(times, "name", None) or "time")
     ax = axes_or_new(ax, 7.2, 3.8)
     for start, end in pairwise([*starts, len(values)]):
         ax.plot(time[start:end], values[start:end], color=FAINT, linewidth=0.8, zorder=1)

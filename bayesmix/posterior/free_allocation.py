@@ -24,6 +24,7 @@ from bayesmix.allocation.chain import (
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.point import PointWeights
+from bayesmix.allocation.timed_chain import TimedChain, TimedSums
 from bayesmix.core.parameters import NO_COLUMN, Reported
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import UnsupportedError
@@ -88,6 +89,12 @@ class FreeAllocation:
                 lambda *gates: replace(weights, gates=gates),
                 lambda at, sums: list(zip(at.gates, sums.gates, strict=True)),
             )
+        if isinstance(weights, TimedChain):
+            return _joined(
+                [cls.of_rows(weights.initial[None]), cls._of_rates(weights.rates)],
+                lambda one, rates: TimedChain.of(one[0], rates),
+                lambda at, sums: [(at.initial[None], sums.initial[None]), (at.rates, sums)],
+            )
         raise UnsupportedError(
             f"standard errors by derivatives do not support {type(weights).__name__}: use "
             "standard_errors='bootstrap'"
@@ -111,6 +118,21 @@ class FreeAllocation:
 
         def score(at: Array, counts: Array) -> Array:
             return np.asarray((counts - at * counts.sum(axis=1, keepdims=True))[free])
+
+        return cls(int(free.sum()), moved, score)
+
+    @classmethod
+    def _of_rates(cls, rates: Array) -> FreeAllocation:
+        """Return logarithms of the rates of jumps; rates of zero remain zero."""
+        free = rates > 0.0
+
+        def moved(steps: Array) -> Array:
+            factors = np.ones_like(rates)
+            factors[free] = np.exp(steps)
+            return rates * factors
+
+        def score(at: Array, sums: TimedSums) -> Array:
+            return np.asarray((sums.jumps - at * sums.times[:, None])[free])
 
         return cls(int(free.sum()), moved, score)
 
@@ -158,9 +180,15 @@ def _with_first_states(chain: MarkovChain, sums: ChainSums) -> Array:
 def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> list[Reported]:
     """Return probabilities of first states and transitions, averaged where they vary.
 
+    In continuous time these are rates of transitions, and on the diagonal those of leaving a state.
+
     ``mass`` (n, K) are the probabilities of states, by which transitions from a state are weighted.
     """
     K, entered = weights.n_components, ~np.asarray(side.begins)
+    if isinstance(weights, TimedChain):
+        rates = np.abs(weights.rates) / TimedChain.needed(side).unit
+        rows = [Reported("transition rate", -1, f"from {j + 1}", rates[j]) for j in range(K)]
+        return [Reported("start", -1, None, weights.initial), *rows]
     moves = weights.transitions_at(side)
     if moves.ndim == 3:
         visits = mass[np.flatnonzero(entered) - 1]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 KINDS = ("information", "sandwich", "bootstrap")
 # Reported parameters with intervals on log odds, and on logs.
 SHARES = ("share", "noise", "start", "transition", "probability")
-POSITIVE = ("variance", "rate", "concentration", "dispersion", "scale")
+POSITIVE = ("variance", "rate", "transition rate", "concentration", "dispersion", "scale")
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
 

@@ -52,7 +52,7 @@ def best_of_starts(
     check_values(model.family, source, model.n_components)
     among = replace(settings, stopping=AMONG_CANDIDATES)
     problem = race = resolve(model, source, among)
-    if source.side.covariates is not None:
+    if source.side.covariates is not None or source.side.elapsed is not None:
         race = resolve(constant_chain(model), without_covariates(source), among)
     trials = Trials.of(problem, race, source, monitor, settings.max_iter)
     for number, shares in enumerate(_starts(fit, model, trials.samples, settings, monitor)):
@@ -107,8 +107,9 @@ def constant_chain(model: Model) -> Model:
 
 
 def without_covariates(source: ArraySource) -> ArraySource:
-    """Return sequences without their covariates."""
-    return replace(source, side=replace(source.side, covariates=None, design=None))
+    """Return sequences without their covariates and times."""
+    side = replace(source.side, covariates=None, design=None, elapsed=None)
+    return replace(source, side=side)
 
 
 @dataclass

@@ -85,7 +85,7 @@ def of_samples(covariates: Any, side: SideInformation, name: str = "covariates")
         return covariates
     starts, n, given = side.starts, len(cast(Any, side.begins)), len(covariates)
     if given not in (len(starts), n):
-        place = f", so that {_place(given, side)} has none" if given < n else ""
+        place = f", so that {place_in_sequence(given, side)} has none" if given < n else ""
         raise InvalidInputError(
             f"{name} must have one row for each of the {n} samples, or of the {len(starts)} "
             f"sequences, got {given} rows{place}"
@@ -98,7 +98,7 @@ def of_samples(covariates: Any, side: SideInformation, name: str = "covariates")
     if unknown.to_numpy().any():
         row, column = np.argwhere(unknown.to_numpy())[0]
         of_samples = given == n
-        place = _place(int(row), side) if of_samples else f"sequence {row}"
+        place = place_in_sequence(int(row), side) if of_samples else f"sequence {row}"
         raise InvalidInputError(
             f"{name} must be finite and have no missing values, got {table.iat[row, column]!s} "
             f"for {place}, column {table.columns[column]!r}: impute it, or leave out the "
@@ -109,7 +109,7 @@ def of_samples(covariates: Any, side: SideInformation, name: str = "covariates")
     return rows_of(covariates, np.repeat(np.arange(given), side.group_sizes))
 
 
-def _place(row: int, side: SideInformation) -> str:
+def place_in_sequence(row: int, side: SideInformation) -> str:
     """Return the name of a sample of a sequence; rows and sequences count from 0."""
     number = int(np.searchsorted(side.starts, row, side="right")) - 1
     return f"row {row} (row {row - int(side.starts[number])} of sequence {number})"

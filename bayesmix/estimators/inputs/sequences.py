@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from sklearn.model_selection import KFold
@@ -17,7 +17,9 @@ from sklearn.utils.validation import _num_samples
 
 from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.gated_chain import CovariateChainPrior
+from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
@@ -26,7 +28,7 @@ from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes
+from bayesmix.estimators.inputs.constraints import group_codes, place_in_sequence
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.scores import Fold, make_splits, n_rows_of
@@ -45,6 +47,36 @@ InSequences: TypeAlias = ArraySource | PartitionedSource
 # Parameters of covariates; those of the effects that include transitions.
 EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
 WHOLE = ("transitions", "all")
+
+
+class GivenSequences(NamedTuple):
+    """Arguments of methods that tell what sequences the samples are."""
+
+    lengths: Any = None
+    groups: Any = None
+    covariates: Any = None
+    times: Any = None
+
+
+def at_times(source: InSequences, times: Any, unit: float | None = None) -> InSequences:
+    """Return sequences with the times (n,) of their samples, numbers or dates (then in days)."""
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError("times need X in memory, got X in parts: pass an array")
+    given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
+    if given.dtype.kind == "M":
+        given = (given - given.min()) / np.timedelta64(1, "D")
+    values: Array = finite_array("times", given, (source.shape[0],))
+    begins = cast("Booleans", source.side.begins)
+    wrong = (np.diff(values, prepend=-np.inf) <= 0.0) & ~begins
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InvalidInputError(
+            "times must increase within a sequence, but "
+            f"{place_in_sequence(row, source.side)} has {values[row]:g} after {values[row - 1]:g}: "
+            "sort samples by time, and merge those at the same time"
+        )
+    elapsed = Elapsed.of(values, begins, unit)
+    return replace(source, side=replace(source.side, elapsed=elapsed))
 
 
 def chain_prior(
