@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import DrawnComponents
-from bayesmix.core.parameters import parameter
+from bayesmix.core.parameters import POSITIVE, parameter, within
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -132,7 +132,7 @@ class CategoricalDraws(LevelDraws):
 class LevelProbabilities(PosteriorColumns):
     """q(θ) = Π Dirichlet over the levels of each column, concentrations (K, F)."""
 
-    concentration: Array
+    concentration: Array = field(metadata=within(POSITIVE))
     reading: Levels
 
     @property

@@ -9,7 +9,7 @@ of a column is common to all components, and set by type-II maximum likelihood.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import DensitiesAndStatistics, Named
+from bayesmix.core.parameters import POSITIVE, within
 from bayesmix.core.priors import NamedTensors, Pymc
 from bayesmix.core.rows import Frame
 from bayesmix.errors import UnsupportedError
@@ -142,9 +143,9 @@ class BetaNegativeBinomials(Columns):
 class CountPosterior(PosteriorColumns):
     """q(p) = Π Beta(successes, failures) at sizes r, all (K, D); a column has one size."""
 
-    successes: Array
-    failures: Array
-    sizes: Array
+    successes: Array = field(metadata=within(POSITIVE))
+    failures: Array = field(metadata=within(POSITIVE))
+    sizes: Array = field(metadata=within(POSITIVE))
 
     dense = False
 
@@ -237,7 +238,7 @@ class CountsTwin(TotalsTwin):
 class SizePrior(ConjugatePrior[CountPosterior]):
     """Prior p ~ Beta(1, 1 + r / m) of columns with means m (D,), and learned sizes r."""
 
-    means: Array
+    means: Array = field(metadata=within(POSITIVE))
 
     fixes_scale = False
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
-from bayesmix.core.parameters import ReportedQuantity, Simplex, parameter
+from bayesmix.core.parameters import POSITIVE, ReportedQuantity, Simplex, parameter, within
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -177,7 +177,7 @@ class DirichletMultinomials(GivenTotals):
 class DirichletShares(PosteriorColumns):
     """q(θ) = Π Dirichlet, concentrations (K, D)."""
 
-    concentration: Array
+    concentration: Array = field(metadata=within(POSITIVE))
 
     @property
     def means(self) -> Array:

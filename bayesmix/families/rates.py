@@ -15,7 +15,7 @@ from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, ReportedQuantity, parameter
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, ReportedQuantity, parameter, within
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -140,8 +140,8 @@ class AveragedRates(Columns):
 class GammaFactors(PosteriorColumns):
     """q(λ) = Π Gamma(shape, rate), both (K, D)."""
 
-    shape: Array
-    rate: Array
+    shape: Array = field(metadata=within(POSITIVE))
+    rate: Array = field(metadata=within(POSITIVE))
 
     drawn: ClassVar[type[RateDraws]]
     averaged: ClassVar[type[AveragedRates]]
@@ -182,7 +182,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
     """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
 
     shape: float
-    rate: Array
+    rate: Array = field(metadata=within(POSITIVE))
 
     def mode_given(self, statistics: Sums) -> RateColumns:
         """Return the posterior mode, or raise an error for shapes below 1."""

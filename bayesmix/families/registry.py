@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
 
-# Smallest and largest value in the arrays of a saved fit; all are finite.
-Domain: TypeAlias = tuple[float, float]
-INFINITY = float("inf")
-ANY: Domain = (-INFINITY, INFINITY)
-POSITIVE: Domain = (5e-324, INFINITY)  # from the smallest double
-NOT_NEGATIVE: Domain = (0.0, INFINITY)
-SHARES: Domain = (0.0, 1.0)
-# Records of a module in saved files, with the domains of their arrays by field.
-Records: TypeAlias = Mapping[str, Mapping[str, Domain]]
+from bayesmix.core.families import AtAPoint
+from bayesmix.core.parameters import Parameter, declared
+
+# Records in saved files, by module.
+Records: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Entry:
     """
 
     public: tuple[str, ...]
-    records: Mapping[str, Records]
+    records: Records
     compared: tuple[tuple[str, Mapping[str, int]], ...] = ()
 
     @property
@@ -43,6 +39,21 @@ class Entry:
             if name in records
         }
 
+    @property
+    def components(self) -> type[AtAPoint] | None:
+        """The record of components at a point, whose fields declare the parameters."""
+        found = [
+            record for record in self.classes() if issubclass(record, AtAPoint) and declared(record)
+        ]
+        return found[0] if found else None
+
+    def classes(self) -> Iterator[type]:
+        """Yield the records in saved files."""
+        for module, records in self.records.items():
+            home = import_module(f"bayesmix.families.{module}")
+            values = (getattr(home, name) for name in records)
+            yield from (value for value in values if isinstance(value, type))
+
     def make(self, **parameters: Any) -> Any:
         """Return the family, by default with its default parameters."""
         name = self.public[0]
@@ -53,189 +64,155 @@ FAMILIES = {
     "gaussian": Entry(
         ("Gaussian", "GaussianPrior"),
         {
-            "gaussian.family": {"Gaussian": {}, "Gaussians": {"means": ANY, "blocks": ANY}},
-            "gaussian.moments": {"Moments": {"counts": NOT_NEGATIVE, "means": ANY, "scatter": ANY}},
-            "gaussian.given_prior": {"GaussianPrior": {}},
-            "gaussian.prior": {
-                "GaussianPosterior": {"means": ANY, "mean_precision": POSITIVE},
-                "NormalWishart": {"mean": ANY},
-                "Wishart": {"degrees_of_freedom": POSITIVE, "scale_inverse": ANY},
-                "FixedScale": {"mean": ANY},
-                "LearnedScale": {},
-            },
+            "gaussian.family": ("Gaussian", "Gaussians"),
+            "gaussian.moments": ("Moments",),
+            "gaussian.given_prior": ("GaussianPrior",),
+            "gaussian.prior": (
+                "GaussianPosterior",
+                "NormalWishart",
+                "Wishart",
+                "FixedScale",
+                "LearnedScale",
+            ),
         },
     ),
     "student_t": Entry(
         ("StudentT", "StudentPrior"),
         {
-            "student_t.family": {"StudentT": {}},
-            "student_t.components": {
-                "StudentComponents": {"means": ANY, "blocks": ANY, "degrees_of_freedom": POSITIVE},
-                "WeightedMoments": {"counts": NOT_NEGATIVE, "tails": ANY},
-                "FreedomPrior": {"values": POSITIVE},
-                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
-            },
-            "student_t.posterior": {
-                "StudentPosterior": {},
-                "NormalWishartFreedom": {},
-                "StudentPrior": {},
-            },
+            "student_t.family": ("StudentT",),
+            "student_t.components": (
+                "StudentComponents",
+                "WeightedMoments",
+                "FreedomPrior",
+                "FreedomFactor",
+            ),
+            "student_t.posterior": ("StudentPosterior", "NormalWishartFreedom", "StudentPrior"),
         },
     ),
     "factor_analytic": Entry(
         ("FactorAnalytic",),
         {
-            "factor_analytic.family": {"FactorAnalytic": {}},
-            "factor_analytic.factor_analysers": {
-                "FactorModel": {},
-                "FactorAnalysers": {"means": ANY, "loadings": ANY, "noise": POSITIVE},
-                "ProjectedMoments": {"counts": NOT_NEGATIVE, "means": ANY},
-                "SeenAlong": {"squares": NOT_NEGATIVE, "directions": ANY, "projected": ANY},
-            },
+            "factor_analytic.family": ("FactorAnalytic",),
+            "factor_analytic.factor_analysers": (
+                "FactorModel",
+                "FactorAnalysers",
+                "ProjectedMoments",
+                "SeenAlong",
+            ),
         },
     ),
-    "common_subspace": Entry(("CommonSubspace",), {"gaussian.subspace": {"CommonSubspace": {}}}),
+    "common_subspace": Entry(
+        ("CommonSubspace",),
+        {
+            "gaussian.subspace": ("CommonSubspace",),
+        },
+    ),
     "transformed": Entry(
         ("Transformed", "YeoJohnson"),
         {
-            "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
-            "monotone": {
-                "Log": {},
-                "Power": {},
-                "Root": {},
-                "Logit": {},
-                "YeoJohnson": {},
-                "Logarithms": {},
-            },
+            "transformed": ("Transformed", "TransformedComponents", "TransformedPrior"),
+            "monotone": ("Log", "Power", "Root", "Logit", "YeoJohnson", "Logarithms"),
         },
     ),
     "log_normal": Entry(
-        ("LogNormal", "LogNormalPrior"), {"transformed": {"LogNormal": {}, "LogNormalPrior": {}}}
+        ("LogNormal", "LogNormalPrior"),
+        {
+            "transformed": ("LogNormal", "LogNormalPrior"),
+        },
     ),
     "bernoulli": Entry(
         ("Bernoulli", "BetaPrior"),
         {
-            "successes": {
-                "Bernoulli": {},
-                "Bernoullis": {"probabilities": SHARES},
-                "BetaProbabilities": {"successes": POSITIVE, "failures": POSITIVE},
-                "BetaPrior": {},
-            }
+            "successes": ("Bernoulli", "Bernoullis", "BetaProbabilities", "BetaPrior"),
         },
     ),
     "poisson": Entry(
         ("Poisson", "GammaPrior"),
         {
-            "rates": {
-                "Poisson": {},
-                "Poissons": {"rates": NOT_NEGATIVE},
-                "GammaRates": {"shape": POSITIVE, "rate": POSITIVE},
-                "GammaPrior": {"rate": POSITIVE},
-            }
+            "rates": ("Poisson", "Poissons", "GammaRates", "GammaPrior"),
         },
     ),
     "exponential": Entry(
         ("Exponential",),
         {
-            "rates": {
-                "Exponential": {},
-                "Exponentials": {"rates": POSITIVE},
-                "ExponentialRates": {"shape": POSITIVE, "rate": POSITIVE},
-                "ExponentialPrior": {"rate": POSITIVE},
-            }
+            "rates": ("Exponential", "Exponentials", "ExponentialRates", "ExponentialPrior"),
         },
     ),
     "gamma": Entry(
-        ("Gamma",), {"gamma": {"Gamma": {}, "Gammas": {"shapes": POSITIVE, "rates": POSITIVE}}}
+        ("Gamma",),
+        {
+            "gamma": ("Gamma", "Gammas"),
+        },
     ),
     "weibull": Entry(
         ("Weibull",),
-        {"weibull": {"Weibull": {}, "Weibulls": {"shapes": POSITIVE, "scales": POSITIVE}}},
+        {
+            "weibull": ("Weibull", "Weibulls"),
+        },
     ),
     "binomial": Entry(
         ("Binomial",),
         {
-            "successes": {
-                "Binomial": {},
-                "Binomials": {"probabilities": SHARES},
-                "BinomialProbabilities": {"successes": POSITIVE, "failures": POSITIVE},
-                "BinomialPrior": {},
-                "Choices": {},
-            }
+            "successes": (
+                "Binomial",
+                "Binomials",
+                "BinomialProbabilities",
+                "BinomialPrior",
+                "Choices",
+            ),
         },
     ),
     "categorical": Entry(
         ("Categorical", "CategoricalPrior"),
         {
-            "categorical": {
-                "Categorical": {},
-                "Categoricals": {"probabilities": SHARES},
-                "LevelProbabilities": {"concentration": POSITIVE},
-                "CategoricalPrior": {},
-                "Levels": {},
-            }
+            "categorical": (
+                "Categorical",
+                "Categoricals",
+                "LevelProbabilities",
+                "CategoricalPrior",
+                "Levels",
+            ),
         },
     ),
     "multinomial": Entry(
         ("Multinomial", "MultinomialPrior"),
         {
-            "multinomial": {
-                "Multinomial": {},
-                "Multinomials": {"probabilities": SHARES},
-                "DirichletShares": {"concentration": POSITIVE},
-                "MultinomialPrior": {},
-            }
+            "multinomial": ("Multinomial", "Multinomials", "DirichletShares", "MultinomialPrior"),
         },
     ),
     "ordinal": Entry(
         ("Ordinal", "OrdinalPrior"),
         {
-            "ordinal": {
-                "Ordinal": {},
-                "Ordinals": {"intercepts": ANY, "slopes": ANY, "curvatures": ANY},
-                "OrdinalPrior": {},
-            }
+            "ordinal": ("Ordinal", "Ordinals", "OrdinalPrior"),
         },
         (("ordinal", {"degree": 1}), ("ordinal", {}), ("categorical", {})),
     ),
     "negative_binomial": Entry(
         ("NegativeBinomial",),
         {
-            "negative_binomial": {
-                "NegativeBinomial": {},
-                "OverdispersedCounts": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
-            },
-            "count_posterior": {
-                "CountPosterior": {"successes": POSITIVE, "failures": POSITIVE, "sizes": POSITIVE},
-                "SizePrior": {"means": POSITIVE},
-            },
+            "negative_binomial": ("NegativeBinomial", "OverdispersedCounts"),
+            "count_posterior": ("CountPosterior", "SizePrior"),
         },
     ),
     "zero_inflated_poisson": Entry(
         ("ZeroInflatedPoisson",),
         {
-            "zero_inflated": {
-                "ZeroInflatedPoisson": {},
-                "ZeroInflatedPoissons": {"extra_zeros": SHARES, "rates": NOT_NEGATIVE},
-            }
+            "zero_inflated": ("ZeroInflatedPoisson", "ZeroInflatedPoissons"),
         },
     ),
     "von_mises_fisher": Entry(
         ("VonMisesFisher",),
         {
-            "von_mises_fisher": {
-                "VonMisesFisher": {},
-                "VonMisesFishers": {"directions": (-1.0, 1.0), "concentrations": NOT_NEGATIVE},
-            }
+            "von_mises_fisher": ("VonMisesFisher", "VonMisesFishers"),
         },
     ),
     "product": Entry(
         ("Product", "ProductPrior"),
         {
-            "product.family": {"Product": {}, "Part": {}, "Resolutions": {}},
-            "product.layout": {"Layout": {}, "ProductStatistics": {}},
-            "product.components": {"Products": {}},
-            "product.prior": {"PartPriors": {}, "ProductPrior": {}},
+            "product.family": ("Product", "Part", "Resolutions"),
+            "product.layout": ("Layout", "ProductStatistics"),
+            "product.components": ("Products",),
+            "product.prior": ("PartPriors", "ProductPrior"),
         },
     ),
 }
@@ -244,11 +221,14 @@ WITH_PARAMETERS = ("factor_analytic", "common_subspace", "transformed", "binomia
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 
 
-def saved_records() -> Iterator[tuple[str, Any, Mapping[str, Domain]]]:
-    """Yield name, class and domains of each record in saved files."""
+def saved_records() -> Iterator[type]:
+    """Yield the records in saved files of all families."""
     for entry in FAMILIES.values():
-        for module, records in entry.records.items():
-            home = import_module(f"bayesmix.families.{module}")
-            for name, domains in records.items():
-                if isinstance(getattr(home, name), type):
-                    yield name, getattr(home, name), domains
+        yield from entry.classes()
+
+
+def parameters_of(family: Any) -> tuple[Parameter, ...]:
+    """Return what the components of a registered family declare, () if their record does not."""
+    entry = FAMILIES.get(family.name)
+    record = None if entry is None else entry.components
+    return () if record is None else declared(record)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import betaln, digamma, gammaln, logit
 
 from bayesmix.core.components import Named
-from bayesmix.core.parameters import SHARE, ReportedQuantity, parameter
+from bayesmix.core.parameters import POSITIVE, SHARE, ReportedQuantity, parameter, within
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -146,8 +146,8 @@ class SuccessDraws(OfTrials, DrawnColumns):
 class BetaFactors(OfTrials, PosteriorColumns):
     """q(θ) = Π Beta(successes, failures), both (K, D)."""
 
-    successes: Array
-    failures: Array
+    successes: Array = field(metadata=within(POSITIVE))
+    failures: Array = field(metadata=within(POSITIVE))
 
     kind: ClassVar[type[SuccessDraws]]
 

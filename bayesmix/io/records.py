@@ -46,6 +46,7 @@ from bayesmix.core import (
     sources,
 )
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, Domain, declared
 from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.rows import Event, Frame, SideInformation
@@ -70,7 +71,7 @@ from bayesmix.families.random_effects import (
     RandomEffectRegressions,
     RandomEffects,
 )
-from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
+from bayesmix.families.registry import saved_records
 from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import (
     RESPONSES,
@@ -110,7 +111,7 @@ RECORDS |= {"Hierarchy": Hierarchy, "Join": Join, "Answer": Answer}
 RECORDS["Sums"] = DensitySums
 RECORDS["Row"] = Candidate  # name in files
 RECORDS["Totals"] = Sums
-RECORDS |= {name: record for name, record, _ in saved_records()}
+RECORDS |= {record.__name__: record for record in saved_records()}
 
 # Records of version 0.2.0 that were replaced, built from their fields.
 REPLACED: dict[str, Callable[..., object]] = {
@@ -123,7 +124,7 @@ REPLACED: dict[str, Callable[..., object]] = {
 
 # Domains of the numbers in a fit's arrays: invalid values give NaN results. Infinity is never
 # allowed.
-DOMAINS = {
+DOMAINS: dict[str, Domain] = {
     **dict.fromkeys(
         (
             *("HeldValues.values", "HeldValues.held", "HeldValues.groups"),
@@ -136,7 +137,7 @@ DOMAINS = {
             *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
             *("RandomEffectRegressions.covariances", "TimedChain.rates"),
         ),
-        ANY,
+        REAL,
     ),
     **dict.fromkeys(
         (
@@ -159,8 +160,12 @@ DOMAINS = {
         ),
         POSITIVE,
     ),
-    **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates", "order")},
-    **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
+    **{f"SideInformation.{name}": REAL for name in ("labels", "begins", "covariates", "order")},
+    **{
+        f"{name}.{own.field}": own.domain
+        for name, record in RECORDS.items()
+        for own in declared(record)
+    },
 }
 
 # Parameters of estimators and fields of records of version 0.2.0 that were removed.
@@ -309,10 +314,11 @@ class Reader:
                     f"is damaged: {name}.{key} should be {_said(hints[key])}, got "
                     f"{type(each).__name__}"
                 )
-            least, most = DOMAINS.get(field := f"{name}.{key}", (None, None))
-            if least is None or each is None:
+            domain = DOMAINS.get(field := f"{name}.{key}")
+            if domain is None or each is None:
                 continue
-            if not bool(((each >= least) & (each <= most) & np.isfinite(each)).all()):
+            low, high = domain.low, domain.high
+            if not bool(((each >= low) & (each <= high) & np.isfinite(each)).all()):
                 raise DamagedFileError(f"is damaged: {field} has invalid values")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationary_distribution
-from bayesmix.core.families import AtAPoint
 from bayesmix.core.given_arrays import finite_array
+from bayesmix.core.parameters import POSITIVE, declared
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.gaussian_parameters import covariance_type_of, point_result
@@ -182,9 +181,7 @@ def _factors(family: Any, given: Given, K: int) -> Any:
     )
 
 
-def _domain(
-    name: str, values: Any, low: float = np.nextafter(0.0, 1.0), high: float = np.inf
-) -> Any:
+def _domain(name: str, values: Any, low: float = POSITIVE.low, high: float = POSITIVE.high) -> Any:
     values = np.array(values, dtype=np.float64)
     if not ((values >= low) & (values <= high)).all():
         raise InvalidInputError(
@@ -196,23 +193,23 @@ def _domain(
 
 def _columns(family: Any, given: Given, K: int) -> Any:
     """Return the components of a family whose parameters are arrays (K, D)."""
-    for module, records in FAMILIES[family.name].records.items():
-        home = import_module(f"bayesmix.families.{module}")
-        for record, domains in records.items():
-            kind = getattr(home, record)
-            if domains and isinstance(kind, type) and issubclass(kind, AtAPoint):
-                return _of_columns(kind, domains, family, given, K)
-    raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
+    entry = FAMILIES.get(family.name)
+    kind = None if entry is None else entry.components
+    if kind is None:
+        raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
+    return _of_columns(kind, family, given, K)
 
 
-def _of_columns(kind: Any, domains: Any, family: Any, given: Given, K: int) -> Any:
-    _expect(family, given, tuple(domains))
+def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
+    parameters = declared(kind)
+    _expect(family, given, tuple(own.label for own in parameters))
     values = {}
-    for name, (low, high) in domains.items():
+    for own in parameters:
+        name = own.label
         value = np.asarray(given[name], dtype=np.float64)
         if name != "intercepts" and len(np.atleast_1d(value)) != K:
             raise InvalidInputError(f"{name} must have a row for each of {K} states, got {value!r}")
-        values[name] = _domain(name, value, low, high)
+        values[own.field] = _domain(name, value, own.domain.low, own.domain.high)
     reading = {"reading": family.reading} if "reading" in kind.__dataclass_fields__ else {}
     components = kind(**values, **reading)
     if hasattr(family, "levels") and not np.allclose(

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChainPrior
-from bayesmix.core.families import AtAPoint
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, SHARE, Domain
 from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.sources import Source
 from bayesmix.em.model import MaximumLikelihood, Model, side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import averaged
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.registry import ANY, FAMILIES, NOT_NEGATIVE, POSITIVE, SHARES
+from bayesmix.families.registry import parameters_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
-DESCRIBED = {ANY: "finite", POSITIVE: "positive and finite", NOT_NEGATIVE: "at least 0 and finite"}
+DESCRIBED = {REAL: "finite", POSITIVE: "positive and finite", NOT_NEGATIVE: "at least 0 and finite"}
 # Rounding of probabilities that sum to 1, and of symmetric matrices.
 ROUNDING = 1e-8
 
@@ -94,18 +93,13 @@ class GivenRestriction:
         return (*self.of_allocation, *own)
 
     @property
-    def domains(self) -> Mapping[str, tuple[float, float]]:
+    def domains(self) -> Mapping[str, Domain]:
         """Domains of the parameter (K, D) of a family of independent columns that has only one."""
         family = self.model.family
-        entry = FAMILIES.get(family.name)
-        for module, records in ({} if entry is None else entry.records).items():
-            home = import_module(f"bayesmix.families.{module}")
-            for record, domains in records.items():
-                kind = getattr(home, record)
-                at_a_point = isinstance(kind, type) and issubclass(kind, AtAPoint)
-                if at_a_point and len(domains) == 1 and hasattr(family, "at_means"):
-                    return domains
-        return {}
+        found = parameters_of(family)
+        if len(found) != 1 or not hasattr(family, "at_means"):
+            return {}
+        return {own.label: own.domain for own in found}
 
     def _parameter(self, name: str) -> HeldValues:
         if name in self.of_allocation:
@@ -117,21 +111,17 @@ class GivenRestriction:
         if getattr(self.model.family, "given_totals", False):
             return self._shares(name)
         shape = (self.K, self.n_features)
-        domain = ANY if name == "means" else self.domains[name]
+        domain = REAL if name == "means" else self.domains[name]
         values = self._values(name, shape, domain)
         return self._grouped(name, values, np.ones(shape[1]))
 
-    def _values(
-        self, name: str, shape: tuple[int, ...], domain: tuple[float, float] = ANY
-    ) -> Array:
+    def _values(self, name: str, shape: tuple[int, ...], domain: Domain = REAL) -> Array:
         """Return held values, NaN where free; missing last components are free."""
         if name not in self.hold:
             return np.full(shape, np.nan)
         return self._checked(f"hold[{name!r}]", self.hold[name], shape, domain)
 
-    def _checked(
-        self, label: str, value: Any, shape: tuple[int, ...], domain: tuple[float, float]
-    ) -> Array:
+    def _checked(self, label: str, value: Any, shape: tuple[int, ...], domain: Domain) -> Array:
         try:
             values = np.array(value, dtype=np.float64)
         except (TypeError, ValueError):
@@ -151,7 +141,7 @@ class GivenRestriction:
             raise InvalidInputError(
                 f"{label} must have shape {shape}, NaN where free, got shape {values.shape}"
             )
-        low, high = domain
+        low, high = domain.low, domain.high
         wrong = (values < low) | (values > high) | np.isinf(values)
         if wrong.any():
             cell = tuple(np.argwhere(wrong)[0].tolist())
@@ -203,7 +193,7 @@ class GivenRestriction:
 
     def _probabilities(self, name: str) -> HeldValues:
         shape = (self.K, self.K) if name == "transmat" else (self.K,)
-        values = self._values(name, shape, SHARES)
+        values = self._values(name, shape, SHARE)
         if name == "transmat" and name in self.equal:
             raise UnsupportedError("equal has no 'transmat': hold its rows instead")
         label = f"hold[{name!r}]"
@@ -228,7 +218,7 @@ class GivenRestriction:
                 if own is None:
                     continue
                 label = f"hold[{name!r}][{d}]"
-                rows = self._checked(label, own, (self.K, end - start), SHARES)
+                rows = self._checked(label, own, (self.K, end - start), SHARE)
                 _check_whole_rows(label, rows)
                 values[:, start:end] = rows
         counted = np.ones(sum(sizes))
@@ -237,7 +227,7 @@ class GivenRestriction:
 
     def _shares(self, name: str) -> HeldValues:
         """Return shares (K, D) that sum to 1, whole rows or none."""
-        values = self._values(name, (self.K, self.n_features), SHARES)
+        values = self._values(name, (self.K, self.n_features), SHARE)
         _check_whole_rows(f"hold[{name!r}]", values)
         return self._grouped(name, values, np.append(0.0, np.ones(self.n_features - 1)))
 
@@ -256,7 +246,7 @@ class GivenRestriction:
             )
         shape = structure.blocks.covariance_shape(self.K, self.n_features)
         dense = structure.blocks.dense
-        values = self._values("covariances", shape, ANY if dense else POSITIVE)
+        values = self._values("covariances", shape, REAL if dense else POSITIVE)
         whole = values[None] if structure.shared else values
         if dense:
             for k, matrix in enumerate(whole):

@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix.core.families import AtAPoint, ByMeans, Rearranged
 from bayesmix.core.parameters import (
     INFINITY,
+    NOT_NEGATIVE,
     POSITIVE,
     REAL,
     Coordinate,
@@ -24,6 +25,7 @@ from bayesmix.core.parameters import (
     Positive,
     declared,
     parameter,
+    within,
 )
 from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
@@ -123,9 +125,9 @@ class SeenAlong:
     ``noise`` its noise. At a start directions are arbitrary and the two are None.
     """
 
-    squares: Array  # (K, D)
-    directions: Array  # (K, D, m)
-    projected: Array  # (K, D, m)
+    squares: Array = field(metadata=within(NOT_NEGATIVE))  # (K, D)
+    directions: Array = field(metadata=within(REAL))  # (K, D, m)
+    projected: Array = field(metadata=within(REAL))  # (K, D, m)
     unsure: Array | None = None  # (K, q, q)
     noise: Array | None = None  # (K, D)
 
@@ -157,8 +159,8 @@ class ProjectedMoments(Rearranged):
     """
 
     model: FactorModel
-    counts: Array
-    means: Array
+    counts: Array = field(metadata=within(NOT_NEGATIVE))
+    means: Array = field(metadata=within(REAL))
     seen: SeenAlong | None
     known: tuple[Array, Array] | None = None
 

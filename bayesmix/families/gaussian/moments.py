@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.core.families import ByMeans, Rearranged
+from bayesmix.core.parameters import NOT_NEGATIVE, REAL, within
 from bayesmix.core.rows import NO_ROWS
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers, align
@@ -38,9 +39,9 @@ class Moments(Rearranged):
     """
 
     structure: Structure
-    counts: Array
-    means: Array
-    scatter: Array
+    counts: Array = field(metadata=within(NOT_NEGATIVE))
+    means: Array = field(metadata=within(REAL))
+    scatter: Array = field(metadata=within(REAL))
     column_counts: Array | None = None
 
     def __add__(self, other: Moments) -> Moments:

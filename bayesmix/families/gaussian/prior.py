@@ -8,12 +8,13 @@ Wishart(V, g) has a conjugate factor (Richardson & Green 1997; Huang & Wand 2013
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from bayesmix.core.parameters import POSITIVE, REAL, within
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Algebra, Structure
@@ -37,8 +38,8 @@ class Wishart:
     """Wishart(W, ν) by block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
 
     algebra: Algebra
-    degrees_of_freedom: Array
-    scale_inverse: Array
+    degrees_of_freedom: Array = field(metadata=within(POSITIVE))
+    scale_inverse: Array = field(metadata=within(REAL))
 
     @once
     def root(self) -> Array:
@@ -134,7 +135,7 @@ class FixedScale:
     """Fixed scale: ``mean`` is W0⁻¹ as a block."""
 
     algebra: Algebra
-    mean: Array
+    mean: Array = field(metadata=within(REAL))
 
     @once
     def expected_log_det(self) -> Array:
@@ -297,7 +298,7 @@ class NormalWishart:
     """Hyperparameters m0 (D,), β0, ν0 and the scale, shared by all components."""
 
     structure: Structure
-    mean: Array
+    mean: Array = field(metadata=within(REAL))
     mean_precision: float
     degrees_of_freedom: float
     scale: FixedScale | LearnedScale
@@ -467,8 +468,8 @@ class GaussianPosterior(ByQuadratics):
     """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""
 
     structure: Structure
-    means: Array  # (K, D)  m_k
-    mean_precision: Array  # (K,)  β_k, or (K, D) with missing values in diagonal structures
+    means: Array = field(metadata=within(REAL))  # (K, D)  m_k
+    mean_precision: Array = field(metadata=within(POSITIVE))
     precisions: Wishart  # q(Λ), in blocks
     scale: Wishart | FixedScale  # q(S), or the fixed S
     prior_mean_precision: float  # β0

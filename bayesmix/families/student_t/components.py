@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln, logsumexp, xlogy
 
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parameters import POSITIVE, REAL, parameter
+from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, SHARE, parameter, within
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.gaussian.covariance.coordinates import (
@@ -81,8 +81,8 @@ def log_normaliser(nu: Array, n_features: int) -> Array:
 class FreedomFactor:
     """q(ν_k): probabilities (K, J) of values (J,)."""
 
-    values: Array
-    probabilities: Array
+    values: Array = field(metadata=within(POSITIVE))
+    probabilities: Array = field(metadata=within(SHARE))
 
     def subset(self, keep: Integers) -> FreedomFactor:
         return FreedomFactor(self.values, self.probabilities[keep])
@@ -105,7 +105,7 @@ class FreedomPrior:
     Modes are those of a flat density, off the grid.
     """
 
-    values: Array
+    values: Array = field(metadata=within(POSITIVE))
     asked: float | str | None
 
     @property
@@ -135,9 +135,9 @@ class WeightedMoments(StatisticsOfParts):
     ``tails`` are Σ r (E[log u] - E[u]) (K,) at a point, and Σ r log p(x | ν) (K, J) on a grid of ν.
     """
 
-    counts: Array
+    counts: Array = field(metadata=within(NOT_NEGATIVE))
     weighted: Moments
-    tails: Array
+    tails: Array = field(metadata=within(REAL))
 
     @property
     def _parts(self) -> tuple[Sums, Moments]:
