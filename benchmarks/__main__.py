@@ -28,6 +28,7 @@ from benchmarks import (
     posterior,
     scale,
     stability,
+    subspace,
     trajectories,
 )
 
@@ -47,6 +48,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "right_k": ("Other criteria on the same fits", fresh.right_k),
     "null": ("One normal: how often select chooses more", fresh.null),
     "features": ("Variable selection: features, clusters, seconds", fresh.features),
+    "subspace": ("select on many columns, as on the true factors?", subspace.run),
     "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
     "cluster_probability": ("Are probabilities of clusters calibrated?", clusters.probability),
     "stability": ("Does the number depend on seeds or the order of rows?", stability.run),

@@ -330,6 +330,55 @@ def six_features(n: int, n_features: int, seed: int) -> Drawn:
     return rows + means[labels], labels
 
 
+@dataclass(frozen=True)
+class FactorData:
+    """Rows (n, D) of groups along factors, the group of each, and the rows' true factors (n, q)."""
+
+    noise: str
+    rows: np.ndarray
+    labels: np.ndarray
+    factors: np.ndarray
+
+
+FACTOR_NOISE = ("equal", "unequal", "correlated", "unequal groups")
+
+
+def along_factors(seed: Any, n_groups: int | None = None) -> FactorData:
+    """3 to 5 groups of 100 to 300 rows in all, along 3 to 6 factors of 60 to 1,000 columns.
+
+    Noise of columns has equal or unequal variances, or is correlated between neighbours; groups
+    are spherical along the factors, or of unequal shape. ``factors`` are estimated from the rows
+    by the true loadings, so with noise.
+    """
+    rng = np.random.default_rng([89, *np.atleast_1d(seed)])
+    noise = str(rng.choice(FACTOR_NOISE))
+    n, D = int(rng.integers(100, 301)), round(60 * (1_000 / 60) ** rng.uniform())
+    K, q = int(rng.integers(3, 6)), int(rng.integers(3, 7))
+    K = K if n_groups is None else n_groups
+    structure = "full" if noise == "unequal groups" else "spherical"
+    truth = normals(structure, K, q, float(rng.uniform(5.0, 7.0)), rng)
+    inner, labels = truth.draw(n, rng)
+    loadings, deviations = rng.standard_normal((D, q)), np.ones(D)
+    errors = rng.standard_normal((n, D))
+    if noise == "unequal":
+        deviations = rng.uniform(0.5, 3.0, D)
+    if noise == "correlated":
+        for column in range(1, D):
+            errors[:, column] = 0.5 * errors[:, column - 1] + 0.75**0.5 * errors[:, column]
+    rows = inner @ loadings.T + errors * deviations
+    solved = np.linalg.lstsq(loadings / deviations[:, None], (rows / deviations).T, rcond=None)
+    return FactorData(noise, rows, labels, solved[0].T)
+
+
+def few_columns_differ(n: int, n_features: int, n_differ: int, seed: Any) -> Drawn:
+    """Three unit normal groups whose means differ in the first columns, by independent normals."""
+    rng = np.random.default_rng([90, *np.atleast_1d(seed)])
+    labels = rng.integers(0, 3, n)
+    means = np.zeros((3, n_features))
+    means[:, :n_differ] = 1.2 * rng.normal(size=(3, n_differ))
+    return rng.normal(size=(n, n_features)) + means[labels], labels
+
+
 def latent_classes(rng: np.random.Generator) -> Drawn:
     """Codes of 5 to 12 categorical columns, of 2 to 5 classes."""
     n, n_columns = int(rng.choice([300, 1000, 2000])), int(rng.integers(5, 13))
@@ -370,6 +419,7 @@ def two_near(rng: np.random.Generator, n: int) -> Drawn:
 NAMED: dict[str, Callable[..., Drawn]] = {
     "separated": separated,
     "six features": six_features,
+    "few columns differ": few_columns_differ,
     "latent classes": latent_classes,
     "chain": chain,
     "one normal": one_normal,

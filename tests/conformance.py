@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         StickTwin,
     )
     from bayesmix.core.components import (
+        AlongSubspace,
         ByPatternOf,
         CompletingOf,
         DrawnComponents,
         FarDensities,
         Filling,
         Incomplete,
+        InSubspace,
         LinearComponents,
         PointComponents,
         PosteriorOf,
@@ -380,6 +382,7 @@ if TYPE_CHECKING:
         _components = point
         _components = posterior
         _by_pattern: ByPatternOf[Moments] = linear
+        _along: AlongSubspace = linear
         _portable: Portable = linear
         _portable = point
         _portable = posterior
@@ -388,6 +391,7 @@ if TYPE_CHECKING:
         _incomplete = posterior
         _incomplete = predictive
         _filling: Filling = point
+        _in_subspace: tuple[InSubspace, InSubspace] = (point, predictive)
         _filling = posterior
         _point: PointComponents = point
         _posterior: PosteriorOf[GaussianDraws] = posterior

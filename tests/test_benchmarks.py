@@ -27,6 +27,7 @@ def test_a_problem_is_its_recipe():
 def test_every_recipe_has_a_component_for_each_row_and_repeats():
     seeds = {"latent classes": ((), 3), "chain": ((50, 2, 3, 0.9, 2.0), 3), "two near": ((40,), 1)}
     plain = {"separated": (60, 2, 3), "six features": (60, 8, 0), "one normal": (60, 2, 1)}
+    plain["few columns differ"] = (60, 8, 3, 0)
     assert set(NAMED) == {*seeds, *plain}
     for name in NAMED:
         if name in seeds:

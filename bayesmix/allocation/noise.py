@@ -104,7 +104,7 @@ class Noise:
         return self.at(self.density, self.weight)
 
     def joined(
-        self, joint: Array, log_normaliser: Array, values: Array, log_volume: float
+        self, joint: Array, log_normaliser: Array, values: Array, log_volume: Array | float
     ) -> tuple[Array, Array]:
         """Return the log normaliser with noise, and the responsibility (n,) of the noise.
 
@@ -120,7 +120,7 @@ class Noise:
         joint *= (1.0 - share)[:, None]
         return total, share
 
-    def log_density(self, values: Array, log_volume: float) -> Array:
+    def log_density(self, values: Array, log_volume: Array | float) -> Array:
         return self.density.log_density(values) + log_volume
 
 

@@ -80,6 +80,32 @@ class Densities(Protocol):
         """Return E[log p(x | θ_k)] (n, K) in centred form, free of cancellation."""
 
 
+class AlongSubspace(Protocol):
+    """Forms of coordinates along the basis of a frame, for samples seen in part."""
+
+    def seen_along(self, frame: Frame, values: Array) -> DensitiesAndStatistics:
+        """Return log densities (n, K) of data with missing values, and a function to statistics.
+
+        Densities are those of the observed cells over their part beside the basis.
+        """
+
+    def filled_along(
+        self,
+        frame: Frame,
+        values: Array,
+        labels: Integers,
+        generator: np.random.Generator | None,
+    ) -> Array:
+        """Draw missing cells in data units from components ``labels``, or expect them."""
+
+
+class InSubspace(Densities, Protocol):
+    """Densities of coordinates in a common subspace."""
+
+    @property
+    def of_coordinates(self) -> AlongSubspace: ...
+
+
 class Incomplete(Densities, Protocol):
     """Densities that allow missing values."""
 

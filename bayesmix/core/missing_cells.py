@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 from bayesmix.numerics.gaps import patterns
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Densities
+    from bayesmix.core.components import Densities, InSubspace
     from bayesmix.core.mixture import Mixture
 
 
@@ -22,6 +22,8 @@ class MissingCells:
     """Samples with exact values but for missing cells (NaN), seen by their marginal density."""
 
     def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        if mixture.frame.rest is not None:
+            return in_subspace(mixture, rows)
         joint = np.tile(mixture.log_weights, (len(rows), 1))
         for group in by_pattern(rows, mixture.patterned):
             if len(group.columns):
@@ -31,12 +33,27 @@ class MissingCells:
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return log volumes of the observed columns, 0 of samples without any."""
+        if mixture.frame.rest is not None:
+            return mixture.frame.log_volume_of_seen(np.asarray(rows.values))
         log_volume = np.zeros(len(rows))
         for group in by_pattern(rows, mixture.patterned):
             if len(group.columns):
                 seen = mixture.marginal(group.columns)
                 log_volume[group.indices] = COMPLETE.log_volume(seen, group.rows)
         return log_volume
+
+
+def in_subspace(mixture: Mixture[Densities], rows: Rows) -> Array:
+    """Return the log joint (n, K) of observed cells in a common subspace, sample by sample."""
+    mixture.refuse_noise()
+    values = np.asarray(rows.values)
+    in_part = np.isnan(values).any(axis=1)
+    joint = np.tile(mixture.log_weights, (len(rows), 1))
+    if not in_part.all():
+        joint[~in_part] = COMPLETE.log_joint(mixture, rows.some(~in_part))
+    forms = cast("InSubspace", mixture.components).of_coordinates
+    joint[in_part] += forms.seen_along(mixture.frame, values[in_part])[0]
+    return joint
 
 
 @dataclass(frozen=True)

@@ -72,15 +72,19 @@ class Mixture(Generic[C, W]):
         return replace(other, weights=weights, components=components)
 
     def marginal(self, columns: Integers) -> Mixture[Any]:
+        self.refuse_noise()
+        from bayesmix.core.missing_cells import frame_of_columns
+
+        frame, places = frame_of_columns(self.frame, columns)
+        return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
+
+    def refuse_noise(self) -> None:
+        """Raise ``UnsupportedError`` for noise, which has no density of some columns."""
         if self.noise is not None:
             raise UnsupportedError(
                 "a mixture with noise has no marginal density: drop samples with missing values, "
                 "or set noise=None"
             )
-        from bayesmix.core.missing_cells import frame_of_columns
-
-        frame, places = frame_of_columns(self.frame, columns)
-        return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
 
     @property
     def patterned(self) -> Booleans:
@@ -117,7 +121,7 @@ class Mixture(Generic[C, W]):
         log_normaliser = self.weights.allocate(joint, rows).log_normaliser
         if self.noise is None:
             return joint, log_normaliser
-        log_volume = self.frame.log_volume
+        log_volume = self._log_volume_of_noise(rows)
         total, share = self.noise.joined(joint, log_normaliser, rows.values, log_volume)
         return np.column_stack([joint, share]), total
 
@@ -125,9 +129,16 @@ class Mixture(Generic[C, W]):
         allocated = self.weights.allocate(joint, rows)
         if self.noise is None:
             return allocated
-        volume = self.frame.log_volume
+        volume = self._log_volume_of_noise(rows)
         total, _ = self.noise.joined(joint, allocated.log_normaliser, rows.values, volume)
         return replace(allocated, log_normaliser=total)
+
+    def _log_volume_of_noise(self, rows: Rows) -> Array | float:
+        """Return what turns densities in data units into those of components in the frame."""
+        log_volume = self.frame.log_volume
+        if self.frame.rest is None:
+            return log_volume
+        return log_volume - self.frame.log_off_plane(rows.values)
 
     @property
     def linear(self: Mixture[Components]) -> Linear:

@@ -127,7 +127,7 @@ class MixtureNoise(Protocol):
         """The noise at its mean weight."""
 
     def joined(
-        self, joint: Array, log_normaliser: Array, values: Array, log_volume: float
+        self, joint: Array, log_normaliser: Array, values: Array, log_volume: Array | float
     ) -> tuple[Array, Array]:
         """Return the log normaliser with noise, and the responsibility (n,) of the noise."""
 

@@ -129,7 +129,7 @@ class Frame:
 
     def equals(self, other: Frame) -> bool:
         """Whether two frames have equal coordinates."""
-        return all(
+        return self is other or all(
             np.array_equal(getattr(self, part), getattr(other, part))
             for part in ("centre", "scale", "basis", "rest")
         )
@@ -159,6 +159,26 @@ class Frame:
                 away -= (away @ flat) @ flat.T
             loss -= 0.5 * (away * away).sum(axis=1) / self.rest
         return loss
+
+    def log_volume_of_seen(self, values: Array) -> Array:
+        """Return log densities of observed cells in the frame minus those in data units (n,).
+
+        The part of the cells beside the basis and on flat directions is included.
+        """
+        assert self.basis is not None
+        assert self.rest is not None
+        present = ~np.isnan(values)
+        longest = FAR_OFF * self.scale
+        away = np.clip(values - self.centre, -longest, longest) / self.scale
+        away = np.where(present, away, 0.0)
+        varies = np.ones(len(self.centre), dtype=bool) if self.flat is None else ~self.flat.any(1)
+        along, squares = away @ self.basis, away * away
+        n_rest = present[:, varies].sum(axis=1) - self.n_directions
+        volume = present @ np.log(self.scale) + 0.5 * n_rest * np.log(2.0 * np.pi * self.rest)
+        beside = squares[:, varies].sum(axis=1) - (along * along).sum(axis=1)
+        volume += 0.5 * beside / self.rest + 0.5 * squares[:, ~varies].sum(axis=1) / FLAT_FLOOR
+        volume += 0.5 * np.log(2.0 * np.pi * FLAT_FLOOR) * present[:, ~varies].sum(axis=1)
+        return np.asarray(volume)
 
     def lifted(self, blocks: Array) -> Array:
         """Return covariances (K, D', D') along a basis with the rest in data units (K, D, D)."""
@@ -299,13 +319,15 @@ NO_SIDE_INFORMATION = SideInformation()
 class Rows:
     """Data (n, D) of a chunk, weights (n,) or None, the number of its first sample, and side data.
 
-    Small chunks keep their features between passes, by kind, and their patterns of missing values.
+    Values are in data units, or ``inside`` a frame. Small chunks keep their features between
+    passes, by kind, and their patterns of missing values.
     """
 
     values: Stored
     weights: Array | None = None
     first: int = 0
     side: SideInformation = NO_SIDE_INFORMATION
+    inside: Frame | None = None
     _kept: dict[object, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -341,6 +363,8 @@ class Rows:
 
     def framed(self, frame: Frame, room: Array | None = None) -> Array:
         """Return the values (n, D') in a frame, in ``room`` (D, n) if given."""
+        if self.inside is not None and self.inside.equals(frame):
+            return np.asarray(self.values)
         return frame.apply(self.values, room)
 
     def keeps_features(self, n_features: int) -> bool:
@@ -363,6 +387,7 @@ class Rows:
             self.values[chosen],
             None if self.weights is None else self.weights[chosen],
             side=self.side[chosen],
+            inside=self.inside,
         )
 
     def blocks(self, size: int) -> list[Rows]:
@@ -389,6 +414,7 @@ class Rows:
             None if self.weights is None else self.weights[part],
             self.first + part.start,
             self.side[part],
+            self.inside,
         )
 
 

@@ -197,7 +197,7 @@ class Linear(Form):
             of_features = FeatureSums(form, joint.dot(features.T))
             return ChunkSums(*totals, of_features, allocated.statistics)
         n_components, n_features = coefficients.shape
-        if form.kind == PRODUCTS and rows.values.shape[1] >= WIDE * n_components:
+        if form.kind == PRODUCTS and mixture.frame.n_directions >= WIDE * n_components:
             return centred_sums(CENTRED, mixture, rows)
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums

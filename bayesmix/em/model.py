@@ -22,6 +22,7 @@ from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective, Stopping
@@ -160,7 +161,7 @@ def posed(
     """Return the problem in a given frame, under an objective with resolved priors."""
     family = model.family
     return Problem(
-        source=source,
+        source=passed_over(model, source, frame),
         family=family,
         objective=objective,
         frame=frame,
@@ -171,6 +172,13 @@ def posed(
         notes=notes,
         gives_up=is_repaired(objective) and settings.compared,
     )
+
+
+def passed_over(model: Model, source: Source, frame: Frame) -> Source:
+    """Return the data that passes read: the few coordinates of complete data in a subspace."""
+    if frame.rest is None or model.noise is not None or not isinstance(source, ArraySource):
+        return source
+    return source if source.summary.n_missing else source.along(frame)
 
 
 def side_of(source: Source) -> SideInformation:

@@ -21,20 +21,23 @@ from bayesmix.core.components import (
     Components,
     DensitiesAndStatistics,
     Filling,
+    InSubspace,
     LinearComponents,
     Statistics,
 )
 from bayesmix.core.missing_cells import Pattern, by_pattern
 from bayesmix.core.mixture import ChunkSums, Mixture, finished
 from bayesmix.core.random import Purpose, drawn_labels, stream
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import (
     CENTRED,
     Arithmetic,
     Form,
     LocalRows,
     Step,
+    block_sums,
     centred_sums,
+    sum_of_blocks,
     weighed,
 )
 from bayesmix.numerics.arrays import Array, has_gaps
@@ -100,6 +103,26 @@ OBSERVED_CELLS = ObservedCells()
 
 
 @dataclass(frozen=True)
+class CellsInSubspace:
+    """Densities and statistics of data in data units, whose directions are those of a frame."""
+
+    frame: Frame
+    watched: bool = False
+
+    def densities(self, components: Components, values: Array) -> DensitiesAndStatistics:
+        return cast("InSubspace", components).of_coordinates.seen_along(self.frame, values)
+
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        def of_block(block: Rows) -> ChunkSums:
+            values = np.asarray(block.values)
+            joint, statistics = self.densities(mixture.components, values)
+            joint += mixture.log_weights
+            return block_sums(mixture, joint, block, statistics)
+
+        return sum_of_blocks(rows, mixture.n_components, of_block)
+
+
+@dataclass(frozen=True)
 class GappedStep:
     """E-step of a chunk with missing values; picklable."""
 
@@ -113,6 +136,8 @@ class GappedStep:
     def __call__(self, rows: Rows) -> ChunkSums:
         if rows.side.begins is not None:
             return self._sequences(rows)
+        if self.mixture.frame.rest is not None:
+            return CellsInSubspace(self.mixture.frame).sums(self.mixture, rows)
         return reduce(add, map(self._of_group, self._groups(rows)))
 
     def _of_group(self, group: Pattern) -> ChunkSums:
@@ -121,6 +146,9 @@ class GappedStep:
         return replace(sums, statistics=self._completed(group, finished(sums.statistics)))
 
     def _groups(self, rows: Rows) -> list[Pattern]:
+        if self.mixture.frame.rest is not None:
+            every = np.arange(rows.values.shape[1])
+            return [Pattern(every, np.arange(len(rows)), rows)]
         return by_pattern(rows, None, MANY if self.form.dense else None)
 
     def _of_pattern(self, group: Pattern) -> tuple[Mixture[Components], Arithmetic]:
@@ -144,9 +172,14 @@ class GappedStep:
         for group in self._groups(rows):
             if not len(group.columns):
                 continue
-            mixture, arithmetic = self._of_pattern(group)
-            framed = group.rows.framed(mixture.frame)
-            joint[group.indices], statistics = arithmetic.densities(mixture.components, framed)
+            if self.mixture.frame.rest is not None:
+                of_cells = CellsInSubspace(self.mixture.frame).densities
+                whole = np.asarray(rows.values)
+                joint, statistics = of_cells(self.mixture.components, whole)
+            else:
+                mixture, arithmetic = self._of_pattern(group)
+                framed = group.rows.framed(mixture.frame)
+                joint[group.indices], statistics = arithmetic.densities(mixture.components, framed)
             parts.append((group, statistics))
         joint += self.mixture.log_weights
         allocated = self.mixture.allocate(joint, rows)
@@ -169,6 +202,9 @@ def drawn(
     rows = Rows(values)
     shares, _ = mixture.responsibilities(rows)
     labels = drawn_labels(shares, generator)
+    if mixture.frame.rest is not None:
+        forms = cast("InSubspace", mixture.components).of_coordinates
+        return forms.filled_along(mixture.frame, values, labels, generator)
     framed = rows.framed(mixture.frame)
     filled = cast("Filling", mixture.components).filled(framed, labels, generator)
     return np.where(np.isnan(values), mixture.frame.undo(filled), values)

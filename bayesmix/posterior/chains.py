@@ -20,6 +20,7 @@ from scipy.special import entr
 from bayesmix.allocation.point_draws import together
 from bayesmix.core.components import (
     Additive,
+    AlongSubspace,
     Completing,
     Components,
     DrawnComponents,
@@ -385,12 +386,26 @@ class AssignmentStep:
         framed = self.frame.apply(repeated.values)
         linear = cast("LinearComponents", self.draw.components.components).linear
         form = cast("Completing", linear)
+        if self.frame.rest is not None:
+            return self._in_subspace(repeated, cast("AlongSubspace", linear), generator)
 
         def statistics(assigned: Array) -> Statistics:
             filled = form.dense_filled(framed, assigned.argmax(axis=1), generator)
             return self.family.statistics(filled, assigned)
 
         return self._drawn(repeated, form.seen(framed)[0], statistics, generator)
+
+    def _in_subspace(
+        self, rows: Rows, forms: AlongSubspace, generator: np.random.Generator
+    ) -> ChunkSums:
+        values = np.asarray(rows.values)
+
+        def statistics(assigned: Array) -> Statistics:
+            labels = assigned.argmax(axis=1)
+            filled = forms.filled_along(self.frame, values, labels, generator)
+            return self.family.statistics(self.frame.apply(filled), assigned)
+
+        return self._drawn(rows, forms.seen_along(self.frame, values)[0], statistics, generator)
 
 
 @dataclass(frozen=True)

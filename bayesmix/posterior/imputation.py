@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 
 from bayesmix.em.result import FitResult
@@ -11,9 +13,14 @@ from bayesmix.observation.missing import drawn
 from bayesmix.posterior.bands import conditional_means
 from bayesmix.posterior.posterior_draws import Draws, mixtures_of
 
+if TYPE_CHECKING:
+    from bayesmix.core.components import InSubspace
+
 
 def expected(result: FitResult, values: Array) -> Array:
     """Fill missing values with their predictive mean, or most probable level."""
+    if result.mixture.frame.rest is not None:
+        return _expected_in_subspace(result, values)
     out = values.copy()
     for columns, rows in patterns(values):
         hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
@@ -28,6 +35,17 @@ def expected(result: FitResult, values: Array) -> Array:
         gaps = np.isnan(values[:, column])
         out[gaps, column] = (shares[gaps] @ of_levels).argmax(axis=1)
     return out
+
+
+def _expected_in_subspace(result: FitResult, values: Array) -> Array:
+    """Return the mean over components of what they expect, given the observed cells."""
+    density, shares = result.density, result.probabilities(values)
+    forms = cast("InSubspace", density.components).of_coordinates
+    out = np.zeros(values.shape)
+    for k, share in enumerate(shares.T):
+        labels = np.full(len(values), k)
+        out += share[:, None] * forms.filled_along(density.frame, values, labels, None)
+    return np.where(np.isnan(values), out, values)
 
 
 def imputations(

@@ -34,7 +34,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import e_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
-from bayesmix.observation.missing import OBSERVED_CELLS
+from bayesmix.observation.missing import OBSERVED_CELLS, CellsInSubspace
 from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.permanents import log_permanents
 
@@ -255,8 +255,11 @@ class DensityStep:
 
     def block(self, rows: Rows) -> Array:
         """Return log p(x_n | draw) (S, n) of one block."""
-        values = self.frame.apply(rows.values)
-        arithmetic = OBSERVED_CELLS if has_gaps(values) else self.arithmetic
+        values, arithmetic = self.frame.apply(rows.values), self.arithmetic
+        if has_gaps(values):
+            arithmetic = OBSERVED_CELLS
+            if self.frame.rest is not None:
+                values, arithmetic = np.asarray(rows.values), CellsInSubspace(self.frame)
         return np.concatenate([tile.log_density(rows, values, arithmetic) for tile in self.tiles])
 
     def likelihoods(self, rows: Rows) -> Array:

@@ -71,6 +71,8 @@ def fit(
         problem = resolve(model, source, settings)
         if model.noise is not None:
             continue_from = model.noise.added(problem, continue_from)
+        if problem.source is not source:
+            settings, continue_from = _in_coordinates(problem, source, settings, continue_from)
         attempt = Attempt(problem, model, settings, monitor)
         runs = 1 if continue_from is not None else settings.n_init
         best: Outcome | None = None
@@ -100,7 +102,7 @@ def fit(
         if monitor.stopped == "interrupted":
             # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
-        result = _result(attempt, best, time.perf_counter() - began)
+        result = _result(attempt, source, best, time.perf_counter() - began)
     if result.events:
         from bayesmix.search.events import warn_of
 
@@ -218,21 +220,37 @@ def _heaviest_first(attempt: Attempt, state: State) -> State:
     return moved if moved.objective >= state.objective and as_settled else state
 
 
-def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
+def _in_coordinates(
+    problem: Problem, source: Source, settings: Settings, continue_from: Mixture | None
+) -> tuple[Settings, Mixture | None]:
+    """Return starts of a problem whose source has coordinates inside its frame.
+
+    Mixtures of other frames cannot read them: responsibilities stand for one to continue from.
+    """
+    if continue_from is not None and not continue_from.frame.equals(problem.frame):
+        settings = replace(settings, init=starts.OfMixture(continue_from), n_init=1)
+        continue_from = None
+    if callable(settings.init):
+        settings = replace(settings, init=starts.given_to(problem, source, settings.init))
+    here = tuple(m for m in settings.warm_starts if m.frame.equals(problem.frame))
+    return replace(settings, warm_starts=here), continue_from
+
+
+def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) -> FitResult:
     problem, model, state = attempt.problem, attempt.model, outcome.state
     mixture = replace(
         state.current_mixture(), components=state.current_mixture().components.released()
     )
-    assessment = assessed(problem.source, mixture)
-    total_weight = problem.source.total_weight
-    measurement = side_of(problem.source).measurement
+    assessment = assessed(source, mixture)
+    total_weight = source.total_weight
+    measurement = side_of(source).measurement
     events: tuple[Event, ...] = ()
-    if side_of(problem.source).design is not None:
+    if side_of(source).design is not None:
         from bayesmix.search.events import separation
 
-        events = separation(state, problem.source)
+        events = separation(state, source)
     if measurement is not None:
-        events += measurement.undetermined(mixture, problem.source)
+        events += measurement.undetermined(mixture, source)
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
     shift = units_of(model.family, problem.objective, mixture, total_weight)
     shift += assessment.unseen_volume
@@ -240,16 +258,16 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
     objective = exact if state.resolution is not None else state.objective
     if problem.objective.variational:
         point = replace(plug_in_density(mixture), weights=mixture.weights.averaged())
-        sums = assess(model.family, point, problem.source, log_volume)
+        sums = assess(model.family, point, source, log_volume)
     else:
         sums = DensitySums.of(assessment, total_weight, log_volume)
     return replace(
-        FitResult.of_run(problem, state, mixture, assessment, sums),
+        FitResult.of_run(replace(problem, source=source), state, mixture, assessment, sums),
         family=model.family,
         requested_components=model.n_components,
         objective=float(objective + shift),
         trace=np.array(state.trace) + shift,
-        events=_numbered(state.events, problem.source) + events,
+        events=_numbered(state.events, source) + events,
         passes=attempt.monitor.passes,
         seconds=seconds,
         seed=attempt.settings.seed,
@@ -257,10 +275,10 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),
         versions=versions(),
-        columns=problem.source.columns,
-        n_missing=problem.source.summary.n_missing,
+        columns=source.columns,
+        n_missing=source.summary.n_missing,
         resolution=state.resolution,
-        side=replace(side_of(problem.source), measurement=None),
+        side=replace(side_of(source), measurement=None),
     )
 
 

@@ -23,7 +23,14 @@ from bayesmix.em.result import units_of
 from bayesmix.em.run import Monitor, Problem, State, run
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.starts import Given, begun, complete, numbered_starts, one_hot
+from bayesmix.search.starts import (
+    Given,
+    begun,
+    complete,
+    given_to,
+    numbered_starts,
+    one_hot,
+)
 
 # An objective in data units, K and the number of parameters, to a number that is to be large.
 Criterion: TypeAlias = Callable[[float, int, int], float]
@@ -125,7 +132,8 @@ def _short_runs(
         if len(starts) > 1 and reached and not model.family.has_posterior:
             starts = [starts[max(reached, key=lambda place: reached[place])]]
         for place, start in enumerate(starts):
-            at_start = Screened(number, problem, begun(problem, start, K))
+            shared = given_to(problem, source, start)
+            at_start = Screened(number, problem, begun(problem, shared, K))
             screened = at_start.advanced(FIRST_PASSES, plain=True)
             value = screened.value(criterion) if screened else -math.inf
             ranked += [(value, screened)] if screened else []

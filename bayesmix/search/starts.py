@@ -382,6 +382,11 @@ def begun(
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
+def given_to(problem: Problem, source: Source, start: Start) -> Start:
+    """Return a start on a source for the source of a problem, which may have coordinates."""
+    return start if problem.source is source else Given(source.map(start, 1))
+
+
 # Size of a graph: enough for its clusters, but eigenvectors take cubic time.
 ROWS_PER_CLUSTER, MOST_ROWS = 50, 500
 # Numbers of neighbours, in turn: few separate close clusters, many connect sparse ones.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -25,9 +25,11 @@ from bayesmix.core.rows import (
 )
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Integers, Stored, cost_of, quantiles
+from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding, RowsRead
+    from bayesmix.core.rows import Frame
     from bayesmix.core.sources import Partitioned, Source
 
 
@@ -201,7 +203,8 @@ class ArraySource:
     """Data (n, D) of any real type, sample weights (n,), and the number of threads.
 
     ``columns`` are names of the features, ``numbers`` those of a subset in the original data.
-    Subsets of sequences must consist of whole sequences.
+    Subsets of sequences must consist of whole sequences. Values are in data units, or ``inside`` a
+    frame.
     """
 
     values: Stored
@@ -211,6 +214,7 @@ class ArraySource:
     numbers: Integers | None = None
     coding: ColumnCoding | None = None
     side: SideInformation = NO_SIDE_INFORMATION
+    inside: Frame | None = None
 
     def __repr__(self) -> str:
         kind = "measured samples" if self.side.measurement else "samples"
@@ -241,7 +245,7 @@ class ArraySource:
 
     @cached_property
     def rows(self) -> Rows:
-        return Rows(self.values, self.weights, side=self.side)
+        return Rows(self.values, self.weights, side=self.side, inside=self.inside)
 
     @cached_property
     def faults(self) -> Faults:
@@ -274,6 +278,18 @@ class ArraySource:
         cached = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
         other.__dict__.update(cached)
         return other
+
+    def along(self, frame: Frame) -> ArraySource:
+        """Return the coordinates along the basis of a frame, computed once."""
+
+        def projected() -> ArraySource:
+            values = np.ascontiguousarray(self.map(partial(Rows.framed, frame=frame), 1))
+            values.flags.writeable = False
+            return replace(self, values=values, columns=None, coding=None, inside=frame)
+
+        assert frame.basis is not None
+        key = (part.tobytes() for part in (frame.centre, frame.scale, frame.basis))
+        return cached(self, ("coordinates", *key), projected)
 
     def present(self) -> ArraySource:
         """Return the source without weights of zero, with the original numbers."""

@@ -47,7 +47,7 @@ class NoiseOfFit:
     def added(self, problem: Problem, mixture: Mixture | None) -> Mixture | None:
         objective = _noise_of(problem)
         volume = getattr(objective.density, "log_volume", 0.0)
-        if problem.frame.basis is not None or not np.isfinite(volume):
+        if problem.frame.n_flat or not np.isfinite(volume):
             raise InvalidInputError(
                 "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop "
                 "constant and linearly dependent columns"

@@ -81,7 +81,8 @@ def given_start(
         if isinstance(start, str):
             from bayesmix.search.named_starts import named_start
 
-            start = named_start(start, source, source.summary, K, settings.seed, 0)
+            data = problem.source
+            start = named_start(start, data, data.summary, K, settings.seed, 0)
         begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
         weights, frame = weights or begin.weights, problem.frame
         data_units: Any = begin.components.released().unframed(frame)

@@ -14,20 +14,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixError
+from bayesmix.estimators.searching.fitters import fitter_of
 from bayesmix.families.gaussian.subspace import CommonSubspace
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources.memory import as_source
 
 # Columns from which a subspace is tried, and rows per column up to which it is for fewer columns.
 MANY, ROWS_PER_COLUMN = 20, 5
+FEWEST_ROWS = 20
 # Rows compared, folds, permutations of parallel analysis, and the largest number of directions.
-MOST_ROWS, FOLDS, PERMUTATIONS, MOST_DIRECTIONS = 1_000, 5, 5, 20
+MOST_ROWS, FOLDS, PERMUTATIONS, MOST_DIRECTIONS = 1_000, 3, 5, 20
 # Numbers of components at which densities are compared, and passes of each fit.
-NUMBERS, PASSES = (1, 2, 4, 8), 60
+NUMBERS, PASSES = (1, 2, 4, 8), 20
 ON_ALL, INSIDE = ("spherical", "diag", "tied"), ("diag", "tied")
 STANDARD_ERRORS = 2.0
 
@@ -70,14 +72,15 @@ def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice 
         values = values[np.sort(generator.choice(len(values), MOST_ROWS, replace=False))]
     values = values[:, values.std(axis=0) > 0.0]
     n, D = values.shape
-    if n < 4 * FOLDS or not worth_trying(n, D):
+    if n < FEWEST_ROWS or not worth_trying(n, D):
         return None
     numbers = proposed_directions(values, generator)
     if not numbers:
         return None
     splits = KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values)
-    # Sources keep their directions, which all candidates of a fold share.
-    folds = [(as_source(values[train]), test) for train, test in splits]
+    # With one number of jobs, sources keep their directions, which all candidates of a fold share.
+    data = fitter_of(clone(estimator).set_params(n_jobs=1), values, None, None)
+    folds = [(data.on(train), test) for train, test in splits]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         whole = _best(values, folds, estimator, [name for name in ON_ALL if _estimable(name, n, D)])
@@ -102,28 +105,33 @@ def _estimable(name: str, n: int, D: int) -> bool:
 def _best(
     values: Array, folds: Sequence[Any], estimator: Any, structures: Sequence[Any]
 ) -> Array | None:
-    """Return the held-out log densities (n,) of the best candidate, None if all fail."""
-    candidates = (
-        _held_out(values, folds, estimator, structure, K)
-        for structure in structures
-        for K in NUMBERS
-    )
-    sound = [density for density in candidates if density is not None]
-    return max(sound, key=lambda density: float(density.sum())) if sound else None
+    """Return the held-out log densities (n,) of the best candidate, None if all fail.
+
+    The number of components of each structure grows until the density falls.
+    """
+    best: Array | None = None
+    for structure in structures:
+        before = -np.inf
+        for K in NUMBERS:
+            density = _held_out(values, folds, estimator, structure, K)
+            if density is None or density.sum() <= before:
+                break
+            before = float(density.sum())
+            best = density if best is None or before > best.sum() else best
+    return best
 
 
 def _held_out(
     values: Array, folds: Sequence[Any], estimator: Any, structure: Any, K: int
 ) -> Array | None:
-    from sklearn.base import clone
-
     out = np.empty(len(values))
     model = clone(estimator).set_params(
         n_components=K, covariance_type=structure, search=None, max_passes=PASSES, n_jobs=1
     )
     try:
-        for source, test in folds:
-            out[test] = model.fit(source).score_samples(values[test])
+        for train, test in folds:
+            train.fit(model)
+            out[test] = model.score_samples(values[test])
     except (BayesmixError, ValueError):
         return None
     return out

@@ -158,6 +158,13 @@ def normals_of(means: Array, covariances: Array, frame: Frame) -> Gaussians:
     return Gaussians(STRUCTURES["full"], frame.undo(means), frame.lifted(covariances))
 
 
+def normals_alike(students: Any) -> Gaussians:
+    """Return normals of the means and covariances of Student-t densities, or of their shapes."""
+    shapes = students.algebra.dense(students.blocks, *students.means.shape)
+    covariances = np.where(np.isnan(students.covariances), shapes, students.covariances)
+    return Gaussians(STRUCTURES["full"], students.means, covariances)
+
+
 def maximum_likelihood(
     structure: Structure,
     statistics: Moments,

@@ -28,6 +28,7 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.components import DensitiesAndStatistics
+    from bayesmix.core.rows import Frame
     from bayesmix.families.gaussian.gaps import Pattern
 
 
@@ -373,6 +374,22 @@ class Quadratics(ByMeans):
 
         return pattern_of(self, columns)[0]
 
+    def seen_along(self, frame: Frame, values: Array) -> DensitiesAndStatistics:
+        from bayesmix.families.gaussian.subspace_cells import seen_along
+
+        return seen_along(self, frame, values)
+
+    def filled_along(
+        self,
+        frame: Frame,
+        values: Array,
+        labels: Integers,
+        generator: np.random.Generator | None,
+    ) -> Array:
+        from bayesmix.families.gaussian.subspace_cells import filled_along
+
+        return filled_along(self, frame, values, labels, generator)
+
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         from bayesmix.families.gaussian.gaps import filled
 
@@ -417,6 +434,11 @@ class ByQuadratics(ByMeans, ABC):
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         return self.linear.filled(values, labels, generator)
+
+    @property
+    def of_coordinates(self) -> Quadratics:
+        """The forms of coordinates in a common subspace, for cells seen in part."""
+        return self.linear
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.linear.statistics(values, responsibilities)

@@ -13,6 +13,7 @@ from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Algebra
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
+from bayesmix.families.gaussian.moments import Quadratics
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.special import LOG_PI
 
@@ -85,6 +86,16 @@ class StudentDensities(ByMeans):
 
     def seen_in(self, columns: Integers) -> Students:
         return self.marginal(columns)
+
+    @property
+    def of_coordinates(self) -> Quadratics:
+        """Forms of normals with the same means and covariances, for cells seen in part.
+
+        Beside the normal rest, observed cells of a Student-t have no density in closed form.
+        """
+        from bayesmix.families.gaussian.family import normals_alike
+
+        return normals_alike(self).linear
 
     def squares(self, values: Array) -> Array:
         """Return squared distances (n, K, G) over all columns, or by column."""

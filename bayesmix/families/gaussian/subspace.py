@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from scipy.linalg import eigh
@@ -20,12 +20,13 @@ from scipy.linalg import eigh
 from bayesmix.core import validation
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Rows, Summary
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
-from bayesmix.families.gaussian.family import Gaussian, Gaussians
+from bayesmix.families.gaussian.family import Gaussian, Gaussians, maximum_likelihood
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.families.gaussian.subspace_cells import FactorPass
+from bayesmix.numerics.arrays import Array, Booleans, Integers, without_gaps
 from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import NormalWishart
 
-# From this many columns on, only the leading directions are computed, by random projections.
-MANY_COLUMNS = 1_000
+# Of more columns and observations, only the leading directions are computed, by random projections.
+MANY = 1_000
 # Further directions and powers of the randomised decomposition (Halko, Martinsson & Tropp 2011).
 FURTHER, POWERS = 10, 6
 # Rounds in which columns are scaled by what the directions leave, and the least share of a
 # deviation that counts as left: a column that others explain has no noise (Heywood 1931).
 SCALINGS, LEAST_LEFT = 5, 0.1
+# Passes over observed cells, and the gain of log likelihood per observation that ends them.
+MOST_PASSES, LEAST_GAIN = 100, 1e-4
+# Passes that find moments of coordinates seen in part, from a normal this wide.
+FEW_PASSES, WIDE = 20, 1e3
 # Variance of the rest, relative to the columns, below which it is rounding.
 LEAST_REST = 1e-12
 
@@ -78,6 +83,7 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
     continuous = True
     linear = True
     far_densities = True
+    takes_gaps = True
 
     def __post_init__(self) -> None:
         validation.integer("n_directions", self.n_directions, 1)
@@ -117,11 +123,6 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
                 f"CommonSubspace({self.n_directions}) needs more columns than directions, got "
                 f"{summary.n_features}: use fewer directions, or covariance_type='full'"
             )
-        if summary.n_missing:
-            raise UnsupportedError(
-                "a common subspace does not support missing values: impute them, or use "
-                "covariance_type='diag'"
-            )
         return Gaussian("diag").frame(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
@@ -156,7 +157,7 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
         """Return the fixed prior of ``prior="auto"`` for the coordinates along the directions."""
         from bayesmix.families.gaussian.prior_mode import fixed_prior
 
-        whole = source.reduce(ColumnMoments(frame), 1)
+        whole = moments_along(frame, source)
         covariance = whole.scatter[0] / whole.counts[0]
         return fixed_prior(self.structure, whole.means[0], covariance, n_components)
 
@@ -187,12 +188,46 @@ def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
     """Return the frame along the leading principal directions of the scaled columns."""
     constant = source.summary.constant
     D, n_varying = len(constant), int((~constant).sum())
+    if source.summary.n_missing:  # cells to fill are at the means
+        frame = replace(frame, centre=source.summary.mean)
     if n_directions >= min(n_varying, source.shape[0] - 1):
         raise InvalidInputError(
             f"CommonSubspace({n_directions}) needs more columns that vary, and more observations, "
             f"than directions, got {n_varying} columns of {source.shape[0]:,} observations"
         )
-    spectrum = spectrum_of(frame, source)
+    factors = principal_factors(spectrum_of(frame, source), constant, n_directions)
+    if factors.rest < LEAST_REST:
+        raise InvalidInputError(
+            f"the columns vary in {n_directions} directions or fewer: use fewer directions in "
+            f"CommonSubspace({n_directions})"
+        )
+    if source.summary.n_missing:
+        factors = of_observed_cells(factors, frame, source)
+    basis = factors.basis
+    # Signs are arbitrary: the largest coefficient of each direction is positive.
+    largest = basis[np.abs(basis).argmax(axis=0), np.arange(n_directions)]
+    basis = np.ascontiguousarray(basis * np.where(largest < 0.0, -1.0, 1.0))
+    flat = np.eye(D)[:, constant] if constant.any() else None
+    centre = frame.centre + frame.scale * factors.means
+    scale = frame.scale * factors.scale
+    return replace(frame, centre=centre, scale=scale, basis=basis, flat=flat, rest=factors.rest)
+
+
+@dataclass(frozen=True)
+class PrincipalFactors:
+    """Leading directions (D, q) of columns over ``scale``, and variances along and beside them."""
+
+    means: Array
+    scale: Array
+    basis: Array
+    variances: Array
+    rest: float
+
+
+def principal_factors(
+    spectrum: Spectrum, constant: Booleans, n_directions: int
+) -> PrincipalFactors:
+    """Return leading directions of columns that are scaled by what the directions leave."""
     deviations = np.where(constant, 1.0, np.sqrt(spectrum.variances))
     scale = deviations
     for _ in range(SCALINGS):
@@ -202,20 +237,35 @@ def subspace(frame: Frame, source: Source, n_directions: int) -> Frame:
         scale = np.where(constant, 1.0, np.maximum(explained, LEAST_LEFT * deviations))
     values, basis = spectrum.leading(np.where(constant, 0.0, 1.0 / scale), n_directions)
     total = float(((deviations / scale)[~constant] ** 2).sum())
-    rest = (total - float(values.sum())) / (n_varying - n_directions)
-    if rest < LEAST_REST:
-        raise InvalidInputError(
-            f"the columns vary in {n_directions} directions or fewer: use fewer directions in "
-            f"CommonSubspace({n_directions})"
-        )
-    # Signs are arbitrary: the largest coefficient of each direction is positive.
-    largest = basis[np.abs(basis).argmax(axis=0), np.arange(n_directions)]
-    basis = np.ascontiguousarray(basis * np.where(largest < 0.0, -1.0, 1.0))
-    flat = np.eye(D)[:, constant] if constant.any() else None
-    centre = frame.centre + frame.scale * spectrum.means
-    return replace(
-        frame, centre=centre, scale=frame.scale * scale, basis=basis, flat=flat, rest=rest
+    rest = (total - float(values.sum())) / (int((~constant).sum()) - n_directions)
+    return PrincipalFactors(spectrum.means, scale, basis, values, rest)
+
+
+def of_observed_cells(factors: PrincipalFactors, frame: Frame, source: Source) -> PrincipalFactors:
+    """Return the factors of maximum likelihood for the observed cells, from such of filled ones.
+
+    By EM (Rubin & Thayer 1982), which integrates missing cells out.
+    """
+    along = np.sqrt(np.maximum(factors.variances - factors.rest, factors.rest))
+    step = FactorPass(
+        frame,
+        factors.basis * factors.scale[:, None] * along,
+        factors.means,
+        factors.rest * factors.scale**2,
     )
+    floor, before = None, -np.inf
+    for _ in range(MOST_PASSES):
+        sums = source.reduce(step, 1)
+        if sums.log_likelihood - before < LEAST_GAIN * source.total_weight:
+            break
+        before = sums.log_likelihood
+        if floor is None:
+            varies = LEAST_LEFT**2 * sums.squares / sums.counts
+            floor = np.where(source.summary.constant, 1.0, varies)
+        step = step.updated(sums, floor)
+    scale = np.sqrt(step.variances)
+    basis, sizes, _ = np.linalg.svd(step.loadings / scale[:, None], full_matrices=False)
+    return PrincipalFactors(step.means, scale, basis, 1.0 + sizes**2, 1.0)
 
 
 class Spectrum(Protocol):
@@ -251,7 +301,10 @@ class OfCovariance:
 
 @dataclass(frozen=True)
 class OfValues:
-    """The spectrum of weighted, centred values (n, D) in memory, by random projections."""
+    """The spectrum of weighted, centred values (n, D) in memory, of more columns than rows or many.
+
+    By products of rows, or by random projections.
+    """
 
     means: Array
     values: Array
@@ -261,35 +314,68 @@ class OfValues:
         return np.einsum("nd,nd->d", self.values, self.values)
 
     def leading(self, factors: Array, n_directions: int) -> tuple[Array, Array]:
+        scaled, n = self.values * factors, len(self.values)
+        if n <= MANY:
+            products = scaled @ scaled.T
+            values, vectors = eigh(products, subset_by_index=(n - n_directions, n - 1))
+            basis = scaled.T @ vectors[:, ::-1]
+            return values[::-1], basis / np.linalg.norm(basis, axis=0)
         from sklearn.utils.extmath import randomized_svd
 
         _, singular, directions = randomized_svd(
-            self.values * factors, n_directions, n_oversamples=FURTHER, n_iter=POWERS,
-            random_state=0,
-        )  # fmt: skip
+            scaled, n_directions, n_oversamples=FURTHER, n_iter=POWERS, random_state=0
+        )
         return singular**2, directions.T
 
 
 def spectrum_of(frame: Frame, source: Source) -> Spectrum:
-    """Return the spectrum of data in a frame, by sums of products unless columns are many."""
-    if source.shape[1] <= MANY_COLUMNS:
+    """Return the spectrum of data in a frame, by sums of products of columns if these are fewer."""
+    n_rows, n_columns = source.shape
+    if n_columns <= min(n_rows, MANY):
         whole = source.reduce(ColumnMoments(frame), 1)
         return OfCovariance(whole.means[0], whole.scatter[0] / whole.counts[0])
     rows = source.in_memory().rows
     weights = rows.weights_or_ones
-    values, total = rows.framed(frame), float(weights.sum())
+    values, total = without_gaps(rows.framed(frame)), float(weights.sum())
     means = weights @ values / total
     return OfValues(means, (values - means) * np.sqrt(weights / total)[:, None])
 
 
+def moments_along(frame: Frame, source: Source) -> Moments:
+    """Return the moments of all coordinates along the directions of a frame.
+
+    Of cells seen in part they are those that a few passes of EM expect under one normal.
+    """
+    if not source.summary.n_missing:
+        return source.reduce(ColumnMoments(frame), 1)
+    q = frame.n_directions
+    normal = Gaussians(STRUCTURES["full"], np.zeros((1, q)), WIDE * np.eye(q)[None])
+    for _ in range(FEW_PASSES):
+        whole = source.reduce(ExpectedMoments(frame, normal), 1)
+        normal = maximum_likelihood(STRUCTURES["full"], whole, None, None, None)
+    return whole
+
+
+@dataclass(frozen=True)
+class ExpectedMoments:
+    """Moments of coordinates that components of one normal expect, a step of a source."""
+
+    frame: Frame
+    normal: Gaussians
+
+    def __call__(self, rows: Rows) -> Moments:
+        of_shares = self.normal.linear.seen_along(self.frame, np.asarray(rows.values))[1]
+        return cast("Moments", of_shares(rows.weights_or_ones[:, None]))
+
+
 @dataclass(frozen=True)
 class ColumnMoments:
-    """Moments of all columns in a frame, a step of a source."""
+    """Moments of all columns in a frame, a step of a source; missing cells are at its centre."""
 
     frame: Frame
 
     def __call__(self, rows: Rows) -> Moments:
-        values = np.ascontiguousarray(rows.framed(self.frame))
+        values = np.ascontiguousarray(without_gaps(rows.framed(self.frame)))
         return moments(STRUCTURES["full"], values, rows.weights_or_ones[:, None])
 
 
