@@ -62,6 +62,8 @@ FLAT_FLOOR = 1e-6
 FAR_OFF = 1e145
 # Finite log weight of a component of weight zero, as 0 times infinity is NaN.
 LOWEST_LOG = -1e300
+# Added where observed cells do not determine coordinates, which are then 0.
+LEAST_SQUARES_RIDGE = 1e-6
 # Features with at most this many values are cached between passes.
 MOST_KEPT = 2**17
 
@@ -135,13 +137,29 @@ class Frame:
         )
 
     def apply(self, values: Any, room: Array | None = None) -> Array:
-        """Transform data (n, D) to float64 in this frame, in ``room`` (D, n) if given."""
+        """Transform data (n, D) to float64 in this frame, in ``room`` (D, n) if given.
+
+        Coordinates of samples seen in part in a subspace are those of least squares.
+        """
+        if self.rest is not None and has_gaps(values):
+            gram, along = self.seen_along_basis(np.asarray(values))
+            gram = gram + LEAST_SQUARES_RIDGE * np.eye(self.n_directions)
+            return np.asarray(np.linalg.solve(gram, along[:, :, None])[:, :, 0])
         framed = np.empty(values.shape[::-1], dtype=np.float64) if room is None else room
         np.subtract(values.T, self.centre[:, None], out=framed)
         framed *= self.inverse_scale[:, None]
         if self.basis is not None:
             framed = self.basis.T @ framed
         return framed.T
+
+    def seen_along_basis(self, values: Array) -> tuple[Array, Array]:
+        """Return V_oᵀ V_o (n, q, q) and V_oᵀ x_o (n, q) of observed cells, V the basis."""
+        assert self.basis is not None
+        present, q = ~np.isnan(values), self.n_directions
+        away = np.where(present, (values - self.centre) * self.inverse_scale, 0.0)
+        products = (self.basis[:, :, None] * self.basis[:, None, :]).reshape(-1, q * q)
+        gram = (present.astype(np.float64) @ products).reshape(-1, q, q)
+        return gram, away @ self.basis
 
     def log_off_plane(self, values: Any) -> Array | float:
         """Return the loss of log density (n,) off the plane of the data, 0 on it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
@@ -16,6 +17,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
@@ -307,7 +309,7 @@ def procedure(
     subspace = None
     if covariance_type is None and numbers != 0 and structured:
         structures = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
-        if default and family is None and noise is None and missing == "error":
+        if default and family is None and noise is None and missing != "drop":
             subspace = subspace_of(X, estimator, random_state, options)
         if subspace is not None:
             structures = subspace.structures(SCIKIT_LEARNS)
@@ -341,9 +343,13 @@ def subspace_of(
 
     if not worth_trying(*shape):
         return None
-    values = np.asarray(X if source is None else source.values, dtype=np.float64)
-    if not np.isfinite(values).all():
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read: Any = training_rows(clone(estimator), X, None, 1)
+    except (TypeError, ValueError):  # the search refuses these data, with advice
         return None
+    values = np.asarray(read.values, dtype=np.float64)
     return better_subspace(values, estimator, root_seed(random_state))
 
 

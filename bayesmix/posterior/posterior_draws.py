@@ -256,7 +256,7 @@ class DensityStep:
     def block(self, rows: Rows) -> Array:
         """Return log p(x_n | draw) (S, n) of one block."""
         values, arithmetic = self.frame.apply(rows.values), self.arithmetic
-        if has_gaps(values):
+        if has_gaps(rows.values):
             arithmetic = OBSERVED_CELLS
             if self.frame.rest is not None:
                 values, arithmetic = np.asarray(rows.values), CellsInSubspace(self.frame)

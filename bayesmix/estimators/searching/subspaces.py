@@ -64,13 +64,14 @@ def worth_trying(n_rows: int, n_columns: int) -> bool:
 def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice | None:
     """Return the number of directions of a better subspace, or None.
 
-    ``values`` (n, D) are complete; ``estimator`` is a Gaussian one, whose structure and number of
-    components vary.
+    ``values`` are (n, D); ``estimator`` is a Gaussian one, whose structure and number of components
+    vary.
     """
     generator = stream(seed, Purpose.SUBSAMPLE)
     if len(values) > MOST_ROWS:
         values = values[np.sort(generator.choice(len(values), MOST_ROWS, replace=False))]
-    values = values[:, values.std(axis=0) > 0.0]
+    values = values[~np.isnan(values).all(axis=1)]
+    values = values[:, np.nanstd(values, axis=0) > 0.0]
     n, D = values.shape
     if n < FEWEST_ROWS or not worth_trying(n, D):
         return None
@@ -141,7 +142,8 @@ def proposed_directions(values: Array, generator: np.random.Generator) -> list[i
     """Return numbers of directions that the spectrum of the correlations proposes."""
     n, D = values.shape
     most = min(MOST_DIRECTIONS, n // 5, D - 1)
-    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    scaled = (values - np.nanmean(values, axis=0)) / np.nanstd(values, axis=0)
+    scaled[np.isnan(scaled)] = 0.0
     singular = _singular_values(scaled)
     chance = np.max(
         [_singular_values(shuffled) for shuffled in _permuted(scaled, generator)], axis=0

@@ -32,14 +32,8 @@ class Cells:
 
     @classmethod
     def of(cls, frame: Frame, values: Any) -> Cells:
-        assert frame.basis is not None
         assert frame.rest is not None
-        present = ~np.isnan(values)
-        away = np.where(present, (values - frame.centre) * frame.inverse_scale, 0.0)
-        q = frame.basis.shape[1]
-        products = (frame.basis[:, :, None] * frame.basis[:, None, :]).reshape(-1, q * q)
-        gram = (present.astype(np.float64) @ products).reshape(-1, q, q)
-        return cls(gram, away @ frame.basis, frame.rest)
+        return cls(*frame.seen_along_basis(values), frame.rest)
 
     def under(self, mean: Array, covariance: Array) -> tuple[Array, Array, Array]:
         """Return h (n, q), (I + A M)⁻¹ (n, q, q), and the log density (n,) of a component.
