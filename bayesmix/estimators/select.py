@@ -9,6 +9,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
@@ -201,7 +202,12 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         return replace(X, coding=replace(coding, logs=logs)), None
     if is_source(X) or is_collection(X) or np.ndim(X) != 2:
         return X, None
-    logs = log_scale_of(np.asarray(X, dtype=np.float64))
+    try:
+        frame = isinstance(X, pd.DataFrame)
+        values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(X, np.float64)
+    except (TypeError, ValueError):  # the search refuses these data, with advice
+        return X, None
+    logs = log_scale_of(values)
     if logs is None:
         return X, None
     from bayesmix.families.transformed import Transformed

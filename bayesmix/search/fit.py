@@ -32,7 +32,7 @@ from bayesmix.em.result import (
     plug_in_density,
     units_of,
 )
-from bayesmix.em.run import Monitor, State, assessed, begin_at, run, run_up_to
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
 from bayesmix.search import starts
 from bayesmix.search.optimum import search
 from bayesmix.version import versions
