@@ -357,30 +357,34 @@ def report(
     static: options.Static = False,
     run: options.Run,
 ) -> None:
-    """Write an HTML report on a saved model and its data.
+    """Write an HTML report on a saved model or search and its data.
 
-    For a report on a search, use: bayesmix select DATA --report.
+    The page of a search is that of: bayesmix select DATA --report.
     """
     from bayesmix.cli.data import model_and_rows, saved_model
-    from bayesmix.report import report_place
+    from bayesmix.report import report_place, write_report
     from bayesmix.report.page import write_fit_report
 
     report_place(out)
     screen = Screen(run)
-    fit, source, _ = model_and_rows(
-        screen, "report", model, saved_model("report", model, rows.data), rows
-    )
+    saved = saved_model("report", model, rows.data)
+    fit, source, _ = model_and_rows(screen, "report", model, saved, rows)
     work = Work.on("report", screen, rows, source, None)
+    title, command = Path(rows.data).name, command_line(context)
     page = work.noting(
-        lambda: write_fit_report(
-            fit,
-            out,
-            source,
-            title=Path(rows.data).name,
-            command=command_line(context),
-            random_state=run.seed,
-            n_jobs=run.jobs,
-            interactive=not static,
+        lambda: (
+            write_report(saved, out, source, title, command, not static)
+            if saved is not fit
+            else write_fit_report(
+                fit,
+                out,
+                source,
+                title=title,
+                command=command,
+                random_state=run.seed,
+                n_jobs=run.jobs,
+                interactive=not static,
+            )
         )
     )
     work.end({"model": model, "warnings": work.warnings, "files": [str(page)]}, {})

@@ -54,7 +54,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'log evidence + log P(K),\nnats below the best'
+    'ELBO + log K! + log P(K),\nnats below the best'
     """
     results = getattr(search, "results_", None)
     if results is None:

@@ -161,7 +161,6 @@ RECORDS = {
             COMPONENTS,
             posterior=True,
             log_evidence=True,
-            short="log evidence + log P(K)",
         ),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
         Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic, short="SABIC"),

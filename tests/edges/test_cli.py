@@ -104,7 +104,7 @@ def test_import_of_the_command_line_loads_not_even_typer():
 def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
     assert "272 rows, columns eruptions, waiting" in done.stdout
-    answer, grid = done.stdout.split("Log evidence + log P(K), nats below the best")
+    answer, grid = done.stdout.split("ELBO + log K! + log P(K), nats below the best")
     grid = grid.split("*  chosen")[0]
     assert "2 clusters (probability 0.99)" in answer
     assert "Cluster 1 (64 %): higher eruptions (4.29 against 2.04)" in answer

@@ -98,6 +98,22 @@ def test_report_of_a_model_is_a_page_that_loads_nothing(run, model):
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
+@pytest.mark.slow
+def test_predictions_and_the_report_of_a_saved_search_have_its_clusters(run):
+    search = bm.select(bm.datasets.load_faithful(), 3, "tied", random_state=0, n_jobs=1)
+    search.save("search.bayesmix")
+    sizes = ", ".join(f"{size:.0f}" for size in search.answer_.sizes)
+    done = run("predict", "search.bayesmix", FAITHFUL, "--out", "labels.csv")
+    assert search.best_estimator_.n_components_ == 3
+    assert f"272 rows to 2 clusters: {sizes}; mean log density" in done.stdout
+    counted = json.loads(run("predict", "search.bayesmix", FAITHFUL, "--json").stdout)
+    assert counted["rows_per_cluster"] == search.answer_.sizes.tolist()
+    run("report", "search.bayesmix", FAITHFUL, "--out", "page.html")
+    page = Path("page.html").read_text("utf-8")
+    assert f"<h1>{search.answer_.headline}</h1>" in page
+    assert "bayesmix report search.bayesmix" in page
+
+
 @pytest.mark.parametrize("command", ["merge", "report"])
 def test_model_and_rows_in_the_wrong_order_are_noticed(run, model, command):
     said = run(command, FAITHFUL, "model.bayesmix", code=2).stderr
