@@ -54,6 +54,7 @@ from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
+from bayesmix.families.gaussian.background import from_model as from_model
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
 from bayesmix.families.gaussian.subspace import CommonSubspace as CommonSubspace

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.em.model import MaximumLikelihood, Model, Settings
+from bayesmix.em.model import MaximumLikelihood, Model, Settings, working_frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.factor_matrices import FactorMatrices
 from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers
@@ -59,10 +59,10 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         better continues. A different number of components or features starts a new fit.
     verbose, verbose_interval : int
         Print progress lines, as scikit-learn does.
-    prior : None, "auto" or GaussianPrior, default=None
+    prior : None, "auto", GaussianPrior or from_model(...), default=None
         None is maximum likelihood. "auto" is a weak prior on the scale of the data, which prevents
         singular covariances; the fit is then the joint posterior mode of weights, means and
-        covariances.
+        covariances. ``from_model(background)`` adapts a fitted mixture to new data.
     weight_concentration_prior : float, optional
         Dirichlet concentration (at least 1, default 1) of a maximum a posteriori fit.
     search : "auto", "short" or None, default="auto"
@@ -160,6 +160,7 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
             from bayesmix.allocation.dirichlet import DirichletPrior
+            from bayesmix.families.gaussian.background import Background
             from bayesmix.families.gaussian.given_prior import GaussianPrior
 
             given = self.weight_concentration_prior
@@ -169,13 +170,18 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
             choice = None if isinstance(self.prior, str) else self.prior
             if isinstance(self.prior, str):
                 validation.one_of("prior", self.prior, ("auto",), "a GaussianPrior or None")
-            elif not isinstance(self.prior, GaussianPrior):
+            elif not isinstance(self.prior, GaussianPrior | Background):
                 raise InvalidInputError(
-                    f"prior must be None, 'auto' or a GaussianPrior, got {self.prior!r}"
+                    f"prior must be None, 'auto', a GaussianPrior or from_model(...), got "
+                    f"{self.prior!r}"
                 )
             from bayesmix.em.under_a_prior import MaximumAPosteriori
 
-            inference = MaximumAPosteriori(prior=choice, weights=DirichletPrior(concentration))
+            of_weights: Any = DirichletPrior(concentration)
+            if isinstance(choice, Background):
+                of_weights = choice.of_weights
+                choice.check(n_components, family)
+            inference = MaximumAPosteriori(prior=choice, weights=of_weights)
         elif self.weight_concentration_prior is not None:
             raise InvalidInputError(
                 "weight_concentration_prior needs a prior: set prior='auto' or a GaussianPrior"
@@ -184,10 +190,14 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
 
     def _explicit_parameters(self) -> bool:
         given = (self.weights_init, self.means_init, self.precisions_init)
-        return any(value is not None for value in given)
+        from_model = getattr(self.prior, "start", None)
+        return any(value is not None for value in (*given, from_model))
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
+        background = getattr(self.prior, "start", None)
+        if background is not None:
+            return Mixture(*background(frame := working_frame(model, source)[0]), frame)
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)

@@ -67,6 +67,7 @@ FAMILIES = {
             "gaussian.family": ("Gaussian", "Gaussians"),
             "gaussian.moments": ("Moments",),
             "gaussian.given_prior": ("GaussianPrior",),
+            "gaussian.background": ("Background", "BackgroundPrior"),
             "gaussian.prior": (
                 "GaussianPosterior",
                 "NormalWishart",
