@@ -179,7 +179,9 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
 
             of_weights: Any = DirichletPrior(concentration)
             if isinstance(choice, Background):
-                of_weights = choice.of_weights
+                from bayesmix.allocation.adapted_weights import AdaptedWeights
+
+                of_weights = AdaptedWeights(choice.weights, choice.strength, choice.adapts_all)
                 choice.check(n_components, family)
             inference = MaximumAPosteriori(prior=choice, weights=of_weights)
         elif self.weight_concentration_prior is not None:
@@ -190,14 +192,17 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
 
     def _explicit_parameters(self) -> bool:
         given = (self.weights_init, self.means_init, self.precisions_init)
-        from_model = getattr(self.prior, "start", None)
+        from_model = getattr(self.prior, "framed", None)
         return any(value is not None for value in (*given, from_model))
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
-        background = getattr(self.prior, "start", None)
+        background = getattr(self.prior, "framed", None)
         if background is not None:
-            return Mixture(*background(frame := working_frame(model, source)[0]), frame)
+            from bayesmix.allocation.adapted_weights import SteppedWeights
+
+            frame = working_frame(model, source)[0]
+            return Mixture(SteppedWeights(self.prior.weights), background(frame), frame)
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)

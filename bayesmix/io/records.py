@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from bayesmix.allocation.adapted_weights import AdaptedWeights, SteppedWeights
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.designs import Standardised, TimeColumns
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
@@ -97,7 +98,7 @@ RECORDS: dict[str, type] = {
         *(Elapsed, TimedChain, TimedChainPrior),
         *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
-        *(Restricted, Restriction, HeldValues),
+        *(Restricted, Restriction, HeldValues, AdaptedWeights, SteppedWeights),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
         TimeColumns,
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
@@ -143,7 +144,7 @@ DOMAINS: dict[str, Domain] = {
         (
             *("FitResult.counts", "FitResult.hard_counts", "BatchSums.hard_counts"),
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
-            "HeldValues.counted",
+            *("HeldValues.counted", "AdaptedWeights.weights", "SteppedWeights.probabilities"),
             *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
             *("GatedChain.transition", "TimedChain.initial", "Elapsed.distinct", "Elapsed.codes"),
             *("Regressions.dispersion", "RegressionFamily.fixed", "RandomEffectFamily.fixed"),

@@ -12,8 +12,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bayesmix.allocation.point import FreeWeights, PointWeights
-from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import Frame
 from bayesmix.core.validation import number, one_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -21,46 +19,6 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussians, maximum_likelihood
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
-
-
-class SteppedWeights(PointWeights):
-    """Weights by an equation that is no maximum, so that steps are shortened if need be."""
-
-
-@halfway.register
-def _shortened(part: SteppedWeights, other: Any) -> SteppedWeights:
-    return SteppedWeights(0.5 * (part.probabilities + other.probabilities))
-
-
-@dataclass(frozen=True)
-class AdaptedWeights:
-    """Weights of a background model, which are kept or adapted."""
-
-    weights: Array
-    strength: float
-    adapted: bool
-    name = "background"
-
-    def mode(self, counts: Array) -> PointWeights:
-        """Return the weights by eq. 11 of Reynolds, Quatieri & Dunn (2000), or those kept."""
-        if not self.adapted:
-            return SteppedWeights(self.weights)
-        share = counts / (counts + self.strength)
-        total = float(counts.sum()) or 1.0
-        weights = share * counts / total + (1.0 - share) * self.weights
-        return SteppedWeights(weights / weights.sum())
-
-    posterior = mode
-
-    def kl(self, weights: PointWeights) -> float:
-        return 0.0
-
-    def log_density(self, weights: PointWeights) -> float:
-        """Return 0: the equation of the weights is no mode of a prior."""
-        return 0.0
-
-    def n_parameters(self, n_components: int) -> int:
-        return FreeWeights().n_parameters(n_components) if self.adapted else 0
 
 
 @dataclass(frozen=True)
@@ -134,20 +92,12 @@ class Background:
             )
         return Gaussians(self.structure, self.means, self.blocks).framed(frame)
 
-    @property
-    def of_weights(self) -> AdaptedWeights:
-        return AdaptedWeights(self.weights, self.strength, self.adapts_all)
-
     def over(self, default: Any, frame: Frame) -> BackgroundPrior:
         """Return the prior in the frame of new data."""
         own = self.framed(frame)
         return BackgroundPrior(
             self.structure, own.means, own.blocks, self.strength, self.adapts_all
         )
-
-    def start(self, frame: Frame) -> tuple[PointWeights, Gaussians]:
-        """Return the weights and components at which a fit starts."""
-        return SteppedWeights(self.weights), self.framed(frame)
 
     def check(self, n_components: int, family: Any) -> None:
         """Raise an error unless a model has the components of the background model."""
