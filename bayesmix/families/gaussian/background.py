@@ -7,11 +7,12 @@ background model, so that its mode with weight α = n / (n + strength) is that o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
 
+from bayesmix.core.parameters import REAL, SHARE, within
 from bayesmix.core.rows import Frame
 from bayesmix.core.validation import number, one_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -26,8 +27,8 @@ class BackgroundPrior:
     """Pseudo-observations of each component, in a frame; see ``from_model``."""
 
     structure: Structure
-    means: Array
-    blocks: Array
+    means: Array = field(metadata=within(REAL))
+    blocks: Array = field(metadata=within(REAL))
     strength: float
     adapts_covariances: bool
     fixes_scale = True
@@ -70,9 +71,9 @@ class Background:
     """A fitted mixture of normal components as a prior, in data units; made by ``from_model``."""
 
     structure: Structure
-    weights: Array
-    means: Array
-    blocks: Array
+    weights: Array = field(metadata=within(SHARE))
+    means: Array = field(metadata=within(REAL))
+    blocks: Array = field(metadata=within(REAL))
     strength: float
     adapts_all: bool
     fixes_scale = True
