@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import Field
@@ -43,6 +44,16 @@ class FamilyOf(Protocol[S, P]):
     @property
     def continuous(self) -> bool:
         """Whether columns are continuous, so that densities depend on their units."""
+
+    @property
+    def adjective(self) -> str:
+        """Term of the field for components, as in "2 negative binomial components"."""
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", type(self).__name__).lower()
+
+    @property
+    def separable(self) -> bool:
+        """Whether features can be selected: independent columns have evidence in closed form."""
+        return False
 
     @property
     def coding(self) -> ColumnCoding | None:

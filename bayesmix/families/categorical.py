@@ -269,6 +269,7 @@ class Categorical(LevelsFamily[Categoricals]):
     levels: tuple[tuple[Level, ...], ...] | None = None
 
     name = "categorical"
+    separable = True
     with_article = "a Categorical"
     keeps_zeros = True
 

@@ -200,6 +200,7 @@ class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, Overdisp
     """
 
     name = "negative_binomial"
+    separable = True
     with_article = "a negative binomial"
     any_real = False
     least = 0.0

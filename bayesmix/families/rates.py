@@ -322,6 +322,8 @@ class Poisson(CountFamily, RatesFamily):
     """
 
     name = "poisson"
+    adjective = "Poisson"
+    separable = True
     with_article = "a Poisson"
     drawn = PoissonDraws
 
@@ -446,6 +448,7 @@ class Exponential(RatesFamily):
     """
 
     name = "exponential"
+    separable = True
     continuous = True
     drawn = ExponentialDraws
 

@@ -323,6 +323,8 @@ class Bernoulli(SuccessFamily):
     """
 
     name = "bernoulli"
+    adjective = "Bernoulli"
+    separable = True
     kind, prior = BernoulliDraws, BetaPrior
     reading = PLAIN
 
@@ -466,6 +468,7 @@ class Binomial(SuccessFamily):
     n_trials: tuple[int, ...]
 
     name = "binomial"
+    separable = True
     kind, prior = BinomialDraws, BinomialPrior
     drawn_columns = 1
 

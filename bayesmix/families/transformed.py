@@ -400,6 +400,10 @@ class Transformed(Over):
     def name(self) -> str:
         return self.function.normal.removeprefix("a ").replace("-", "_").lower()
 
+    @property
+    def adjective(self) -> str:
+        return self.function.normal.removeprefix("a ")
+
     def made(self, components: Any) -> bool:
         same = isinstance(components, TransformedComponents) and components.function
         return same == self.function and self.family.made(components.normals)

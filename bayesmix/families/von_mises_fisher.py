@@ -201,6 +201,7 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     """
 
     name = "von_mises_fisher"
+    adjective = "von Mises-Fisher"
     continuous = True
     any_real = False
     drawn_columns = 0

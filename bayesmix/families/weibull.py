@@ -234,6 +234,7 @@ class Weibull(PositiveFamily, FamilyOf[PowerSums, Weibulls]):
     """
 
     name = "weibull"
+    adjective = "Weibull"
     with_article = "a Weibull"
     least_variance = VARIANCE_OF_LOGS / HIGHEST_SHAPE**2
     no_prior = (

@@ -115,6 +115,7 @@ class ZeroInflatedPoisson(CountFamily, WithoutPrior, ColumnsFamily[ZeroInflatedP
     """
 
     name = "zero_inflated_poisson"
+    adjective = "zero-inflated Poisson"
     with_article = "a zero-inflated Poisson"
     no_prior = (
         "a ZeroInflatedPoisson has no conjugate prior: use inference=MaximumLikelihood(), or "

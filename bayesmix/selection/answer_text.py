@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
-from typing import Any
 
 from bayesmix.core.nouns import counted, plural
 from bayesmix.core.printed_numbers import number
@@ -74,25 +72,6 @@ def probability(value: float) -> str:
     return f"{min(value, SUREST):.2f}"
 
 
-# Families whose name is not the word that the field uses.
-WORDS_OF_FAMILIES = {
-    "Gaussian": "normal",
-    "CommonSubspace": "normal",
-    "Product": "mixed",
-    "RegressionFamily": "",  # "3 regressions"
-    "BayesianRegressionFamily": "",
-    "RandomEffectFamily": "",
-    "StudentT": "Student-t",
-    "Bernoulli": "Bernoulli",
-    "Poisson": "Poisson",
-    "Weibull": "Weibull",
-    "ZeroInflatedPoisson": "zero-inflated Poisson",
-    "VonMisesFisher": "von Mises-Fisher",
-    "log_normal": "log-normal",
-    "yeo_johnson_normal": "Yeo-Johnson-normal",
-}
-
-
 def likely_range(probabilities: Mapping[int, float], chosen: int) -> tuple[int, int, float]:
     """Return ends and probability of the numbers that are told: the chosen one, or more around it.
 
@@ -116,20 +95,13 @@ def span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def family_in_words(family: Any) -> str:
-    """Return the word of the field for a family: "normal", "negative binomial"."""
-    name = type(family).__name__
-    plain = re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
-    return WORDS_OF_FAMILIES.get(family.name, WORDS_OF_FAMILIES.get(name, plain))
-
-
 def model(candidate: Candidate, with_number: bool = True) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
     family = None if result is None else result.family
     family = getattr(family, "only_part", None) or family  # all columns have one family
     noun = noun_of(candidate.estimator)
-    words = "" if family is None else family_in_words(family)
+    words = "" if family is None else family.adjective
     K = candidate.n_components
     number_of_them = f"{K:,} " if with_number else ""
     text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()

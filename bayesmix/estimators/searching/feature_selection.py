@@ -17,10 +17,8 @@ from bayesmix.estimators.inputs.given_sources import check_columns, in_order_of_
 from bayesmix.estimators.searching.fitters import knowing_levels, with_structure
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.negative_binomial import NegativeBinomial
 from bayesmix.families.product.family import Product
-from bayesmix.families.rates import Exponential, Poisson
-from bayesmix.families.successes import Bernoulli, Binomial
+from bayesmix.families.successes import Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import FEW_VALUES
@@ -36,8 +34,6 @@ from bayesmix.selection.criteria import prior_asked
 from bayesmix.selection.data_checks import column_names, rounded_features
 from bayesmix.sources.memory import ArraySource, coding_of, is_source
 
-COUNTED = (Bernoulli, Binomial, Categorical, NegativeBinomial, Poisson)
-SEPARABLE = (Gaussian, Transformed, Exponential, *COUNTED)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
 # Without variable selection, tables with more features get a note in the summary without a look at
@@ -53,7 +49,7 @@ def independent_family(family: Any) -> Any:
     """Return the family with independent features; raise if one has no evidence in closed form."""
     parts = family.families if isinstance(family, Product) else (family,)
     for part in parts:
-        if not isinstance(part, SEPARABLE):
+        if not part.separable:
             raise UnsupportedError(
                 "variable_selection supports Gaussian, LogNormal, Poisson, NegativeBinomial, "
                 f"Exponential, Binomial, Bernoulli and Categorical features, got {part!r}: use one "

@@ -33,7 +33,6 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
-from bayesmix.selection.answer_text import family_in_words
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
 from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
@@ -65,7 +64,7 @@ def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
     if family is None or noun_of(candidate.estimator) == "regression":
         return {}
     parts = parts_of(family, names)
-    words = {str(name): family_in_words(own) for columns, own in parts for name in columns}
+    words = {str(name): own.adjective for columns, own in parts for name in columns}
     on_logs = logged_names(family, names)
     if on_logs:
         plain = {name: "normal" for name, said in words.items() if said == LOG_NORMAL}

@@ -222,6 +222,8 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     covariance: str = "full"
     ridge: float | None = None
     name = "gaussian"
+    adjective = "normal"
+    separable = True
     continuous = True
     linear = True
     far_densities = True

@@ -80,6 +80,7 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
     covariance: str = "full"
 
     name = "common_subspace"
+    adjective = "normal"
     continuous = True
     linear = True
     far_densities = True

@@ -149,6 +149,8 @@ class Product:
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
+    adjective = "mixed"
+    separable = OfParts(all)
     continuous = OfParts(any)
     far_densities = OfParts(any)
     heavy_tails = OfParts(any)

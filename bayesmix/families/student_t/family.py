@@ -65,6 +65,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     covariance: str = "full"
     degrees_of_freedom: float | str | None = None
     name = "student_t"
+    adjective = "Student-t"
     continuous = True
     heavy_tails = True
     far_densities = True
