@@ -629,12 +629,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
                 "fit had times"
             )
         both = np.append(np.asarray(times)[-1:], np.asarray(future))
-        spans: Array = np.diff(both)
+        spans: Any = np.diff(both)
         if spans.dtype.kind == "m":
             spans = spans / np.timedelta64(1, "D")
         if not (spans > 0).all():
             raise InvalidInputError("future_times must increase, and follow times")
-        return spans
+        return np.asarray(spans, dtype=np.float64)
 
     def _moves_ahead(self, steps: int, past: Any, future: Any) -> Array:
         """Return the transitions (steps, K, K) to the samples that follow a sequence."""

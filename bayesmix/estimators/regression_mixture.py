@@ -543,14 +543,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         from bayesmix.estimators.inputs import described_columns as columns
 
         probabilities = self.predict_proba(X, y, **beside)
+        noun = self._data.noun
         return columns.describe(
             None,
             X,
             response=y,
             probabilities=probabilities,
             groups=np.arange(probabilities.shape[1]),
-            names=tuple(part_names("class", probabilities.shape[1])),
-            noun="class",
+            names=tuple(part_names(noun, probabilities.shape[1])),
+            noun=noun,
             level=level,
             sample_weight=sample_weight,
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.gated_chain import CovariateChain
 from bayesmix.assess.trajectory_tables import (
     MOST_PLACES,
     class_assignment,
@@ -104,6 +105,11 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
         noun = result.class_noun
     if design is None:
         raise InvalidInputError("plot_gate needs a fit with covariates: fit(X, covariates=)")
+    if isinstance(gate, CovariateChain):
+        raise InvalidInputError(
+            "plot_gate shows weights, but transitions of this fit depend on covariates: use "
+            "transition_matrix"
+        )
     place = 1 + design.place(covariate, "covariate must be one of the names or indices")
     table = np.array(table[:: -(-len(table) // MOST_AVERAGED)])
     along = np.linspace(table[:, place].min(), table[:, place].max(), MOST_PLACES)

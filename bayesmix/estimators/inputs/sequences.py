@@ -106,9 +106,9 @@ def chain_prior(
     if covariate_effects not in WHOLE:
         return DirichletChainPrior(concentration, stationary)
     if stationary or transition_prior is not None:
+        replaced = "initial='stationary'" if stationary else "transition_prior"
         raise InvalidInputError(
-            f"covariate_effects={covariate_effects!r} replaces initial and transition_prior: leave "
-            "them out"
+            f"covariate_effects={covariate_effects!r} replaces {replaced}: leave it out"
         )
     return CovariateChainPrior(effects=covariate_effects, timing=timing)
 

@@ -253,7 +253,7 @@ class Data(UnitData):
     @property
     def independent_weights(self) -> Array:
         """Weights of units; sequences have none."""
-        return self.unit_weights if self.chain is None else np.ones(int(np.sum(self.begins)))
+        return self.unit_weights if self.chain is None else np.ones(len(self.rows.side.starts))
 
     def of_independent(self, values: Array) -> Array:
         starts = self.starts if self.chain is None else self.rows.side.starts
