@@ -218,6 +218,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         result=subject.result,
         noun=subject.noun,
         beside=beside,
+        covariates=tables.covariates(subject),
         components=display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS),
         fitted=display.sentence(subject.result),
         family=capital(getattr(family, "title", family.name.replace("_", " "))),

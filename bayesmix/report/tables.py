@@ -6,6 +6,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bayesmix.allocation.gated_chain import CovariateChain
+from bayesmix.core.nouns import part_name
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
@@ -154,3 +158,66 @@ def warnings(subject: Subject) -> list[tuple[str, str]]:
             if text:
                 notes.setdefault(text, []).append(subject.label(place))
     return [(listed(labels, 3, "; "), text) for text, labels in notes.items()]
+
+
+def covariates(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
+    """Return tables of effects of covariates of a fit with captions; none without covariates.
+
+    Standard errors need the data of a maximum likelihood fit.
+    """
+    result, weights = subject.result, subject.result.mixture.weights
+    design: Any = result.side.design
+    if design is None:
+        return []
+    effects: Any = weights
+    what = f"{effects.of_covariates} by {', '.join(design.names)}"
+    if subject.rows is not None and result.inference.name == "maximum_likelihood":
+        from bayesmix.posterior.gate_errors import gate_coefficients
+
+        table = gate_coefficients(subject.estimator, subject.rows)
+        text = f"Log odds of {what}, with 95 % intervals"
+    else:
+        table, text = _log_odds(subject), f"Log odds of {what}"
+    tables = [(text, of_frame(table.reset_index()))]
+    if isinstance(weights, CovariateChain):
+        text = (
+            "Transition probabilities where a covariate is at its mean, and one standard deviation "
+            "below and above it; others are at their means"
+        )
+        tables.append((text, of_frame(_transitions(subject, weights))))
+    return tables
+
+
+def _log_odds(subject: Subject) -> pd.DataFrame:
+    """Return the coefficients of gates in units of the covariates."""
+    import pandas as pd
+
+    weights: Any = subject.result.mixture.weights
+    design: Any = subject.result.side.design
+    noun, rows, first = subject.result.class_noun, [], 0
+    for numbers, size in zip(weights.free_rows, weights.free_terms, strict=True):
+        back = design.back[:size, :size] @ weights.free[first : first + size]
+        names = [part_name(noun, number) for number in numbers]
+        rows += [
+            (*names, term, value) for term, value in zip(design.terms[:size], back, strict=True)
+        ]
+        first += size
+    return pd.DataFrame(rows, columns=[*weights.free_names[:-1], noun, "term", "estimate"])
+
+
+def _transitions(subject: Subject, chain: CovariateChain) -> pd.DataFrame:
+    """Return transition probabilities at values of each covariate."""
+    import pandas as pd
+
+    design: Any = subject.result.side.design
+    noun, K = subject.result.class_noun, chain.n_components
+    rows = []
+    for place, name in enumerate(design.names):
+        for away in (-1.0, 0.0, 1.0):
+            at = np.zeros((1, len(design.names) + 1))
+            at[0, 0], at[0, place + 1] = 1.0, away
+            value = design.centre[place] + away * design.scale[place]
+            for state, probabilities in enumerate(chain.transitions_of(at)[0]):
+                rows.append((name, value, part_name(noun, state), *probabilities))
+    heads = ["covariate", "value", "from", *(f"to {part_name(noun, k)}" for k in range(K))]
+    return pd.DataFrame(rows, columns=heads)

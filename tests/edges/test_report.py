@@ -771,3 +771,26 @@ def test_priors_are_said_in_words(family, told, inference):
     words = prior_in_words(result.prior, result.unframed, result.variational)
     assert told in words
     assert "NormalWishart(" not in words
+
+
+@pytest.mark.slow
+def test_the_report_of_states_has_effects_of_covariates_on_transitions(tmp_path):
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=300)
+    states = [0]
+    for value in z[1:]:
+        states.append(int(rng.random() < 1 / (1 + np.exp(1.5 - 3 * states[-1] - 1.5 * value))))
+    X = pd.DataFrame({"mood": rng.normal(6.0 * np.array(states))})
+    hmm = bm.HiddenMarkovModel(
+        covariate_effects="transitions", n_init=1, search="short", covariance_type="diag"
+    ).set_params(inference=bm.MaximumLikelihood())
+    search = bm.MixtureSearch(hmm, [2], criterion="bic", random_state=0)
+    search.fit(X, lengths=[150, 150], covariates=pd.DataFrame({"stress": z}))
+    for data in (None, X):
+        write_report(search, tmp_path / "report.html", data)
+        text = (tmp_path / "report.html").read_text()
+        assert "Log odds of transitions by stress" in text
+        assert ("with 95 % intervals" in text) == (data is not None)
+        assert "Transition probabilities where a covariate is at its mean" in text
+    at = search.best_estimator_.transition_matrix([[z.mean() + z.std()]])[0, 0, 1]
+    assert f"{at:.4g}" in text
