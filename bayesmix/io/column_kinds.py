@@ -88,8 +88,10 @@ def _words(name: str) -> set[str]:
     """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
-    # As in "userid" and "idcode".
+    # As in "userid" and "idcode", or "pidnum".
     ids = {"id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED}
+    ends = ("num", "no", "nr")
+    ids |= {"id" for word in words if any(word.removesuffix(end) in KEYS for end in ends)}
     return words | ids
 
 

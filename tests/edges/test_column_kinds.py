@@ -24,6 +24,7 @@ KINDS = {
     "Id": (np.arange(N) + 1, "exclude", "row numbers"),
     "t": (np.arange(N)[::-1], "exclude", "row numbers"),
     "userid": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
+    "pidnum": (RNG.permutation(10 * N)[:N] + 10_000, "exclude", "looks like an identifier: all"),
     "idcode": (np.repeat(np.arange(N // 4), 4), "exclude", "looks like an identifier: "),
     "studentid": (np.arange(N)[::-1] * 7 + 1000, "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),

@@ -401,6 +401,15 @@ def test_columns_of_a_pipeline_keep_their_names_where_they_have_any(page_of):
 # Warnings
 
 
+def test_a_report_says_first_who_the_clusters_are(tmp_path, search, faithful):
+    page = Page(search.report(tmp_path / "report.html", faithful))
+    text = page.text.replace("\u00a0", " ")
+    sentence = search.describe(faithful).sentences[0]
+    assert text.index("by BIC") < text.index(sentence) < text.index("Observations by their")
+    waiting = faithful[:, 1]
+    assert f"{waiting.mean():.1f} ({waiting.std(ddof=1):.1f})" in text
+
+
 def test_the_automatic_limit_of_k_is_a_warning(tmp_path, undrawn):
     page = Page(bm.select(SIX_VALUES).report(tmp_path / "report.html"))
     assert "K reached the automatic limit of 3" in page.texts("ul")[-1]

@@ -73,6 +73,12 @@ def test_a_notebook_shows_answer_and_figure_above_the_diagram(kind, request):
     assert "data:image/png" not in clone(fitted)._repr_html_()
 
 
+def test_a_search_says_who_its_clusters_are_in_a_notebook(search):
+    answer, _, rest = search._repr_html_().partition("Cluster 1 (64 %): higher ")
+    assert "3 components by BIC" in answer
+    assert "Cluster 2 (36 %): lower " in rest
+
+
 def test_a_family_without_a_figure_is_shown_without_one():
     rows = np.random.default_rng(0).integers(0, 2, (60, 3))
     fitted = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(rows)
