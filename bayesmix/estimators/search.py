@@ -305,10 +305,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._say_logs()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
-        if isinstance(source, ArraySource) and subject.independent:
+        if isinstance(source, ArraySource) and subject.independent and self.refit:
             from bayesmix.estimators.searching.counts_of_wholes import sentence_on_totals
 
-            if sentence := sentence_on_totals(self.best_estimator_.result_.family, source):
+            if sentence := sentence_on_totals(self._fitted().family, source):
                 self._add(sentence)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)

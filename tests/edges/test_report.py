@@ -406,7 +406,7 @@ def test_a_report_says_first_who_the_clusters_are(tmp_path, search, faithful):
     text = page.text.replace("\u00a0", " ")
     sentence = search.describe(faithful).sentences[0]
     assert text.index("by BIC") < text.index(sentence) < text.index("Observations by their")
-    waiting = faithful[:, 1]
+    waiting = np.asarray(faithful)[:, 1]
     assert f"{waiting.mean():.1f} ({waiting.std(ddof=1):.1f})" in text
 
 
