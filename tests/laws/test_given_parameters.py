@@ -1,67 +1,57 @@
 """Hidden Markov models with given parameters, for every family, beside fits and SciPy."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.core.parameters import declared
 from bayesmix.core.rows import Frame
 from bayesmix.errors import BayesmixError
+from laws.families import EVERY_FAMILY, FamilyCase, factors, normal
 
-RNG = np.random.default_rng(61)
-STATE = np.repeat([0, 1, 0, 1], 15)[:, None]
-NORMAL = RNG.normal(3 * STATE, 1.0, (60, 2))
-COUNTS = RNG.poisson(2 + 5 * STATE, (60, 2)).astype(float)
-LEVELS = np.minimum(COUNTS, 3)
-CASES = {
-    "full": (bm.Gaussian(), NORMAL),
-    "tied": (bm.Gaussian("tied"), NORMAL),
-    "spherical": (bm.Gaussian("spherical"), NORMAL),
-    "student_t": (bm.StudentT(), NORMAL),
-    "log_normal": (bm.LogNormal(), np.exp(NORMAL)),
-    "bernoulli": (bm.Bernoulli(), (COUNTS > 4).astype(float)),
-    "binomial": (bm.Binomial((30, 30)), COUNTS),
-    "poisson": (bm.Poisson(), COUNTS),
-    "negative_binomial": (bm.NegativeBinomial(), COUNTS),
-    "zero_inflated_poisson": (bm.ZeroInflatedPoisson(), COUNTS),
-    "multinomial": (bm.Multinomial(), COUNTS),
-    "exponential": (bm.Exponential(), np.exp(NORMAL)),
-    "gamma": (bm.Gamma(), np.exp(NORMAL)),
-    "weibull": (bm.Weibull(), np.exp(NORMAL)),
-    "categorical": (bm.Categorical(), LEVELS),
-    "ordinal": (bm.Ordinal(), LEVELS),
-    "von_mises_fisher": (
-        bm.VonMisesFisher(),
-        NORMAL / np.linalg.norm(NORMAL, axis=1, keepdims=True),
-    ),
+CASES = EVERY_FAMILY | {
+    "tied": FamilyCase(bm.Gaussian("tied"), normal),
+    "spherical": FamilyCase(bm.Gaussian("spherical"), normal),
+    "factors, shared": FamilyCase(bm.FactorAnalytic(2, "CUU"), factors),
 }
 
 
-def parameters_of(model):
-    """The parameters of the states by the names of the components' own fields."""
-    components = model.result_.unframed.plug_in()
-    if hasattr(model, "covariances_"):
-        return {"means": model.means_, "covariances": model.covariances_}
-    if model.result_.family.name == "student_t":
-        return {
-            "means": components.means,
-            "scales": components.scales,
-            "degrees_of_freedom": components.degrees_of_freedom,
-        }
-    if model.result_.family.name == "log_normal":
-        drawn = model.result_.family.as_draws([components]).parameters(Frame.identity(2))
-        return {name: drawn[name][1][0] for name in ("log_means", "log_variances")}
-    values = {name: getattr(components, name) for name in components.__dataclass_fields__}
-    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+def given(family, point):
+    """The parameters of components by the names that they declare, in the shapes of users."""
+    if family.name == "product":
+        keys = [one.columns if len(one.columns) > 1 else one.columns[0] for one in family.parts]
+        pairs = zip(family.families, point.parts, strict=True)
+        return {"parts": dict(zip(keys, (given(*pair) for pair in pairs), strict=True))}
+    if isinstance(family, bm.Transformed):
+        named = family.as_draws([point]).parameters(Frame.identity(point.means.shape[1]))
+        prefix = f"{family.function.prefix}_"
+        return {name: value[0] for name, (_, value) in named.items() if name.startswith(prefix)}
+    values = {own.label: getattr(point, own.field) for own in declared(point)}
+    if hasattr(point, "structure"):
+        name = "scales" if "scales" in values else "covariances"
+        values[name] = point.structure.blocks.as_covariances(point.blocks)
+    if family.name == "factor_analytic" and family.model.shared_loadings:
+        values["loadings"] = point.loadings[0]
+    if family.name == "factor_analytic" and family.model.isotropic_noise:
+        values["noise_variances"] = point.noise[:, 0]
+    return values
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_with_the_parameters_of_a_fit_is_that_fit(name):
-    family, rows = CASES[name]
-    fit = bm.HiddenMarkovModel(2, family=family, n_init=1, search="short", random_state=0).fit(rows)
+    family, rows = CASES[name].family, CASES[name].rows()
+    fit = bm.HiddenMarkovModel(2, family=family, inference=bm.MaximumLikelihood(), n_init=1)
+    fit.set_params(search="short", random_state=0, n_jobs=1, max_iter=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit.fit(rows)
+    family = fit.result_.family
     model = bm.HiddenMarkovModel.from_parameters(
-        fit.startprob_, fit.transmat_, fit.result_.family, **parameters_of(fit)
+        fit.startprob_, fit.transmat_, family, **given(family, fit.result_.unframed)
     )
     assert model.score(rows) == pytest.approx(fit.score(rows), rel=1e-9)
     np.testing.assert_allclose(model.predict_proba(rows), fit.predict_proba(rows), atol=1e-6)

@@ -19,6 +19,7 @@ from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.names import family_named
 from bayesmix.families.registry import FAMILIES
+from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array
 
 # Rounding of probabilities that sum to 1.
@@ -110,7 +111,8 @@ def _distributions(name: str, value: Any, shape: tuple[int, ...]) -> Array:
 
 def components_of(family: Any, given: Given, K: int) -> Any:
     """Return the components of a family from its parameters, named as in ``components_``."""
-    return MAKERS.get(family.name, _columns)(family, given, K)
+    kind = "transformed" if isinstance(family, Transformed) else family.name
+    return MAKERS.get(kind, _columns)(family, given, K)
 
 
 def _expect(family: Any, given: Given, names: tuple[str, ...]) -> None:
@@ -234,7 +236,6 @@ def _product(family: Any, given: Given, K: int) -> Any:
 MAKERS = {
     "gaussian": _gaussian,
     "student_t": _student,
-    "log_normal": _transformed,
     "transformed": _transformed,
     "factor_analytic": _factors,
     "product": _product,

@@ -1,0 +1,105 @@
+"""What every family of the registry can do: files, missing values, refits, products and chains.
+
+Families and samples are those of ``families.py``; ``test_parameters.py`` has the laws of errors.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logsumexp
+
+import bayesmix as bm
+from bayesmix.core.parameters import declared
+from bayesmix.posterior.parameter_errors import scores_of
+from laws.families import EVERY_FAMILY
+
+FAST = {"n_init": 1, "search": "short", "random_state": 0, "n_jobs": 1}
+every_family = pytest.mark.parametrize("name", EVERY_FAMILY)
+
+
+def fitted(model, rows, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(rows, **options)
+
+
+def mixture(family, **options):
+    return bm.Mixture(2, family=family, inference=bm.MaximumLikelihood(), **FAST | options)
+
+
+@every_family
+def test_a_loaded_model_has_the_same_densities_and_errors(name, tmp_path):
+    rows = EVERY_FAMILY[name].rows()
+    model = fitted(mixture(EVERY_FAMILY[name].family), rows)
+    model.save(tmp_path / "model.bayesmix")
+    loaded = bm.load(tmp_path / "model.bayesmix")
+    np.testing.assert_array_equal(loaded.score_samples(rows), model.score_samples(rows))
+    pd.testing.assert_frame_equal(loaded.parameter_table(rows), model.parameter_table(rows))
+
+
+TAKE_GAPS = [name for name, case in EVERY_FAMILY.items() if case.family.takes_gaps]
+
+
+@pytest.mark.parametrize("name", TAKE_GAPS)
+def test_a_sample_with_missing_values_has_the_density_of_its_other_columns(name):
+    rows = EVERY_FAMILY[name].rows()
+    model = fitted(mixture(EVERY_FAMILY[name].family, missing="use"), rows)
+    short = rows.copy()
+    short[:, -1] = np.nan
+    columns = np.arange(rows.shape[1] - 1)
+    densities = model.result_.unframed.marginal(columns).expected_log_density(rows[:, columns])
+    expected = logsumexp(densities + np.log(model.weights_), axis=1)
+    np.testing.assert_allclose(model.score_samples(short), expected, rtol=1e-8)
+
+
+# Products have several sets of parameters, and factors may rotate between refits.
+WITH_REFITS = [name for name in EVERY_FAMILY if name not in ("product", "factor_analytic")]
+
+
+@pytest.mark.parametrize("name", WITH_REFITS)
+def test_refits_have_the_parameters_that_the_family_declares(name):
+    rows = EVERY_FAMILY[name].rows()
+    model = fitted(mixture(EVERY_FAMILY[name].family), rows)
+    sample = bm.weighted_bootstrap(model, rows, n_draws=3, n_jobs=1).sample
+    assert len(sample) == 3
+    assert {len(values) for _, values in sample.items()} == {3}
+    point = model.result_.unframed
+    for own in declared(point):
+        if own.label in sample.values:
+            assert sample.values[own.label].shape[1:2] == (2,)
+
+
+# A multinomial describes whole rows.
+PARTS = [name for name in EVERY_FAMILY if name not in ("product", "multinomial")]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_product_has_the_parameters_of_its_parts(name):
+    rows = EVERY_FAMILY[name].rows()
+    D = rows.shape[1]
+    wide = np.column_stack([rows, np.random.default_rng(5).normal(size=len(rows))])
+    alone = EVERY_FAMILY[name].family
+    if hasattr(alone, "levels"):
+        alone = type(alone)([range(int(column.max()) + 1) for column in rows.T])
+    family = bm.Product({tuple(range(D)): alone, D: bm.Gaussian("spherical")})
+    model = fitted(mixture(family), wide)
+    scores = scores_of(model, wide)
+    assert scores.places[0] == model.result_.n_parameters
+    assert np.isfinite(model.parameter_table(wide)["estimate"]).all()
+
+
+@pytest.mark.slow
+@every_family
+def test_a_chain_has_errors_of_all_parameters_inside_their_domains(name):
+    rows = EVERY_FAMILY[name].rows()
+    chain = bm.HiddenMarkovModel(
+        2, family=EVERY_FAMILY[name].family, inference=bm.MaximumLikelihood(), n_init=1
+    )
+    chain.set_params(search="short", random_state=0, n_jobs=1)
+    table = fitted(chain, rows, lengths=[50] * 4).parameter_table(rows)
+    table = table.sort_index().drop("start")
+    shares = table.index.get_level_values(0).isin(["probability", "transition"])
+    inside = ~shares | table["estimate"].between(1e-4, 1.0 - 1e-4).to_numpy()
+    assert (table["standard_error"][inside] > 0.0).all()
