@@ -35,7 +35,8 @@ MOST_SAMPLES = 20_000
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
 # Observations on which a fit with noise is compared, and standard errors by which it is better.
 MOST_SCATTERED, STANDARD_ERRORS = 3000, 2.0
-# Tables with at least so many features may get a note in the summary.
+# Tables with at least so many features may get a note in the summary; where observations are
+# repeated, components need no more distinct ones than for so many.
 MANY_FEATURES = 20
 
 
@@ -188,7 +189,9 @@ def chains_of(
     given = subject.source, n_rows, n_columns
     largest = [_largest(estimator, chain[0], *given) for chain in chains]
     if (n_distinct := subject.n_repeated) is not None:
-        largest = [min(k, max(1, n_distinct // (n_columns + 2))) for k in largest]
+        widths = [getattr(each, "n_directions", min(n_columns, MANY_FEATURES)) for each in named]
+        rooms = [max(1, n_distinct // (width + 2)) for width in widths]
+        largest = [min(k, room) for k, room in zip(largest, rooms, strict=True)]
     if not any(largest):
         return each_once([chain[:1] for chain in chains], prefix), ()
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]

@@ -29,7 +29,7 @@ FEWEST_ROWS = 20
 # Rows compared, folds, permutations of parallel analysis, and the largest number of directions.
 MOST_ROWS, FOLDS, PERMUTATIONS, MOST_DIRECTIONS = 1_000, 3, 5, 20
 # Numbers of components at which densities are compared, and passes of each fit.
-NUMBERS, PASSES = (1, 2, 4, 8), 20
+NUMBERS, PASSES = (1, 2, 3, 5, 8), 20
 ON_ALL, INSIDE = ("spherical", "diag", "tied"), ("diag", "tied")
 STANDARD_ERRORS = 2.0
 
@@ -71,14 +71,17 @@ def better_subspace(values: Array, estimator: Any, seed: int) -> SubspaceChoice 
     if len(values) > MOST_ROWS:
         values = values[np.sort(generator.choice(len(values), MOST_ROWS, replace=False))]
     values = values[~np.isnan(values).all(axis=1)]
-    values = values[:, np.nanstd(values, axis=0) > 0.0]
-    n, D = values.shape
+    D = int((np.nanstd(values, axis=0) > 0.0).sum())
+    splits = list(KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values))
+    # A column that is constant in a fold would decide by its density elsewhere.
+    vary = [np.nanstd(values[train], axis=0) > 0.0 for train, _ in splits]
+    values = values[:, np.all(vary, axis=0)]
+    n = len(values)
     if n < FEWEST_ROWS or not worth_trying(n, D):
         return None
     numbers = proposed_directions(values, generator)
     if not numbers:
         return None
-    splits = KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(values)
     # With one number of jobs, sources keep their directions, which all candidates of a fold share.
     data = fitter_of(clone(estimator).set_params(n_jobs=1), values, None, None)
     folds = [(data.on(train), test) for train, test in splits]
