@@ -50,6 +50,7 @@ from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
 from bayesmix.estimators.trajectories import trajectories as trajectories
 from bayesmix.families.bayesian_regression import RegressionPrior as RegressionPrior
+from bayesmix.families.beta import Beta as Beta
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic

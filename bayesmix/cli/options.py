@@ -89,7 +89,7 @@ Structures = Annotated[
 ]
 FAMILIES = (
     "gaussian, student_t, log_normal, bernoulli, poisson, exponential, gamma, weibull, "
-    "categorical, ordinal, multinomial, negative_binomial, zero_inflated_poisson or "
+    "beta, categorical, ordinal, multinomial, negative_binomial, zero_inflated_poisson or "
     "von_mises_fisher. "
     "Default: chosen by the type of each column"
 )

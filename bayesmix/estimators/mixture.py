@@ -186,6 +186,8 @@ class Mixture(MixtureEstimator):
                 inference: Any = default_inference(family)
                 model = replace(model, inference=replace(inference, weights=of_weights.weights))
         family = with_structure(family, self.covariance_type)
+        if hasattr(family, "knowing"):
+            family = family.knowing(source.summary)
         return self._restricted(replace(model, family=family), source)
 
     def _parameters(self, result: FitResult) -> dict[str, Array]:

@@ -292,7 +292,7 @@ class Multinomial(CountFamily, ColumnsFamily[Multinomials]):
     drawn_columns = 0
     keeps_zeros = True
     takes_gaps = False
-    given_totals = True  # log densities are those of counts given the total of their row
+    measure_apart = "counts given the total of their row"
     mean_where_empty = 1.0
 
     @property

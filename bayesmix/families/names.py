@@ -45,11 +45,13 @@ def families_compared(family: Any) -> list[Any]:
 
 
 def refuse_unlike(families: Sequence[Any]) -> None:
-    """Raise an error for densities given totals beside densities that also describe totals."""
-    given = [getattr(one, "given_totals", False) for one in families]
-    if any(given) and not all(given):
+    """Raise an error for densities of unlike measures, which no criterion compares."""
+    apart = [getattr(one, "measure_apart", None) for one in families]
+    if len(set(apart)) > 1:
+        measure = next(own for own in apart if own is not None)
+        place = apart.index(measure)
+        other = next(k for k, own in enumerate(apart) if own != measure)
         raise UnsupportedError(
-            f"{families[given.index(True)]!r} has log densities of counts given their totals, and "
-            f"{families[given.index(False)]!r} has not, so that they cannot be compared: search "
-            "each family alone"
+            f"{families[place]!r} has log densities of {measure}, which cannot be compared "
+            f"with those of {families[other]!r}: search each family alone"
         )

@@ -175,6 +175,7 @@ FAMILIES = {
             ),
         },
     ),
+    "beta": Entry(("Beta",), {"beta": ("Beta", "Betas", "BetasWithMasses")}),
     "multinomial": Entry(
         ("Multinomial", "MultinomialPrior"),
         {

@@ -45,6 +45,13 @@ def counts(rng, group):
     return rng.poisson(2.0 + 6.0 * group, (len(group), 2)).astype(float)
 
 
+def shares(rng, group):
+    drawn = rng.beta(2.0 + 18.0 * group, 12.0 - 8.0 * group, (len(group), 2))
+    drawn[rng.random(drawn.shape) < 0.1 + 0.1 * group] = 0.0
+    drawn[rng.random(drawn.shape) < 0.1 + 0.1 * group] = 1.0
+    return drawn
+
+
 def of_wholes(rng, group):
     shares = np.where(group, [0.1, 0.3, 0.6], [0.5, 0.3, 0.2])
     return rng.multinomial(rng.poisson(40.0, len(group)), shares).astype(float)
@@ -98,6 +105,7 @@ EVERY_FAMILY = {
     "exponential": FamilyCase(bm.Exponential(), waiting),
     "gamma": FamilyCase(bm.Gamma(), positive),
     "weibull": FamilyCase(bm.Weibull(), positive),
+    "beta": FamilyCase(bm.Beta(), shares),
     "multinomial": FamilyCase(bm.Multinomial(), of_wholes),
     "binomial": FamilyCase(bm.Binomial((30, 30)), counts),
     "categorical": FamilyCase(bm.Categorical(), levels),

@@ -16,6 +16,7 @@ from bayesmix.em.model import MaximumLikelihood, Model, side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import averaged
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.multinomial import Multinomial
 from bayesmix.families.registry import parameters_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
@@ -108,7 +109,7 @@ class GivenRestriction:
             return self._covariances()
         if hasattr(self.model.family, "levels"):
             return self._levels(name)
-        if getattr(self.model.family, "given_totals", False):
+        if isinstance(self.model.family, Multinomial):
             return self._shares(name)
         shape = (self.K, self.n_features)
         domain = REAL if name == "means" else self.domains[name]

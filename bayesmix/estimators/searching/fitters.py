@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
     family = family_named(getattr(estimator, "family", None))
+    if hasattr(family, "knowing"):
+        return clone(estimator).set_params(family=family.knowing(source.summary))
     if not hasattr(family, "levels"):
         return estimator
     from bayesmix.families.independent.levels import LevelsFamily

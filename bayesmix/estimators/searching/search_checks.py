@@ -105,7 +105,10 @@ def real_columns(estimator: Any, param_grid: Any, source: Source) -> list[int]:
         return []
     grids = param_grid if isinstance(param_grid, list) else [param_grid or {}]
     families = [family for grid in grids for family in grid.get("family", ())]
-    refuse_unlike(families)
+    known: list[Any] = [
+        one.knowing(source.summary) if hasattr(one, "knowing") else one for one in families
+    ]
+    refuse_unlike(known)
     # Families without noise are compared beside those with it.
     plain = {"noise": None} if hasattr(estimator, "noise") else {}
     estimators = [clone(estimator).set_params(family=family, **plain) for family in families]
