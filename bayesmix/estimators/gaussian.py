@@ -202,7 +202,8 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
             from bayesmix.allocation.adapted_weights import SteppedWeights
 
             frame = working_frame(model, source)[0]
-            return Mixture(SteppedWeights(self.prior.weights), background(frame), frame)
+            weights: Any = SteppedWeights(self.prior.weights)
+            return Mixture(weights, background(frame), frame)
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
