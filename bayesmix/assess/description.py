@@ -144,7 +144,8 @@ class Description:
         title = f"{counted(len(self.certainty), self.noun).capitalize()} by their columns"
         numbers = SPREAD if spread else MIDDLES
         if more := len(self.variables) - len(variables):
-            numbers += f" {counted(more, 'less telling column')} not shown."
+            kind = "more column" if self.typical.empty else "less telling column"
+            numbers += f" {counted(more, kind)} not shown."
         return ApaTable(title, heads, tuple(rows), numbers)
 
     def _noted(self, table: ApaTable) -> ApaTable:
