@@ -193,7 +193,7 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
 
     The family is None for mixed tables, whose coding has the logarithms, and without amounts.
     """
-    from bayesmix.families.amounts import log_scale_of
+    from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
 
     coding = coding_of(X) if is_source(X) else None
     if isinstance(X, ArraySource) and not side_of(X) and coding is not None:
@@ -207,7 +207,7 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(X, np.float64)
     except (TypeError, ValueError):  # the search refuses these data, with advice
         return X, None
-    logs = log_scale_of(values)
+    logs = log_scale_of(values, BESIDE_POWERS)
     if logs is None:
         return X, None
     from bayesmix.families.transformed import Transformed

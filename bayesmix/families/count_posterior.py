@@ -50,6 +50,15 @@ def log_ways(sizes: Array, values: Array) -> Array:
     return log_rising(sizes, values) + values * np.log(sizes) - gammaln(values + 1.0)
 
 
+def ways_of_rows(sizes: Array, values: Array) -> Array:
+    """Return Σ_d log Γ(x + r) - log Γ(r) - log x! (n,) of counts (n, D), each count once."""
+    length = int(values.max(initial=0.0)) + 1
+    if length > len(values):
+        return log_ways(sizes, values).sum(axis=1)
+    table = log_ways(sizes, np.arange(length, dtype=np.float64)[:, None])
+    return np.take_along_axis(table, values.astype(np.intp), axis=0).sum(axis=1)
+
+
 def log_beta(a: Array, b: Array) -> Array:
     """Return log B(a, b), with the digits that b = r N of a Poisson limit needs."""
     return gammaln(a) - log_rising(b, a) - a * np.log(b)
@@ -69,7 +78,7 @@ class CountsOfSize(Reading):
     has_base = True
 
     def log_base(self, values: Array) -> Array:
-        return log_ways(np.array(self.sizes), values).sum(axis=1)
+        return ways_of_rows(np.array(self.sizes), values)
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ class CountPosterior(PosteriorColumns):
         complete = without_gaps(values)
         out: Array = complete @ further.T
         out += seen(values) @ ends.T if has_gaps(values) else ends.sum(axis=1)
-        out += log_ways(self.sizes[0], complete).sum(axis=1)[:, None]
+        out += ways_of_rows(self.sizes[0], complete)[:, None]
         return out
 
     def seen_in(self, columns: Integers) -> CountPosterior:  # type: ignore[override]  # no form

@@ -18,7 +18,6 @@ from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.independent.linear import (
     Reading,
     Sums,
-    sums,
     sums_of_seen,
     totals_of_seen,
 )
@@ -78,7 +77,7 @@ def most_likely_shapes(spread: Array) -> Array:
 def sums_of(values: Array, responsibilities: Array) -> Sums:
     """Return counts and totals of x and log x over the observed cells."""
     if not has_gaps(values):
-        return sums(WITH_LOGS, values, responsibilities)
+        return WITH_LOGS.observed(values).sums(responsibilities)
     present = present_in(values)
     # Missing values become 1, whose logarithm is 0.
     totals = totals_of_seen(WITH_LOGS, np.where(present > 0.0, values, 1.0), present)

@@ -330,6 +330,18 @@ class Logarithms(YeoJohnson):
     def refitted(self, values: Array, responsibilities: Array) -> Logarithms:
         return self
 
+    def apply(self, values: Array) -> Array:
+        """Return g(x), where columns are logarithms without powers of the others."""
+        out, logged = self._standard(values), np.flatnonzero(self.logged)
+        out[..., logged] = powered(out[..., logged], 0.0)
+        return out
+
+    def log_slopes(self, values: Array, transformed: Array) -> Array:
+        logged = np.flatnonzero(self.logged)
+        out = np.where(np.isnan(values), np.nan, 0.0)
+        out[..., logged] = -bend(values[..., logged] / np.asarray(self.spread)[logged])
+        return out - np.log(self.spread)
+
 
 def bend(standard: Array) -> Array:
     """Return the derivative of the log slope by the power."""

@@ -24,7 +24,7 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.independent.columns import ByComponent
 from bayesmix.families.independent.linear import PLAIN as PLAIN_SUMS
-from bayesmix.families.independent.linear import LinearInTotals, Sums, sums
+from bayesmix.families.independent.linear import LinearInTotals, Sums
 from bayesmix.families.without_prior import WithoutPrior, events_of_limited
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
@@ -114,7 +114,7 @@ class VonMisesFishers(AtAPoint, ByComponent):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums(PLAIN_SUMS, values, responsibilities)
+        return PLAIN_SUMS.observed(values).sums(responsibilities)
 
     @property
     def expected_totals(self) -> Array:
@@ -232,7 +232,7 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
         return n_components * n_features
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums(PLAIN_SUMS, values, responsibilities)
+        return PLAIN_SUMS.observed(values).sums(responsibilities)
 
     def maximum_likelihood(
         self,

@@ -25,9 +25,6 @@ from bayesmix.families.independent.linear import (
     SeenTotals,
     Sums,
     filled,
-    sums,
-    sums_of_seen,
-    totals_of_seen,
 )
 from bayesmix.numerics.arrays import (
     Array,
@@ -35,10 +32,7 @@ from bayesmix.numerics.arrays import (
     Integers,
     Stored,
     diagonal_matrices,
-    has_gaps,
-    without_gaps,
 )
-from bayesmix.numerics.gaps import seen
 
 if TYPE_CHECKING:
     from bayesmix.core.restrictions import Restriction
@@ -305,11 +299,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        if has_gaps(values):
-            present, complete = seen(values), without_gaps(values)
-            totals = totals_of_seen(self.reading, complete, present)
-            return sums_of_seen(self.reading, totals, present, responsibilities)
-        return sums(self.reading, values, responsibilities)
+        return self.reading.observed(values).sums(responsibilities)
 
     def maximum_likelihood(
         self,

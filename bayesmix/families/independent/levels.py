@@ -18,16 +18,19 @@ from bayesmix.families.coding import Coding, Level
 from bayesmix.families.independent.columns import ColumnsFamily, DrawnColumns, PointColumns
 from bayesmix.families.independent.linear import (
     LinearInTotals,
+    Observed,
     Reading,
     Sums,
     towards_zero,
 )
-from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored, has_gaps
 
 # Probabilities of the levels of each column.
 LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
 
 P = TypeVar("P", bound="LevelColumns")
+# Levels of a column on average from which looking levels up is faster than products of indicators.
+FEWEST_PLACED = 8
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,48 @@ class Levels(Reading):
         out[places, np.arange(len(values))] = 1.0
         return out
 
+    def observed(self, values: Array) -> Observed:
+        """Return t(x), of columns with many levels by the positions of the observed levels."""
+        if len(self.numbers) * FEWEST_PLACED > int(self.ends[-1]):
+            return super().observed(values)
+        codes = values + self.starts
+        complete = not has_gaps(values)
+        if not complete:
+            codes[np.isnan(codes)] = self.ends[-1]
+        return PlacedLevels(self, codes.astype(np.intp), complete)
+
     def gathered(self, by_level: Array, values: Array) -> Array:
         """Return sums (n, K) over columns of ``by_level`` (K, F) at the observed levels."""
         out = np.zeros((len(values), len(by_level)))
         for start, column in zip(self.starts, values.T, strict=True):
             out += by_level.T[column.astype(np.intp) + start]
         return out
+
+
+@dataclass(frozen=True)
+class PlacedLevels:
+    """Positions (n, D) of the observed levels among all F, and F for missing values."""
+
+    reading: Levels
+    places: Integers
+    complete: bool
+
+    def products(self, slopes: Array) -> Array:
+        table = np.zeros((slopes.shape[1] + 1, len(slopes)))
+        table[:-1] = slopes.T
+        out = table.take(self.places[:, 0], axis=0)
+        for column in self.places.T[1:]:
+            out += table.take(column, axis=0)
+        return out
+
+    def sums(self, responsibilities: Array) -> Sums:
+        n_levels, n_columns = int(self.reading.ends[-1]), self.places.shape[1]
+        totals = np.empty((responsibilities.shape[1], n_levels))
+        for row, shares in zip(totals, responsibilities.T, strict=True):
+            weights = np.repeat(shares, n_columns)
+            row[:] = np.bincount(self.places.ravel(), weights, n_levels + 1)[:-1]
+        known = None if self.complete else self.reading.spread(self.reading.sums(totals))
+        return Sums(responsibilities.sum(axis=0), totals, known_counts=known)
 
 
 def linear_in_levels(log_probabilities: Array, reading: Levels) -> LinearInTotals:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.core.families import Rearranged
-from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers, without_gaps
+from bayesmix.numerics.arrays import (
+    UNIT_ROUNDOFF,
+    Array,
+    Booleans,
+    Integers,
+    has_gaps,
+    without_gaps,
+)
 from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
 
@@ -139,6 +146,13 @@ class Reading:
         """Repeat values of columns (..., D) for each total (..., F)."""
         return values
 
+    def observed(self, values: Array) -> Observed:
+        """Return t(x) of values (n, D), of which missing ones are NaN."""
+        if not has_gaps(values):
+            return Totals(self, self.totals(values))
+        present = seen(values)
+        return Totals(self, totals_of_seen(self, without_gaps(values), present), present)
+
 
 @dataclass(frozen=True)
 class Plain(Reading):
@@ -160,10 +174,32 @@ class Counts(Reading):
 PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()
 
 
-def sums(reading: Reading, values: Array, responsibilities: Array) -> Sums:
-    """Return sums under responsibilities (n, K)."""
-    totals = (reading.totals(values) @ responsibilities).T
-    return Sums(responsibilities.sum(axis=0), totals, reading.measured)
+class Observed(Protocol):
+    """Sufficient statistics t(x) of the observed cells of a chunk."""
+
+    def products(self, slopes: Array) -> Array:
+        """Return Σ_f η_kf t_f(x) (n, K) for slopes (K, F)."""
+
+    def sums(self, responsibilities: Array) -> Sums:
+        """Return sums under responsibilities (n, K)."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """t(x) (F, n), 0 for missing values, and 1 for observed cells (n, D), None if all are."""
+
+    reading: Reading
+    totals: Array
+    present: Array | None = None
+
+    def products(self, slopes: Array) -> Array:
+        return (slopes @ self.totals).T
+
+    def sums(self, responsibilities: Array) -> Sums:
+        if self.present is not None:
+            return sums_of_seen(self.reading, self.totals, self.present, responsibilities)
+        totals = (self.totals @ responsibilities).T
+        return Sums(responsibilities.sum(axis=0), totals, self.reading.measured)
 
 
 def totals_of_seen(reading: Reading, complete: Array, present: Array) -> Array:
@@ -224,13 +260,13 @@ class LinearInTotals:
         return False
 
     def seen(self, values: Array) -> DensitiesAndStatistics:
-        present, complete = seen(values), without_gaps(values)
-        totals = totals_of_seen(self.reading, complete, present)
-        out: Array = self.slopes @ totals
-        out += self.constants @ present.T
+        observed = self.reading.observed(values)
+        out = observed.products(self.slopes)
+        if self.constants.any():
+            out += seen(values) @ self.constants.T
         if self.reading.has_base:
-            out += self.reading.log_base(complete)
-        return out.T, lambda shares: sums_of_seen(self.reading, totals, present, shares)
+            out += self.reading.log_base(without_gaps(values))[:, None]
+        return out, observed.sums
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
@@ -241,10 +277,14 @@ class LinearInTotals:
         return LinearInTotals(self.constants[keep], self.slopes[keep], self.reading, self.exact)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums(self.reading, values, responsibilities)
+        return self.reading.observed(values).sums(responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
-        return (self.coefficients @ self.features(values)).T
+        out = self.reading.observed(values).products(self.slopes)
+        out += self.constants.sum(axis=1)
+        if self.reading.has_base:
+            out += self.reading.log_base(values)[:, None]
+        return out
 
     def from_sums(self, summed: Array) -> Sums:
         n_features = summed.shape[1] - 1 - self.reading.has_base
