@@ -40,12 +40,10 @@ class Entry:
         }
 
     @property
-    def components(self) -> type[AtAPoint] | None:
-        """The record of components at a point, whose fields declare the parameters."""
-        found = [
-            record for record in self.classes() if issubclass(record, AtAPoint) and declared(record)
-        ]
-        return found[0] if found else None
+    def components(self) -> list[type[AtAPoint]]:
+        """The records of components at a point, whose fields declare the parameters."""
+        points = (record for record in self.classes() if issubclass(record, AtAPoint))
+        return [record for record in points if declared(record)]
 
     def classes(self) -> Iterator[type]:
         """Yield the records in saved files."""
@@ -231,6 +229,5 @@ def saved_records() -> Iterator[type]:
 
 def parameters_of(family: Any) -> tuple[Parameter, ...]:
     """Return what the components of a registered family declare, () if their record does not."""
-    entry = FAMILIES.get(family.name)
-    record = None if entry is None else entry.components
-    return () if record is None else declared(record)
+    records = FAMILIES[family.name].components if family.name in FAMILIES else []
+    return declared(records[0]) if records else ()

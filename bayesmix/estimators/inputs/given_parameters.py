@@ -195,11 +195,12 @@ def _domain(name: str, values: Any, low: float = POSITIVE.low, high: float = POS
 
 def _columns(family: Any, given: Given, K: int) -> Any:
     """Return the components of a family whose parameters are arrays (K, D)."""
-    entry = FAMILIES.get(family.name)
-    kind = None if entry is None else entry.components
-    if kind is None:
+    records = FAMILIES[family.name].components if family.name in FAMILIES else []
+    if not records:
         raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
-    return _of_columns(kind, family, given, K)
+    # Beta densities with and without masses have other parameters.
+    named = (one for one in records if {own.label for own in declared(one)} == set(given))
+    return _of_columns(next(named, records[0]), family, given, K)
 
 
 def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
