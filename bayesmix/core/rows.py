@@ -232,7 +232,12 @@ class Frame:
         return drawn * self.scale
 
     def directions(self, scale: Array) -> Array:
-        """Return a scale (D,) of columns along the directions of the frame (D',)."""
+        """Return a scale (D,) of columns along the directions of the frame (D',).
+
+        In a common subspace, that (D',) of coordinates is its own.
+        """
+        if self.rest is not None and len(scale) == self.n_directions:
+            return scale
         framed = scale / self.scale
         if self.basis is None:
             return framed

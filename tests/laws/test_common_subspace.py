@@ -251,6 +251,24 @@ def test_unusable_data_are_refused_by_name(data):
 
 
 @pytest.mark.slow
+def test_groups_are_found_in_samples_of_large_data():
+    X, labels = in_factors(np.random.default_rng(5), n=110_000, D=12, apart=8.0)
+    m = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0).fit(X)
+    assert adjusted_rand_score(labels, m.predict(X)) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "D"), [(60, 1_300), (1_200, 1_300)])
+def test_directions_of_more_columns_are_those_of_their_covariance(n, D):
+    """By products of rows, and by random projections."""
+    X, _ = in_factors(np.random.default_rng(6), n=n, D=D)
+    m = bm.GaussianMixture(1, covariance_type=bm.CommonSubspace(2), random_state=0).fit(X)
+    scaled = (X - X.mean(axis=0)) / m.result_.mixture.frame.scale
+    V = np.linalg.svd(scaled, full_matrices=False)[2][:2].T
+    np.testing.assert_allclose(np.linalg.svd(V.T @ m.directions_)[1], 1.0, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_select_finds_groups_along_factors_in_their_subspace():
     draw = np.random.default_rng(4)
     X, labels = in_factors(draw, n=150, D=80)

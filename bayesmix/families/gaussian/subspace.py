@@ -339,7 +339,9 @@ def spectrum_of(frame: Frame, source: Source) -> Spectrum:
     weights = rows.weights_or_ones
     values, total = without_gaps(rows.framed(frame)), float(weights.sum())
     means = weights @ values / total
-    return OfValues(means, (values - means) * np.sqrt(weights / total)[:, None])
+    values -= means  # in place, as data may fill half of the memory
+    values *= np.sqrt(weights / total)[:, None]
+    return OfValues(means, values)
 
 
 def moments_along(frame: Frame, source: Source) -> Moments:
