@@ -93,6 +93,11 @@ class FamilyOf(Protocol[S, P]):
         """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
         return False
 
+    @property
+    def measure_apart(self) -> str | None:
+        """What densities are of, if not of counts or real numbers: no criterion compares them."""
+        return None
+
     def made(self, components: Components) -> bool:
         """Whether components are of this family and covariance structure."""
         return True

@@ -74,7 +74,8 @@ class DataChecks:
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
                 "duplicates: remove them, or divide sample weights by the number of copies."
             )
-        if self.duplicates.values and chosen.asked > 1:
+        masses = result is not None and result.family.measure_apart is not None
+        if self.duplicates.values and chosen.asked > 1 and not masses:
             notes.append(
                 f"Repeated values: {listed(self.duplicates.values)}. A {noun} may model nothing "
                 "but these values."

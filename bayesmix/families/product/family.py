@@ -85,6 +85,7 @@ class Product:
 
     name = "product"
     drawn_columns = 0
+    measure_apart = None
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, Mapping):
