@@ -209,10 +209,12 @@ class Sequences:
     """Sequences of a hidden Markov model, and the order of their rows."""
 
     sequence: Annotated[
-        str | None, option("COLUMN", "Column of sequence names, for hidden Markov models")
+        str | None,
+        option("COLUMN", "Column of sequence names, for hidden Markov chains"),
     ] = None
     order: Annotated[
-        str | None, option("COLUMN", "Column of times to sort by, for hidden Markov models")
+        str | None,
+        option("COLUMN", "Column of times to sort by, for hidden Markov chains"),
     ] = None
 
     @property

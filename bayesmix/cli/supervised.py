@@ -162,17 +162,25 @@ def regress(
         Column,
         options.option("COLUMN", "Column with the number of trials, for --response binomial"),
     ] = None,
+    sequences: options.Sequences,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Fit mixtures of regressions.
+    """Fit mixtures of regressions, with --sequence or --order switching regressions.
 
-    The number of components is selected by BIC. --out DIR saves result.json, table.csv with the
-    coefficients, model.bayesmix and a figure.
+    The number of components, or of states, is selected by BIC. --out DIR saves result.json,
+    table.csv with the coefficients, model.bayesmix and a figure.
     """
     import numpy as np
 
-    from bayesmix.cli.data import complete, csv_text, features_of, indicators, whole_table
+    from bayesmix.cli.data import (
+        complete,
+        csv_text,
+        features_of,
+        indicators,
+        rows_in_time,
+        whole_table,
+    )
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
@@ -184,7 +192,7 @@ def regress(
 
     screen, gated = Screen(run), options.names(gate) or []
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
-    used = [target, *gated, *filter(None, roles.values())]
+    used = [target, *gated, *filter(None, roles.values()), *sequences.names]
     frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
     if not is_numeric(frame[target].dtype):
         if (amounts := as_numbers(frame[target])) is None:
@@ -193,6 +201,11 @@ def regress(
         frame[target] = amounts
     X, decided = features_of(screen, frame, rows, kinds, used)
     frame = complete(screen, frame, [*decided, *used], target, missing)
+    in_time = None
+    if sequences.names:
+        columns = {name: frame[name].tolist() for name in sequences.names}
+        order, in_time = rows_in_time(columns, sequences, len(frame))
+        frame = frame.iloc[order]
     X = X.loc[frame.index]
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
     source = as_source(np.empty(X.shape), weights, columns=tuple(decided))
@@ -206,6 +219,8 @@ def regress(
     )
     data: dict[str, Any] = {"weight_type": weight_type(rows)}
     data |= {name: frame[key] for name, key in roles.items() if key is not None}
+    if in_time is not None:
+        data["sequences"] = in_time
     if gated:
         data["gate"] = indicators(frame[gated], "--gate")
     work.noting(lambda: search.fit(X, frame[target], **data))

@@ -138,3 +138,22 @@ def test_units_without_a_usable_row_are_counted(run):
     ended = run(*asked, *words, "--columns", "t,sex")
     assert "Mixture of 1 normal regression" in ended.stdout
     assert "--columns is not used: name covariates in --fixed" in ended.stderr
+
+
+@pytest.mark.slow
+def test_regressions_of_sequences_are_states_in_order_of_time(run):
+    rng = generator(2)
+    states, x = np.arange(120) // 20 % 2, rng.normal(size=120)
+    y = np.where(states == 0, x, 3 - x) + rng.normal(0, 0.3, 120)
+    firm, month = np.repeat([1, 2], 60), np.tile(np.arange(60), 2)
+    table = pd.DataFrame({"firm": firm, "month": month, "x": x, "y": y})
+    table.sample(frac=1.0, random_state=0).to_csv("firms.csv", index=False)
+    options = ("--sequence", "firm", "--order", "month", "--components", 2, "--out", "found")
+    run("regress", "firms.csv", "--target", "y", *options)
+    saved = bm.load("found/model.bayesmix")
+    direct = bm.RegressionMixture(2, random_state=0).fit(table[["x"]], table["y"], sequences=firm)
+    # The first firm of the file comes first, and the likelihood does not depend on it.
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-5)
+    coefficients = pd.read_csv("found/table.csv")
+    assert {"start", "transition"} <= set(coefficients["part"])
+    assert list(coefficients["state"].unique()) == ["state 1", "state 2"]
