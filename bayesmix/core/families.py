@@ -56,6 +56,11 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
+    def takes_intervals(self) -> bool:
+        """Whether values may be intervals: log-concave densities of x or log x, or of counts."""
+        return False
+
+    @property
     def coding(self) -> ColumnCoding | None:
         """Levels behind the codes of categorical columns, or None."""
         return None

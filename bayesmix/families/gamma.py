@@ -150,6 +150,7 @@ class Gamma(PositiveFamily, FamilyOf[Sums, Gammas]):
     """
 
     name = "gamma"
+    takes_intervals = True
     with_article = "a Gamma"
     least_variance = 1.0 / LARGEST_SHAPE
     no_prior = (

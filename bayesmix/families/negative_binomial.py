@@ -200,6 +200,7 @@ class NegativeBinomial(CountFamily, WithoutPrior, FamilyOf[CountTables, Overdisp
     """
 
     name = "negative_binomial"
+    takes_intervals = True
     separable = True
     with_article = "a negative binomial"
     any_real = False

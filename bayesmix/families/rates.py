@@ -322,6 +322,7 @@ class Poisson(CountFamily, RatesFamily):
     """
 
     name = "poisson"
+    takes_intervals = True
     adjective = "Poisson"
     separable = True
     with_article = "a Poisson"
@@ -448,6 +449,7 @@ class Exponential(RatesFamily):
     """
 
     name = "exponential"
+    takes_intervals = True
     separable = True
     continuous = True
     drawn = ExponentialDraws

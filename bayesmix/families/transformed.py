@@ -401,6 +401,11 @@ class Transformed(Over):
         return self.function.normal.removeprefix("a ").replace("-", "_").lower()
 
     @property
+    def takes_intervals(self) -> bool:
+        """Whether values may be intervals, as of log-normal densities."""
+        return self.name == "log_normal"
+
+    @property
     def adjective(self) -> str:
         return self.function.normal.removeprefix("a ")
 

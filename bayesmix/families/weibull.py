@@ -234,6 +234,7 @@ class Weibull(PositiveFamily, FamilyOf[PowerSums, Weibulls]):
     """
 
     name = "weibull"
+    takes_intervals = True
     adjective = "Weibull"
     with_article = "a Weibull"
     least_variance = VARIANCE_OF_LOGS / HIGHEST_SHAPE**2

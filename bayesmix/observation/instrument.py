@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from bayesmix.em.expectation import Form
     from bayesmix.families.gaussian.covariance.models import Structure
 
-# Families with intervals: log-concave densities of log x, and counts with one mode.
-POSITIVE = ("exponential", "gamma", "log_normal", "weibull")
-COUNTS = ("negative_binomial", "poisson")
 REAL, ALONE = "gaussian", ("diag", "spherical")
 
 
@@ -219,8 +216,8 @@ class Instrument:
         n_features = self.lower.shape[1]
         for places, part in _parts(family, n_features):
             low, high = self.lower[:, places], self.upper[:, places]
-            none = (high <= 0.0) & (part.name in POSITIVE)
-            if part.name in COUNTS:
+            none = (high <= 0.0) & (part.takes_intervals and part.least >= 0.0)
+            if part.takes_intervals and not part.continuous:
                 none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
                 if self.steps[:, places].any():
                     raise InvalidInputError(
@@ -245,7 +242,7 @@ class Instrument:
             )
         for columns, part in [] if normal else _parts(family, len(celled)):
             alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
-            if celled[columns].any() and not (alone and part.name in (*POSITIVE, *COUNTS, REAL)):
+            if celled[columns].any() and not (alone and part.takes_intervals):
                 raise UnsupportedError(
                     f"limits, intervals, steps and truncation do not support {part!r}: use "
                     "Exponential(), Gamma(), LogNormal(), NegativeBinomial(), Poisson(), "

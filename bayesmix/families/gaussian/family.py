@@ -222,6 +222,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     covariance: str = "full"
     ridge: float | None = None
     name = "gaussian"
+    takes_intervals = True
     adjective = "normal"
     separable = True
     continuous = True

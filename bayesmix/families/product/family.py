@@ -152,6 +152,7 @@ class Product:
 
     adjective = "mixed"
     separable = OfParts(all)
+    takes_intervals = OfParts(all)
     continuous = OfParts(any)
     far_densities = OfParts(any)
     heavy_tails = OfParts(any)
