@@ -180,15 +180,19 @@ def _with_first_states(chain: MarkovChain, sums: ChainSums) -> Array:
 def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> list[Reported]:
     """Return probabilities of first states and transitions, averaged where they vary.
 
-    In continuous time these are rates of transitions, and on the diagonal those of leaving a state.
+    In continuous time transitions are those over the mean time between samples, and rates of
+    transitions follow, on the diagonal those of leaving a state.
 
     ``mass`` (n, K) are the probabilities of states, by which transitions from a state are weighted.
     """
     K, entered = weights.n_components, ~np.asarray(side.begins)
     if isinstance(weights, TimedChain):
-        rates = np.abs(weights.rates) / TimedChain.needed(side).unit
-        rows = [Reported("transition rate", -1, f"from {j + 1}", rates[j]) for j in range(K)]
-        return [Reported("start", -1, None, weights.initial), *rows]
+        moves, rates = weights.transition, np.abs(weights.rates) / TimedChain.needed(side).unit
+        return [
+            Reported("start", -1, None, weights.initial),
+            *(Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)),
+            *(Reported("transition rate", -1, f"from {j + 1}", rates[j]) for j in range(K)),
+        ]
     moves = weights.transitions_at(side)
     if moves.ndim == 3:
         visits = mass[np.flatnonzero(entered) - 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -165,12 +165,11 @@ def covariates(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
 
     Standard errors need the data of a maximum likelihood fit.
     """
-    result, weights = subject.result, subject.result.mixture.weights
-    design: Any = result.side.design
+    result = subject.result
+    design, weights = result.side.design, cast("Any", result.mixture.weights)
     if design is None:
         return []
-    effects: Any = weights
-    what = f"{effects.of_covariates} by {', '.join(design.names)}"
+    what = f"{weights.of_covariates} by {', '.join(design.names)}"
     if subject.rows is not None and result.inference.name == "maximum_likelihood":
         from bayesmix.posterior.gate_errors import gate_coefficients
 

@@ -167,6 +167,15 @@ def test_fits_with_times_are_saved(fitted, tmp_path):
         loaded.predict_proba(X, lengths, times=times), model.predict_proba(X, lengths, times=times)
     )
     assert_allclose(loaded.generator_, model.generator_)
+    assert loaded.parameter_table(X).equals(model.parameter_table(X))
+
+
+def test_tables_have_transitions_over_the_mean_time(fitted):
+    model, X, _, _ = fitted
+    table = model.transition_matrix(X=X)
+    assert_allclose(table["estimate"].to_numpy().reshape(2, 2), model.transmat_)
+    profiles = bm.class_profiles(model, X).transitions
+    assert_allclose(profiles["estimate"].to_numpy().reshape(2, 2), model.transmat_)
 
 
 def test_wrong_times_are_named(fitted):
