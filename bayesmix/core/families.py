@@ -182,14 +182,13 @@ class FamilyOf(Protocol[S, P]):
 
     def restricted(
         self,
-        free: P,
         statistics: S,
         previous: P | None,
         resolution: Array | None,
         frame: Frame,
         restriction: Restriction,
     ) -> PointComponents:
-        """Return the M-step under a restriction, from that without it, ``free``."""
+        """Return the M-step under a restriction."""
         raise UnsupportedError(f"hold and equal do not support {type(self).__name__}")
 
     def feasible(self, statistics: S) -> bool:

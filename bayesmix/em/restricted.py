@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,21 +46,15 @@ class Restricted:
         resolution: Array | None,
     ) -> Mixture:
         """Return the M-step of the likelihood under the restriction."""
-        free = self.inner.update(expectation, previous, frame, resolution)
-        weights: Any = free.weights
+        weights: Any = self.weights_prior.mode(expectation.of_allocation)
         if of_allocation := self.restriction.of_allocation:
             weights = weights.restricted(of_allocation)
-        components: Any = free.components
-        if of_components := self.restriction.of_components:
-            components = self.family.restricted(
-                components,
-                expectation.statistics,
-                previous and previous.components,
-                resolution,
-                frame,
-                of_components,
-            )
-        return replace(free, weights=weights, components=components)
+        before = previous and previous.components
+        given = expectation.statistics, before, resolution, frame
+        of_components = self.restriction.of_components
+        if not of_components:
+            return Mixture(weights, self.family.maximum_likelihood(*given), frame)
+        return Mixture(weights, self.family.restricted(*given, of_components), frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         return 0.0

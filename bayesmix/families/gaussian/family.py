@@ -302,7 +302,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def restricted(
         self,
-        free: Gaussians,
         statistics: Moments,
         previous: Gaussians | None,
         resolution: Array | None,
@@ -311,7 +310,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     ) -> Gaussians:
         from bayesmix.families.gaussian.held_normals import restricted
 
-        return restricted(self, free, statistics, previous, resolution, frame, restriction)
+        return restricted(self, statistics, previous, resolution, frame, restriction)
 
     def feasible(self, statistics: Moments) -> bool:
         """Whether no variance or count is negative; matrices are checked when factorised."""

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 def restricted(
     family: Gaussian,
-    free: Gaussians,
     statistics: Moments,
     previous: Gaussians | None,
     resolution: Array | None,
     frame: Frame,
     restriction: Restriction,
 ) -> Gaussians:
-    """Return the M-step under a restriction, from that without it."""
+    """Return the M-step under a restriction."""
     if frame.basis is not None:
         raise UnsupportedError(
             "hold and equal need columns without linear dependence: drop constant and dependent "
@@ -40,9 +39,12 @@ def restricted(
         )
     structure, K = family.structure, len(statistics.counts)
     of_means, of_covariances = (restriction.of(name) for name in ("means", "covariances"))
-    means = free.means
+    before = previous
+    if before is None or before.n_components != K:
+        before = family.maximum_likelihood(statistics, previous, resolution, frame)
+    means = np.where(statistics.counts_of_means > NO_ROWS, statistics.means, before.means)
     held: Any = False
-    blocks: Any = free.blocks
+    blocks: Any = before.blocks
     if of_covariances is not None:
         values, cells = of_covariances.values, of_covariances.held.astype(np.float64)
         if structure.shared:
@@ -50,9 +52,8 @@ def restricted(
         blocks = structure.algebra.project(structure.blocks.from_covariances(values), frame)
         held = structure.blocks.from_covariances(cells) > 0.0
     if of_means is not None:
-        before = free if previous is None or previous.n_components != K else previous
         given = np.where(held, blocks, before.blocks)
-        means = _means(structure, statistics, given, free.means, of_means, frame)
+        means = _means(structure, statistics, given, means, of_means, frame)
     about = statistics.about(means)
     if of_covariances is not None and of_covariances.grouped:
         about = _pooled(about, statistics.block_counts, of_covariances)

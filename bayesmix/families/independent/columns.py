@@ -317,7 +317,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
 
     def restricted(
         self,
-        free: P,
         statistics: Sums,
         previous: P | None,
         resolution: Array | None,
@@ -325,7 +324,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         restriction: Restriction,
     ) -> P:
         """Return the M-step with sums of equal components added, and held parameters in place."""
-        components: Any = free
+        components: Any = self.maximum_likelihood(statistics, previous, resolution, frame)
         for own in restriction:
             estimates = components
             if own.grouped:

@@ -270,7 +270,6 @@ class Product:
 
     def restricted(
         self,
-        free: Products,
         statistics: ProductStatistics,
         previous: Products | None,
         resolution: Array | None,
