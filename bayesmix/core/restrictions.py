@@ -35,16 +35,22 @@ class HeldValues:
     counted: Array
     simplex: bool = False
 
-    @property
+    @cached_property
     def grouped(self) -> bool:
         return len(np.unique(self.groups)) < len(self.groups)
 
-    @property
+    @cached_property
     def leaders(self) -> Integers:
         """First component (K,) of the group of each."""
         _, first, place = np.unique(self.groups, return_index=True, return_inverse=True)
         out: Integers = first[place]
         return out
+
+    @cached_property
+    def members(self) -> list[tuple[Integers, Booleans]]:
+        """Components of each group, and which cells of theirs are free."""
+        groups = [np.flatnonzero(self.groups == label) for label in np.unique(self.groups)]
+        return [(own, ~self.held[own[0]]) for own in groups]
 
     @property
     def n_restrictions(self) -> int:
@@ -100,12 +106,12 @@ class Restriction:
         """Return what is known of a parameter, None if it is free."""
         return next((own for own in self.parameters if own.name == name), None)
 
-    @property
+    @cached_property
     def of_components(self) -> Restriction:
         """What concerns the components."""
         return Restriction(tuple(own for own in self if own.name not in OF_ALLOCATION))
 
-    @property
+    @cached_property
     def of_allocation(self) -> Restriction:
         """What concerns mixing weights, or the chain."""
         return Restriction(tuple(own for own in self if own.name in OF_ALLOCATION))

@@ -15,7 +15,6 @@ import numpy as np
 from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
 
@@ -52,8 +51,10 @@ def restricted(
         blocks = structure.algebra.project(structure.blocks.from_covariances(values), frame)
         held = structure.blocks.from_covariances(cells) > 0.0
     if of_means is not None:
-        given = np.where(held, blocks, before.blocks)
-        means = _means(structure, statistics, given, means, of_means, frame)
+        given = before
+        if of_covariances is not None:
+            given = replace(before, blocks=np.where(held, blocks, before.blocks))
+        means = _means(given, statistics, means, of_means, frame)
     about = statistics.about(means)
     if of_covariances is not None and of_covariances.grouped:
         about = _pooled(about, statistics.block_counts, of_covariances)
@@ -77,32 +78,28 @@ def _pooled(scatter: Array, counts: Array, of_covariances: HeldValues) -> Array:
 
 
 def _means(
-    structure: Structure,
+    given: Gaussians,
     statistics: Moments,
-    blocks: Array,
     free: Array,
     of_means: HeldValues,
     frame: Frame,
 ) -> Array:
     """Return the means (K, D), in the frame, that maximise the likelihood given covariances."""
-    K, D = free.shape
+    structure, (K, D) = given.structure, free.shape
     held, targets = of_means.held, frame.apply(of_means.values)
     counts = np.maximum(statistics.counts_of_means, NO_ROWS)
     means: Array = np.where(held, targets, free)
     if not structure.blocks.dense:
         if of_means.grouped:
-            precise = counts / structure.algebra.spread(blocks, K, D)
+            precise = counts / structure.algebra.spread(given.blocks, K, D)
             alike = (of_means.groups[:, None] == of_means.groups).astype(np.float64)
             means = np.where(held, targets, (alike @ (precise * free)) / (alike @ precise))
         return means
     partly = held.any(axis=1) & ~held.all(axis=1)
     if not of_means.grouped and not partly.any():
         return means
-    root = structure.algebra.root(blocks)
-    precisions = np.broadcast_to(structure.algebra.gram(root), (K, D, D))
-    for label in np.unique(of_means.groups):
-        members = np.flatnonzero(of_means.groups == label)
-        open_ = ~held[members[0]]
+    precisions = np.broadcast_to(structure.algebra.gram(given.precision_root), (K, D, D))
+    for members, open_ in of_means.members:
         if not open_.any() or (len(members) == 1 and open_.all()):
             continue
         weighted = counts[members, :1, None] * precisions[members]
