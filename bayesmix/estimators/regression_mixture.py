@@ -168,7 +168,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     >>> y = np.where(z == 0, 3 * x[:, 0], 20 - x[:, 0]) + rng.normal(0, 1, 200)
     >>> switching = bm.RegressionMixture(2, random_state=0).fit(x, y, lengths=200)
     >>> switching.transmat_.round(2)
-    array([[0.97, 0.03],
+    array([[0.98, 0.02],
            [0.03, 0.97]])
     """
 

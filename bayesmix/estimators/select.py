@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core import validation
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
@@ -200,12 +201,15 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         places = [coding.names.index(name) for name in coding.continuous]
         logs = log_scale_of(np.asarray(X.values)[:, places]) if places else None
         return replace(X, coding=replace(coding, logs=logs)), None
-    if is_source(X) or is_collection(X) or np.ndim(X) != 2:
+    if is_source(X) or is_collection(X):
         return X, None
+    validation.written_out("X", X)
     try:
+        if np.ndim(X) != 2:
+            return X, None
         frame = isinstance(X, pd.DataFrame)
         values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(X, np.float64)
-    except (TypeError, ValueError):  # the search refuses these data, with advice
+    except (AttributeError, TypeError, ValueError):  # the search refuses these data, with advice
         return X, None
     logs = log_scale_of(values, BESIDE_POWERS)
     if logs is None:
@@ -353,7 +357,7 @@ def subspace_of(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read: Any = training_rows(clone(estimator), X, None, 1)
-    except (TypeError, ValueError):  # the search refuses these data, with advice
+    except (AttributeError, TypeError, ValueError):  # the search refuses these data, with advice
         return None
     values = np.asarray(read.values, dtype=np.float64)
     return better_subspace(values, estimator, root_seed(random_state))

@@ -470,7 +470,7 @@ def test_models_that_cannot_be_drawn_are_refused_with_the_remedy(ax, faithful):
 
 
 def test_weights_that_do_not_fit_the_rows_are_refused(ax, two, faithful):
-    with pytest.raises(InvalidInputError, match="272 numbers"):
+    with pytest.raises(InvalidInputError, match="each of the 272 rows"):
         bm.plot_density(two, faithful, ax, sample_weight=[1.0])
     with pytest.raises(InvalidInputError, match="pass X"):
         bm.plot_density(two, None, ax, sample_weight=[1.0])

@@ -82,7 +82,7 @@ def test_a_result_prints_in_five_lines_and_has_a_summary(name, gm, vb, search):
 
 def test_every_class_of_results_is_looked_at():
     printed_whole = {"ApaTable", "ClassProfiles", "ClassReport", "GroupSimilarity", "Answer"}
-    printed_whole |= {"Description", "Divergence", "DecisionThreshold"}
+    printed_whole |= {"Description", "Divergence", "DecisionThreshold", "Lagged"}
     assert {*MADE, *printed_whole, "MixtureDensity"} == set(bm.results.__all__)
 
 
