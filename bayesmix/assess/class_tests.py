@@ -246,7 +246,7 @@ class BootstrapTest:
         shares = shares_of(density.weights if covariates is None else weights, covariates, n)
         labels, values = drawn_labels(shares, generator), np.empty((n, self.smaller.n_features))
         counts = np.bincount(labels, minlength=K)
-        rows = density.frame.undo(density.components.draw(counts, generator))
+        rows = density.drawn(counts, generator)
         values[np.argsort(labels, kind="stable")] = rows
         values[np.isnan(np.asarray(source.values, dtype=np.float64))] = np.nan
         return replace(source, values=values)

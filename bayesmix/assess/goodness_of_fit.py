@@ -352,7 +352,7 @@ def _replicate(
     generator = stream(seed, Purpose.RESAMPLE, number)
     null = plug_in_density(result.mixture)
     counts = generator.multinomial(n_rows, null.weights.mean())
-    values = null.frame.undo(null.components.draw(counts, generator))
+    values = null.drawn(counts, generator)
     mixture = null
     if estimator is not None:
         refitted = clone(estimator)

@@ -42,6 +42,7 @@ from bayesmix.posterior.posterior_draws import (
     posterior_draws,
     shares_of,
 )
+from bayesmix.posterior.subject import log_volume
 from bayesmix.sources.memory import as_source
 
 # Quantiles of the samples whose log density is compared.
@@ -284,7 +285,7 @@ def _rows_of_draws(
         n = share + (number < more)
         if n:
             counts = generator.multinomial(n, mixture.weights.mean())
-            rows.append(mixture.frame.undo(mixture.components.draw(counts, generator)))
+            rows.append(mixture.drawn(counts, generator))
     return np.concatenate(rows)
 
 
@@ -379,9 +380,7 @@ def _fits(
         draw = draws.some(np.array([number]))
         start = sampler.assigned(draw, (seed, OF_RESTARTS, int(number)))
         state = run(problem, begin(problem, start, result.mixture), Monitor(), MOST_PASSES)
-        fits.append(
-            (state.current_mixture(), state.objective - source.total_weight * result.log_volume)
-        )
+        fits.append((state.current_mixture(), state.objective - log_volume(result, source)))
     return fits
 
 

@@ -35,7 +35,12 @@ from bayesmix.posterior.chains import (
     each_repetition,
 )
 from bayesmix.posterior.posterior_draws import Draws, log_likelihoods, log_prior
-from bayesmix.posterior.subject import fitted_mixture, rows_of_fit, variational_fit
+from bayesmix.posterior.subject import (
+    fitted_mixture,
+    log_volume,
+    rows_of_fit,
+    variational_fit,
+)
 
 # Random stream of starting points; other numbers belong to other posterior methods.
 OF_BEGINNINGS = 14
@@ -163,7 +168,7 @@ def twin(result: FitResult, source: Source) -> Twin:
         rows = source.in_memory().rows
         framed = mixture.frame.apply(rows.values)
         total = weights.log_likelihood(pm, components.log_density(pm, framed), rows)
-        pm.Potential("log_likelihood", total - source.total_weight * result.log_volume)
+        pm.Potential("log_likelihood", total - log_volume(result, source))
     return Twin(model, result, n_components, weights, components)
 
 

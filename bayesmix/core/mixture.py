@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         FittedComponents,
         Incomplete,
         Linear,
+        Predictive,
         Statistics,
     )
     from bayesmix.core.priors import AllocationSums, Weights
@@ -99,6 +100,11 @@ class Mixture(Generic[C, W]):
     def log_joint(self, rows: Rows) -> Array:
         """Return E[log π_k] + E[log p(x_n | θ_k)] (n, K) of what was seen, in the frame."""
         return rows.observation.log_joint(self, rows)
+
+    def drawn(self: Mixture[Predictive], counts: Integers, generator: np.random.Generator) -> Array:
+        """Draw counts_k observations (n, D) of each component in data units, in their order."""
+        values: Array = self.frame.undo(self.components.draw(counts, generator))
+        return values + self.frame.drawn_rest(len(values), generator)
 
     @property
     def log_weights(self) -> Array:

@@ -31,8 +31,7 @@ def drawn_from(
     noise = density.noise
     n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
     counts = generator.multinomial(n - n_noise, density.weights.mean())
-    values = density.frame.undo(density.components.draw(counts, generator))
-    values += density.frame.drawn_rest(n - n_noise, generator)
+    values = density.drawn(counts, generator)
     labels = np.repeat(np.arange(density.n_components), counts)
     if noise is None:
         return values, labels

@@ -671,8 +671,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         """Return draws (K, S, D) of the values in each state."""
         density = self._fitted().density
         counts = np.full(density.n_components, N_DRAWS)
-        values = density.components.draw(counts, stream(seed, Purpose.SAMPLE))
-        return density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
+        values = density.drawn(counts, stream(seed, Purpose.SAMPLE))
+        return values.reshape(len(counts), N_DRAWS, -1)
 
     def pseudo_residuals(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
@@ -739,7 +739,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
                 last = reached[step, states[step - 1]]
             states[step] = min(np.searchsorted(last, uniform[step], side="right"), len(last) - 1)
         counts = np.bincount(states, minlength=len(last))
-        drawn = density.frame.undo(density.components.draw(counts, generator))
+        drawn = density.drawn(counts, generator)
         values = np.empty_like(drawn)
         values[np.argsort(states, kind="stable")] = drawn
         if error is not None:

@@ -252,7 +252,7 @@ class MixtureDensity:
     def _drawn(self, n_rows: int, generator: np.random.Generator) -> tuple[Array, Integers]:
         mixture = self.mixture
         counts = generator.multinomial(n_rows, mixture.weights.mean())
-        values = mixture.frame.undo(mixture.components.draw(counts, generator))
+        values = mixture.drawn(counts, generator)
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
     def _log_densities(self, values: Array) -> Array:

@@ -81,7 +81,7 @@ def replicated(
                 weights.assign(assigned, rows, together, generator)
                 labels = assigned.argmax(axis=1)
                 counts = np.bincount(labels, minlength=draws.n_components)
-                drawn = mixture.frame.undo(mixture.components.draw(counts, generator))
+                drawn = mixture.drawn(counts, generator)
                 replicate = values[chain, np.searchsorted(kept, number)]
                 replicate[np.argsort(labels, kind="stable")] = drawn
     return values, kept

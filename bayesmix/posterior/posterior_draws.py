@@ -37,6 +37,7 @@ from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
 from bayesmix.observation.missing import OBSERVED_CELLS, CellsInSubspace
 from bayesmix.posterior import BATCH_VALUES
 from bayesmix.posterior.permanents import log_permanents
+from bayesmix.sources.memory import all_weights
 
 
 @dataclass(frozen=True, repr=False)
@@ -277,13 +278,23 @@ def _is_far(mixture: Mixture, family: Family, rows: Rows) -> int:
 def log_likelihoods(result: FitResult, draws: Draws, source: Source) -> Array:
     """Return log p(X | draw) (S,) in nats and data units, streaming the data."""
     total: Array = _over(source.reduce, _step(result, draws, source).likelihoods, draws)
-    return total - source.total_weight * result.log_volume
+    if result.mixture.frame.rest is None:
+        return total - source.total_weight * result.log_volume
+    return total - all_weights(source) @ _log_volumes(result, source)
 
 
 def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
     """Return log p(x_n | draw) (n, S) in nats and data units."""
     densities: Array = _over(source.map, _step(result, draws, source), draws)
-    return densities - result.log_volume
+    if result.mixture.frame.rest is None:
+        return densities - result.log_volume
+    return densities - _log_volumes(result, source)[:, None]
+
+
+def _log_volumes(result: FitResult, source: Source) -> Array:
+    """Return log densities in the frame minus those in data units (n,)."""
+    volumes: Array = source.map(partial(_log_volume, result.mixture), 1)
+    return volumes
 
 
 def shares_of(draws: Draws, framed: Array, rows: Rows) -> Array:
@@ -444,10 +455,10 @@ def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
     Of samples with missing values it is the density of the others.
     """
     densities = log_densities(result, draws, source)
-    mixture = result.mixture
-    if not mixture.frame.is_whole or (result.family.continuous and source.summary.n_missing):
-        volumes: Array = source.map(partial(_log_volume, mixture), 1)
-        densities += (result.log_volume - volumes)[:, None]
+    frame = result.mixture.frame
+    in_part = result.family.continuous and source.summary.n_missing
+    if frame.rest is None and (not frame.is_whole or in_part):
+        densities += (result.log_volume - _log_volumes(result, source))[:, None]
     return densities
 
 

@@ -186,7 +186,8 @@ def check_shape(name: str, source: Source, result: FitResult) -> None:
 def log_volume(result: FitResult, source: Source) -> float:
     """Return the log Jacobian that converts Σ w log p(x) to data units."""
     whole = source.total_weight * result.log_volume
-    if not (source.summary.n_missing and result.family.continuous):
+    in_part = source.summary.n_missing and result.family.continuous
+    if not in_part and result.mixture.frame.rest is None:
         return whole
     return whole - assessed(source, result.mixture).unseen_volume
 

@@ -201,6 +201,11 @@ def check_first(model: Model, source: Source) -> None:
 
 def begun(first: FitResult, source: Source, name: Name | None) -> FitResult:
     """Return a stream that begins with the fit ``first``."""
+    if first.mixture.frame.rest is not None:
+        raise UnsupportedError(
+            "a common subspace has no incremental fits, as its directions are those of all data: "
+            "use fit on a file or a sample, or covariance_type='diag'"
+        )
     if first.mixture.frame.basis is not None:
         told = [event.text for event in first.events if event.kind == "flat"]
         raise InvalidInputError(

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 
 STRUCTURES = ("full", "tied", "diag", "spherical", "VVE")
 
@@ -188,6 +188,23 @@ def test_the_variational_bound_is_that_of_the_coordinates_and_the_rest(data):
     assert b.score_samples(X).shape == (len(X),)
 
 
+def test_draws_and_evidence_are_of_all_columns(gaps):
+    """Densities of posterior draws and of drawn observations include the rest."""
+    X = gaps[1]
+    b = bm.BayesianGaussianMixture(
+        3, covariance_type=bm.CommonSubspace(2), prune=False, random_state=0,
+        weight_concentration_prior_type="dirichlet_distribution",
+    ).fit(X)  # fmt: skip
+    evidence = bm.log_evidence(b, X)
+    assert b.elbo_ < evidence.estimate < b.elbo_ + 20.0
+    in_sample = b.score_samples(X).sum()
+    assert in_sample - 60.0 < bm.leave_one_out(b, X).total < in_sample
+    # Of the data to which a model is fitted, tail probabilities are about uniform.
+    assert abs(b.tail_probability(X).mean() - 0.5) < 4.0 / np.sqrt(12 * len(X))
+    centre = np.log(b.density_interval(X)).mean(axis=1)
+    assert np.abs(centre - b.score_samples(X)).max() < 2.0
+
+
 def test_draws_have_the_moments_of_the_mixture(data):
     X, _ = data
     m = bm.GaussianMixture(1, covariance_type=bm.CommonSubspace(3), random_state=0).fit(X)
@@ -246,6 +263,8 @@ def test_unusable_data_are_refused_by_name(data):
         bm.GaussianMixture(1, covariance_type=bm.CommonSubspace(2)).fit(flat)
     with pytest.raises(InvalidInputError, match="reg_covar"):
         bm.GaussianMixture(1, covariance_type=bm.CommonSubspace(2), reg_covar=0.1).fit(X)
+    with pytest.raises(UnsupportedError, match="incremental fits"):
+        bm.GaussianMixture(1, covariance_type=bm.CommonSubspace(2)).partial_fit(X)
     with pytest.raises(ValueError, match="n_directions"):
         bm.CommonSubspace(0)
 
