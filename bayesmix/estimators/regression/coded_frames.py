@@ -28,6 +28,9 @@ from bayesmix.sources.sample_weights import row_weights
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
+# Columns of a family that are parts of their own. More are one part, as a pass calls each part.
+MOST_PARTS = 16
+
 
 def looked_at(
     X: Any,
@@ -208,15 +211,25 @@ def family_for(family: Any, source: Source) -> Any:
 
         normal = Transformed(normal, coding.logs)
     parts = [Part(coding.continuous, normal)] if coding.continuous else []
-    parts += [
-        Part((name,), NegativeBinomial() if name in coding.overdispersed else Poisson())
-        for name in coding.counts
-    ]
-    for name, levels in zip(coding.names, coding.levels, strict=True):
-        if levels is not None:
-            binary = len(levels) == 2
-            parts.append(Part((name,), Bernoulli() if binary else Categorical((levels,))))
+    levels = dict(zip(coding.names, coding.levels, strict=True))
+    discrete = [*coding.counts, *(name for name, own in levels.items() if own is not None)]
+    kinds: dict[type, list[str]] = {}
+    for name in discrete:
+        kinds.setdefault(_kind_of(coding, levels[name], name), []).append(name)
+    for name in discrete:
+        kind = _kind_of(coding, levels[name], name)
+        together = tuple(kinds[kind]) if len(kinds[kind]) > MOST_PARTS else (name,)
+        if name == together[0]:
+            own = [levels[each] or () for each in together]
+            parts.append(Part(together, Categorical(own) if kind is Categorical else kind()))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
+
+
+def _kind_of(coding: Coding, levels: tuple[Any, ...] | None, name: str) -> type:
+    """Return the family of a discrete column."""
+    if levels is not None:
+        return Bernoulli if len(levels) == 2 else Categorical
+    return NegativeBinomial if name in coding.overdispersed else Poisson
 
 
 def _knowing_levels(family: Product) -> Product:
