@@ -7,14 +7,16 @@ way that fits the held values best.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Rows
 from bayesmix.em.given_noise import Fit
@@ -23,11 +25,13 @@ from bayesmix.em.restricted import begun_at, named_parameter
 from bayesmix.em.run import State, run
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.search.labelled_starts import FEW_PASSES
-from bayesmix.search.starts import begun, numbered_starts
+from bayesmix.search.labelled_starts import CONCENTRATION, FEW_PASSES
+from bayesmix.search.starts import Given, begun, numbered_starts
 
 # Ways of assigning clusters to components that are tried, and clusterings by k-means.
 MOST_PLACEMENTS, CLUSTERINGS = 120, 3
+# Random starts where components share parameters.
+RANDOM = 12
 # Passes after which all starts are compared, and how many of the best get more.
 FIRST_PASSES, FINALISTS = 3, 4
 
@@ -45,12 +49,12 @@ class Placed:
 
 def begun_restricted(fit: Fit, attempt: Attempt) -> State:
     """Return the best start after short runs."""
-    return _best(attempt, _states(fit, attempt))
+    return _best(attempt, _states(fit, attempt), _random(attempt))
 
 
 def begun_from(attempt: Attempt, mixture: Mixture) -> State:
     """Return the best start from a mixture whose components are in any order."""
-    return _best(attempt, (begun_at(attempt.problem, own) for own in _placed(attempt, mixture)))
+    return _best(attempt, (begun_at(attempt.problem, own) for own in _placed(attempt, mixture)), ())
 
 
 def begun_near(attempt: Attempt, start: Start) -> State:
@@ -62,7 +66,8 @@ def begun_near(attempt: Attempt, start: Start) -> State:
     return begun(problem, Placed(start, nearest(_restriction(attempt), free)), K)
 
 
-def _best(attempt: Attempt, starts: Iterator[State]) -> State:
+def _best(attempt: Attempt, starts: Iterator[State], slow: Iterable[State]) -> State:
+    """Return the best state after short runs; ``slow`` starts are not ranked early."""
     problem, monitor = attempt.problem, attempt.monitor
     states, last = [], None
     for state in starts:
@@ -73,7 +78,8 @@ def _best(attempt: Attempt, starts: Iterator[State]) -> State:
         if monitor.stopped is not None:
             break
     ends = []
-    for state in sorted(states, key=lambda own: rank(problem, own), reverse=True)[:FINALISTS]:
+    states = sorted(states, key=lambda own: rank(problem, own), reverse=True)[:FINALISTS]
+    for state in chain(states, slow):
         try:
             ends.append(run(problem, state, monitor, FEW_PASSES))
         except BayesmixError as refused:
@@ -101,6 +107,19 @@ def _states(fit: Fit, attempt: Attempt) -> Iterator[State]:
     for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False):
         for order in orders:
             yield begun(problem, Placed(start, order), K)
+
+
+def _random(attempt: Attempt) -> Iterator[State]:
+    """Yield random starts where components share parameters.
+
+    Components with a common mean lie within each other, where there are no clusters to start from.
+    """
+    K, source = attempt.model.n_components, attempt.problem.source
+    if any(own.grouped and not own.simplex for own in _restriction(attempt)):
+        generator = stream(attempt.settings.seed, Purpose.START, attempt.index)
+        for _ in range(RANDOM):
+            shares = generator.dirichlet(np.full(K, CONCENTRATION), source.shape[0])
+            yield begun(attempt.problem, Given(shares), K)
 
 
 def _restriction(attempt: Attempt) -> Restriction:
