@@ -220,7 +220,7 @@ def family_for(family: Any, source: Source) -> Any:
         kind = _kind_of(coding, levels[name], name)
         together = tuple(kinds[kind]) if len(kinds[kind]) > MOST_PARTS else (name,)
         if name == together[0]:
-            own = [levels[each] or () for each in together]
+            own = tuple(levels[each] or () for each in together)
             parts.append(Part(together, Categorical(own) if kind is Categorical else kind()))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
 
