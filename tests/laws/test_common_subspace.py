@@ -269,6 +269,18 @@ def test_unusable_data_are_refused_by_name(data):
         bm.CommonSubspace(0)
 
 
+def test_directions_of_data_on_dask_are_those_in_memory(data):
+    arrays = pytest.importorskip("dask.array")
+    X, family = data[0], bm.CommonSubspace(2)
+    parts = arrays.from_array(X, chunks=(40, X.shape[1]))
+    here, there = (
+        bm.GaussianMixture(3, covariance_type=family, random_state=0).fit(values)
+        for values in (X, parts)
+    )
+    np.testing.assert_allclose(there.directions_, here.directions_, atol=1e-10)
+    assert there.log_likelihood_ == pytest.approx(here.log_likelihood_, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_groups_are_found_in_samples_of_large_data():
     X, labels = in_factors(np.random.default_rng(5), n=110_000, D=12, apart=8.0)
