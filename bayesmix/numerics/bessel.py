@@ -40,7 +40,8 @@ def _expansions(order: float) -> Array:
     coefficients = np.zeros((2, 3 * TERMS + 1))
     for sums, polynomials in zip(coefficients, _polynomials(), strict=True):
         for k, each in enumerate(polynomials):
-            sums[: len(each.coef)] += each.coef / order**k
+            own = np.asarray(each.coef, dtype=np.float64)
+            sums[: len(own)] += own / order**k
     return coefficients
 
 
@@ -61,8 +62,9 @@ def log_bessel_and_ratio(order: float, arguments: Array) -> tuple[Array, Array]:
     The first is finite at 0, where it is -log Γ(ν + 1).
     """
     if order < HIGH and MODERATE[0] < arguments.min() and arguments.max() < MODERATE[1]:
-        value = ive(order, arguments)
-        return np.log(value) - order * np.log(0.5 * arguments), ive(order + 1.0, arguments) / value
+        value: Array = ive(order, arguments)
+        following: Array = ive(order + 1.0, arguments)
+        return np.log(value) - order * np.log(0.5 * arguments), following / value
     extra = max(0, int(np.ceil(HIGH - order)))
     high = order + extra
     log_value, slope = _olver(high, arguments)

@@ -226,8 +226,7 @@ class AnswerText:
         """The number of clusters with its probability, or of components by a criterion."""
         if self.criterion_asked:
             return self._by_name()
-        text = self._groups(self._overlapping)
-        return text[:1].upper() + text[1:]
+        return self._groups(self._overlapping)
 
     def _by_name(self) -> str:
         """Return the number that the criterion chose: "7 components by BIC, 24 ahead of 6"."""

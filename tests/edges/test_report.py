@@ -405,9 +405,10 @@ def test_a_report_says_first_who_the_clusters_are(tmp_path, search, faithful):
     page = Page(search.report(tmp_path / "report.html", faithful))
     text = page.text.replace("\u00a0", " ")
     sentence = search.describe(faithful).sentences[0]
-    assert text.index("by BIC") < text.index(sentence) < text.index("Observations by their")
     waiting = np.asarray(faithful)[:, 1]
-    assert f"{waiting.mean():.1f} ({waiting.std(ddof=1):.1f})" in text
+    row = f"{waiting.mean():.1f} ({waiting.std(ddof=1):.1f})"
+    sizes = f" {search.answer_.sizes[0]:.0f} "
+    assert text.index("by BIC") < text.index(sizes) < text.index(sentence) < text.index(row)
 
 
 def test_the_automatic_limit_of_k_is_a_warning(tmp_path, undrawn):

@@ -143,7 +143,7 @@ def test_where_k_ended_at_the_automatic_limit_transformed_columns_have_at_least_
     search = bm.select(X, covariance_type="full")
     assert "Columns transformed by Yeo-Johnson powers" in search.summary()
     assert search.answer_.at_least
-    assert search.summary().startswith("At least 2 clusters")
+    assert search.summary().startswith("at least 2 clusters")
     given = bm.select(X, (1, 2), "full")
     assert not given.answer_.at_least
 
