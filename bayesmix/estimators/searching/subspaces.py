@@ -1,9 +1,9 @@
 """Whether a common subspace describes many columns better than components on all of them.
 
 Components on all columns spend themselves on factors that tie columns together. A mixture in a
-subspace wins if its held-out log density is better by four standard errors; the number of directions
-is one of a few that the spectrum of the correlations proposes: by parallel analysis (Horn 1965), by
-the hard threshold of Gavish & Donoho 2014, and between the two.
+subspace wins if its held-out log density is better by four standard errors; the number of
+directions is one of a few that the spectrum of the correlations proposes: by parallel analysis
+(Horn 1965), by the hard threshold of Gavish & Donoho 2014, and between the two.
 """
 
 from __future__ import annotations
