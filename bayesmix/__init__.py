@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from bayesmix.core import lazy
+from bayesmix.core.deprecated import warn_renamed
 
 _HOMES = lazy.homes(__file__)
 _MODULES = tuple(name for name, home in _HOMES.items() if home == __name__)
@@ -25,8 +26,6 @@ def __getattr__(name: str) -> Any:
     old = name not in _HOMES and not name.startswith("_")
     for module in ("plots", "results") if old else ():
         if name in (home := import_module(f"bayesmix.{module}")).__all__:
-            from bayesmix.core.deprecated import warn_renamed
-
             warn_renamed(f"bayesmix.{name}", f"bayesmix.{module}.{name}")
             return getattr(home, name)
     return _named(name)

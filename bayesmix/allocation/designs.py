@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bayesmix.allocation.gated_chain import gated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -61,8 +62,6 @@ class Standardised:
 
     def gated(self, inference: Any, source: Source, n_components: int) -> Any:
         """Return the inference with a gate, or a chain that begins with one, as its weights."""
-        from bayesmix.allocation.gated_chain import gated
-
         return gated(inference, source, n_components)
 
     def place(self, column: int | str, wanted: str) -> int:

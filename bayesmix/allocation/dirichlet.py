@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.allocation.point_draws import DirichletTwin, WeightDraws
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
@@ -58,8 +59,6 @@ class Dirichlet:
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         """Return independent draws of π: normalised gamma variables."""
-        from bayesmix.allocation.point_draws import WeightDraws
-
         logs = log_gammas(self.concentration, n_draws, generator)
         return WeightDraws(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
 
@@ -116,8 +115,6 @@ class DirichletPrior:
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
     def pymc_distribution(self, pm: Pymc, q: Dirichlet, n_components: int) -> DirichletTwin:
-        from bayesmix.allocation.point_draws import DirichletTwin
-
         concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.allocation.groups import group_by_group
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, normalise
@@ -30,8 +31,6 @@ def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated
     if rows.side.labels is not None:
         add_labels(joint, rows)
     if rows.side.grouped:
-        from bayesmix.allocation.groups import group_by_group
-
         return group_by_group(weights, joint, rows)
     return Allocated(normalise(joint))
 

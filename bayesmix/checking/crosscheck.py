@@ -13,6 +13,8 @@ import pandas as pd
 from bayesmix.checking import comparison as compare
 from bayesmix.checking import verdict
 from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quantity
+from bayesmix.checking.regression_check import regression_check
+from bayesmix.checking.sampling import nuts
 from bayesmix.checking.verdict import Finding, Verdict
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
@@ -245,8 +247,6 @@ def crosscheck(
     # Checked before hours of sampling.
     compare.required_arviz()
     if (fitted := fitted_mixture(model)).noun == "regression":
-        from bayesmix.checking.regression_check import regression_check
-
         if sampler == "gibbs":
             raise UnsupportedError("regressions have no Gibbs sampler: use sampler='nuts'")
         n_warm = WARMUP_OF_NUTS if warmup is None else warmup
@@ -332,8 +332,6 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
 def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str, Any]) -> Any:
     if way == "gibbs":
         return gibbs(model, X, warmup=warmup, **options)
-    from bayesmix.checking.sampling import nuts
-
     try:
         return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
     except MissingExtraError as problem:

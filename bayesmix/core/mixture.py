@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
+from bayesmix.core.group_counts import GroupCounts
+from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.rows import LOWEST_LOG, AddedByField, Allocated, Event, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -74,8 +76,6 @@ class Mixture(Generic[C, W]):
 
     def marginal(self, columns: Integers) -> Mixture[Any]:
         self.refuse_noise()
-        from bayesmix.core.missing_cells import frame_of_columns
-
         frame, places = frame_of_columns(self.frame, columns)
         return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
 
@@ -198,8 +198,6 @@ class Expectation:
         """Statistics of the allocation: counts (K,) of samples or groups for mixing weights."""
         if self.allocation is None:
             return self.counts
-        from bayesmix.core.group_counts import GroupCounts
-
         sums = self.allocation
         return sums.counts if isinstance(sums, GroupCounts) else sums
 

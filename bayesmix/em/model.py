@@ -18,10 +18,13 @@ from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
+from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import Monitor, Problem, State
+from bayesmix.em.under_a_prior import with_priors
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
+from bayesmix.observation.missing import Gapped
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -197,8 +200,6 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     if measurement is not None:
         return cast("Form", measurement.form(family, model.inference.variational, seed))
     if source.summary.n_missing:
-        from bayesmix.observation.missing import Gapped
-
         return Gapped(seed)
     return complete_form(family, source, frame, model.n_components)
 
@@ -240,8 +241,6 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors, and with noise if the model has any."""
     objective = _of_components(model, source, frame)
     if model.restriction is not None:
-        from bayesmix.em.restricted import Restricted
-
         objective = Restricted(objective, model.family, model.restriction)
     return objective if model.noise is None else model.noise.over(objective, source, model.family)
 
@@ -255,8 +254,6 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
         inference = elapsed.timed(inference)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
-
-    from bayesmix.em.under_a_prior import with_priors
 
     return with_priors(inference, family, source, frame, model.n_components)
 

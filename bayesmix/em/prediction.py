@@ -14,6 +14,7 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
+from bayesmix.em.display import as_html, as_text, of_search, summary
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.numerics.arrays import Array, Integers
@@ -48,8 +49,6 @@ class Predictions:
 
         Starts are compared after short runs on a subsample.
         """
-        from bayesmix.em.display import of_search
-
         return of_search(self.search_trace, self.total_weight, ALIKE)
 
     def density_at(self: Any, side: SideInformation) -> Mixture[Predictive]:
@@ -121,18 +120,12 @@ class Predictions:
 
     def summary(self: Any) -> str:
         """Return the fit in words, with a table of its components."""
-        from bayesmix.em.display import summary
-
         return summary(self)
 
     def __repr__(self: Any) -> str:
-        from bayesmix.em.display import as_text
-
         return as_text(self)
 
     def _repr_html_(self: Any) -> str:
-        from bayesmix.em.display import as_html
-
         return as_html(self)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
@@ -83,8 +84,6 @@ def with_priors(
     inference: Objective, family: Family, source: Source, frame: Frame, n_components: int
 ) -> Objective:
     """Return an inference with its default priors, or with those that the user chose."""
-    from bayesmix.allocation.dirichlet import DirichletPrior
-
     if isinstance(inference, VariationalBayes):
         prior = family.reference_prior(source.summary, frame)
         weights = inference.weights or DirichletPrior(1.0 / n_components)

@@ -26,11 +26,19 @@ from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.estimators.attributes.fitted_methods import FittedMethods
 from bayesmix.estimators.attributes.posterior_methods import PosteriorMethods
 from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.inputs.constraints import constrained
+from bayesmix.estimators.inputs.held_parameters import restricted
+from bayesmix.estimators.inputs.missing_rows import refuse_gaps
+from bayesmix.estimators.inputs.streams import better_start, last_mixture, same_prior, with_batch
+from bayesmix.estimators.searching.fitters import fitter_of
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.search.events import warn_of_stop
 from bayesmix.search.fit import fit
+from bayesmix.search.named_starts import start_of
 from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
 from bayesmix.sources.memory import passed
+from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Stopping
@@ -145,8 +153,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the model with parameters that are held or equal."""
         if self.hold is None and self.equal is None:
             return model
-        from bayesmix.estimators.inputs.held_parameters import restricted
-
         return restricted(model, source, self.hold, self.equal)
 
     @abstractmethod
@@ -212,14 +218,10 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         def rows(n_jobs: int | None) -> Source:
             given = X, sample_weight
             if sample_weight is not None or weight_type or hasattr(X, "weights"):
-                from bayesmix.sources.survey_weights import weighted
-
                 given = weighted(X, sample_weight, weight_type)
             source = incoming.training_rows(self, *given, n_jobs)
             if labels is None and groups is None and covariates is None:
                 return source
-            from bayesmix.estimators.inputs.constraints import constrained
-
             return constrained(source, labels, groups, covariates)
 
         self._fit(rows)
@@ -278,8 +280,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         >>> vb.n_components_, vb.result_.n_rows
         (2, 272)
         """
-        from bayesmix.estimators.inputs.streams import with_batch
-
         with_batch(self, X, y, sample_weight, batch, forgetting)
         return self
 
@@ -310,8 +310,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
-                from bayesmix.estimators.inputs.missing_rows import refuse_gaps
-
                 refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
@@ -330,8 +328,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
                 result = fit(model, source, settings, monitor, start)
                 if self.search is not None and self._last_mixture(model, source) is not None:
                     fresh = replace(settings, init=self._init(model, source, settings.seed))
-                    from bayesmix.estimators.inputs.streams import better_start
-
                     better = better_start(result, model, source, fresh, monitor)
                     if better is not None:
                         result = fit(model, source, settings, monitor, better)
@@ -345,8 +341,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        from bayesmix.estimators.searching.fitters import fitter_of
-
         return fitter_of(self, X, sample_weight, source)
 
     def _settings(self, model: Model, source: Source) -> Settings:
@@ -382,8 +376,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         value = self.init_params
         if isinstance(value, str) or value is None:
             return validation.one_of("init_params", value, INIT_PARAMS, OTHER_STARTS)
-        from bayesmix.search.named_starts import start_of
-
         return start_of(value, source, model.n_components, model.noise is not None, seed)
 
     def _explicit_parameters(self) -> bool:
@@ -394,8 +386,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the mixture from which ``warm_start`` continues, if the model is the same."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
-        from bayesmix.estimators.inputs.streams import last_mixture
-
         return last_mixture(self.result_, model, source)
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
@@ -407,8 +397,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
             return None
-        from bayesmix.estimators.inputs.streams import same_prior
-
         return warm if same_prior(self.result_, model, source, warm.frame) else None
 
     def _adopt(self, result: FitResult) -> None:
@@ -444,6 +432,4 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
 
     def _warn(self, result: FitResult) -> None:
         if result.status != "converged":
-            from bayesmix.search.events import warn_of_stop
-
             warn_of_stop(result.status, self)

@@ -6,10 +6,12 @@ from typing import Any
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core import validation
 from bayesmix.em.model import Model
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.attributes.gaussian_parameters import to_sklearn
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.given_prior import GaussianPrior
@@ -125,8 +127,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> bool((theirs.predict(X) == vb.predict(X)).all())
         True
         """
-        from bayesmix.estimators.attributes.gaussian_parameters import to_sklearn
-
         return to_sklearn(self)
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
@@ -169,8 +169,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         concentration = 1.0 / n_components if given is None else given
         if kind == "dirichlet_distribution":
             return DirichletPrior(concentration)
-        from bayesmix.allocation.stick_breaking import StickBreakingPrior
-
         return StickBreakingPrior(concentration)
 
     _describe = describe_gaussian

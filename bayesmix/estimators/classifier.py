@@ -24,6 +24,7 @@ from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.classes.class_densities import Apart, Together
+from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.mixture import Mixture
@@ -366,8 +367,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     def describe(self, X: Any, level: float = 0.9, *, sample_weight: Any = None) -> Description:
         """Describe the predicted classes by the columns of X, as ``MixtureSearch.describe``."""
-        from bayesmix.estimators.inputs import described_columns as columns
-
         probabilities = self.predict_proba(X)
         return columns.describe(
             None,

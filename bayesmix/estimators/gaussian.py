@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.allocation.adapted_weights import AdaptedWeights, SteppedWeights
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.model import MaximumLikelihood, Model, Settings, working_frame
+from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.factor_matrices import FactorMatrices
-from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers
+from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers, given_start
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
+from bayesmix.families.gaussian.background import Background
+from bayesmix.families.gaussian.given_prior import GaussianPrior
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -159,10 +164,6 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
-            from bayesmix.allocation.dirichlet import DirichletPrior
-            from bayesmix.families.gaussian.background import Background
-            from bayesmix.families.gaussian.given_prior import GaussianPrior
-
             given = self.weight_concentration_prior
             concentration = validation.number(
                 "weight_concentration_prior", 1.0 if given is None else given, 1.0
@@ -175,12 +176,8 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
                     f"prior must be None, 'auto', a GaussianPrior or from_model(...), got "
                     f"{self.prior!r}"
                 )
-            from bayesmix.em.under_a_prior import MaximumAPosteriori
-
             of_weights: Any = DirichletPrior(concentration)
             if isinstance(choice, Background):
-                from bayesmix.allocation.adapted_weights import AdaptedWeights
-
                 of_weights = AdaptedWeights(choice.weights, choice.strength, choice.adapts_all)
                 choice.check(n_components, family)
             inference = MaximumAPosteriori(prior=choice, weights=of_weights)
@@ -199,16 +196,12 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
         background = getattr(self.prior, "framed", None)
         if background is not None:
-            from bayesmix.allocation.adapted_weights import SteppedWeights
-
             frame = working_frame(model, source)[0]
             weights: Any = SteppedWeights(self.prior.weights)
             return Mixture(weights, background(frame), frame)
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
-        from bayesmix.estimators.attributes.gaussian_parameters import given_start
-
         return given_start(self, model, source, settings)
 
     _describe = describe_gaussian

@@ -36,6 +36,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
+from bayesmix.observation.measured import with_errors
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
@@ -743,8 +744,6 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         values = np.empty_like(drawn)
         values[np.argsort(states, kind="stable")] = drawn
         if error is not None:
-            from bayesmix.observation.measured import with_errors
-
             values = with_errors(values, error, generator)
         return decoded(result.family, values), states
 

@@ -13,10 +13,13 @@ from bayesmix.em.model import MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.attributes.posterior_methods import ComponentsByColumn, parameters_of
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian, describe_weights
 from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_parameters
+from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.estimators.searching.fitters import with_structure
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import coding_of
@@ -178,8 +181,6 @@ class Mixture(MixtureEstimator):
         family: Any = model.family
         coding = None if self.family is not None else coding_of(source)
         if is_mixed(self.family) or coding is not None:
-            from bayesmix.estimators.regression.coded_frames import family_for
-
             family = family_for(self.family or AUTO, source)
             if self.inference is None:
                 of_weights: Any = model.inference  # of a chain, for example
@@ -192,8 +193,6 @@ class Mixture(MixtureEstimator):
 
     def _parameters(self, result: FitResult) -> dict[str, Array]:
         """Return the parameters of one family by name but for means, in the units of the data."""
-        from bayesmix.estimators.attributes.posterior_methods import parameters_of
-
         named = parameters_of(result.family, cast("Any", result.unframed).plug_in())
         return {name: values for name, values in named.items() if name != "means"}
 
@@ -201,11 +200,7 @@ class Mixture(MixtureEstimator):
         if result.family.name in ("gaussian", "factor_analytic"):
             describe_gaussian(self, result)
             return
-        from bayesmix.families.independent.levels import LevelsFamily
-
         if result.family.name == "product":
-            from bayesmix.estimators.attributes.posterior_methods import ComponentsByColumn
-
             self.components_ = ComponentsByColumn(
                 cast("Product", result.family), cast("Products", result.unframed)
             )

@@ -24,6 +24,7 @@ from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples, standardised
 from bayesmix.estimators.inputs.incoming import (
     one_number,
@@ -540,8 +541,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         ``beside`` has further arguments of ``predict_proba``. Observations are assigned to their
         most probable class.
         """
-        from bayesmix.estimators.inputs import described_columns as columns
-
         probabilities = self.predict_proba(X, y, **beside)
         noun = self._data.noun
         return columns.describe(

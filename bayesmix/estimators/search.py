@@ -25,11 +25,17 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.inputs.incoming import store_parameters
-from bayesmix.estimators.searching import search_checks
+from bayesmix.estimators.inputs.numeric_tables import table_of
+from bayesmix.estimators.regression.coded_frames import typed_for
+from bayesmix.estimators.searching import feature_selection, search_checks
+from bayesmix.estimators.searching.counts_of_wholes import sentence_on_totals
+from bayesmix.estimators.searching.feature_selection import with_names_of_selected
+from bayesmix.estimators.searching.rival_families import better_by_powers
 from bayesmix.estimators.searching.search_results import SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
@@ -42,11 +48,14 @@ from bayesmix.selection.clusters import (
     sizes_of,
 )
 from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
+from bayesmix.selection.full_searches import completed
 from bayesmix.selection.scores import Fold, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
+from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
+from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -248,8 +257,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
         )
         if self.variable_selection or self.column_powers:
-            from bayesmix.observation.instrument import refuse_measured
-
             refuse_measured(subject.source, "a search over variables or powers")
         falls = criterion == criteria.RULE or self.n_components is None
         subject = self._of_selected_features(subject, falls, seed)
@@ -299,17 +306,15 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         found = clusters, sizes, of_noise
         self._adopt(rows, criterion, source, checks, tested, *found, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            from bayesmix.estimators.searching.rival_families import better_by_powers
-
             self.__dict__.update(better_by_powers(self, source) or {})
         self._say_logs()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
+        on_totals = None
         if isinstance(source, ArraySource) and subject.independent and self.refit:
-            from bayesmix.estimators.searching.counts_of_wholes import sentence_on_totals
-
-            if sentence := sentence_on_totals(self._fitted().family, source):
-                self._add(sentence)
+            on_totals = sentence_on_totals(self._fitted().family, source)
+        if on_totals:
+            self._add(on_totals)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
@@ -317,21 +322,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _read(self, X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
         """Return the data and weights as they are searched, after a check of some parameters."""
         if not isinstance(X, np.ndarray):
-            from bayesmix.estimators.inputs.numeric_tables import table_of
-
             X = table_of(X)
         if sample_weight is not None or weight_type is not None or hasattr(X, "weights"):
-            from bayesmix.sources.survey_weights import weighted
-
             X, sample_weight = weighted(X, sample_weight, weight_type)
         self._coding = coding_of(X) if is_source(X) else None
         if not is_source(X) and (self.columns or not isinstance(X, np.ndarray)):
-            from bayesmix.estimators.regression.coded_frames import typed_for
-
             X, sample_weight, self._coding = typed_for(self, X, sample_weight)
         if is_collection(X):
-            from bayesmix.sources.dask_workers import collected
-
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
         if validation.flag("column_powers", self.column_powers) and not self.refit:
@@ -388,8 +385,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         # The columns that a pipeline makes are unknown here.
         plain = subject.as_given if subject.independent and not prefix else None
         if plain is not None and self._selected is not None:
-            from bayesmix.estimators.searching.feature_selection import with_names_of_selected
-
             plain = with_names_of_selected(self, plain)
         few_features = partial(search_checks.note_on_features, estimator, self.param_grid)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
@@ -415,8 +410,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         """Return candidates after full searches of the best, with the criterion of the rule."""
         polish = 0.0 if task.by_folds or (large and self.polish is None) else self.polish
         if polish is not None and self.refit and not self.interrupted_:
-            from bayesmix.selection.full_searches import completed
-
             try:
                 rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
             except KeyboardInterrupt:
@@ -598,8 +591,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
     def transform(self, X: Any) -> Any:
         """Return the selected features, or ``predict_proba`` without variable selection."""
-        from bayesmix.estimators.searching import feature_selection
-
         check_is_fitted(self, "results_")
         if self._selected is None:
             return super().transform(X)

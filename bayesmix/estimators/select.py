@@ -19,14 +19,23 @@ from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.estimators.bayesian import BayesianGaussianMixture
+from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
 from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
-from bayesmix.estimators.searching.search_checks import MOST_SAMPLES
+from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
+from bayesmix.estimators.searching.search_of_sequences import effects_compared
+from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
+from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
+from bayesmix.families.product.family import Product
+from bayesmix.families.transformed import Transformed
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
@@ -144,8 +153,6 @@ def select(
     named |= {"categorical": categorical, "exclude": exclude}
     coding = None
     if family is None and "estimator" not in options:
-        from bayesmix.estimators.regression.coded_frames import typed_rows
-
         X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
     elif columns or any(named.values()):
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
@@ -157,9 +164,6 @@ def select(
     if default and family is None and options.get("column_powers", True):
         X, family = on_log_scale(X)
     if ordered and covariates is not None:
-        from bayesmix.estimators.searching.search_checks import shape_of
-        from bayesmix.estimators.searching.search_of_sequences import effects_compared
-
         effects = effects_compared(covariates, lengths, groups, shape_of(X)[0])
         options["param_grid"] = with_effects(options.get("param_grid"), effects)
     search = procedure(
@@ -194,8 +198,6 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
 
     The family is None for mixed tables, whose coding has the logarithms, and without amounts.
     """
-    from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
-
     coding = coding_of(X) if is_source(X) else None
     if isinstance(X, ArraySource) and not side_of(X) and coding is not None:
         places = [coding.names.index(name) for name in coding.continuous]
@@ -214,8 +216,6 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
     logs = log_scale_of(values, BESIDE_POWERS)
     if logs is None:
         return X, None
-    from bayesmix.families.transformed import Transformed
-
     return X, Transformed(Gaussian(), logs)
 
 
@@ -349,8 +349,6 @@ def subspace_of(
     shape = getattr(X, "shape", ())
     if is_collection(X) or len(shape) != 2:
         return None
-    from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
-
     if not worth_trying(*shape):
         return None
     try:
@@ -365,15 +363,11 @@ def subspace_of(
 
 def has_noise(family: Any) -> bool:
     """Whether mixtures of a family can have a noise component."""
-    from bayesmix.families.product.family import Product
-
     return isinstance(family, Gaussian | Product)
 
 
 def chain(X: Any, family: Any, variational: bool) -> Any:
     """Return a hidden Markov model for such columns."""
-    from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
-
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
     # Fits also start from those with one state less, so a few starts without moves are enough.
@@ -385,8 +379,6 @@ def comparable(X: Any = None) -> Any:
     if is_mixed_table(X):
         prior = VariationalBayes(weights=DirichletPrior(1.0))
         return Mixture(family="auto", inference=prior, prune=False)
-    from bayesmix.estimators.bayesian import BayesianGaussianMixture
-
     return BayesianGaussianMixture(
         weight_concentration_prior_type="dirichlet_distribution",
         weight_concentration_prior=1.0,
@@ -398,6 +390,4 @@ def likely(X: Any = None) -> Any:
     """Return a maximum likelihood estimator for such columns."""
     if is_mixed_table(X):
         return Mixture(family="auto")
-    from bayesmix.estimators.gaussian import GaussianMixture
-
     return GaussianMixture()

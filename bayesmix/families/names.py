@@ -8,6 +8,7 @@ from typing import Any
 from bayesmix.core.validation import meant
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.registry import BY_NAME, FAMILIES
 
 AUTO = "auto"
 
@@ -18,8 +19,6 @@ def family_named(family: Any) -> Any:
         return family
     if family == "gaussian":  # the family of the kernel
         return Gaussian()
-    from bayesmix.families.registry import BY_NAME, FAMILIES
-
     if family not in BY_NAME:
         raise InvalidInputError(
             f"family must be 'auto', one of {', '.join(map(repr, BY_NAME))}, or a family such as "
@@ -30,11 +29,9 @@ def family_named(family: Any) -> Any:
 
 def families_compared(family: Any) -> list[Any]:
     """Return the families that a search compares for a family, a name, or a sequence of them."""
-    if isinstance(family, str) and family not in ("gaussian", AUTO):
-        from bayesmix.families.registry import BY_NAME, FAMILIES
-
-        if family in BY_NAME and FAMILIES[family].compared:
-            return [FAMILIES[name].make(**given) for name, given in FAMILIES[family].compared]
+    named = isinstance(family, str) and family not in ("gaussian", AUTO) and family in BY_NAME
+    if named and FAMILIES[family].compared:
+        return [FAMILIES[name].make(**given) for name, given in FAMILIES[family].compared]
     if isinstance(family, str) or not isinstance(family, Sequence):
         return [family_named(family)]
     compared: list[Any] = []

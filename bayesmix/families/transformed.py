@@ -26,7 +26,9 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.given_prior import GaussianPrior
 from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.prior_mode import map_prior
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import (
@@ -477,8 +479,6 @@ class Transformed(Over):
         return TransformedPrior(self.function, normals)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
-        from bayesmix.families.gaussian.prior_mode import map_prior
-
         inner, coordinates = self._inner(source.summary, frame)
         normals = map_prior(self.family.structure, source, inner, coordinates, n_components)
         return TransformedPrior(self.function, replace(normals, mean=inner.centre))
@@ -536,6 +536,4 @@ def LogNormalPrior(
     >>> bm.LogNormalPrior(mean_precision=0.5).mean_precision
     0.5
     """
-    from bayesmix.families.gaussian.given_prior import GaussianPrior
-
     return GaussianPrior(mean, mean_precision, degrees_of_freedom, variance)

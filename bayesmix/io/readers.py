@@ -45,6 +45,7 @@ from bayesmix.io.text import (
     frame_of_text,
     of_other_rows,
 )
+from bayesmix.sources.dask_workers import DaskEngine
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.npy import DAMAGED, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
@@ -329,8 +330,6 @@ def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
         from distributed import Client
     except ImportError:
         raise missing_extra("dask", "dask") from None
-    from bayesmix.sources.dask_workers import DaskEngine
-
     try:
         client = Client(scheduler) if isinstance(scheduler, str) else scheduler
     except (OSError, ValueError) as problem:

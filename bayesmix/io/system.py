@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 
+from bayesmix.core.parallel import usable_cores
 from bayesmix.version import CORE_PACKAGES, OPTIONAL_PACKAGES, versions
 
 
@@ -16,8 +17,6 @@ def show_versions() -> None:
     >>> bm.show_versions()  # doctest: +ELLIPSIS
     bayesmix      ...
     """
-    from bayesmix.core.parallel import usable_cores
-
     for name, number in versions(CORE_PACKAGES + OPTIONAL_PACKAGES).items():
         print(f"{name:<13} {number}")
     print(f"{'platform':<13} {platform.platform()}")

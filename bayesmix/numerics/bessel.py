@@ -62,8 +62,8 @@ def log_bessel_and_ratio(order: float, arguments: Array) -> tuple[Array, Array]:
     The first is finite at 0, where it is -log Γ(ν + 1).
     """
     if order < HIGH and MODERATE[0] < arguments.min() and arguments.max() < MODERATE[1]:
-        value: Array = ive(order, arguments)
-        following: Array = ive(order + 1.0, arguments)
+        value = np.asarray(ive(order, arguments), dtype=np.float64)
+        following = np.asarray(ive(order + 1.0, arguments), dtype=np.float64)
         return np.log(value) - order * np.log(0.5 * arguments), following / value
     extra = max(0, int(np.ceil(HIGH - order)))
     high = order + extra

@@ -13,6 +13,7 @@ from bayesmix.families.coding import Level, shown
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
+from bayesmix.plots.assignment import lines_of
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import DrawnGroups, Sample, View
 
@@ -70,8 +71,6 @@ def kind_of(result: FitResult, column: int) -> Kind:
 
 def columns_that_differ(result: FitResult, most: int) -> list[int]:
     """Return at most ``most`` columns, those with the largest variance between components."""
-    from bayesmix.plots.assignment import lines_of
-
     point = result.unframed.plug_in()
     names = [str(column) for column in range(result.n_features)]
     weights = result.mixture.mean_weights

@@ -30,6 +30,7 @@ from bayesmix.families.coding import Level, codes_of
 from bayesmix.numerics.arrays import Array, Integers, normalise
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior import BATCH_VALUES
+from bayesmix.posterior.bootstrap import weighted_bootstrap
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import gathered
@@ -73,8 +74,6 @@ def drawn_mixtures(
 
         draws: Any = gibbs(estimator, data, -(-number // CHAINS), CHAINS, **given)
     else:
-        from bayesmix.posterior.bootstrap import weighted_bootstrap
-
         draws = weighted_bootstrap(estimator, data, n_draws=number, **given)
     return _given(result, draws).at_most(number)
 

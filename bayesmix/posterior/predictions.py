@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Rows
+from bayesmix.em.prediction import limits
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.sources.device_steps import device_shares
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -39,15 +41,11 @@ class Prediction(Generic[PerRow]):
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
         """Return the prediction computed on the device; None if only NumPy can."""
-        from bayesmix.sources.device_steps import device_shares
-
         result = self.result
         mixture = result.mixture if self.method is FitResult.responsibilities else result.density
         usable = mixture.frame.is_whole and result.family.continuous
         if self.method not in ON_DEVICE or not usable:
             return None
-        from bayesmix.em.prediction import limits
-
         computed = device_shares(mixture, values, limits(mixture, result.family))
         if computed is None:
             return None

@@ -32,6 +32,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots.profiles import profiles_size, shown_fits
 from bayesmix.plots.style import Axes
 from bayesmix.report import template
+from bayesmix.report.figures import svg
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.writing import write
 from bayesmix.version import __version__
@@ -54,7 +55,6 @@ class ApaFigure:
 
     def content(self, kind: str = "svg") -> bytes:
         """Return the content of a file."""
-        from bayesmix.report.figures import svg
 
         def draw(figure: Any) -> None:
             self.draw(figure.subplots(**self.panels))

@@ -24,6 +24,7 @@ from bayesmix.em.model import (
     side_of,
     too_many_to_search,
 )
+from bayesmix.em.pruning import pruned
 from bayesmix.em.result import (
     DensitySums,
     FitResult,
@@ -34,7 +35,11 @@ from bayesmix.em.result import (
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
 from bayesmix.search import starts
+from bayesmix.search.events import separation, warn_of
+from bayesmix.search.labelled_starts import begun_with_labels
+from bayesmix.search.named_starts import first_of_many, named_start
 from bayesmix.search.optimum import search
+from bayesmix.search.restricted_starts import begun_from, begun_near, begun_restricted
 from bayesmix.version import versions
 
 if TYPE_CHECKING:
@@ -104,8 +109,6 @@ def fit(
             best = replace(best, state=replace(best.state, status="interrupted"))
         result = _result(attempt, source, best, time.perf_counter() - began)
     if result.events:
-        from bayesmix.search.events import warn_of
-
         warn_of(result.events, result.noun)
     return result
 
@@ -137,8 +140,6 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     try:
         if model.prune and problem.objective.variational:
             largest = side_of(problem.source).largest_label
-            from bayesmix.em.pruning import pruned
-
             state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(attempt, state)
@@ -155,8 +156,6 @@ def _begin(
     model, settings, problem = attempt.model, attempt.settings, attempt.problem
     records: tuple[SearchRecord, ...] = ()
     if continue_from is not None and model.restriction is not None:
-        from bayesmix.search.restricted_starts import begun_from
-
         state = begun_from(attempt, continue_from)
     elif continue_from is not None:
         state = begin_at(problem, continue_from)
@@ -165,23 +164,15 @@ def _begin(
     elif model.noise is not None:
         state = model.noise.begun(fit, attempt)
     elif side_of(problem.source):
-        from bayesmix.search.labelled_starts import begun_with_labels
-
         state = begun_with_labels(fit, attempt)
     elif too_many_to_search(problem.source, model.n_components):
-        from bayesmix.search.named_starts import first_of_many
-
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif model.restriction is not None and settings.search and not few:
-        from bayesmix.search.restricted_starts import begun_restricted
-
         state = begun_restricted(fit, attempt)
     elif settings.search and not few:
         optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
-        from bayesmix.search.named_starts import named_start
-
         start = named_start(
             settings.init,
             problem.source,
@@ -194,8 +185,6 @@ def _begin(
         if model.restriction is None:
             state = starts.begun(problem, start, model.n_components)
         else:
-            from bayesmix.search.restricted_starts import begun_near
-
             state = begun_near(attempt, start)
     return records, state
 
@@ -246,8 +235,6 @@ def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) 
     measurement = side_of(source).measurement
     events: tuple[Event, ...] = ()
     if side_of(source).design is not None:
-        from bayesmix.search.events import separation
-
         events = separation(state, source)
     if measurement is not None:
         events += measurement.undetermined(mixture, source)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
@@ -115,8 +116,6 @@ def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False)
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
     """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
-    from bayesmix.allocation.dirichlet import DirichletPrior
-
     prior = problem.family.map_prior(source, problem.frame, n_components)
     return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
 

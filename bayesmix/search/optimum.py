@@ -25,6 +25,7 @@ from bayesmix.core.rows import Allocated, Rows
 from bayesmix.em.expectation import BLOCK_VALUES
 from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank, side_of
 from bayesmix.em.prediction import ALIKE
+from bayesmix.em.pruning import pruned
 from bayesmix.em.result import SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -378,8 +379,6 @@ class OptimumSearch:
         prunes = self.model.prune and self.problem.objective.variational
         for state in settled:
             if prunes:  # all empty components at once, where moves would merge one by one
-                from bayesmix.em.pruning import pruned
-
                 state = pruned(self.all_rows, state, self.monitor, SETTLE_PASSES)
             state = self.improver.improved(self.all_rows, state)
             improved.append(self.improver.divided(self.all_rows, state))

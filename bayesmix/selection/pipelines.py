@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from bayesmix.core.procedures import prefix_of, takes_sequences
+from bayesmix.em.refusals import WITHOUT_SEQUENCES
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import rows_of
@@ -22,8 +23,6 @@ AFFINE = 1e-8
 def refuse_sequences(model: Any, what: str = "this analysis") -> None:
     """Raise an error for a model of sequences, which cannot be fitted to some of the samples."""
     if takes_sequences(model):
-        from bayesmix.em.refusals import WITHOUT_SEQUENCES
-
         raise UnsupportedError(WITHOUT_SEQUENCES.format(what))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, is_elsewhere
+from bayesmix.numerics.device_arrays import host
 
 # Weights count samples: sums outside this range are implausible and overflow when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)
@@ -34,8 +35,6 @@ def row_weights(value: Any, n_rows: int) -> Array:
     """Return ``sample_weight`` as n finite, nonnegative numbers; a scalar is repeated."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
     if is_elsewhere(value):
-        from bayesmix.numerics.device_arrays import host
-
         value = host(value)
     unmasked("sample_weight", value)
     try:

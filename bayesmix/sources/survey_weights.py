@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import Array, is_elsewhere
+from bayesmix.numerics.device_arrays import host
 from bayesmix.sources.memory import ArraySource, is_collection, is_source
 
 WEIGHT_TYPES = (None, "frequency", "sampling")
@@ -95,8 +96,6 @@ def _numbers(given: Any, X: Any) -> tuple[Array | None, float]:
     """Return weights (n,) of data as an array on the host, None if invalid, and their sum."""
     try:
         if is_elsewhere(given):
-            from bayesmix.numerics.device_arrays import host
-
             given = host(given)
         values = np.asarray(given)
         rows = (X.shape if hasattr(X, "shape") else np.shape(X))[:1]

@@ -11,13 +11,17 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, stream
+from bayesmix.em.display import summary
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
+from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
-from bayesmix.estimators.inputs.given_sources import new_rows
+from bayesmix.estimators.inputs.constraints import at_covariates
+from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictions_on_device
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.observation.measured import with_errors
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
@@ -58,21 +62,15 @@ class FittedMethods:
             source = self._at_covariates(self._seen(X), covariates)
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
-            from bayesmix.estimators.inputs.given_sources import lazily
-
             return cast("PerRow", lazily(self, X, method))
         if is_elsewhere(X):
-            from bayesmix.estimators.inputs.given_sources import on_device
-
-            return cast("PerRow", on_device(self._fitted(), self._seen(X), method, X))
+            return cast("PerRow", predictions_on_device(self._fitted(), self._seen(X), method, X))
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         """Return samples with the covariates of the fit, if it had any."""
         if self._fitted().side.design is None and covariates is None:
             return source
-        from bayesmix.estimators.inputs.constraints import at_covariates
-
         return at_covariates(source, self.result_, covariates)
 
     def _seen(self, X: Any, sample_weight: Any = None) -> Source:
@@ -103,8 +101,6 @@ class FittedMethods:
         generator = stream(seed, Purpose.SAMPLE)
         rows, components = result.draw(n_rows, generator)
         if error is not None:
-            from bayesmix.observation.measured import with_errors
-
             rows = with_errors(rows, error, generator)
         return decoded(result.family, rows), components
 
@@ -148,8 +144,6 @@ class FittedMethods:
         >>> print(gm.summary().splitlines()[0][:54])
         Gaussian, 2 components, log likelihood -1130.26, conve
         """
-        from bayesmix.em.display import summary
-
         return summary(self._fitted())
 
     def describe(
@@ -170,8 +164,6 @@ class FittedMethods:
         >>> described.table[("size", "rows")].tolist()
         [100.0, 50.0]
         """
-        from bayesmix.estimators.inputs import described_columns as columns
-
         result = self._fitted()
         noun = result.class_noun
         names = tuple(part_names(noun, result.n_components))

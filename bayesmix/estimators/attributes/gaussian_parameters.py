@@ -23,6 +23,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.numerics.arrays import Array
+from bayesmix.search.named_starts import named_start
 from bayesmix.search.starts import begun
 from bayesmix.version import versions
 
@@ -79,8 +80,6 @@ def given_start(
         problem = resolve(model, source, settings)
         start = settings.init
         if isinstance(start, str):
-            from bayesmix.search.named_starts import named_start
-
             data = problem.source
             start = named_start(start, data, data.summary, K, settings.seed, 0)
         begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()

@@ -14,13 +14,17 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Frame
 from bayesmix.em.model import Model
+from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.estimators.inputs.given_sources import new_rows
 from bayesmix.estimators.inputs.missing_rows import refuse_gaps
-from bayesmix.estimators.regression.coded_frames import decoded
+from bayesmix.estimators.regression.coded_frames import decoded, like_given
 from bayesmix.numerics.arrays import Array
+from bayesmix.observation.instrument import refuse_measured
+from bayesmix.observation.true_values import true_values
 from bayesmix.posterior import DRAWS
 from bayesmix.sources.containers import native
+from bayesmix.sources.room import few_enough
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -191,8 +195,6 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
-            from bayesmix.sources.room import few_enough
-
             rows = few_enough(new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
 
@@ -392,8 +394,6 @@ class PosteriorMethods:
         random_state : optional
             None uses the estimator's own.
         """
-        from bayesmix.observation.true_values import true_values
-
         rows = new_rows(self, X, gaps=True).in_memory().rows
         generator = stream(seed_of(self, random_state), Purpose.GAPS)
         number = validation.integer("n_draws", n_draws, 0)
@@ -434,13 +434,9 @@ class PosteriorMethods:
         >>> np.std([table.loc[0, "waiting"] for table in tables]).round(1)
         np.float64(5.3)
         """
-        from bayesmix.estimators.regression.coded_frames import like_given
-        from bayesmix.observation.instrument import refuse_measured
         from bayesmix.posterior.imputation import expected, imputations
 
         result = self._fitted()
-        from bayesmix.em.refusals import refuse_covariates
-
         refuse_covariates(result, "impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = native(X)

@@ -13,6 +13,7 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.inputs.given_sources import OF_THE_FIT
 from bayesmix.estimators.searching.fitters import with_structure
+from bayesmix.selection.structures import structures_asked
 from bayesmix.sources.sample_weights import SUM_OF_WEIGHTS
 
 # scikit-learn's messages, and remedies that they leave out.
@@ -64,8 +65,6 @@ def missing_remedy(estimator: Any, fits: bool) -> str:
 
     ``fits``: only a fit can drop samples.
     """
-    from bayesmix.selection.structures import structures_asked
-
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):
         return ""

@@ -15,11 +15,14 @@ from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.gaussian_parameters import covariance_type_of, point_result
 from bayesmix.families.coding import Coding
+from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.names import family_named
+from bayesmix.families.product.components import Products
 from bayesmix.families.registry import FAMILIES
-from bayesmix.families.transformed import Transformed
+from bayesmix.families.student_t.components import StudentComponents
+from bayesmix.families.transformed import Transformed, TransformedComponents
 from bayesmix.numerics.arrays import Array
 
 # Rounding of probabilities that sum to 1.
@@ -148,8 +151,6 @@ def _gaussian(family: Any, given: Given, K: int) -> Any:
 
 
 def _student(family: Any, given: Given, K: int) -> Any:
-    from bayesmix.families.student_t.components import StudentComponents
-
     _expect(family, given, ("means", "scales", "degrees_of_freedom"))
     normals = _normals(family.covariance, ("means", "scales"), given, K)
     freedom = _domain("degrees_of_freedom", np.broadcast_to(given["degrees_of_freedom"], (K,)))
@@ -157,8 +158,6 @@ def _student(family: Any, given: Given, K: int) -> Any:
 
 
 def _transformed(family: Any, given: Given, K: int) -> Any:
-    from bayesmix.families.transformed import TransformedComponents
-
     inner, prefix = family.family, f"{family.function.prefix}_"
     dense = NAMED[inner.covariance].blocks.dense
     names = (f"{prefix}means", f"{prefix}{'covariances' if dense else 'variances'}")
@@ -168,8 +167,6 @@ def _transformed(family: Any, given: Given, K: int) -> Any:
 
 
 def _factors(family: Any, given: Given, K: int) -> Any:
-    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-
     _expect(family, given, ("means", "loadings", "noise_variances"))
     means, model = _means("means", given["means"], K), family.model
     shape = (*means.shape, model.n_factors)
@@ -223,8 +220,6 @@ def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
 
 
 def _product(family: Any, given: Given, K: int) -> Any:
-    from bayesmix.families.product.components import Products
-
     _expect(family, given, ("parts",))
     keys = [part.columns if len(part.columns) > 1 else part.columns[0] for part in family.parts]
     if set(keys) != set(given["parts"]):

@@ -18,8 +18,11 @@ from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import missing_of, refuse, validated, weights_of_fit
 from bayesmix.estimators.regression import coded_frames
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.device_arrays import beside, together
 from bayesmix.posterior.predictions import Prediction
 from bayesmix.sources.containers import tabular
+from bayesmix.sources.dask_workers import collected, columns_of, numbers_of, whole_rows
+from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource, as_source, coding_of, is_collection, is_source
 from bayesmix.sources.sample_weights import refuse_weights, row_weights, unless_equal
 
@@ -31,13 +34,9 @@ if TYPE_CHECKING:
 def dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
     """Return a Dask collection, or an array on a device, as a source with its weights."""
     if is_collection(X):
-        from bayesmix.sources.dask_workers import collected
-
         return collected(X, sample_weight, n_jobs), None
     if not is_elsewhere(X):
         return X, sample_weight
-    from bayesmix.sources.devices import on_device
-
     return on_device(X, weights_of_fit(sample_weight, X.shape[0]), n_jobs), None
 
 
@@ -88,11 +87,9 @@ def training_source(
     return given_source(X, n_jobs, everything_once=True)
 
 
-def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
+def predictions_on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
     """Return predictions for an array of another library, in that library."""
     parts = cast("PartitionedSource", source).said(Prediction(result, method), result.n_components)
-    from bayesmix.numerics.device_arrays import beside, together
-
     return together([beside(part, X) if isinstance(part, np.ndarray) else part for part in parts])
 
 
@@ -105,8 +102,6 @@ class BlockPrediction:
     columns: tuple[str, ...] | None
 
     def __call__(self, block: Any) -> Array | Integers:
-        from bayesmix.sources.dask_workers import numbers_of
-
         values = numbers_of(block)
         if not len(values):
             return self.example[:0]
@@ -132,8 +127,6 @@ class BlockPrediction:
 
 def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) -> Any:
     """Return predictions for a Dask collection: an array, or a series or frame if X is a frame."""
-    from bayesmix.sources.dask_workers import columns_of, whole_rows
-
     X = whole_rows(X)
     columns = columns_of(X)
     check_columns(estimator, int(X.shape[1]), columns)
@@ -164,8 +157,6 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if is_collection(X):
-        from bayesmix.sources.dask_workers import columns_of
-
         check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from bayesmix.allocation.noise import given_noise
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.validation import unmasked, written_out
@@ -17,12 +18,20 @@ from bayesmix.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
+from bayesmix.estimators.inputs.missing_rows import nan_for_gaps, without_gaps
+from bayesmix.estimators.inputs.numeric_tables import numeric_table
+from bayesmix.estimators.regression.coded_frames import coded_for
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
+from bayesmix.families.names import family_named
+from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array, is_elsewhere
 from bayesmix.selection.structures import OTHERS
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import as_source, is_collection, is_source
+from bayesmix.sources.sample_weights import row_weights, unless_equal
+from bayesmix.starts.noise_starts import NoiseOfFit
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -65,8 +74,6 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             values, weights_of_fit(sample_weight, len(values)), n_jobs, columns, coding
         )
     if missing != "error":
-        from bayesmix.estimators.inputs.missing_rows import without_gaps
-
         source = without_gaps(source, missing, takes_sequences(estimator))
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
@@ -76,8 +83,6 @@ def weights_of_fit(sample_weight: Any, n_rows: int) -> Array | None:
     """Return checked sample weights of a fit; None if all are 1."""
     if sample_weight is None:
         return None
-    from bayesmix.sources.sample_weights import row_weights, unless_equal
-
     return unless_equal(row_weights(sample_weight, n_rows))
 
 
@@ -108,8 +113,6 @@ def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
 def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any:
     """Return X validated by scikit-learn as float32 or float64; ``gaps`` allows missing values."""
     if gaps:
-        from bayesmix.estimators.inputs.missing_rows import nan_for_gaps
-
         X, options = nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     remedy = ""
     if np.ma.is_masked(X):
@@ -119,8 +122,6 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     unmasked("X", X, remedy)
     try:
         if getattr(getattr(X, "dtype", None), "kind", "O") not in "fiub":
-            from bayesmix.estimators.inputs.numeric_tables import numeric_table
-
             X = numeric_table(X)
         with np.errstate(invalid="ignore"):  # it adds infinities of both signs
             return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
@@ -173,9 +174,6 @@ def noise_density(value: Any) -> GivenNoise | None:
     """Return the noise; that of "uniform" is determined from the data of the fit."""
     if value is None or value is False:
         return None
-    from bayesmix.allocation.noise import given_noise
-    from bayesmix.starts.noise_starts import NoiseOfFit
-
     uniform = value is True or (isinstance(value, str) and value == "uniform")
     return NoiseOfFit(None if uniform else given_noise(value))
 
@@ -193,9 +191,6 @@ def is_mixed(family: Any) -> bool:
     """Whether a family may be fitted to tables with non-numeric columns."""
     if family is None or isinstance(family, Gaussian):
         return False
-    from bayesmix.families.independent.levels import LevelsFamily
-    from bayesmix.families.product.family import Product
-
     by_name = ("auto", "categorical", "ordinal")
     return isinstance(family, Product | LevelsFamily) or family in by_name
 
@@ -205,12 +200,8 @@ def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] |
     inner = getattr(estimator, "estimator", estimator)
     family = getattr(inner, "family", None)
     if family is not None:
-        from bayesmix.families.names import family_named
-
         family = family_named(family)
     looks = family is None and hasattr(inner, "columns")
     if not looks and not is_mixed(family):
         return None
-    from bayesmix.estimators.regression.coded_frames import coded_for
-
     return partial(coded_for, family, columns=getattr(inner, "columns", None))

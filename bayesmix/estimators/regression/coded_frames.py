@@ -20,6 +20,7 @@ from bayesmix.families.negative_binomial import NegativeBinomial
 from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
+from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
@@ -207,8 +208,6 @@ def family_for(family: Any, source: Source) -> Any:
         return plain.over(columns, n_columns, coding)
     normal: Any = Gaussian()
     if coding.logs is not None:
-        from bayesmix.families.transformed import Transformed
-
         normal = Transformed(normal, coding.logs)
     parts = [Part(coding.continuous, normal)] if coding.continuous else []
     levels = dict(zip(coding.names, coding.levels, strict=True))

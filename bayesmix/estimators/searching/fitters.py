@@ -19,8 +19,13 @@ from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
 from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
+from bayesmix.families.product.family import Product
+from bayesmix.families.student_t.family import StudentT
+from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
@@ -28,6 +33,7 @@ from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.sample_weights import unless_equal
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, UserRows
@@ -43,12 +49,8 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
         return clone(estimator).set_params(family=family.knowing(source.summary))
     if not hasattr(family, "levels"):
         return estimator
-    from bayesmix.families.independent.levels import LevelsFamily
-
     if not isinstance(family, LevelsFamily) or family.levels is not None:
         return estimator
-    from bayesmix.estimators.regression.coded_frames import family_for
-
     return clone(estimator).set_params(family=family_for(family, source))
 
 
@@ -58,10 +60,6 @@ def with_structure(family: Any, covariance: str | None) -> Any:
         return family
     if isinstance(family, Gaussian):
         return replace(family, covariance=covariance)
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.student_t.family import StudentT
-    from bayesmix.families.transformed import Transformed
-
     if isinstance(family, StudentT):
         return replace(family, covariance=covariance)
     if isinstance(family, Transformed):
@@ -77,9 +75,6 @@ def covariances(family: Any, n_columns: int) -> Iterator[tuple[Any, int]]:
 
     Families of independent columns have none.
     """
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.transformed import Transformed
-
     if isinstance(family, Product):
         for part in family.parts:
             yield from covariances(part.family, len(part.columns))
@@ -227,8 +222,6 @@ def part_of(source: Source, rows: Any) -> Source:
     """Return a subset of the data to fit, by index."""
     part: Source = rows_of(source, rows)
     if isinstance(part, ArraySource) and part.weights is not None:
-        from bayesmix.sources.sample_weights import unless_equal
-
         return replace(part, weights=unless_equal(part.weights))
     return part
 

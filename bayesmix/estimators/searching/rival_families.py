@@ -20,6 +20,8 @@ from bayesmix.errors import BayesmixError
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.families.amounts import logs_of
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.monotone import gain_of, powers_of
+from bayesmix.families.transformed import Transformed
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import HeldOut, make_splits
 from bayesmix.sources.memory import ArraySource
@@ -43,8 +45,6 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     plain = plain and result.variational and not (source.side or search.variable_selection)
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
-    from bayesmix.families.monotone import gain_of, powers_of
-
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
     shares = best.predict_proba(some) * some.rows.weights_or_ones[:, None]
     function, gain = powers_of(np.asarray(some.values), shares)
@@ -53,8 +53,6 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     n, n_features = some.shape
     if gain <= 0.5 * n_features * np.log(n):
         return None
-    from bayesmix.families.transformed import Transformed
-
     structure = best.covariance_type
     asked = {row.asked for row in search.candidates_}
     mixture = Mixture(

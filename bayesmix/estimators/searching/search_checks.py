@@ -11,6 +11,8 @@ from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.em.model import side_of
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
+from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
+from bayesmix.estimators.searching.feature_selection import few_features
 from bayesmix.estimators.searching.fitters import covariances
 from bayesmix.families.names import refuse_unlike
 from bayesmix.selection import sweep as growth
@@ -50,8 +52,6 @@ def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int)
     """Return a note if few of many features distinguish clusters, or ""."""
     if source.shape[1] < MANY_FEATURES:
         return ""
-    from bayesmix.estimators.searching.feature_selection import few_features
-
     return few_features(estimator, param_grid, source, seed)
 
 
@@ -225,8 +225,6 @@ def beside(
     """Return the source with labels and covariates; raise an error if they are not supported."""
     if labels is None and covariates is None:
         return source
-    from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
-
     if covariates is not None and variational:
         refuse_loose_bound("covariates")
     what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")

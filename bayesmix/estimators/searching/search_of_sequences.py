@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sklearn.base import clone
 
+from bayesmix.allocation.designs import columns_of
+from bayesmix.allocation.gated_chain import determine_first_states
 from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.inputs.constraints import (
+    constrained,
+    group_codes,
+    of_samples,
+    refuse_loose_bound,
+)
+from bayesmix.estimators.inputs.sequences import (
+    sequence_folds,
+    sequences_to_fit,
+    starts_of_sequences,
+)
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching.search_checks import refuse_all
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
@@ -50,8 +63,6 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
             "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
             "pass an array, or fit HiddenMarkovModel with one number of states"
         )
-    from bayesmix.estimators.inputs.sequences import sequences_to_fit
-
     return cast("ArraySource", sequences_to_fit(source, lengths, groups))
 
 
@@ -61,8 +72,6 @@ def at_effects(
     """Return sequences with covariates, which candidates use by their ``covariate_effects``."""
     if covariates is None:
         return source
-    from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
-
     if variational:
         refuse_loose_bound("covariates")
     if search.checkpoint is not None:
@@ -79,11 +88,6 @@ def effects_compared(covariates: Any, lengths: Any, groups: Any, n_rows: int) ->
     Covariates that vary within sequences affect transitions only, unless there are many sequences;
     few sequences do not determine effects on first states.
     """
-    from bayesmix.allocation.designs import columns_of
-    from bayesmix.allocation.gated_chain import determine_first_states
-    from bayesmix.estimators.inputs.constraints import of_samples
-    from bayesmix.estimators.inputs.sequences import starts_of_sequences
-
     begins = starts_of_sequences(lengths, groups, n_rows)
     side = SideInformation(begins=begins)
     table, names = columns_of("covariates", of_samples(covariates, side), n_rows)
@@ -142,8 +146,6 @@ class SubjectOfSequences(SubjectOfSamples):
     independent = False
 
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
-        from bayesmix.estimators.inputs.sequences import sequence_folds
-
         return sequence_folds(cv, cast(ArraySource, self.source), seed)
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
@@ -165,14 +167,10 @@ class SubjectOfRegressions(SubjectOfSamples):
 
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
         if (sequences := self.regression.beside.get("sequences")) is not None:
-            from bayesmix.estimators.inputs.sequences import sequence_folds
-
             side = SideInformation(begins=np.diff(np.asarray(sequences), prepend=0) > 0)
             return sequence_folds(cv, replace(cast(ArraySource, self.source), side=side), seed)
         if not isinstance(cv, int) or self.groups is None:
             return super().folds(cv, seed, distinct)
-        from bayesmix.estimators.inputs.constraints import group_codes
-
         n = self.source.shape[0]
         return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
 

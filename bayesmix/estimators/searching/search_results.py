@@ -18,12 +18,15 @@ from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs.given_sources import in_order_of_fit
 from bayesmix.estimators.regression.coded_frames import as_coded
+from bayesmix.estimators.searching import feature_selection
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
 from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
@@ -33,9 +36,11 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
+from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
 from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
+from bayesmix.selection.finalists import Finalists
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import label
@@ -178,8 +183,6 @@ class SearchResults:
         self, estimator: Any, source: Source, falls: bool, seed: int
     ) -> tuple[Any, Source]:
         """Select features, model the others, and return estimator and data of the selected."""
-        from bayesmix.estimators.searching import feature_selection
-
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         feature_selection.refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
@@ -227,8 +230,6 @@ class SearchResults:
         X = self._as_fitted(X)
         if self._selected is None:
             return in_order_of_fit(self, X)
-        from bayesmix.estimators.searching import feature_selection
-
         return feature_selection.picked(self, X, self._selected.read)
 
     def _selection(self) -> FeatureSelection:
@@ -282,8 +283,6 @@ class SearchResults:
         """
         check_is_fitted(self, "results_")
         if not isinstance(self._told, Answer):
-            from bayesmix.selection.answer_text import AnswerText
-
             fields, sizes = self._told
             self._told = AnswerText(**fields).answer(*sizes)
         return self._told
@@ -377,8 +376,6 @@ class SearchResults:
         >>> print(search.describe(X).sentences[0])
         Cluster 1 (64 %): higher eruptions (4.29 against 2.04), higher waiting (80.0 against 54.5).
         """
-        from bayesmix.estimators.inputs import described_columns as columns
-
         validation.one_of("by", by, ("clusters", "components"))
         if noun_of(self) == "regression":
             if X is None or beside.get("y") is None:
@@ -409,8 +406,6 @@ class SearchResults:
 
     def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
-        from bayesmix.estimators.searching import feature_selection
-
         self._refuse_regression()
         X = self._as_fitted(X)
         density = self.best_estimator_.score_samples(self.features_read(X), **beside)
@@ -426,8 +421,6 @@ class SearchResults:
 
     def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
         """Draw samples and their components from the best candidate."""
-        from bayesmix.estimators.searching import feature_selection
-
         self._refuse_regression()
         best = last_step(self.best_estimator_)
         from bayesmix.posterior.subject import refuse_regressions
@@ -480,8 +473,6 @@ class SearchResults:
         return self.answer_.details if verbose else self.answer_.text
 
     def _answer_html(self) -> str:
-        from bayesmix.em.display import summary_html
-
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
         sentences: tuple[str, ...] = ()
         with suppress(UndefinedError, UnsupportedError, InvalidInputError):
@@ -538,8 +529,6 @@ class SearchResults:
 
     def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
         """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
-        from bayesmix.selection.finalists import Finalists
-
         finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
         fits = finalists.fit_all()
         with FitProgress(None, self.progress) as bar:

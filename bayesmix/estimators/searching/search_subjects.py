@@ -15,7 +15,10 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.inputs.constraints import refuse_loose_bound
+from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching import search_checks
+from bayesmix.estimators.searching.table_fitter import TableFitter
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import RULE
@@ -136,8 +139,6 @@ class SubjectOfSamples:
     def fitter(self) -> Fitter:
         """Fitter of the candidates."""
         if hasattr(self.estimator, "steps"):
-            from bayesmix.estimators.searching.table_fitter import TableFitter
-
             return TableFitter(self.estimator, self.X, self.sample_weight, self.source)
         estimator: Any = self.estimator
         return cast("Fitter", estimator._fitter(self.X, self.sample_weight, self.source))
@@ -178,8 +179,6 @@ def subject_of(
             unused["covariates"] = covariates
         refuse_independent(search, wanted, unused)
     if noun == "regression":
-        from bayesmix.estimators.inputs.constraints import refuse_loose_bound
-        from bayesmix.estimators.regression.regression_fitter import RegressionFitter
         from bayesmix.estimators.searching.search_of_sequences import SubjectOfRegressions
 
         if variational and of_regression.get("gate") is not None:

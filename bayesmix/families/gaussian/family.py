@@ -21,6 +21,8 @@ from bayesmix.families.gaussian.covariance.coordinates import (
 )
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES, Structure, averaged
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
+from bayesmix.families.gaussian.gaps import available
+from bayesmix.families.gaussian.held_normals import restricted
 from bayesmix.families.gaussian.moments import (
     ByQuadratics,
     Moments,
@@ -30,6 +32,7 @@ from bayesmix.families.gaussian.moments import (
     with_average,
     with_resolution,
 )
+from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart, refuse_constant
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
 from bayesmix.numerics.memo import cached, once
 
@@ -264,8 +267,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         scale = summary.scale
         if self.structure.common_scale:
             if not self.structure.blocks.isotropic:
-                from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart
-
                 refuse_columns_apart(self.covariance, scale)
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
         _refuse_extremes(summary, np.minimum(scale, summary.scale))
@@ -273,8 +274,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         if source.summary.n_missing:
-            from bayesmix.families.gaussian.unusable_columns import refuse_constant
-
             refuse_constant(source, "X with missing values")
             return frame, ()
         key = ("flat", self.covariance, frame.centre.tobytes(), frame.scale.tobytes())
@@ -282,8 +281,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         if has_gaps(values):
-            from bayesmix.families.gaussian.gaps import available
-
             return available(self.structure, values, responsibilities)
         return moments(self.structure, values, responsibilities)
 
@@ -308,8 +305,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         frame: Frame,
         restriction: Restriction,
     ) -> Gaussians:
-        from bayesmix.families.gaussian.held_normals import restricted
-
         return restricted(self, statistics, previous, resolution, frame, restriction)
 
     def feasible(self, statistics: Moments) -> bool:

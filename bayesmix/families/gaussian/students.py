@@ -13,6 +13,7 @@ from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Algebra
 from bayesmix.families.gaussian.covariance.regression import regress, regressed
+from bayesmix.families.gaussian.family import normals_alike, normals_of
 from bayesmix.families.gaussian.moments import Quadratics
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.special import LOG_PI
@@ -93,8 +94,6 @@ class StudentDensities(ByMeans):
 
         Beside the normal rest, observed cells of a Student-t have no density in closed form.
         """
-        from bayesmix.families.gaussian.family import normals_alike
-
         return normals_alike(self).linear
 
     def squares(self, values: Array) -> Array:
@@ -186,8 +185,6 @@ class Students(StudentDensities):
     def unframed(self, frame: Frame) -> Any:
         if frame.rest is not None:
             # With the normal rest no Student-t: normals of the same means and covariances.
-            from bayesmix.families.gaussian.family import normals_of
-
             return normals_of(self.means, self.covariances, frame)
         means, blocks = self._lifted(frame)
         return replace(self, means=means, blocks=blocks, joint_columns=len(frame.centre))

@@ -25,6 +25,7 @@ from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians, maximum_likelihood
 from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.families.gaussian.prior_mode import fixed_prior
 from bayesmix.families.gaussian.subspace_cells import FactorPass
 from bayesmix.numerics.arrays import Array, Booleans, Integers, without_gaps
 from bayesmix.numerics.memo import cached
@@ -156,8 +157,6 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
         """Return the fixed prior of ``prior="auto"`` for the coordinates along the directions."""
-        from bayesmix.families.gaussian.prior_mode import fixed_prior
-
         whole = moments_along(frame, source)
         covariance = whole.scatter[0] / whole.counts[0]
         return fixed_prior(self.structure, whole.means[0], covariance, n_components)

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.core.priors import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian_twin import declared_components
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
 from bayesmix.families.product.family import of_parts
 from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics
@@ -214,8 +215,6 @@ def declared(
     pm: Pymc, layout: Layout, priors: Sequence[Prior], q: Any, n_components: int
 ) -> ProductTwin:
     """Declare the parameters of each part under its prior in the current model."""
-    from bayesmix.families.gaussian_twin import declared_components
-
     model = pm.modelcontext(None)
     features = np.array(model.coords["feature"])
     labels = labels_of(layout)

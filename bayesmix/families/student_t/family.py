@@ -37,6 +37,7 @@ from bayesmix.families.student_t.components import (
     point_freedom,
     tails_of,
 )
+from bayesmix.families.student_t.posterior import NormalWishartFreedom, StudentDraws
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
@@ -165,15 +166,11 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
         return self._with_freedom(self._normal.map_prior(source, frame, n_components))
 
     def _with_freedom(self, normals: NormalWishart) -> NormalWishartFreedom:
-        from bayesmix.families.student_t.posterior import NormalWishartFreedom
-
         nu = self.degrees_of_freedom
         values = GRID if nu is None or isinstance(nu, str) else (float(nu),)
         return NormalWishartFreedom(normals, FreedomPrior(np.array(values), nu))
 
     def as_draws(self, points: Sequence[StudentComponents]) -> StudentDraws:
-        from bayesmix.families.student_t.posterior import StudentDraws
-
         freedom = np.array([point.degrees_of_freedom for point in points])
         return StudentDraws(self._normal.as_draws([point.normals for point in points]), freedom)
 
