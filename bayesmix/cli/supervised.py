@@ -166,7 +166,7 @@ def regress(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Fit mixtures of regressions, with --sequence or --order switching regressions.
+    """Fit mixtures of regressions, or switching regressions.
 
     The number of components, or of states, is selected by BIC. --out DIR saves result.json,
     table.csv with the coefficients, model.bayesmix and a figure.

@@ -58,7 +58,8 @@ def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int)
 def note_on_noise(cv: Any, source: Source, candidate: Candidate) -> str:
     """Return a note if uniform noise predicts held-out observations better, or "".
 
-    Of larger data, evenly spaced observations are used.
+    Of larger data, evenly spaced observations are used. With many features, a wide component makes
+    up for covariances of few observations, so there is no note.
     """
     from bayesmix.estimators.select import has_noise
 
@@ -67,6 +68,8 @@ def note_on_noise(cv: Any, source: Source, candidate: Candidate) -> str:
         return ""
     taken = getattr(estimator, "noise", "") is None and has_noise(result.family)
     if not taken or not result.family.continuous or source.summary.n_missing:
+        return ""
+    if source.shape[1] >= MANY_FEATURES:
         return ""
     from bayesmix.assess.uniform_noise import gain_of_noise
 
