@@ -77,8 +77,8 @@ class Work:
         from bayesmix.cli.shown_tables import frame_table
 
         if hasattr(model, "transmat_"):
-            names = [f"to {k}" for k in range(model.n_components_)]
-            moves = pd.DataFrame(model.transmat_, columns=names).rename_axis("from").reset_index()
+            states = pd.RangeIndex(1, model.n_components_ + 1, name="from")
+            moves = pd.DataFrame(model.transmat_, states, [f"to {k}" for k in states]).reset_index()
             moves["expected duration"] = model.expected_durations_
             self.screen.table(frame_table("Transition probabilities", moves))
             return {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
@@ -86,7 +86,7 @@ class Work:
             return {}
         how = {"weight_type": self.weight_type and self.weight_type.value}
         table = self.noting(lambda: model.gate_coefficients(self.source, **how)).reset_index()
-        self.screen.table(frame_table("Log odds of components against component 0", table))
+        self.screen.table(frame_table("Log odds of components against the first", table))
         return {"gate": table.to_dict("records")}
 
     def show_groups(self, model: Any, beside: dict[str, Any]) -> Description | None:

@@ -117,7 +117,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         Distribution of the first state; posterior mean for variational fits; with covariates the
         average over the sequences of the fit.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
-        Log odds of each first state against state 0; only with covariates. Where transitions
+        Log odds of each first state against that in row 0; only with covariates. Where transitions
         depend on them arrays (K + 1, K, P) and (K + 1, K): of first states, and of the states
         after each state.
     transmat_ : array (K, K)

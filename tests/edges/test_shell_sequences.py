@@ -33,7 +33,7 @@ def test_sequences_of_a_fit_are_sorted_by_time(run, patients):
     assert "2 states, full covariance: log likelihood" in output
     assert "Transition probabilities" in output
     values = json.loads(Path("found/result.json").read_text("utf-8"))
-    moves = [[row["to 0"], row["to 1"]] for row in values["transitions"]]
+    moves = [[row["to 1"], row["to 2"]] for row in values["transitions"]]
     np.testing.assert_allclose(moves, direct.transmat_, atol=1e-6)
     assert "transitions.png" in str(values["files"])
 

@@ -343,7 +343,7 @@ def test_a_saved_model_keeps_what_was_held(tmp_path) -> None:
         ({"hold": {"means": np.zeros((3, 2))}}, "3 rows, but n_components=2"),
         ({"hold": {"means": [[0.0, np.inf]]}}, r"hold\['means'\]\[0, 1\] must be finite"),
         ({"hold": {"weights": [0.5, 0.6]}}, "must sum to 1, got a sum of 1.1"),
-        ({"hold": {"weights": [1.0]}}, "leaves nothing for component 1"),
+        ({"hold": {"weights": [1.0]}}, "leaves nothing for component 2"),
         ({"hold": {"weights": [-0.1]}}, r"hold\['weights'\]\[0\]"),
         ({"hold": {"covariances": [[[1.0, 2.0], [2.0, 1.0]]]}}, r"\[0\] must be positive definite"),
         ({"hold": {"covariances": [[[1.0, NAN], [0.0, 1.0]]]}}, r"cell \[0, 1\]"),

@@ -337,7 +337,7 @@ class PosteriorMethods:
     ) -> Any:
         """Return coefficients of the covariates, with standard errors and Wald intervals.
 
-        Coefficients are log odds of each component against component 0, per unit of the covariate.
+        Coefficients are log odds of each component against the first, per unit of the covariate.
         Standard errors come from the observed information of all parameters (Louis 1982), which
         takes a few hundred passes over ``X``, the data of the fit. With
         ``weight_type="sampling"`` they are those of the sandwich (White 1982).

@@ -275,7 +275,7 @@ def _check_sum(label: str, row: Array) -> None:
         raise InvalidInputError(f"{label} must sum to 1, got a sum of {total:.6g}")
     if total > 1.0 + ROUNDING or (not held.all() and total >= 1.0 and held.any()):
         free = np.flatnonzero(~held)
-        left = f", which leaves nothing for component {free[0]}" if len(free) else ""
+        left = f", which leaves nothing for component {free[0] + 1}" if len(free) else ""
         raise InvalidInputError(f"{label} sums to {total:.6g}{left}: hold smaller values")
 
 
