@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bayesmix.allocation.gated_chain import gated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -62,6 +61,8 @@ class Standardised:
 
     def gated(self, inference: Any, source: Source, n_components: int) -> Any:
         """Return the inference with a gate, or a chain that begins with one, as its weights."""
+        from bayesmix.allocation.gated_chain import gated
+
         return gated(inference, source, n_components)
 
     def place(self, column: int | str, wanted: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -324,19 +325,34 @@ def component_tables(
     return [table for table, _ in tables]
 
 
+# Headers and columns that leave room for numbers in a terminal of 80 columns.
+SHORT, MOST_SPACED = {"standard_error": "error"}, 6
+
+
 def frame_table(title: str, frame: pd.DataFrame) -> Table:
     """Return a frame of numbers and text as a table."""
-    table = new_table(title)
-    for name in frame.columns:
-        table.add_column(escape(str(name)), justify="right")
+    from bayesmix.core.printed_numbers import significant
+    from bayesmix.posterior.regression_vector import printed_p
+
+    table, digits = new_table(title), four_digits
+    if frame.shape[1] > MOST_SPACED:
+        table.padding, digits = (0, 0, 0, 1), significant
+    printed = {name: printed_p if name == "p" else digits for name in frame.columns}
+    for name, column in frame.items():
+        of_numbers = column.dtype.kind in "biuf"
+        table.add_column(
+            escape(SHORT.get(str(name), str(name))),
+            justify="right" if of_numbers else "left",
+            no_wrap=not of_numbers,
+        )
     for row in frame.itertuples(index=False):
-        table.add_row(*map(_cell, row))
+        table.add_row(*map(_cell, row, printed.values()))
     return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, printed: Callable[[float], str]) -> str:
     if isinstance(value, float):
-        return four_digits(value) if math.isfinite(value) else NO_VALUE
+        return printed(value) if math.isfinite(value) else NO_VALUE
     return escape(printable(str(value)))
 
 

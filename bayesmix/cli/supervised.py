@@ -429,9 +429,9 @@ def trajectories(
     screen.table(frame_table("Numbers of classes", enumeration[few]))
     screen.say()
     screen.answer("\n".join(model._sentences()))
-    short = {"odds_of_correct_classification": "odds_correct", "standard_error": "error"}
+    short = {"odds_of_correct_classification": "odds_correct"}
     screen.table(frame_table("Classes", classes.rename(columns=short)))
-    screen.table(frame_table("Coefficients", coefficients.rename(columns=short)))
+    screen.table(frame_table("Coefficients", coefficients))
     values = {
         "n_components": model.n_components_,
         "weights": model.weights_,
