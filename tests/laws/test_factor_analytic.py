@@ -174,7 +174,7 @@ def test_the_objective_never_falls(seed, kind, K, D, accelerate):
         max_iter=60,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bayesmix.search.events.warn_of", lambda events, noun: None)
+        patch.setattr("bayesmix.search.fit.warn_of", lambda events, noun: None)
         patch.setattr(bm.GaussianMixture, "_warn", lambda self, result: None)
         gm.fit(rows, sample_weight=rng.uniform(0.2, 2.0, n))
     result = gm.result_
