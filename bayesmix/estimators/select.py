@@ -207,7 +207,7 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         return X, None
     validation.written_out("X", X)
     try:
-        if np.ndim(X) != 2:
+        if np.ndim(X) != 2 or np.iscomplexobj(X):
             return X, None
         frame = isinstance(X, pd.DataFrame)
         values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(X, np.float64)

@@ -83,7 +83,7 @@ def test_the_information_is_minus_the_curvature_of_score_samples(name):
 
     scale = np.where(scores.inside, 1.0 / np.sqrt(np.abs(scores.information.diagonal())), 0.0)
     for direction in np.random.default_rng(0).normal(size=(8, len(scale))) * scale:
-        step = 0.03 * direction / np.sqrt(len(scale))
+        step = 0.01 * direction / np.sqrt(len(scale))
         there = [total(length * step) for length in (-2.0, -1.0, 0.0, 1.0, 2.0)]
         curvature = np.array([-1.0, 16.0, -30.0, 16.0, -1.0]) @ there / 12.0  # of fourth order
         assert -curvature == pytest.approx(step @ scores.information @ step, rel=1e-3)
