@@ -334,7 +334,8 @@ def frame_table(title: str, frame: pd.DataFrame) -> Table:
     from bayesmix.core.printed_numbers import significant
     from bayesmix.posterior.regression_vector import printed_p
 
-    table, digits = new_table(title), four_digits
+    table = new_table(title)
+    digits: Callable[[float], str] = four_digits
     if frame.shape[1] > MOST_SPACED:
         table.padding, digits = (0, 0, 0, 1), significant
     printed = {name: printed_p if name == "p" else digits for name in frame.columns}
