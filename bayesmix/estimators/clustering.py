@@ -13,6 +13,7 @@ from bayesmix.core import validation
 from bayesmix.estimators.select import select
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.clusters import most_probable_clusters, shares_of_clusters
 
 
 class MixtureClustering(ClusterMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -114,28 +115,28 @@ class MixtureClustering(ClusterMixin, Showing):  # type: ignore[misc]  # scikit-
         self.n_features_in_ = search.n_features_in_
         if hasattr(search, "feature_names_in_"):
             self.feature_names_in_ = search.feature_names_in_
-        of_components = np.arange(search.n_components_)
-        self.cluster_of_component_ = of_components if fixed else search.answer_.labels.copy()
+        each_its_own = np.arange(search.n_components_)
+        self.cluster_of_component_ = each_its_own if fixed else search.answer_.labels.copy()
         self.n_clusters_ = int(self.cluster_of_component_.max()) + 1
-        shares = self.predict_proba(X)
-        self.labels_ = self._labels(shares)
-        self.probabilities_ = np.where(self.labels_ >= 0, shares.max(axis=1, initial=0.0), 0.0)
+        of_components = search.predict_proba(X)
+        self.labels_ = most_probable_clusters(of_components, self.cluster_of_component_)
+        surest = self._shares(of_components).max(axis=1)
+        self.probabilities_ = np.where(self.labels_ >= 0, surest, 0.0)
         return self
+
+    def _shares(self, of_components: Array) -> Array:
+        """Return probabilities of clusters (n, C) from those of components."""
+        return shares_of_clusters(of_components, self.cluster_of_component_)[:, 1:]
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probabilities of the clusters (n, C); what is left is that of no cluster."""
         check_is_fitted(self, "search_")
-        shares = self.search_.predict_proba(X)[:, : len(self.cluster_of_component_)]
-        return shares @ (self.cluster_of_component_[:, None] == np.arange(self.n_clusters_))
+        return self._shares(self.search_.predict_proba(X))
 
     def predict(self, X: Any) -> Integers:
         """Return the most probable cluster (n,) of new samples; -1 for none."""
-        return self._labels(self.predict_proba(X))
-
-    def _labels(self, shares: Array) -> Integers:
-        left_over = 1.0 - shares.sum(axis=1, keepdims=True)
-        most: Integers = np.hstack([shares, left_over]).argmax(axis=1)
-        return np.where(most < self.n_clusters_, most, -1)
+        check_is_fitted(self, "search_")
+        return most_probable_clusters(self.search_.predict_proba(X), self.cluster_of_component_)
 
     def summary(self) -> str:
         """Return the answer of the search in words."""

@@ -21,6 +21,7 @@ from bayesmix.families.independent.columns import (
     Columns,
     ConjugatePrior,
     PosteriorColumns,
+    dirichlet_over,
 )
 from bayesmix.families.independent.factors import data
 from bayesmix.families.independent.levels import (
@@ -212,12 +213,8 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
-        if not isinstance(default, CategoricalPrior):
-            raise InvalidInputError(f"prior must be such as {default!r}, got {self!r}")
-        if not self.mass > 0.0:
-            raise InvalidInputError(f"mass must be a number above 0, got {self.mass!r}")
-        least = default.least if self.least is None else self.least
-        return CategoricalPrior(self.mass, least, default.reading)
+        own: CategoricalPrior = dirichlet_over(self, default)
+        return own
 
     def given(self, statistics: Sums) -> LevelProbabilities:
         """Add counts of levels to the prior."""

@@ -26,6 +26,7 @@ from bayesmix.families.independent.columns import (
     DrawnColumns,
     PointColumns,
     PosteriorColumns,
+    dirichlet_over,
 )
 from bayesmix.families.independent.linear import (
     NEVER,
@@ -242,11 +243,8 @@ class MultinomialPrior(ConjugatePrior[DirichletShares]):
     least: float | None = None
 
     def over(self, default: Any, frame: Frame) -> MultinomialPrior:
-        if not isinstance(default, MultinomialPrior):
-            raise InvalidInputError(f"prior must be such as {default!r}, got {self!r}")
-        if not self.mass > 0.0:
-            raise InvalidInputError(f"mass must be a number above 0, got {self.mass!r}")
-        return MultinomialPrior(self.mass, default.least if self.least is None else self.least)
+        own: MultinomialPrior = dirichlet_over(self, default)
+        return own
 
     def given(self, statistics: Sums) -> DirichletShares:
         """Add counts to the prior."""
