@@ -58,17 +58,17 @@ class Work:
     def seconds(self) -> float:
         return time.perf_counter() - self.began
 
-    def noting(self, job: Callable[[], Any]) -> Any:
+    def noting(self, job: Callable[[], Any], note: Callable[[str], None] | None = None) -> Any:
         """Return the result of a job, with its warnings as notes."""
-        with self.screen.noting_warnings() as messages:
+        with self.screen.noting_warnings(note) as messages:
             outcome = job()
         self.warnings += messages
         return outcome
 
     def fit(self, estimator: Any, **beside: Any) -> None:
-        """Fit an estimator or a search, with a progress bar in a terminal."""
+        """Fit an estimator or a search, with a progress bar in a terminal and notes for the end."""
         estimator.set_params(progress=self.screen.progress)
-        self.noting(lambda: estimator.fit(self.source, **beside))
+        self.noting(lambda: estimator.fit(self.source, **beside), self.screen.postpone)
 
     def show_weights(self, model: Any) -> dict[str, Any]:
         """Print the coefficients of covariates or the transitions, and return them."""

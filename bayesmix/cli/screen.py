@@ -106,6 +106,7 @@ class Screen:
         self.quiet = options.quiet
         self.machine = options.json
         self.noted: set[str] = set()
+        self.printed = ""
         self.postponed: list[str] = []
 
     @property
@@ -116,6 +117,7 @@ class Screen:
     def answer(self, text: str) -> None:
         """Print the answer, wrapped in a terminal; in a pipe each sentence is a line."""
         if not self.machine:
+            self.printed += " ".join(worded(text).split()) + "\n"
             self.out.print(worded(text), markup=False, soft_wrap=not self.out.is_terminal)
 
     def say(self, text: str = "") -> None:
@@ -155,9 +157,9 @@ class Screen:
             self.noted.add(worded(" ".join(text.split())))
 
     def note(self, text: str) -> None:
-        """Print a note on standard error, once."""
+        """Print a note on standard error, once, unless an answer has said it."""
         text = worded(" ".join(text.split()))
-        if text not in self.noted:
+        if text not in self.noted and text not in self.printed:
             self.noted.add(text)
             print(f"note: {text}", file=sys.stderr)
 

@@ -254,3 +254,15 @@ def test_correlated_features_without_clusters_are_left_out_by_regression(run, tm
         )
         features = pd.read_csv(tmp_path / f"out{chosen}" / "features.csv", index_col="feature")
         assert features["relevant"].sum() == chosen
+
+
+def test_what_the_answer_says_is_no_note_too(tmp_path):
+    generator = np.random.default_rng(5)
+    second = np.repeat([0, 4], 150)
+    heights = np.round(generator.normal(64 + second, 1.5))
+    pd.DataFrame({"height": heights, "age": generator.normal(second)}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    done = bash("bayesmix select t.csv --components 1:3", tmp_path)
+    assert "Rounded values were spread" in done.stdout
+    assert "Rounded values" not in done.stderr
