@@ -164,7 +164,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
         assert part in found.summary()
     for part in ("Pareto k", "bridge sampling", "of sampling"):
         assert part in found.summary()
-    assert repr(found).startswith("<CrossCheck: gaussian, 2 components, against blocked Gibbs")
+    assert repr(found).startswith("<CrossCheck: Gaussian, 2 components, against blocked Gibbs")
     page = found._repr_html_()
     assert "<table" in page
     assert "label-invariant" in page

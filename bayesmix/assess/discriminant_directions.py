@@ -156,7 +156,7 @@ def _of_components(model: Any) -> tuple[Array, Array, Array]:
         raise InvalidInputError("model must be a fitted mixture, search or classifier: call fit")
     if result.family.name != "gaussian":
         raise UnsupportedError(
-            f"discriminant directions need Gaussian components, got {result.family.name}"
+            f"discriminant directions need Gaussian components, got {result.family.title}"
         )
     components, shape = result.unframed, model.means_.shape
     covariances = components.structure.algebra.dense(components.blocks, *shape)

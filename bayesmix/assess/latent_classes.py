@@ -159,7 +159,7 @@ def latent_classes(
     result = estimator.result_
     if not isinstance(result.family, Categorical):
         raise UnsupportedError(
-            f"latent_classes needs a categorical mixture, got {result.family.name}: fit "
+            f"latent_classes needs a categorical mixture, got {result.family.title}: fit "
             "Mixture(family=Categorical())"
         )
     gated = result.side.covariates is not None

@@ -214,7 +214,7 @@ def grid(estimator: Any, family: Any, summary: Summary) -> Iterator[PriorOfGrid]
             return of_levels(estimator.inference, prior)
     raise UnsupportedError(
         "prior_sensitivity supports BayesianGaussianMixture, Transformed, Categorical and "
-        f"Bernoulli, got {family.name.replace('_', ' ')}: compare fits with different "
+        f"Bernoulli, got {family.title}: compare fits with different "
         "VariationalBayes(prior=...)"
     )
 

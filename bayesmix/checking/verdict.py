@@ -295,7 +295,7 @@ def headline(check: Any) -> str:
     if result.requested_components != K:
         size += f" of {result.requested_components}"
     return (
-        f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {sampler.n_chains} x "
+        f"{result.family.title}, {size}, against {SAMPLERS[check.sampler]}, {sampler.n_chains} x "
         f"{sampler.n_draws:,} draws: {answer(check.findings)}"
     )
 

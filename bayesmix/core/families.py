@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import Field
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -51,13 +52,21 @@ class FamilyOf(Protocol[S, P]):
         return re.sub(r"(?<!^)(?=[A-Z])", " ", type(self).__name__).lower()
 
     @property
+    def title(self) -> str:
+        """Name of the model in sentences, as in "Student-t, 2 components"."""
+        return self.adjective
+
+    @property
     def separable(self) -> bool:
         """Whether features can be selected: independent columns have evidence in closed form."""
         return False
 
     @property
     def takes_intervals(self) -> bool:
-        """Whether values may be intervals: log-concave densities of x or log x, or of counts."""
+        """Whether values may be intervals: densities are log-concave.
+
+        The ``support`` of the components says whether of x, of log x or of counts.
+        """
         return False
 
     @property
@@ -223,14 +232,24 @@ class FamilyOf(Protocol[S, P]):
         """Return the guard against collapse; ``repair`` allows it to move a component."""
 
 
+class Support(Enum):
+    """Values that a column may have."""
+
+    REAL = "real numbers"
+    POSITIVE = "positive numbers"
+    COUNTS = "counts"
+
+
 class AtAPoint:
     """Components at a point, which stand for themselves.
 
     ``parameters`` are declared by the fields of the record, ``reports`` are what tables show.
+    ``support`` are the values of a column where these may be intervals.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     reports: ClassVar[tuple[ReportedQuantity, ...]] = MOMENTS
+    support: ClassVar[Support] = Support.REAL
 
     @property
     def independent_columns(self) -> bool:

@@ -7,7 +7,7 @@ point, along which standard errors differentiate.
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -69,19 +69,24 @@ class Domain(ABC):
     low: float
     high: float
 
+    @abstractmethod
     def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
-        """Yield the coordinates at a point; their steps change the array of the field.
+        """Yield the coordinates at a point; their steps change the array of the field."""
 
-        By default one for each entry of a component.
-        """
+
+@dataclass(frozen=True)
+class ScalarDomain(Domain):
+    """Numbers of which each entry of a component is one coordinate."""
+
+    def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
         values = getattr(components, parameter.field)
         for place in np.ndindex(*values.shape[1:]):
             units = _units(components, parameter, place)
             yield Coordinate(_Entry(self, place), units, place[:1] or "all", place=place)
 
+    @abstractmethod
     def stepped(self, values: Array, steps: Array) -> Array:
         """Return values (K, ...) after steps (K,)."""
-        raise NotImplementedError(f"{type(self).__name__} has no coordinates")
 
 
 def _units(components: Any, parameter: Parameter, place: Place) -> Array:
@@ -96,7 +101,7 @@ def _units(components: Any, parameter: Parameter, place: Place) -> Array:
 class _Entry:
     """Steps of one entry of each component."""
 
-    domain: Domain
+    domain: ScalarDomain
     place: Place
 
     def __call__(self, values: Array, steps: Array) -> Array:
@@ -105,21 +110,21 @@ class _Entry:
         return out
 
 
-class Real(Domain):
+class Real(ScalarDomain):
     """Real numbers; steps are added."""
 
     def stepped(self, values: Array, steps: Array) -> Array:
         return np.asarray((values.T + steps).T)
 
 
-class Positive(Domain):
+class Positive(ScalarDomain):
     """Positive numbers; steps are added to logarithms, and 0 stays 0."""
 
     def stepped(self, values: Array, steps: Array) -> Array:
         return np.asarray((values.T * np.exp(steps)).T)
 
 
-class Share(Domain):
+class Share(ScalarDomain):
     """Probabilities; steps are added to log odds, and 0 and 1 stay."""
 
     def stepped(self, values: Array, steps: Array) -> Array:

@@ -150,7 +150,7 @@ def _cells(texts: Sequence[str], tag: str, style: str, second: str = "") -> str:
 def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
-    family = getattr(result.family, "title", result.family.name.replace("_", " "))
+    family = result.family.title
     size = counted(n_components, result.noun)
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise

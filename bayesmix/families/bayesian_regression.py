@@ -35,7 +35,7 @@ class BayesianRegressionFamily(LeastSquares):
 
     centre: float = 0.0
     name = "bayesian_regression"
-    adjective = ""  # "3 regressions"
+    adjective, title = "", "Bayesian regression"  # "3 regressions"
     continuous = far_densities = False
     linear = False
 

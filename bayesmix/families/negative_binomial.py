@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.families import FamilyOf, Rearranged
+from bayesmix.core.families import FamilyOf, Rearranged, Support
 from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, parameter
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -144,6 +144,7 @@ class OverdispersedCounts(PointsByColumn):
 
     named = ("rates", "sizes")
     reports = (RATES,)
+    support = Support.COUNTS
 
     @property
     def means(self) -> Array:

@@ -364,7 +364,7 @@ class RandomEffectFamily:
     covariance: EffectCovariance
     floor: float = 0.0  # smallest residual variance
     name = "random effects"
-    adjective = ""  # "3 regressions"
+    adjective, title = "", "regression with random effects"  # "3 regressions"
     continuous = far_densities = False
     linear = False
     response = NORMAL

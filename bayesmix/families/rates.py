@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
+from bayesmix.core.families import Support
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, ReportedQuantity, parameter, within
 from bayesmix.core.priors import Pymc
@@ -250,6 +251,7 @@ class Poissons(RateColumns):
     """Rates (K, D) at a point; 0 is allowed."""
 
     form = COUNTED
+    support = Support.COUNTS
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | λ_k) (n, K), minus infinity for positive counts at rate 0."""
@@ -360,6 +362,7 @@ class Exponentials(RateColumns):
     rates: Array = field(metadata=parameter(POSITIVE))
 
     form = WAITED
+    support = Support.POSITIVE
 
     def expected_log_density(self, values: Array) -> Array:
         return _positive(self.linear.expected_log_density(values), values)

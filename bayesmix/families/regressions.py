@@ -449,7 +449,7 @@ class RegressionFamily(LeastSquares):
     floor: float = 0.0  # smallest dispersion of a normal or gamma response
     shared_dispersion: bool = False  # whether all components have the same
     name = "regression"
-    adjective = ""  # "3 regressions"
+    adjective, title = "", "regression"  # "3 regressions"
     continuous = far_densities = False
     linear = False
 

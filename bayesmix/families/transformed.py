@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from bayesmix.core.components import Densities, DensitiesAndStatistics, Named
 from bayesmix.core.engines import Whole
+from bayesmix.core.families import Support
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.parameters import MOMENTS, Coordinate, Reported, reported
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
@@ -134,6 +135,11 @@ class TransformedComponents(Over):
         out += self.function.log_jacobian(inside, transformed)[:, None]
         out[((values <= lower) | (values >= upper)).any(axis=1)] = -np.inf
         return out
+
+    @property
+    def support(self) -> Support:
+        """Values of a column."""
+        return Support.REAL if np.isneginf(self.function.lower) else Support.POSITIVE
 
     def coordinates(self, family: Any) -> list[Coordinate[Any]]:
         """Return the coordinates of the normal densities of g(x)."""

@@ -205,6 +205,12 @@ class Weibulls(PositivePoints):
         out[(values <= 0.0).any(axis=1)] = -np.inf
         return out
 
+    def log_survival(self, bounds: Array) -> Array:
+        """Return log P(x > bound) (n, K, D); the statistics read minus a bound as such a value."""
+        with np.errstate(divide="ignore"):
+            away = np.log(np.maximum(bounds, 0.0))[:, None] - np.log(self.scales)
+        return -np.exp(np.minimum(self.shapes * away, LARGEST_POWER))
+
     def statistics(self, values: Array, responsibilities: Array) -> PowerSums:
         return PowerSums.of(values, responsibilities, self)
 

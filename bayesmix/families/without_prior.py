@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
 import numpy as np
 
 from bayesmix.core.components import DensitiesAndStatistics, Named, PointComponents
-from bayesmix.core.families import AtAPoint
+from bayesmix.core.families import AtAPoint, Support
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -129,6 +129,8 @@ class PointsByColumn(AtAPoint, Columns):
 
 class PositivePoints(PointsByColumn):
     """Densities of independent positive columns, in a frame that scales them."""
+
+    support = Support.POSITIVE
 
     @property
     def patterned(self) -> Booleans:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln, lambertw
 
+from bayesmix.core.families import Support
 from bayesmix.core.parameters import NOT_NEGATIVE, SHARE, parameter
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
@@ -55,6 +56,7 @@ class ZeroInflatedPoissons(PointColumns):
     rates: Array = field(metadata=parameter(NOT_NEGATIVE))
 
     named = ("extra_zeros", "rates", "means")
+    support = Support.COUNTS
 
     @property
     def sufficient(self) -> tuple[Array, ...]:

@@ -14,12 +14,10 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from bayesmix.core.families import Support
 from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.rows import Rows
-from bayesmix.families.gaussian.family import Gaussians
-from bayesmix.families.negative_binomial import OverdispersedCounts
-from bayesmix.families.rates import Poissons
-from bayesmix.families.weibull import LARGEST_POWER, Weibulls
+from bayesmix.families.weibull import Weibulls
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Hidden, instrument_of
@@ -129,11 +127,7 @@ def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: 
     for d in np.unique(columns):
         column = component.marginal(np.array([d], dtype=np.intp))
         column = getattr(column, "parts", [column])[0]
-        nodes_of, least = _logs_in, float(np.finfo(float).tiny)
-        if isinstance(column, Gaussians):
-            nodes_of, least = _reals_in, -np.inf
-        elif isinstance(column, (Poissons, OverdispersedCounts)):
-            nodes_of, least = _counts_in, 0.0
+        nodes_of, least = NODES[column.support]
         inside = (columns == d) & (low < high) & (high >= least)
         survives = inside & np.isposinf(high) & (survival and isinstance(column, Weibulls))
         for chosen, nodes_in in ((survives, _survival), (inside & ~survives, nodes_of)):
@@ -147,9 +141,7 @@ def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: 
 
 def _survival(column: Weibulls, low: Array, high: Array) -> Nodes:
     """Return minus each bound, which the statistics of a Weibull read as a value above it."""
-    with np.errstate(divide="ignore"):
-        away = np.log(np.maximum(low, 0.0)) - np.log(column.scales[0, 0])
-    logs = -np.exp(np.minimum(column.shapes[0, 0] * away, LARGEST_POWER))
+    logs = column.log_survival(low[:, None])[:, 0, 0]
     values = np.where(low > 0.0, -low, np.nan)
     return Nodes(np.arange(len(low)), values, np.ones(len(low)), logs)
 
@@ -165,10 +157,11 @@ def _log_density_of(column: Any) -> LogDensity:
 
 
 def _reals_in(column: Any, low: Array, high: Array) -> Nodes:
-    """Return nodes of intervals of a Gaussian column with one component."""
+    """Return nodes of intervals of a real column with one component."""
     mean = float(column.means[0, 0])
     nearest = np.clip(mean, low, high)
-    reach = np.sqrt(2.0 * NEGLIGIBLE) * float(column.deviations[0, 0])
+    # Log-concave tails fall by a nat or more in a standard deviation.
+    reach = NEGLIGIBLE * float(column.deviations[0, 0])
     bounds = np.clip([low, high], nearest - reach, nearest + reach)
     return _nodes_around(_log_density_of(column), mean, *bounds)
 
@@ -216,3 +209,11 @@ def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     logs = log_density(values)
     largest = np.maximum.reduceat(logs, np.cumsum(lengths) - lengths)
     return Nodes.of(owner, values, np.exp(logs - largest[owner]), largest)
+
+
+# Nodes of intervals of a column with one component, and its least value, by its support.
+NODES = {
+    Support.REAL: (_reals_in, -np.inf),
+    Support.POSITIVE: (_logs_in, float(np.finfo(float).tiny)),
+    Support.COUNTS: (_counts_in, 0.0),
+}

@@ -68,7 +68,7 @@ def plot_assignment(
     estimator, X = subject.fitted_and_read(model, X, with_noise=level is None)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
-            f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
+            f"plot_assignment needs continuous columns, got a {estimator.result_.family.adjective} "
             "mixture: use assignment_entropy"
         )
     view = subject.view_of(model, columns, X)

@@ -75,8 +75,8 @@ def plot_uncertainty(
     estimator, X = fitted_and_read(model, X)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
-            f"plot_uncertainty needs continuous columns, got a {estimator.result_.family.name} "
-            "mixture: use density_interval"
+            "plot_uncertainty needs continuous columns, got a "
+            f"{estimator.result_.family.adjective} mixture: use density_interval"
         )
     view = view_of(model, columns, X)
     if len(view.columns) != 2:
@@ -282,7 +282,7 @@ def plot_conditional_mean(
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             "plot_conditional_mean needs continuous columns, got a "
-            f"{estimator.result_.family.name} mixture: use conditional_mean"
+            f"{estimator.result_.family.adjective} mixture: use conditional_mean"
         )
     view = view_of(model, [given, of], X)
     if len(view.columns) != 2:

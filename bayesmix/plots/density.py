@@ -131,7 +131,7 @@ def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any
 def _check_curve(view: View, result: Any) -> None:
     if not view.continuous:
         raise UnsupportedError(
-            f"bands need a continuous column, got a {result.family.name} mixture: use "
+            f"bands need a continuous column, got a {result.family.adjective} mixture: use "
             "density_interval"
         )
 

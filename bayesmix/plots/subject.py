@@ -237,7 +237,7 @@ def most_columns(family: Family) -> int:
     if not family.drawn_columns:
         raise UnsupportedError(
             "density figures support continuous columns and counts, got a "
-            f"{family.name} mixture: use means_ or plot_profile"
+            f"{family.adjective} mixture: use means_ or plot_profile"
         )
     return family.drawn_columns
 
@@ -271,8 +271,8 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
             return np.arange(n_features)
         if most == 1:
             raise UnsupportedError(
-                f"a mixture of {result.family.name} components is drawn over one column: choose "
-                f"it, as in columns={names[0]!r}"
+                f"a mixture of {result.family.adjective} components is drawn over one column: "
+                f"choose it, as in columns={names[0]!r}"
             )
         return np.array(least_overlapping(result, combinations(range(n_features), 2))[0])
     listed = [columns] if isinstance(columns, str | Integral) else list(columns)

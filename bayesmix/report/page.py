@@ -221,7 +221,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         covariates=tables.covariates(subject),
         components=display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS),
         fitted=display.sentence(subject.result),
-        family=capital(getattr(family, "title", family.name.replace("_", " "))),
+        family=capital(family.title),
         has_levels=family.coding is not None and family.coding.has_levels,
         rows=figures.individual_rows(subject) if interactive else None,
         script=template.part("page.js"),

@@ -452,7 +452,7 @@ def test_a_result_shows_its_components_as_text_and_as_html(kind):
     model = kind(n_components=2, random_state=0).fit(frame)
     text, html = model.result_.summary(), model.result_._repr_html_()
     assert text.splitlines()[0].startswith("Gaussian, 2 components")
-    assert repr(model.result_).startswith("<FitResult: gaussian, 2 components")
+    assert repr(model.result_).startswith("<FitResult: Gaussian, 2 components")
     assert "converged" in text
     for k in range(2):
         line = text.splitlines()[2 + k].split()
@@ -502,7 +502,7 @@ def test_counts_and_coins_have_tables_too():
     mean = counts.mean(axis=0)[0]
     assert f"{mean:.2f} ± {np.sqrt(mean):.2f}" in shown
     given = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0])
-    assert repr(given.result_).startswith("<FitResult: gaussian, 2 components, given>")
+    assert repr(given.result_).startswith("<FitResult: Gaussian, 2 components, given>")
     given.result_._repr_html_()
 
 

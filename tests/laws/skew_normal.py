@@ -124,6 +124,7 @@ class SkewNormal(WithoutPrior, FamilyOf[SkewSums, SkewNormals]):
     name = "skew_normal"
     continuous = True
     takes_gaps = True
+    takes_intervals = True
     no_prior = "a SkewNormal has no conjugate prior: use inference=MaximumLikelihood()"
 
     def frame(self, summary):

@@ -11,6 +11,7 @@ import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.families.gamma import Gammas
 from bayesmix.observation.cells import _nodes_in
+from laws.skew_normal import SkewNormal, SkewNormals
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 LIKELIHOOD = {"inference": bm.MaximumLikelihood(), **EXACT}
@@ -462,3 +463,27 @@ def test_intervals_that_reach_beyond_the_values_of_a_family_end_there():
         InvalidInputError, match=r"Poisson\(\) has whole numbers without steps: pass"
     ):
         bm.Mixture(1, family=bm.Poisson()).fit(bm.Measured(counts, step=1.0))
+
+
+def test_intervals_have_the_probability_that_a_family_of_somebody_else_gives_them():
+    location, slope, variance = -1.5, 2.0, 0.3
+    point = SkewNormals(*(np.full((1, 1), own) for own in (location, slope, variance)))
+    law = stats.skewnorm(slope / np.sqrt(variance), location, np.sqrt(slope**2 + variance))
+    low = np.array([-np.inf, -3.0, -1.6, -1.0, 2.0, 7.0])
+    high = np.array([-1.0, -2.5, -1.5, 4.0, 2.001, np.inf])
+    found = _nodes_in(point, False, np.zeros(len(low)), low, high).log_total
+    np.testing.assert_allclose(found, np.log(law.cdf(high) - law.cdf(low)), rtol=1e-5)
+
+
+def test_a_family_of_somebody_else_is_fitted_to_intervals():
+    rows = stats.skewnorm.rvs(4.0, -3.0, 2.0, 400, random_state=1)[:, None]
+    low = np.floor(rows)
+    data = bm.Measured(rows, lower=low, upper=low + 1.0)
+    model = bm.Mixture(1, family=SkewNormal(), **LIKELIHOOD).fit(data)
+
+    def loss(theta):
+        law = stats.skewnorm(theta[0], theta[1], np.exp(theta[2]))
+        return -np.log(law.cdf(low + 1.0) - law.cdf(low)).mean()
+
+    best = minimize(loss, [4.0, -3.0, 0.7], method="Nelder-Mead", options={"fatol": 1e-12})
+    assert model.log_likelihood_ == pytest.approx(-400.0 * best.fun, rel=1e-7)

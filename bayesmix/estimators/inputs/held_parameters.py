@@ -20,7 +20,11 @@ from bayesmix.families.multinomial import Multinomial
 from bayesmix.families.registry import parameters_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
-DESCRIBED = {REAL: "finite", POSITIVE: "positive and finite", NOT_NEGATIVE: "at least 0 and finite"}
+DESCRIBED: Mapping[Domain, str] = {
+    REAL: "finite",
+    POSITIVE: "positive and finite",
+    NOT_NEGATIVE: "at least 0 and finite",
+}
 # Rounding of probabilities that sum to 1, and of symmetric matrices.
 ROUNDING = 1e-8
 

@@ -227,6 +227,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     name = "gaussian"
     takes_intervals = True
     adjective = "normal"
+    title = "Gaussian"
     separable = True
     continuous = True
     linear = True

@@ -82,6 +82,7 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
 
     name = "common_subspace"
     adjective = "normal"
+    title = "Gaussian in a common subspace"
     continuous = True
     linear = True
     far_densities = True

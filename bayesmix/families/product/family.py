@@ -129,9 +129,9 @@ class Product:
 
     @property
     def title(self) -> str:
-        """Name in sentences."""
+        """Name of the model in sentences."""
         only = self.only_part
-        return "mixed-type" if only is None else only.name.replace("_", " ")
+        return "mixed-type" if only is None else str(only.title)
 
     @property
     def families(self) -> tuple[Any, ...]:
