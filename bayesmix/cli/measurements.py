@@ -34,11 +34,12 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     asked = how.is_given
     if not asked and not _may_hold_limits(rows.data):
         return None
-    from bayesmix.io.table_columns import checked_weights
     from bayesmix.observation.measured import Measured
 
     frame = whole_table(rows, [rows.weight])
     read = {str(name): _written(column) for name, column in frame.items()}
+    if how.trials is not None:
+        return _in_trials(rows, how, frame, read, fitted)
     errors, events = _errors(rows, how, fitted), _events(how)
     for time, event in events.items():
         read[time] = _with_events(rows.data, frame, read, time, event)
@@ -67,10 +68,57 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
         lower=lower,
         upper=upper,
     )
+    return _weighted(rows, frame, source)
+
+
+def _weighted(rows: Numbers, frame: pd.DataFrame, source: ArraySource) -> ArraySource:
+    """Return measured values with the sample weights of a column, if it is named."""
+    from bayesmix.io.table_columns import checked_weights
+
     if rows.weight is None:
         return source
     weights = checked_weights(rows.data, rows.weight, frame[rows.weight])
     return replace(source, weights=weights)
+
+
+def _in_trials(
+    rows: Numbers,
+    how: MeasuredAs,
+    frame: pd.DataFrame,
+    read: Mapping[str, Array | None],
+    fitted: Sequence[str],
+) -> ArraySource:
+    """Return numbers of successes in the trials that --trials names."""
+    from bayesmix.observation.measured import Measured
+
+    given = names(how.trials) or [""]
+    pairs = dict(part.partition("=")[::2] for part in given if "=" in part)
+    if len(pairs) < len(given) and len(given) > 1:
+        raise InvalidInputError(
+            "--trials must be a number, a column, or pairs such as hits=shots,goals=kicks, got "
+            f"{how.trials!r}"
+        )
+    for option, value in vars(how).items():
+        if option in ("error_columns", "limit", "censored") and value is not None:
+            raise InvalidInputError(f"--trials does not go with --{option.replace('_', '-')}")
+    exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
+    apart = {rows.weight, *given, *pairs.values(), *exclude}
+    numeric = [name for name, cells in read.items() if cells is not None and name not in apart]
+    columns = names(rows.columns) or list(fitted) or [*pairs] or numeric
+    trials = [pairs.get(name, given[0]) for name in columns]
+    if without := [name for name in columns if pairs and name not in pairs]:
+        raise InvalidInputError(f"--trials must have a pair for column {without[0]!r}")
+    cells = {name: read.get(name) for name in (*columns, *trials)}
+    cells |= {name: np.full((3, len(frame)), float(name)) for name in trials if name.isdecimal()}
+    if unknown := [name for name, own in cells.items() if own is None]:
+        raise InvalidInputError(
+            f"{rows.data} must have a column {unknown[0]!r} of numbers, which --trials needs"
+        )
+    _refuse_kinds(rows)
+    numbers: Any = cells
+    values, tries = (np.column_stack([numbers[c][0] for c in own]) for own in (columns, trials))
+    source = Measured(pd.DataFrame(values, columns=columns), trials=tries)
+    return _weighted(rows, frame, source)
 
 
 def _is_limited(cells: Array | None) -> bool:

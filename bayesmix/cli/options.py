@@ -89,8 +89,8 @@ Structures = Annotated[
 ]
 FAMILIES = (
     "gaussian, student_t, log_normal, bernoulli, poisson, exponential, gamma, weibull, "
-    "beta, categorical, ordinal, multinomial, negative_binomial, zero_inflated_poisson or "
-    "von_mises_fisher. "
+    "beta, binomial (with --trials), categorical, ordinal, multinomial, negative_binomial, "
+    "zero_inflated_poisson or von_mises_fisher. "
     "Default: chosen by the type of each column"
 )
 Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]
@@ -136,11 +136,20 @@ class MeasuredAs:
             "longer), such as time:delta",
         ),
     ] = None
+    trials: Annotated[
+        str | None,
+        option(
+            "LIST",
+            "Columns count successes in so many trials: a number, a column, or pairs such as "
+            "hits=shots (--family binomial)",
+        ),
+    ] = None
 
     @property
     def is_given(self) -> bool:
         """Whether any option is."""
-        return any(part is not None for part in (self.error_columns, self.limit, self.censored))
+        parts = (self.error_columns, self.limit, self.censored, self.trials)
+        return any(part is not None for part in parts)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ WORDS = (
     (r"\bread the file with na=\['(.*?)'\](, or replace them by NaN)?", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
     (r"to overrule, set columns=\{'(.*?)': '(\w+)'\}", r"to overrule, give --\2 '\1'"),
+    (r"pass trials=\.\.\., one for each cell, row or column of X", "give --trials"),
+    (r"^trials must", "--trials must"),
     (r"fit bm\.Measured\(X\)", "bayesmix select takes them"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),

@@ -103,6 +103,16 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
+    def draws_given(self) -> str | None:
+        """Argument of ``sample`` that draws need, such as "totals"; components have ``draw_in``."""
+        return None
+
+    @property
+    def needs_measurement(self) -> str | None:
+        """Message of an error for data without a measurement, None if it is not needed."""
+        return None
+
+    @property
     def takes_gaps(self) -> bool:
         """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
         return False

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 class Measurement(Observation, Protocol):
     """An observation that holds data of its own for each sample."""
 
+    @property
+    def has_posterior(self) -> bool:
+        """Whether variational fits have a closed form."""
+        return False
+
     def __getitem__(self, rows: Indices | Booleans | slice, /) -> Measurement:
         """Return the measurement of some samples, chosen by slice, mask or indices."""
 

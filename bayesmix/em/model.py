@@ -344,10 +344,12 @@ def _checked(family: Family, rows: Rows) -> int:
 
 def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
+    measurement = side_of(source).measurement
+    if measurement is not None:
+        measurement.check(family, source.columns)
+    elif family.needs_measurement is not None:
+        raise InvalidInputError(family.needs_measurement)
     if not family.any_real:
-        measurement = side_of(source).measurement
-        if measurement is not None:
-            measurement.check(family, source.columns)
         source.reduce(partial(_checked, family), width)
 
 

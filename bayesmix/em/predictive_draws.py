@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,3 +37,17 @@ def drawn_from(
         return values, labels
     values = np.vstack([values, noise.density.draw(n_noise, generator)])
     return values, np.append(labels, np.full(n_noise, NOISE))
+
+
+def drawn_in(
+    density: Mixture[Predictive], numbers: Array, generator: np.random.Generator
+) -> tuple[Array, Integers]:
+    """Draw an observation for each row of numbers of trials, or of totals, and their labels."""
+    components: Any = density.components
+    n, K = len(numbers), density.n_components
+    labels = generator.choice(K, n, p=density.weights.mean())
+    order = np.argsort(labels, kind="stable")
+    values = np.empty((n, len(density.frame.centre)))
+    counts = np.bincount(labels, minlength=K)
+    values[order] = components.draw_in(numbers[order], counts, generator)
+    return values, labels

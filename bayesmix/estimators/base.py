@@ -27,6 +27,7 @@ from bayesmix.estimators.attributes.fitted_methods import FittedMethods
 from bayesmix.estimators.attributes.posterior_methods import PosteriorMethods
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import constrained
+from bayesmix.estimators.inputs.given_trials import in_trials
 from bayesmix.estimators.inputs.held_parameters import restricted
 from bayesmix.estimators.inputs.missing_rows import refuse_gaps
 from bayesmix.estimators.inputs.streams import better_start, last_mixture, same_prior, with_batch
@@ -169,6 +170,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         groups: Any = None,
         covariates: Any = None,
         weight_type: str | None = None,
+        trials: Any = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -196,6 +198,10 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             (latent class regression), without a constant; ``gate_coefficients`` has the standard
             errors. Predictions then need ``covariates`` too. Maximum a posteriori and variational
             fits have a weak normal prior; the ELBO is then a lower bound that is not tight.
+        trials : int or array (D,), (n,), (n, 1) or (n, D), optional
+            For ``Mixture(family=bm.Binomial())``: X has numbers of successes in so many trials.
+            Predictions then need ``trials`` too; methods without that argument take
+            ``bm.Measured(X, trials=trials)`` as X.
 
         Raises
         ------
@@ -214,6 +220,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         array([[ 2., 54.],
                [ 4., 80.]])
         """
+        X = in_trials(self, X, trials)
 
         def rows(n_jobs: int | None) -> Source:
             given = X, sample_weight
@@ -284,25 +291,43 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         return self
 
     def score(
-        self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        covariates: Any = None,
+        *,
+        trials: Any = None,
     ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
         from bayesmix.posterior.predictive_sums import mean_log_density
 
+        X = in_trials(self, X, trials)
         source = self._at_covariates(self._seen(X, sample_weight), covariates)
         return mean_log_density(self.result_, source)
 
-    def predict_proba(self, X: Any, covariates: Any = None) -> Array:
-        """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""
+    def predict_proba(self, X: Any, covariates: Any = None, *, trials: Any = None) -> Array:
+        """Return probabilities of the components (n, K); with noise (n, K + 1), noise last.
+
+        ``covariates`` and ``trials`` as in ``fit``, if that had them.
+        """
+        X = in_trials(self, X, trials)
         n_components = self._fitted().n_components
         return self._map(X, FitResult.probabilities, n_components, covariates)
 
-    def predict(self, X: Any, covariates: Any = None) -> Integers:
-        """Return the most probable component (n,), -1 for noise."""
+    def predict(self, X: Any, covariates: Any = None, *, trials: Any = None) -> Integers:
+        """Return the most probable component (n,), -1 for noise.
+
+        ``covariates`` and ``trials`` as in ``fit``, if that had them.
+        """
+        X = in_trials(self, X, trials)
         return self._map(X, FitResult.labels, covariates=covariates)
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
+    def fit_predict(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, trials: Any = None
+    ) -> Integers:
         """Fit, and return the component (n,) of each sample."""
+        X = in_trials(self, X, trials)
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fit(self, rows: Callable[..., Source], warm_starts: WarmStarts = None) -> None:

@@ -705,7 +705,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         residuals[:, self._categorical_columns()] = np.nan
         return residuals
 
-    def sample(
+    def sample(  # type: ignore[override]
         self,
         n_samples: int = 1,
         random_state: Any = None,

@@ -24,6 +24,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.estimators.base import Transforming
+from bayesmix.estimators.inputs.given_trials import in_trials
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.inputs.numeric_tables import table_of
 from bayesmix.estimators.regression.coded_frames import typed_for
@@ -241,6 +242,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         ValueError
             For invalid data or parameters, and if no candidate has a value.
         """
+        if noun_of(self.estimator) != "regression":
+            X = in_trials(self, X, of_regression.pop("trials", None))
         X, sample_weight = self._read(X, sample_weight, weight_type)
         criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
         seed, beside = root_seed(self.random_state), groups if lengths is None else lengths

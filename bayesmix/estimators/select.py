@@ -35,7 +35,10 @@ from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_L
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
 from bayesmix.families.product.family import Product
+from bayesmix.families.successes import Binomial
 from bayesmix.families.transformed import Transformed
+from bayesmix.observation.measured import Measured
+from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
@@ -64,6 +67,7 @@ def select(
     covariates: Any = None,
     lengths: Any = None,
     groups: Any = None,
+    trials: Any = None,
     continuous: Sequence[str] = (),
     counts: Sequence[str] = (),
     ratings: Sequence[str] = (),
@@ -126,6 +130,8 @@ def select(
         Markov models are then compared with each other and with mixtures.
     groups : array (n,), optional
         Sequence of each sample, instead of ``lengths``.
+    trials : int or array, optional
+        Numbers of trials of ``family=bm.Binomial()``, as in ``Mixture.fit``.
     continuous, counts, ratings, categorical, exclude : sequence of str, optional
         Columns of a frame that are of this kind, or to leave out.
     columns : mapping of name to kind, optional
@@ -149,6 +155,8 @@ def select(
     {'covariance_type': 'full', 'n_components': 2}
     """
     X = one_column(tabular(X))
+    if trials is not None:
+        X = Measured(X, trials=trials)
     named = {"continuous": continuous, "counts": counts, "ratings": ratings}
     named |= {"categorical": categorical, "exclude": exclude}
     coding = None
@@ -262,11 +270,14 @@ def procedure(
         )
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
+    measurement = side_of(X).measurement if is_source(X) else None
+    if family is None and estimator is None and isinstance(measurement, SuccessesInTrials):
+        family = Binomial()
     families = families_compared(family)
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     restricted = hold is not None or equal is not None
-    # Held parameters and measured data need point estimates.
-    measured = is_source(X) and side_of(X).measurement is not None
+    # Held parameters and most measured data need point estimates.
+    measured = measurement is not None and not measurement.has_posterior
     compared = compared and not restricted and not measured
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"

@@ -6,13 +6,14 @@ density has the multinomial coefficient. Nigam, McCallum, Thrun & Mitchell 2000.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaln, softmax
 
 from bayesmix.core.components import Named
 from bayesmix.core.parameters import POSITIVE, ReportedQuantity, Simplex, parameter, within
@@ -60,8 +61,7 @@ def _linear(log_shares: Array) -> LinearInTotals:
 
 def _refuse_draws() -> UnsupportedError:
     return UnsupportedError(
-        "a multinomial describes rows given their totals, so that it draws no rows: draw totals, "
-        "and shares by NumPy's Generator.multinomial(total, probabilities_[k])"
+        "a multinomial describes counts given their totals: pass sample(n_samples, totals=...)"
     )
 
 
@@ -71,6 +71,15 @@ class GivenTotals(Columns):
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """Raise an error, as totals have no distribution."""
         raise _refuse_draws()
+
+    @abstractmethod
+    def drawn_shares(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """Return shares (n, D) of counts_k samples of each component."""
+
+    def draw_in(self, totals: Array, counts: Integers, generator: np.random.Generator) -> Array:
+        """Draw counts (n, D) of counts_k samples of each component with totals (n, 1)."""
+        shares = self.drawn_shares(counts, generator)
+        return generator.multinomial(totals[:, 0].astype(np.int64), shares).astype(float)
 
 
 # One row of shares for all columns.
@@ -115,6 +124,9 @@ class Multinomials(GivenTotals, PointColumns):
         out[out < IMPOSSIBLE] = -np.inf
         out += PARTS.log_base(values)[:, None]
         return out
+
+    def drawn_shares(self, counts: Integers, generator: np.random.Generator) -> Array:
+        return np.repeat(_shares(self.probabilities), counts, axis=0)
 
     def marginal(self, columns: Integers) -> Multinomials:
         """Return the densities of some counts given their own total."""
@@ -162,6 +174,11 @@ class DirichletMultinomials(GivenTotals):
     @property
     def deviations(self) -> Array:
         return np.full_like(self.concentration, np.nan)
+
+    def drawn_shares(self, counts: Integers, generator: np.random.Generator) -> Array:
+        logs = log_gammas(np.repeat(self.concentration, counts, axis=0), 1, generator)[0]
+        shares: Array = softmax(logs, axis=1)
+        return shares
 
     def expected_log_density(self, values: Array) -> Array:
         totals = values.sum(axis=1)
@@ -290,6 +307,7 @@ class Multinomial(CountFamily, ColumnsFamily[Multinomials]):
     drawn_columns = 0
     keeps_zeros = True
     takes_gaps = False
+    draws_given = "totals"
     measure_apart = "counts given the total of their row"
     mean_where_empty = 1.0
 

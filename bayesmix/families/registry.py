@@ -158,6 +158,7 @@ FAMILIES = {
                 "BinomialProbabilities",
                 "BinomialPrior",
                 "Choices",
+                "SharesOfTrials",
             ),
         },
     ),
@@ -217,7 +218,7 @@ FAMILIES = {
     ),
 }
 # Families whose parameters have no default.
-WITH_PARAMETERS = ("factor_analytic", "common_subspace", "transformed", "binomial", "product")
+WITH_PARAMETERS = ("factor_analytic", "common_subspace", "transformed", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, logit
+from scipy.special import betaln, digamma, logit
 
 from bayesmix.core.components import Named
 from bayesmix.core.parameters import POSITIVE, SHARE, ReportedQuantity, parameter, within
 from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.independent.columns import (
     Columns,
     ColumnsFamily,
@@ -38,7 +38,7 @@ from bayesmix.families.independent.linear import (
     towards_zero,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
-from bayesmix.numerics.special import log_gammas
+from bayesmix.numerics.special import log_choices, log_gammas
 
 # Log probability ratio that stands for impossible, where infinities would cancel.
 SURE = 700.0
@@ -95,15 +95,24 @@ class SuccessColumns(OfTrials, PointColumns):
 
         The linear form would cancel for many trials, or sure outcomes.
         """
+        if self.reading is not PLAIN:
+            return self.in_trials(values, self.most)
         yes, no = (np.maximum(one, NEVER) for one in self.sufficient)
-        if self.reading is PLAIN and no.min() > IMPOSSIBLE:
+        if no.min() > IMPOSSIBLE:
             out: Array = values @ (yes - no).T + no.sum(axis=1)
         else:
-            out = values @ yes.T + (self.most - values) @ no.T
+            out = values @ yes.T + (1.0 - values) @ no.T
         if min(yes.min(), no.min()) < IMPOSSIBLE:
             out[out < IMPOSSIBLE] = -np.inf
-        if self.reading.has_base:
-            out += self.reading.log_base(values)[:, None]
+        return out
+
+    def in_trials(self, successes: Array, trials: Array | float) -> Array:
+        """Return log densities (n, K) of successes in numbers of trials, (D,) or (n, D)."""
+        yes, no = (np.maximum(one, NEVER) for one in self.sufficient)
+        out: Array = successes @ yes.T + (trials - successes) @ no.T
+        if min(yes.min(), no.min()) < IMPOSSIBLE:
+            out[out < IMPOSSIBLE] = -np.inf
+        out += log_choices(successes, trials)[:, None]
         return out
 
     @property
@@ -355,23 +364,57 @@ class Choices(Reading):
         return Choices(tuple(self.trials[column] for column in columns))
 
     def log_base(self, values: Array) -> Array:
-        failures = self.most - values
-        logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
-        return logs.sum(axis=-1)
+        return log_choices(values, self.most)
+
+
+@dataclass(frozen=True)
+class SharesOfTrials(Reading):
+    """Shares of successes, where each cell has its own number of trials."""
+
+    def subset(self, columns: Integers) -> SharesOfTrials:
+        return self
+
+
+SHARES_OF_TRIALS = SharesOfTrials()
+# How many trials each column or cell has.
+NumbersOfTrials: TypeAlias = Choices | SharesOfTrials
+
+
+def _of_columns(reading: NumbersOfTrials, values: Array) -> Array:
+    """Return values of columns (K, D), NaN where only cells have numbers of trials."""
+    return values if isinstance(reading, Choices) else np.full(values.shape, np.nan)
+
+
+def _drawn_trials(reading: NumbersOfTrials) -> tuple[int, ...]:
+    """Return numbers of trials to draw from; raise an error where only cells have them."""
+    if isinstance(reading, Choices):
+        return reading.trials
+    raise UnsupportedError(
+        "Binomial() draws successes in given numbers of trials: pass sample(n_samples, trials=...)"
+    )
 
 
 @dataclass(frozen=True)
 class Binomials(SuccessColumns):
     """Success probabilities (K, D) at a point; 0 and 1 are allowed."""
 
-    reading: Choices
+    reading: NumbersOfTrials
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviations (K, D), NaN where they depend on the trials of a cell."""
+        return _of_columns(self.reading, super().deviations)
 
     def marginal(self, columns: Integers) -> Binomials:
         return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        return self.draw_in(_drawn_trials(self.reading), counts, generator)
+
+    def draw_in(self, trials: Any, counts: Integers, generator: np.random.Generator) -> Array:
+        """Draw successes (n, D) of counts_k samples of each component in numbers of trials."""
         p = np.repeat(self.probabilities, counts, axis=0)
-        return generator.binomial(self.reading.trials, p).astype(float)
+        return generator.binomial(trials, p).astype(float)
 
 
 @dataclass(frozen=True)
@@ -380,7 +423,7 @@ class BetaBinomials(Columns):
 
     successes: Array
     failures: Array
-    reading: Choices
+    reading: NumbersOfTrials
 
     @property
     def means(self) -> Array:
@@ -390,29 +433,38 @@ class BetaBinomials(Columns):
     def deviations(self) -> Array:
         total, most = self.successes + self.failures, self.reading.most
         share = self.successes / total
-        return np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
+        deviations = np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
+        return _of_columns(self.reading, deviations)
 
     def marginal(self, columns: Integers) -> BetaBinomials:
         parameters = self.successes[:, columns], self.failures[:, columns]
         return BetaBinomials(*parameters, self.reading.subset(columns))
 
     def expected_log_density(self, values: Array) -> Array:
-        out, failures = np.empty((len(values), self.n_components)), self.reading.most - values
+        return self.in_trials(values, self.reading.most)
+
+    def in_trials(self, successes: Array, trials: Array | float) -> Array:
+        """Return log densities (n, K) of successes in numbers of trials, (D,) or (n, D)."""
+        out, failures = np.empty((len(successes), self.n_components)), trials - successes
         for k, (a, b) in enumerate(zip(self.successes, self.failures, strict=True)):
-            out[:, k] = (betaln(a + values, b + failures) - betaln(a, b)).sum(axis=1)
-        out += self.reading.log_base(values)[:, None]
+            out[:, k] = (betaln(a + successes, b + failures) - betaln(a, b)).sum(axis=1)
+        out += log_choices(successes, trials)[:, None]
         return out
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        return self.draw_in(_drawn_trials(self.reading), counts, generator)
+
+    def draw_in(self, trials: Any, counts: Integers, generator: np.random.Generator) -> Array:
+        """Draw successes (n, D) of counts_k samples of each component in numbers of trials."""
         a, b = (np.repeat(each, counts, axis=0) for each in (self.successes, self.failures))
-        return generator.binomial(self.reading.trials, generator.beta(a, b)).astype(float)
+        return generator.binomial(trials, generator.beta(a, b)).astype(float)
 
 
 @dataclass(frozen=True)
 class BinomialDraws(SuccessDraws):
     """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
 
-    reading: Choices
+    reading: NumbersOfTrials
 
     point = Binomials
 
@@ -425,9 +477,16 @@ class BinomialDraws(SuccessDraws):
 class BinomialProbabilities(BetaFactors):
     """q(θ) = Π Beta(successes, failures), both (K, D)."""
 
-    reading: Choices
+    reading: NumbersOfTrials
 
     kind = BinomialDraws
+
+    def in_trials(self, successes: Array, trials: Array | float) -> Array:
+        """Return E[log p(x | θ_k)] (n, K) of successes in numbers of trials, (D,) or (n, D)."""
+        yes, no = self.expected
+        out: Array = successes @ yes.T + (trials - successes) @ no.T
+        out += log_choices(successes, trials)[:, None]
+        return out
 
     def predictive(self) -> BetaBinomials:
         return BetaBinomials(self.successes, self.failures, self.reading)
@@ -437,15 +496,12 @@ class BinomialProbabilities(BetaFactors):
 class BinomialPrior(SuccessPrior):
     """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
 
-    reading: Choices
+    reading: NumbersOfTrials
 
     factors = BinomialProbabilities
 
 
-BY_ROW = (
-    "for numbers of trials that differ between rows use RegressionMixture(response='binomial') "
-    "and trials="
-)
+BY_ROW = "for numbers of trials that differ between rows use Binomial() and fit(X, trials=...)"
 
 
 @dataclass(frozen=True)
@@ -454,25 +510,36 @@ class Binomial(SuccessFamily):
 
     Parameters
     ----------
-    n_trials : sequence of int
-        Number of trials of each column.
+    n_trials : sequence of int, optional
+        Number of trials of each column. None: ``trials`` of ``fit``, predictions and ``sample``
+        has them for each row or cell.
 
     Examples
     --------
     >>> import numpy as np, bayesmix as bm
-    >>> rows = np.random.default_rng(0).binomial([5, 20], 0.3, (50, 2))
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.binomial([5, 20], 0.3, (50, 2))
     >>> bm.Mixture(n_components=1, family=bm.Binomial([5, 20])).fit(rows).n_components_
     1
+
+    Numbers of trials that differ between cells:
+
+    >>> trials = rng.integers(5, 60, (200, 3))
+    >>> X = rng.binomial(trials, rng.choice([0.2, 0.6], (200, 1)))
+    >>> m = bm.Mixture(2, family=bm.Binomial(), random_state=0).fit(X, trials=trials)
+    >>> np.sort(m.probabilities_[:, 0]).round(1)
+    array([0.2, 0.6])
     """
 
-    n_trials: tuple[int, ...]
+    n_trials: tuple[int, ...] | None = None
 
     name = "binomial"
     separable = True
     kind, prior = BinomialDraws, BinomialPrior
-    drawn_columns = 1
 
     def __post_init__(self) -> None:
+        if self.n_trials is None:
+            return
         try:
             numbers = np.atleast_1d(np.asarray(self.n_trials))
         except ValueError:  # a ragged list
@@ -490,14 +557,37 @@ class Binomial(SuccessFamily):
         object.__setattr__(self, "n_trials", tuple(map(int, numbers)))
 
     @property
-    def reading(self) -> Choices:
-        return Choices(self.n_trials)
+    def reading(self) -> NumbersOfTrials:
+        return SHARES_OF_TRIALS if self.n_trials is None else Choices(self.n_trials)
+
+    @property
+    def drawn_columns(self) -> int:  # type: ignore[override]  # a class attribute of others
+        """Number of columns in a density plot, 0 where densities depend on the trials of a cell."""
+        return 0 if self.n_trials is None else 1
+
+    @property
+    def needs_measurement(self) -> str | None:
+        """Message of an error for data without numbers of trials, None if the family has them."""
+        if self.n_trials is not None:
+            return None
+        return (
+            "Binomial() needs numbers of trials: pass trials=..., one for each cell, row or column "
+            "of X"
+        )
+
+    @property
+    def draws_given(self) -> str | None:
+        return "trials" if self.n_trials is None else None
 
     def marginal(self, columns: Integers) -> Binomial:
+        if self.n_trials is None:
+            return self
         return Binomial(tuple(self.n_trials[column] for column in columns))
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values that are not numbers of successes."""
+        if self.n_trials is None:  # shares of successes, checked with their trials
+            return
         if values.shape[1] != len(self.n_trials):
             raise InvalidInputError(
                 f"n_trials must be given for each of the {values.shape[1]} columns of X, got "

@@ -42,3 +42,10 @@ def multivariate_gammas(a: Array, dimension: int) -> tuple[Array, float]:
 @lru_cache(maxsize=64)
 def _halves(dimension: int) -> Array:
     return frozen(0.5 * np.arange(dimension, dtype=np.float64))
+
+
+def log_choices(successes: Array, trials: Array | float) -> Array:
+    """Return log binomial coefficients (n,) over all columns."""
+    logs = gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(trials - successes + 1.0)
+    out: Array = logs.sum(axis=-1)
+    return out

@@ -83,6 +83,8 @@ class Instrument:
     least: Array
     most: Array
 
+    has_posterior = False
+
     def __getitem__(self, rows: Any) -> Instrument:
         parts = (self.groups, self.lower, self.upper, self.steps)
         bounds = (b if len(b) == 1 else b[rows] for b in (self.least, self.most))

@@ -12,6 +12,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.rounding import steps_of
 from bayesmix.observation.deconvolution import drawn_errors
 from bayesmix.observation.instrument import Instrument
+from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import ArraySource, is_source
 from bayesmix.sources.survey_weights import warn_of_order
@@ -42,6 +43,7 @@ def Measured(
     upper: Any = None,
     step: Any = None,
     truncated: Any = None,
+    trials: Any = None,
 ) -> ArraySource:
     """Data with how they were measured, for the X of any method.
 
@@ -70,6 +72,14 @@ def Measured(
         missing values of recorded samples lie within them.
         ``weights_`` are then shares among recorded samples, ``population_weights_`` those before
         truncation, which predictions for other data use.
+    trials : int or array (D,), (n,), (n, 1) or (n, D), optional
+        Numbers of trials of ``Binomial()``: X has the numbers of successes in them. A cell of 0
+        trials tells nothing. No other option goes with it.
+
+    Raises
+    ------
+    InvalidInputError
+        For values that contradict the options, with the row and column of the first.
 
     Notes
     -----
@@ -114,6 +124,12 @@ def Measured(
     if not values.size:
         raise InvalidInputError(f"X must have at least one row and column, got {values.shape}")
     data = _Table(values, X)
+    if trials is not None:
+        given = {"error": error, "limits": limits, "lower": lower, "upper": upper, "step": step}
+        given |= {"truncated": truncated}
+        if others := [name for name, value in given.items() if value is not None]:
+            raise InvalidInputError(f"trials cannot be combined with {others[0]}: leave one out")
+        return data.successes_in(trials)
     low, high = data.intervals(lower=(written[0], lower), upper=(written[1], upper))
     errors, groups, unknown = data.errors(0.0 if error is None else error)
     values[unknown] = low[unknown] = high[unknown] = np.nan
@@ -275,6 +291,40 @@ class _Table(NamedTuple):
             steps,
         )
         return steps
+
+    def successes_in(self, given: Any) -> ArraySource:
+        """Return the source of shares of successes, the values, in given numbers of trials."""
+        successes, (n, D) = self.values, self.values.shape
+        if np.shape(given) == (n,) and n != D:
+            given = np.asarray(given)[:, None]
+        trials = np.broadcast_to(self.numbers("trials", given, (D,), (), (n, 1), (n, D)), (n, D))
+        missing = np.isnan(successes)
+        self.refuse(
+            ~missing & ~((trials >= 0.0) & (trials % 1.0 == 0.0) & np.isfinite(trials)),
+            "trials must be whole numbers from 0 on, got {:g} in {place}: correct it",
+            trials,
+        )
+        self.refuse(
+            ~missing & ~((successes >= 0.0) & (successes % 1.0 == 0.0)),
+            "X must hold numbers of successes (0, 1, 2, ...), got {:g} in {place}: pass counts, "
+            "not shares",
+            successes,
+        )
+        self.refuse(
+            successes > trials,
+            "X must be at most the number of trials, got {:g} successes in {:g} trials in {place}: "
+            "correct X or trials",
+            successes,
+            trials,
+        )
+        trials = np.where(missing, 0.0, trials)
+        successes = np.where(missing, 0.0, successes)
+        # Cells of 0 trials are in the middle of their column.
+        middle = successes.sum(axis=0) / np.maximum(trials.sum(axis=0), 1.0)
+        values = np.where(trials > 0.0, successes / np.maximum(trials, 1.0), middle)
+        values[missing] = np.nan
+        side = SideInformation(measurement=SuccessesInTrials(successes, trials))
+        return ArraySource(values, columns=self.columns, side=side)
 
     def pair(self, name: str, given: Any) -> Array:
         """Return both bounds (2, 1, D) or (2, n, D)."""

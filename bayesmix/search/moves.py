@@ -187,7 +187,7 @@ def two_component_fits(
             continue
         row_weights, inner = assignment.weights[inside], values[inside]
         weights = total[inside] * row_weights
-        rows = Rows(assignment.rows.values[inside], weights, inside=assignment.rows.inside)
+        rows = replace(assignment.rows.some(inside), weights=weights)
         group_weights = shares[inside] * row_weights[:, None]
         present.append(_LocalFit(number, rows, family.statistics(inner, group_weights)))
         for side in sides(inner, weights):

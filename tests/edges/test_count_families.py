@@ -185,8 +185,8 @@ def test_numbers_of_trials_are_one_for_each_column(n_trials, said):
         bm.Binomial(n_trials)
 
 
-def test_trials_of_rows_are_referred_to_regressions():
-    with pytest.raises(InvalidInputError, match=r"RegressionMixture\(response='binomial'\)"):
+def test_trials_of_rows_are_referred_to_the_argument_of_fit():
+    with pytest.raises(InvalidInputError, match=r"use Binomial\(\) and fit\(X, trials="):
         bm.Mixture(1, family=bm.Binomial(np.full(300, 40))).fit(COUNTS)
 
 

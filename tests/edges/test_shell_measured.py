@@ -129,3 +129,40 @@ def test_columns_of_events_must_say_yes_or_no(run, wear):
     ):
         refused = run("fit", "wear.csv", "--components", 1, "--censored", how, code=2)
         assert words in " ".join(refused.stderr.split())
+
+
+def test_columns_are_successes_in_trials_of_a_column_or_a_number(run):
+    rng = generator(64, 3)
+    shots, kicks = rng.integers(3, 40, (2, 100))
+    group = np.arange(100) % 2
+    hits, goals = rng.binomial(shots, 0.2 + 0.5 * group), rng.binomial(kicks, 0.7 - 0.5 * group)
+    table = pd.DataFrame({"name": "x", "hits": hits, "shots": shots, "goals": goals})
+    table.assign(kicks=kicks).to_csv("games.csv", index=False)
+    pairs = ("--trials", "hits=shots,goals=kicks")
+    run("fit", "games.csv", *pairs, "--family", "binomial", "--components", 2, "--out", "found")
+    saved = bm.load("found/model.bayesmix")
+    X, trials = np.stack([hits, goals], axis=1), np.stack([shots, kicks], axis=1)
+    direct = bm.Mixture(2, family=bm.Binomial(), random_state=0).fit(X, trials=trials)
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, rel=1e-9)
+    run("predict", "found/model.bayesmix", "games.csv", *pairs, "--out", "p.csv")
+    density = saved.score_samples(pd.DataFrame(X, columns=["hits", "goals"]), trials=trials)
+    np.testing.assert_allclose(pd.read_csv("p.csv")["log_density"], density, rtol=1e-4)
+    assert "2 classes" in run("select", "games.csv", *pairs, "--components", "1:2").stdout
+    table[["hits", "shots"]].to_csv("hits.csv", index=False)
+    for given in ("shots", "40"):
+        how = ("--columns", "hits", "--trials", given, "--family", "binomial", "--components", 1)
+        assert "log likelihood" in run("fit", "hits.csv", *how).stdout
+
+
+def test_trials_that_are_no_numbers_of_trials_are_refused(run):
+    pd.DataFrame({"hits": [3, 5, 2], "shots": [4, 5, 1]}).to_csv("hits.csv", index=False)
+    for given, words in (
+        ("hits,shots", "a number, a column, or pairs"),
+        ("hits=tries", "'tries' of numbers"),
+        ("shots", "2 successes in 1 trials in row 2, column 'hits'"),
+    ):
+        how = ("--family", "binomial", "--components", 1, "--trials", given)
+        refused = run("fit", "hits.csv", *how, code=2)
+        assert words in " ".join(refused.stderr.split())
+    refused = run("fit", "hits.csv", "--family", "binomial", "--components", 1, code=2)
+    assert "give --trials" in " ".join(refused.stderr.split())

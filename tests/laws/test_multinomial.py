@@ -164,10 +164,27 @@ def test_what_a_multinomial_cannot_do_says_why(texts) -> None:
     model = bm.Mixture(2, family=bm.Multinomial(), random_state=0).fit(X)
     with pytest.raises(UnsupportedError, match="given their totals"):
         model.sample(3)
+    with pytest.raises(InvalidInputError, match="totals must be whole numbers from 0 on"):
+        model.sample(3, totals=2.5)
+    with pytest.raises(InvalidInputError, match=r"shape \(n_samples,\) with n_samples=3, got"):
+        model.sample(3, totals=[4, 5])
     with pytest.raises(UnsupportedError, match="cannot be compared"):
         bm.select(X, family=[bm.Multinomial(), bm.Poisson()])
     with pytest.raises(InvalidInputError, match=r"must hold counts .* got 0.5 in row 0, column 0"):
         model.fit(np.where(np.indices(X.shape).sum(axis=0) == 0, 0.5, X))
+
+
+@pytest.mark.parametrize("inference", [bm.MaximumLikelihood(), bm.VariationalBayes()])
+def test_draws_have_their_totals_and_the_shares_of_their_component(texts, inference) -> None:
+    X = texts[0]
+    model = bm.Mixture(3, family=bm.Multinomial(), inference=inference, random_state=0).fit(X)
+    totals = np.random.default_rng(1).integers(0, 90, 6000)
+    drawn, labels = model.sample(totals=totals, random_state=2)
+    np.testing.assert_array_equal(drawn.sum(axis=1), totals)
+    assert np.abs(np.bincount(labels) / 6000 - model.weights_).max() < 5.0 * 0.5 / np.sqrt(6000)
+    for k in range(3):
+        own = drawn[labels == k].sum(axis=0) / drawn[labels == k].sum()
+        np.testing.assert_allclose(own, model.probabilities_[k], atol=0.01)
 
 
 def test_tables_whose_rows_differ_in_totals_are_told_of_it(texts) -> None:

@@ -12,6 +12,7 @@ from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.display import summary
+from bayesmix.em.predictive_draws import drawn_in
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
@@ -19,6 +20,7 @@ from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import at_covariates
 from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictions_on_device
+from bayesmix.estimators.inputs.given_trials import in_trials, numbers_of_draws
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.observation.measured import with_errors
@@ -42,15 +44,17 @@ class FittedMethods:
 
     # Densities and assignments
 
-    def score_samples(self, X: Any, covariates: Any = None) -> Array:
+    def score_samples(self, X: Any, covariates: Any = None, *, trials: Any = None) -> Array:
         """Return the log density (n,) of each sample in nats, given its covariates if any.
 
         Variational fits use the posterior predictive density (Bishop 2006, eq. 10.81).
         """
+        X = in_trials(self, X, trials)
         return self._map(X, FitResult.log_density, covariates=covariates)
 
-    def responsibilities(self, X: Any, covariates: Any = None) -> Array:
+    def responsibilities(self, X: Any, covariates: Any = None, *, trials: Any = None) -> Array:
         """Return q(Z) (n, K), as the last E-step computes it (Bishop 2006, eq. 10.49)."""
+        X = in_trials(self, X, trials)
         n_components = self._fitted().n_components
         return self._map(X, FitResult.responsibilities, n_components, covariates)
 
@@ -88,18 +92,30 @@ class FittedMethods:
         return self.result_
 
     def sample(
-        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        error: Any = None,
+        *,
+        trials: Any = None,
+        totals: Any = None,
     ) -> tuple[Array, Integers]:
         """Draw samples (n, D) from the fitted density, with their components (n,).
 
         ``random_state=None`` uses the estimator's own. ``error``, as that of ``Measured``, adds
-        errors of measurement to the true values.
+        errors of measurement to the true values. ``Binomial()`` needs ``trials``, a number or
+        array (D,), (n,) or (n, D); ``Multinomial()`` needs ``totals``, a number or array (n,).
+        These have a sample for each number, in their order; other samples are sorted by component.
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
         seed = seed_of(self, random_state)
         generator = stream(seed, Purpose.SAMPLE)
-        rows, components = result.draw(n_rows, generator)
+        numbers = numbers_of_draws(result, n_rows, trials=trials, totals=totals)
+        if numbers is None:
+            rows, components = result.draw(n_rows, generator)
+        else:
+            rows, components = drawn_in(result.density, numbers, generator)
         if error is not None:
             rows = with_errors(rows, error, generator)
         return decoded(result.family, rows), components

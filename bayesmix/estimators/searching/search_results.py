@@ -321,12 +321,12 @@ class SearchResults:
         self._check_kept()
         return self.answer_.labels
 
-    def predict_clusters(self, X: Any) -> Any:
+    def predict_clusters(self, X: Any, **beside: Any) -> Any:
         """Return the most probable cluster of each sample; -1 for outlying components and noise.
 
         With ``names``, the name of the cluster, or "outlying".
         """
-        return self.clusters_by(self.predict_proba(X))
+        return self.clusters_by(self.predict_proba(X, **beside))
 
     def clusters_by(self, probabilities: Array) -> Any:
         """Return the most probable cluster (n,) by probabilities of components (n, K)."""

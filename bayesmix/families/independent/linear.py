@@ -21,6 +21,7 @@ from bayesmix.numerics.arrays import (
 )
 from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
+from bayesmix.numerics.special import log_choices
 
 if TYPE_CHECKING:
     from bayesmix.families.independent.columns import Columns
@@ -284,6 +285,15 @@ class LinearInTotals:
         out += self.constants.sum(axis=1)
         if self.reading.has_base:
             out += self.reading.log_base(values)[:, None]
+        return out
+
+    def in_trials(self, successes: Array, trials: Array) -> Array:
+        """Return log densities (n, K) of successes in numbers of trials (n, D) of each cell.
+
+        Coefficients are those of a single trial.
+        """
+        out: Array = successes @ self.slopes.T + trials @ self.constants.T
+        out += log_choices(successes, trials)[:, None]
         return out
 
     def from_sums(self, summed: Array) -> Sums:

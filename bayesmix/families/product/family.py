@@ -86,6 +86,7 @@ class Product:
     name = "product"
     drawn_columns = 0
     measure_apart = None
+    draws_given = None
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, Mapping):
@@ -163,6 +164,13 @@ class Product:
     takes_gaps = OfParts(all)
     rearranged = OfParts(all)
     n_extended_directions = None
+
+    @property
+    def needs_measurement(self) -> str | None:
+        """Message of an error for parts that need a measurement, None if none does."""
+        if all(family.needs_measurement is None for family in self.families):
+            return None
+        return "a part of a Product must be Binomial([5, 20]), with a number for each column"
 
     @property
     def prefers_prior(self) -> bool:
