@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import (
     bands,
+    cells,
     chains,
     choosing,
     classes,
@@ -49,6 +50,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "null": ("One normal: how often select chooses more", fresh.null),
     "features": ("Variable selection: features, clusters, seconds", fresh.features),
     "subspace": ("select on many columns, as on the true factors?", subspace.run),
+    "cells": ("Generated cells beside Leiden, k-means, HDBSCAN", cells.run),
     "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
     "cluster_probability": ("Are probabilities of clusters calibrated?", clusters.probability),
     "stability": ("Does the number depend on seeds or the order of rows?", stability.run),
