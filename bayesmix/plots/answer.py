@@ -12,7 +12,8 @@ from bayesmix.plots import style
 from bayesmix.plots.assignment import plot_profile
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import fitted_and_read, most_columns, sample_of, view_of
+from bayesmix.plots.subject import fitted_and_read, most_columns
+from bayesmix.plots.subspace import view_and_sample
 
 SIZE = (10.4, 4.4)
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (2, 3)}
@@ -100,8 +101,7 @@ def _clusters(ax: Axes, search: Any, X: Any, columns: Any) -> None:
     if not drawn or (drawn == 1 and columns is None and estimator.result_.n_features > 1):
         plot_profile(search, rows, ax)
         return
-    view = view_of(search, columns, rows)
-    sample = sample_of(estimator, view, rows, None)
+    view, sample = view_and_sample(search, columns, rows, None)
     drawing.draw_view(ax, view, sample, legend=False)
     key = drawing.group_key(view)
     if 1 < len(key) <= drawing.MOST_NAMED:

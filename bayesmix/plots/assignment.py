@@ -14,6 +14,7 @@ from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
+from bayesmix.plots.subspace import view_and_sample
 
 # Grey scale from certain to uniform, unlike any component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
@@ -71,8 +72,7 @@ def plot_assignment(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.adjective} "
             "mixture: use assignment_entropy"
         )
-    view = subject.view_of(model, columns, X)
-    sample = subject.sample_of(estimator, view, X, sample_weight)
+    view, sample = view_and_sample(model, columns, X, sample_weight)
     if len(view.columns) == 2:
         if level is not None:
             raise UnsupportedError("level needs a fit to one column: use assignment_interval")

@@ -16,7 +16,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import DrawnGroups, Sample, View, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import DrawnGroups, Sample, View, fitted_and_read
+from bayesmix.plots.subspace import view_and_sample
 from bayesmix.posterior import bands
 from bayesmix.sources.memory import as_source
 
@@ -129,6 +130,10 @@ def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any
 
 
 def _check_curve(view: View, result: Any) -> None:
+    if view.axis != "columns":
+        raise UnsupportedError(
+            "bands need a column of a common subspace: choose it, as in columns=0"
+        )
     if not view.continuous:
         raise UnsupportedError(
             f"bands need a continuous column, got a {result.family.adjective} mixture: use "
@@ -569,7 +574,8 @@ def plot_density(
         Where to draw; None creates a figure.
     columns : name, number, or one or two of them, optional
         Columns of the marginal density; None: of more than two, the two with the best separated
-        components.
+        components. In a common subspace, None shows directions, with the columns that have the
+        largest loadings.
     sample_weight : array (n,), optional
         Sample weights, used for histogram, kernel density estimate and size of points.
     kde : bool, default=True
@@ -606,11 +612,10 @@ def plot_density(
             raise UnsupportedError("an averaged density takes no sample_weight: leave it out")
         return plot_averaged(model, X, ax, columns=columns, band=band, method=method)
     estimator, X = fitted_and_read(model, X, with_noise=band is None)
-    view = view_of(model, columns, X)
+    view, sample = view_and_sample(model, columns, X, sample_weight)
     if band is not None and len(view.columns) == 2:
         raise UnsupportedError(
             "band needs one column: choose it, as in columns=0, or use plot_uncertainty for two"
         )
     shaded = None if band is None else band_of(estimator, view, band, method, X, sample_weight)
-    sample = sample_of(estimator, view, X, sample_weight)
     return draw_view(style.axes_or_new(ax), view, sample, legend, kde, shaded)

@@ -16,6 +16,7 @@ from bayesmix.plots import style, subject
 from bayesmix.plots.assignment import lines_of
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import DrawnGroups, Sample, View
+from bayesmix.plots.subspace import directions_of
 
 if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
@@ -199,7 +200,8 @@ def plot_pairs(
         Where to draw; None creates a figure.
     columns : list of names or numbers, optional
         At least two columns; None: all up to five, otherwise the five with the least overlap of
-        components.
+        components. In a common subspace, None shows directions, with the columns that have the
+        largest loadings.
     sample_weight : array (n,), optional
         Sample weights.
 
@@ -224,14 +226,29 @@ def plot_pairs(
     """
     estimator, X = subject.fitted_and_read(model, X, with_noise=True)
     names = subject.column_names(estimator, X)
-    shown = _columns(estimator, names, columns)
+    groups = subject.groups_of(model)
+    directions = directions_of(estimator, columns, X)
+    if directions is not None and directions.frame.n_directions == 1:
+        directions = None  # no pairs
+    if directions is None:
+        shown = _columns(estimator, names, columns)
+        kinds = {column: kind_of(estimator.result_, column) for column in shown}
+    else:
+        names = [directions.name(d, "\n") for d in range(directions.frame.n_directions)]
+        shown = directions.leading(FIRST_COLUMNS)
+        kinds = dict.fromkeys(shown, Kind(continuous=True))
     d = len(shown)
     axes = style.panels(axes, d, d, (PANEL * d + 0.4, PANEL * d + 0.6), sharex="col")
-    sample = subject.whole_sample(estimator, X, sample_weight, subject.groups_of(model))
-    kinds = {column: kind_of(estimator.result_, column) for column in shown}
+    sample = subject.whole_sample(estimator, X, sample_weight, groups)
+    if directions is not None:
+        sample = directions.placed(sample, estimator, X)
 
     def of(*columns: int) -> tuple[View, Sample | None]:
-        view = subject.view_over(model, np.array(columns), X)
+        chosen = np.array(columns)
+        if directions is None:
+            view = subject.view_over(model, chosen, X)
+        else:
+            view = directions.view(chosen, groups)
         return view, None if sample is None else sample.over(view.columns)
 
     for row, below in enumerate(shown):
@@ -251,12 +268,14 @@ def plot_pairs(
                 draw_cells(ax, view, own, (kinds[across], kinds[below]), row > place)
                 if own is not None and row < place:
                     _unsure(ax, spread_out(own, (kinds[across], kinds[below])))
-            ax.set_xlabel(names[across] if row == len(shown) - 1 else "")
-            ax.set_ylabel(names[below] if place == 0 and row else "")
+            size = "medium" if directions is None else "small"
+            ax.set_xlabel(names[across] if row == len(shown) - 1 else "", size=size)
+            ax.set_ylabel(names[below] if place == 0 and row else "", size=size)
             ax.tick_params(labelsize="small", labelbottom=row == len(shown) - 1)
             if place or not row:
                 ax.tick_params(labelleft=False)
-    remarks = [f"{d} of {len(names)} columns"] if d < len(names) else []
+    axis = "columns" if directions is None else "directions"
+    remarks = [f"{d} of {len(names)} {axis}"] if d < len(names) else []
     if sample is not None:
         unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
         remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")

@@ -133,7 +133,7 @@ def _scale(ax: Axes, least: float, most: float) -> None:
 
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     """Plot all criteria over the number of components, each rescaled."""
-    shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
+    shown = [name for name in TOGETHER if name in results and np.isfinite(results[name]).any()]
     chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)

@@ -131,6 +131,7 @@ class View:
     least: float = -np.inf  # lower limits of the support
     given: str = ""  # values of conditioning columns
     noise: float = 0.0  # weight of the noise, which is not drawn
+    axis: str = "columns"  # what the axes are: columns, or directions of a common subspace
 
     @property
     def remarks(self) -> list[str]:
@@ -139,7 +140,7 @@ class View:
         if self.given:
             return [f"given {self.given}", *remarks]
         if len(self.columns) < self.n_features:
-            shown = f"marginal of {len(self.columns)} of {self.n_features} columns"
+            shown = f"marginal of {len(self.columns)} of {self.n_features} {self.axis}"
             remarks.insert(0, shown)
         return remarks
 
@@ -307,13 +308,18 @@ def columns_that_vary(result: FitResult, most: int) -> list[int]:
 def least_overlapping(
     result: FitResult, choices: Iterable[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:
-    """Return combinations of columns, least overlap of components first.
+    """Return combinations of columns, least overlap of components first."""
+    return least_overlap(*_moments(result), result.density.weights.mean(), choices)
+
+
+def least_overlap(
+    means: Array, covariances: Array, weights: Array, choices: Iterable[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Return combinations of coordinates of normal components, least overlap first.
 
     Overlap is Σ_jk π_j π_k BC_jk, with the Bhattacharyya coefficient BC of two normal densities (1
     if equal, 0 if separated).
     """
-    means, covariances = _moments(result)
-    weights = result.density.weights.mean()
     away = means[:, None] - means
 
     def overlap(columns: tuple[int, ...]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.assess.fit_evidence import OF_DRAWS
+from bayesmix.em.result import FitResult
 from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.product.prior import PartPriors
@@ -52,6 +53,15 @@ def weights_prior(subject: Subject) -> str:
     weights = subject.result.inference.weights_prior
     concentration = float(getattr(getattr(weights, "of_row", weights), "concentration", 0.0))
     return capital(WEIGHT_PRIORS.get(weights.name, repr(weights)).format(concentration))
+
+
+def components_prior(result: FitResult) -> str:
+    """Describe the prior of the components, in data units or along the common directions."""
+    if result.mixture.frame.rest is None:
+        return prior_in_words(result.prior, result.unframed, result.variational)
+    prior = result.bayesian.parameters_prior
+    words = prior_in_words(prior, result.mixture.components, result.variational)
+    return f"Along the common directions: {words}"
 
 
 @singledispatch

@@ -186,7 +186,11 @@ def density_figure(subject: Subject) -> list[Picture]:
     if columns is not None:
         parts.append(f"over the column in which components differ most, {subject.columns[columns]}")
     elif result.n_features > 2:
-        parts.append("over the two columns in which components overlap least")
+        subspace = result.mixture.frame.rest is not None
+        axes = "directions" if subspace else "columns"
+        parts.append(f"over the two {axes} in which components overlap least")
+        if subspace:
+            parts.append("axes name the columns with the largest loadings")
     if subject.steps is not None:
         parts.append("in the columns of the pipeline's output")
     if result.variational:

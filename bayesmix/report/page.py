@@ -23,7 +23,7 @@ from bayesmix.em import display
 from bayesmix.plots.regression import plot_trajectories
 from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
-from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
+from bayesmix.report.assumptions import components_prior, documented, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
 from bayesmix.selection.answer_text import SUREST
 from bayesmix.selection.criteria import record
@@ -134,7 +134,6 @@ def page(
     seconds = float(subject.table["seconds"].sum())
     if len(search.folds_):
         seconds += float(search.folds_["seconds"].sum())
-    variational = result.variational
     priors = result.inference.name != "maximum_likelihood"
     answer, model = subject.answer
     return rendered(
@@ -156,7 +155,7 @@ def page(
         probabilities=subject.probabilities,
         surest=SUREST,
         documented=documented(search),
-        of_components=prior_in_words(result.prior, result.unframed, variational) if priors else "",
+        of_components=components_prior(result) if priors else "",
         of_weights=weights_prior(subject) if priors else "",
         n_folds=int(search.folds_["fold"].nunique()) if len(search.folds_) else 0,
         folds_by="" if isinstance(search.cv, int) else type(search.cv).__name__,

@@ -338,3 +338,66 @@ def test_groups_that_differ_in_single_columns_are_found_in_all_columns_or_along_
     search = bm.select(X)
     assert search.n_clusters_ == 3
     assert adjusted_rand_score(labels, search.predict_clusters(X)) == 1.0
+
+
+def named(X):
+    return pd.DataFrame(X, columns=[f"gene{d}" for d in range(X.shape[1])])
+
+
+def test_figures_show_directions_and_name_the_columns_that_load_on_them(data):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    F = named(data[0])
+    m = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0).fit(F)
+    ax = bm.plot_density(m, F, ax=figure().subplots())
+    first, loading = ax.get_xlabel().split("\n")
+    assert first == "direction 1"
+    largest = int(np.abs(m.directions_[:, 0]).argmax())
+    assert loading.split()[0] == f"+gene{largest}"  # its sign is positive
+    drawn = np.concatenate([np.asarray(points.get_offsets()) for points in ax.collections[-3:]])
+    centre = m.result_.mixture.frame.centre
+    coordinates = (data[0] - centre) / m.column_scales_ @ m.directions_
+    np.testing.assert_allclose(np.sort(drawn[:, 0]), np.sort(coordinates[:, 0]), atol=1e-9)
+    axes = bm.plot_pairs(m, F, axes=figure().subplots(2, 2))
+    assert axes[1, 1].get_xlabel().startswith("direction 2\n")
+    axes = bm.plot_pairs(m, F, axes=figure().subplots(2, 2), columns=["gene3", "gene4"])
+    assert axes[1, 1].get_xlabel() == "gene4"
+    assert bm.plot_assignment(m, F, ax=figure().subplots()).get_xlabel() == ax.get_xlabel()
+
+
+def test_the_density_over_a_direction_is_that_of_its_coordinates(data):
+    m = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(1), random_state=0).fit(data[0])
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    ax = bm.plot_density(m, data[0], ax=figure().subplots())
+    curve = max(ax.lines, key=lambda line: line.get_linewidth())
+    x, height = curve.get_data()
+    inside = m.result_.plug_in.components
+    means, deviations = inside.means[:, 0], np.sqrt(inside.covariances[:, 0, 0])
+    truth = multivariate_normal.pdf(((x[:, None] - means) / deviations).reshape(-1, 1))
+    np.testing.assert_allclose(height, truth.reshape(-1, 3) / deviations @ m.weights_, rtol=1e-9)
+    with pytest.raises(UnsupportedError, match="columns=0"):
+        bm.plot_density(m, data[0], ax=figure().subplots(), band=0.9)
+
+
+def test_coordinates_of_samples_with_missing_values_are_expected_ones(gaps):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    X, truth = gaps
+    family = bm.CommonSubspace(2)
+    m = bm.GaussianMixture(3, covariance_type=family, missing="use", random_state=0).fit(X)
+    ax = bm.plot_density(m, X, ax=figure().subplots())
+    drawn = np.concatenate([np.asarray(points.get_offsets()) for points in ax.collections[-3:]])
+    assert len(drawn) == len(X)
+    frame = m.result_.mixture.frame
+    apart = np.sort(drawn[:, 0]) - np.sort(frame.apply(truth)[:, 0])
+    assert np.abs(apart).mean() < 0.2 * drawn[:, 0].std()
+
+
+@pytest.mark.slow
+def test_the_report_of_a_search_has_the_prior_along_the_directions(tmp_path):
+    X, _ = in_factors(np.random.default_rng(4), n=60, D=80)
+    search = bm.select(named(X), (1, 2, 3), [bm.CommonSubspace(2)], random_state=0)
+    # A criterion without finite values is not drawn.
+    assert np.isinf(search.results_["aicc"]).all()
+    search.report(tmp_path / "report.html", named(X))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Along the common directions" in text
+    assert "two directions in which components overlap least" in text
