@@ -113,6 +113,11 @@ class FamilyOf(Protocol[S, P]):
         return None
 
     @property
+    def takes_sparse(self) -> bool:
+        """Whether rows may be sparse: statistics are the columns, and zeros add nothing."""
+        return False
+
+    @property
     def takes_gaps(self) -> bool:
         """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
         return False

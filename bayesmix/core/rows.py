@@ -6,14 +6,15 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 
 import numpy as np
 
 from bayesmix.core.nouns import parts_in_words
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import cached, once
+from bayesmix.numerics.sparse import is_sparse
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
@@ -141,6 +142,7 @@ class Frame:
 
         Coordinates of samples seen in part in a subspace are those of least squares.
         """
+        values = np.asarray(values) if is_sparse(values) else values
         if self.rest is not None and has_gaps(values):
             gram, along = self.seen_along_basis(np.asarray(values))
             gram = gram + LEAST_SQUARES_RIDGE * np.eye(self.n_directions)
@@ -386,6 +388,8 @@ class Rows:
 
     def framed(self, frame: Frame, room: Array | None = None) -> Array:
         """Return the values (n, D') in a frame, in ``room`` (D, n) if given."""
+        if is_sparse(self.values):  # families of sparse rows have no other frame
+            return cast("Array", self.values)
         if self.inside is not None and self.inside.equals(frame):
             return np.asarray(self.values)
         return frame.apply(self.values, room)
@@ -404,6 +408,10 @@ class Rows:
             features.flags.writeable = False
             self._kept[form.kind] = frame, features
         return features
+
+    def log_base(self, form: Any) -> Array:
+        """Return log h(x) (n,) of a linear form over sparse rows, cached."""
+        return cached(self, ("log_base", form.kind), lambda: form.reading.log_base(self.values))
 
     def some(self, chosen: Any) -> Rows:
         return Rows(
@@ -586,6 +594,8 @@ def faults_in(rows: Rows) -> Faults:
 
 
 def _of_values(rows: Rows) -> Faults:
+    if is_sparse(rows.values):  # whose entries were checked
+        return Faults(never=np.zeros(rows.values.shape[1], dtype=np.bool_))
     values = np.asarray(rows.values)
     if not values.size:
         return Faults()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -21,6 +21,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, PRODUCTS, Array, Integers, normalise
+from bayesmix.numerics.sparse import columns_read
 
 if TYPE_CHECKING:
     from bayesmix.core.components import (
@@ -259,7 +260,34 @@ class Linear(Form):
         ]
 
 
-CENTRED, LINEAR = Centred(), Linear()
+@dataclass(frozen=True)
+class Sparse(Form):
+    """Products with the entries of sparse rows, for densities that are linear in the columns."""
+
+    name = "sparse rows"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return SparseStep(mixture)
+
+
+@dataclass(frozen=True)
+class SparseStep:
+    """E-step of a chunk of sparse rows; picklable."""
+
+    mixture: Mixture[Components]
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        form: Any = cast("LinearComponents", self.mixture.components).linear
+        values: Any = rows.values
+        joint = values @ form.slopes.T
+        joint += form.constants.sum(axis=1) + self.mixture.log_weights
+        joint[joint < IMPOSSIBLE] = -np.inf
+        if form.reading.has_base:
+            joint += rows.log_base(form)[:, None]
+        return block_sums(self.mixture, joint, rows, partial(form.statistics, values))
+
+
+CENTRED, LINEAR, SPARSE = Centred(), Linear(), Sparse()
 
 
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
@@ -285,7 +313,7 @@ def block_rows(width: int, n_components: int) -> int:
 
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """Add the results of ``of_block`` over the blocks of a chunk, in order."""
-    width = 2 * rows.values.shape[1]  # deviations from a mean, plain and whitened
+    width = 2 * columns_read(rows.values)  # deviations from a mean, plain and whitened
     return reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
 
 

@@ -17,13 +17,14 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.core.validation import in_memory
-from bayesmix.em.expectation import CENTRED, Form, Linear
+from bayesmix.em.expectation import CENTRED, SPARSE, Form, Linear
 from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.em.under_a_prior import with_priors
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
+from bayesmix.numerics.sparse import SparseRows, is_sparse
 from bayesmix.observation.missing import Gapped
 from bayesmix.sources.memory import ArraySource
 
@@ -199,6 +200,8 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     measurement, family = side_of(source).measurement, model.family
     if measurement is not None:
         return cast("Form", measurement.form(family, model.inference.variational, seed))
+    if is_sparse(getattr(source, "values", None)):
+        return SPARSE
     if source.summary.n_missing:
         return Gapped(seed)
     return complete_form(family, source, frame, model.n_components)
@@ -297,8 +300,10 @@ def _check_size(model: Model, source: Source) -> None:
 def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     """Return an event if there are too few observations for the likelihood to have a maximum."""
     K, (n_rows, n_features) = model.n_components, source.shape
+    if not model.family.continuous:
+        return ()
     if not isinstance(model.inference, MaximumLikelihood):
-        n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
+        n_distinct = count_distinct(source, K + 1)
         if n_distinct > K or n_distinct == n_rows:
             return ()
         from bayesmix.em.identifiability import few_points
@@ -342,6 +347,20 @@ def _checked(family: Family, rows: Rows) -> int:
     return len(rows)
 
 
+def check_sparse(family: Family, values: SparseRows) -> None:
+    """Raise an error for families that read dense rows, and for entries outside the support."""
+    if not family.takes_sparse:
+        raise InvalidTypeError(
+            f"X must be dense for {family!r}, got a sparse matrix: pass X.toarray(), or use "
+            "Multinomial(), Poisson() or Bernoulli()"
+        )
+    try:
+        family.check(values.matrix.data[:, None])
+    except InvalidInputError:  # name its row and column
+        for row in range(len(values)):
+            family.check(np.asarray(values[row : row + 1]), row)
+
+
 def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
     measurement = side_of(source).measurement
@@ -349,7 +368,10 @@ def check_values(family: Family, source: Source, width: int) -> None:
         measurement.check(family, source.columns)
     elif family.needs_measurement is not None:
         raise InvalidInputError(family.needs_measurement)
-    if not family.any_real:
+    values = getattr(source, "values", None)
+    if is_sparse(values):
+        check_sparse(family, values)
+    elif not family.any_real:
         source.reduce(partial(_checked, family), width)
 
 

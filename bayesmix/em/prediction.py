@@ -158,6 +158,8 @@ def within_reach(
     Farther ones are moved towards the centre. Columns of moderate values keep them: counts beside
     far measurements are part of the density. The ratios are None if all samples are near.
     """
+    if not family.far_densities:
+        return rows, None
     values = np.asarray(rows.values, dtype=np.float64)
     if not has_far_rows(mixture, values, family):
         return rows, None

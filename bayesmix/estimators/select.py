@@ -42,7 +42,13 @@ from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
-from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.memory import (
+    ArraySource,
+    coding_of,
+    is_collection,
+    is_source,
+    with_sparse_rows,
+)
 
 if TYPE_CHECKING:
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
@@ -154,7 +160,7 @@ def select(
     >>> search.best_params_
     {'covariance_type': 'full', 'n_components': 2}
     """
-    X = one_column(tabular(X))
+    X = one_column(tabular(with_sparse_rows(X)))
     if trials is not None:
         X = Measured(X, trials=trials)
     named = {"continuous": continuous, "counts": counts, "ratings": ratings}

@@ -38,7 +38,8 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.rates import CountFamily
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers
-from bayesmix.numerics.special import log_gammas
+from bayesmix.numerics.sparse import summed
+from bayesmix.numerics.special import log_factorials, log_gammas, log_rising
 
 
 class PartsOfTotals(Reading):
@@ -47,7 +48,7 @@ class PartsOfTotals(Reading):
     has_base = True
 
     def log_base(self, values: Array) -> Array:
-        out: Array = gammaln(values.sum(axis=1) + 1.0) - gammaln(values.T + 1.0).sum(axis=0)
+        out: Array = gammaln(values.sum(axis=1) + 1.0) - summed(log_factorials, values)
         return out
 
 
@@ -185,7 +186,7 @@ class DirichletMultinomials(GivenTotals):
         out = np.empty((len(values), self.n_components))
         for k, own in enumerate(self.concentration):
             whole = own.sum()
-            out[:, k] = (gammaln(own + values) - gammaln(own)).sum(axis=1)
+            out[:, k] = log_rising(own, values)
             out[:, k] += gammaln(whole) - gammaln(whole + totals)
         out += PARTS.log_base(values)[:, None]
         return out
@@ -307,6 +308,7 @@ class Multinomial(CountFamily, ColumnsFamily[Multinomials]):
     drawn_columns = 0
     keeps_zeros = True
     takes_gaps = False
+    takes_sparse = True
     draws_given = "totals"
     measure_apart = "counts given the total of their row"
     mean_where_empty = 1.0

@@ -46,7 +46,8 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
-from bayesmix.numerics.special import log_gammas
+from bayesmix.numerics.sparse import summed
+from bayesmix.numerics.special import log_factorials, log_gammas, log_rising
 
 # Largest count that double precision distinguishes from the next.
 LARGEST_COUNT = 2.0**53
@@ -232,15 +233,11 @@ class NegativeBinomials(AveragedRates):
         return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
 
     def expected_log_density(self, values: Array) -> Array:
-        out = np.empty((len(values), self.n_components))
-        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
-            out[:, k] = (
-                gammaln(shape + values)
-                - gammaln(shape)
-                - shape * np.log1p(1.0 / rate)
-                - values * np.log1p(rate)
-            ).sum(axis=1)
-        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        out = -(values @ np.log1p(self.rate).T)
+        out -= (self.shape * np.log1p(1.0 / self.rate)).sum(axis=1)
+        for k, shape in enumerate(self.shape):
+            out[:, k] += log_rising(shape, values)
+        out -= summed(log_factorials, values)[:, None]
         return out
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
@@ -325,6 +322,7 @@ class Poisson(CountFamily, RatesFamily):
 
     name = "poisson"
     takes_intervals = True
+    takes_sparse = True
     adjective = "Poisson"
     separable = True
     with_article = "a Poisson"

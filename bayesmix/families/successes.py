@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from scipy.special import betaln, digamma, logit
@@ -38,6 +38,7 @@ from bayesmix.families.independent.linear import (
     towards_zero,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
+from bayesmix.numerics.sparse import is_sparse
 from bayesmix.numerics.special import log_choices, log_gammas
 
 # Log probability ratio that stands for impossible, where infinities would cancel.
@@ -98,8 +99,10 @@ class SuccessColumns(OfTrials, PointColumns):
         if self.reading is not PLAIN:
             return self.in_trials(values, self.most)
         yes, no = (np.maximum(one, NEVER) for one in self.sufficient)
-        if no.min() > IMPOSSIBLE:
-            out: Array = values @ (yes - no).T + no.sum(axis=1)
+        if is_sparse(values):  # where p = 1, a failure costs ``SURE`` nats
+            out: Array = self.linear.expected_log_density(cast("Any", values))
+        elif no.min() > IMPOSSIBLE:
+            out = values @ (yes - no).T + no.sum(axis=1)
         else:
             out = values @ yes.T + (1.0 - values) @ no.T
         if min(yes.min(), no.min()) < IMPOSSIBLE:
@@ -332,6 +335,7 @@ class Bernoulli(SuccessFamily):
     """
 
     name = "bernoulli"
+    takes_sparse = True
     adjective = "Bernoulli"
     separable = True
     kind, prior = BernoulliDraws, BetaPrior

@@ -13,6 +13,8 @@ import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
 
+from bayesmix.numerics.sparse import is_sparse
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -89,9 +91,9 @@ def is_elsewhere(X: Any) -> bool:
     return bool(compat.is_array_api_obj(X))
 
 
-def has_gaps(values: Stored) -> bool:
+def has_gaps(values: Any) -> bool:
     """Whether any value is missing."""
-    return bool(values.dtype.kind == "f" and np.isnan(values).any())
+    return bool(not is_sparse(values) and values.dtype.kind == "f" and np.isnan(values).any())
 
 
 def without_gaps(values: Array) -> Array:

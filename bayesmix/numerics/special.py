@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.sparse import is_sparse
 
 
 def log_gammas(shape: Array, n_draws: int, generator: np.random.Generator) -> Array:
@@ -42,6 +44,21 @@ def multivariate_gammas(a: Array, dimension: int) -> tuple[Array, float]:
 @lru_cache(maxsize=64)
 def _halves(dimension: int) -> Array:
     return frozen(0.5 * np.arange(dimension, dtype=np.float64))
+
+
+def log_factorials(counts: Array) -> Array:
+    """Return log x!."""
+    out: Array = gammaln(counts + 1.0)
+    return out
+
+
+def log_rising(starts: Array, counts: Any) -> Array:
+    """Return Σ_d log Γ(a_d + x_d) - log Γ(a_d) (n,) for a (D,), of rows that may be sparse."""
+    if is_sparse(counts):
+        own = starts[counts.matrix.indices]
+        return counts.row_sums(gammaln(own + counts.matrix.data) - gammaln(own))
+    out: Array = (gammaln(starts + counts) - gammaln(starts)).sum(axis=1)
+    return out
 
 
 def log_choices(successes: Array, trials: Array | float) -> Array:

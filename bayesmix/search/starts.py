@@ -25,12 +25,15 @@ from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array, Integers, has_gaps, quantiles, without_gaps
 from bayesmix.numerics.memo import cached
+from bayesmix.numerics.sparse import is_sparse
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.core.sources import Source
 
 SAMPLE_ROWS = 4096
+# Values of a dense sample of sparse rows (64 MB), and its fewest rows.
+LARGEST_SAMPLE, FEWEST_OF_SPARSE = 2**23, 512
 # Radius, in units of sqrt(D), to which outliers are shrunk under heavy tails, so that no start is
 # at an outlier.
 DRAWN_IN_AT = 2.0
@@ -72,6 +75,8 @@ def distinct_rows(
     heavy_tails: bool = False,
 ) -> Distinct:
     """Return the distinct observations of a subsample of the source."""
+    if is_sparse(getattr(source, "values", None)):
+        most = min(most, max(LARGEST_SAMPLE // source.shape[1], FEWEST_OF_SPARSE))
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     np.clip(values, -FARTHEST, FARTHEST, out=values)
@@ -193,6 +198,7 @@ def numbered_starts(
     components with few directions.
     """
     family, K = model.family, model.n_components
+    graphs = graphs and not is_sparse(getattr(source, "values", None))
     if K == 1:
         yield from ((number, of_one_component) for number in numbers)
         return
@@ -295,12 +301,16 @@ class NearestCentre:
     spread: float = 0.0
 
     def __call__(self, rows: Rows) -> Array:
-        values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
-            self.summary.scale / self.factors
-        )
-        filled, stress = complete(values)
-        labels = Distinct(filled, rows.weights_or_ones, stress).nearest(self.centres)
-        K = len(self.centres)
+        scale, K = self.summary.scale / self.factors, len(self.centres)
+        if is_sparse(rows.values):
+            slopes = self.centres / scale
+            beyond = -2.0 * (rows.values @ slopes.T - slopes @ self.summary.centre)
+            beyond += np.einsum("kd,kd->k", self.centres, self.centres)
+            labels = np.round(beyond, DIGITS).argmin(axis=1)
+        else:
+            values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / scale
+            filled, stress = complete(values)
+            labels = Distinct(filled, rows.weights_or_ones, stress).nearest(self.centres)
         return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import numpy as np
+from scipy.sparse import issparse
 
 from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.rows import (
@@ -26,6 +27,7 @@ from bayesmix.core.rows import (
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Integers, Stored, cost_of, quantiles
 from bayesmix.numerics.memo import cached
+from bayesmix.numerics.sparse import SparseRows, is_sparse, stored_rows
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding, RowsRead
@@ -41,6 +43,24 @@ def is_source(X: Any) -> TypeGuard[Source]:
 def is_collection(X: Any) -> bool:
     """Whether X is a Dask array or frame."""
     return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
+
+
+def with_sparse_rows(X: Any) -> Any:
+    """Return a sparse matrix as a source of sparse rows, other data as they are.
+
+    Raises ``InvalidInputError`` for an entry that is not finite.
+    """
+    if not issparse(X):
+        return X
+    values = stored_rows(X)
+    wrong = np.flatnonzero(~np.isfinite(values.matrix.data))
+    if len(wrong):
+        row = int(np.searchsorted(values.matrix.indptr, wrong[0], side="right")) - 1
+        raise InvalidInputError(
+            f"X must be finite, got {values.matrix.data[wrong[0]]} in row {row}, column "
+            f"{values.matrix.indices[wrong[0]]}: sparse rows have no missing values"
+        )
+    return ArraySource(cast("Any", values))
 
 
 def as_source(
@@ -96,6 +116,8 @@ MOST_SORTED = 250_000
 def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
     """Return the summary, with a thread per column; large data use a subsample for quantiles."""
     n_rows, n_features = values.shape
+    if is_sparse(values):
+        return summary_of_sparse(values, weights)
     if n_rows > MOST_SORTED:
         from bayesmix.sources.column_sums import summary_of_many
 
@@ -142,6 +164,31 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         upper=upper,
         n_missing=n_missing,
     )
+
+
+def summary_of_sparse(values: SparseRows, weights: Array | None) -> Summary:
+    """Return the summary of sparse rows, of columns with their zeros one by one."""
+    columns, n = values.matrix.tocsc(), values.shape[0]
+    given = np.ones(n) if weights is None else weights
+    repeated = weights is not None and bool(np.any(weights > 1))
+
+    def summed_up(d: int) -> tuple[float, ...]:
+        part = slice(columns.indptr[d], columns.indptr[d + 1])
+        own = given[columns.indices[part]]
+        # Zeros are one value with the weight of all.
+        rest = max(float(given.sum() - own.sum()), 0.0)
+        column = np.append(columns.data[part], 0.0)
+        mass = np.append(own, rest)
+        present = mass > 0.0
+        return _column(column[present], mass[present], repeated or rest > 1.0)
+
+    centre, scale, minimum, maximum, gap, mean, lower, upper = np.array(
+        [summed_up(d) for d in range(values.shape[1])]
+    ).T
+    total = float(given.sum())
+    bounds = {"minimum": minimum, "maximum": maximum, "constant": minimum == maximum}
+    quartiles = {"centre": centre, "lower": lower, "upper": upper}
+    return Summary(n, total, scale=scale, gap=gap, mean=mean, **bounds, **quartiles)
 
 
 def missing_in(values: Any) -> int:
@@ -255,13 +302,15 @@ class ArraySource:
         return f"row {row}"
 
     def _chunks(self, width: int) -> list[Rows]:
+        if is_sparse(self.values):
+            return [self.rows]
         return self.rows.blocks(chunk_rows(*self.shape, width))
 
     def idle(self, width: int) -> int:
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
     def reduce(self, step: Callable[[Rows], Value], width: int, mapped: bool = False) -> Value:
-        if self.shape[0] <= chunk_rows(*self.shape, width):
+        if is_sparse(self.values) or self.shape[0] <= chunk_rows(*self.shape, width):
             return step(self.rows)
         from bayesmix.sources.chunks import Within
 

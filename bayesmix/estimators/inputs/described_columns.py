@@ -23,7 +23,7 @@ from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
-from bayesmix.sources.memory import all_weights, is_collection, is_source
+from bayesmix.sources.memory import all_weights, is_collection, is_source, with_sparse_rows
 from bayesmix.sources.sample_weights import row_weights
 
 FEWEST_ROWS = 2
@@ -163,6 +163,7 @@ def variables_of(model: Any, X: Any) -> tuple[list[Variable], list[tuple[str, st
 
     if is_collection(X):
         raise UnsupportedError("describe reads data in memory: pass a sample of the rows")
+    X = with_sparse_rows(X)
     result = last_step(getattr(model, "best_estimator_", model)).result_
     coding = coding_of_fit(model)
     if is_source(X):

@@ -23,7 +23,14 @@ from bayesmix.posterior.predictions import Prediction
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.dask_workers import collected, columns_of, numbers_of, whole_rows
 from bayesmix.sources.devices import on_device
-from bayesmix.sources.memory import ArraySource, as_source, coding_of, is_collection, is_source
+from bayesmix.sources.memory import (
+    ArraySource,
+    as_source,
+    coding_of,
+    is_collection,
+    is_source,
+    with_sparse_rows,
+)
 from bayesmix.sources.sample_weights import refuse_weights, row_weights, unless_equal
 
 if TYPE_CHECKING:
@@ -182,7 +189,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
 
 def in_order_of_fit(estimator: Any, X: Any) -> Any:
     """Return the columns of the fit in its order, of a frame that may have others too."""
-    X = tabular(X)
+    X = tabular(with_sparse_rows(X))
     columns = getattr(X, "columns", None)
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None or columns is None or is_source(X):

@@ -14,6 +14,7 @@ from bayesmix.allocation.noise import given_noise
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.validation import unmasked, written_out
+from bayesmix.em.model import check_sparse
 from bayesmix.errors import (
     InvalidInputError,
     InvalidTypeError,
@@ -27,9 +28,10 @@ from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
 from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array, is_elsewhere
+from bayesmix.numerics.sparse import is_sparse
 from bayesmix.selection.structures import OTHERS
 from bayesmix.sources.containers import tabular
-from bayesmix.sources.memory import as_source, is_collection, is_source
+from bayesmix.sources.memory import as_source, is_collection, is_source, with_sparse_rows
 from bayesmix.sources.sample_weights import row_weights, unless_equal
 from bayesmix.starts.noise_starts import NoiseOfFit
 
@@ -58,7 +60,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     """Return the data to fit as a source; samples of weight zero are left out."""
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
-    X = tabular(X)
+    X = tabular(with_sparse_rows(X))
     if not isinstance(X, np.ndarray) and (is_source(X) or is_collection(X) or is_elsewhere(X)):
         from bayesmix.estimators.inputs.given_sources import training_source
 
@@ -73,10 +75,20 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         source = as_source(
             values, weights_of_fit(sample_weight, len(values)), n_jobs, columns, coding
         )
+    refuse_sparse(source, estimator)
     if missing != "error":
         source = without_gaps(source, missing, takes_sequences(estimator))
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
+
+
+def refuse_sparse(source: Source, estimator: Any) -> None:
+    """Raise an error for sparse rows if the family of an estimator, or of a search, needs dense."""
+    values = getattr(source, "values", None)
+    if is_sparse(values):
+        inner = last_step(getattr(estimator, "estimator", estimator))
+        family: Any = getattr(inner, "family", None)
+        check_sparse(Gaussian() if family in (None, "auto") else family_named(family), values)
 
 
 def weights_of_fit(sample_weight: Any, n_rows: int) -> Array | None:

@@ -11,13 +11,13 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.sources.containers import tabular
-from bayesmix.sources.memory import is_source
+from bayesmix.sources.memory import is_source, with_sparse_rows
 
 
 def table_of(X: Any) -> Any:
     """Return X if it has rows; otherwise a NumPy array of it."""
     refuse_no_table(X)
-    X = tabular(X)
+    X = tabular(with_sparse_rows(X))
     return X if is_source(X) or isinstance(X, Sized) else np.asarray(X)
 
 

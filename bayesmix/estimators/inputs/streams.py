@@ -22,6 +22,7 @@ from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
     InvalidInputError,
+    InvalidTypeError,
     UnsupportedError,
     warn,
 )
@@ -47,6 +48,10 @@ def with_batch(
             f"batch must be a string or an integer that names these rows, got {batch!r:.60}"
         )
     name = int(name) if isinstance(name, Integral) else name
+    if hasattr(type(X), "nnz"):
+        raise InvalidTypeError(
+            "X must be dense for partial_fit, got a sparse matrix: pass X.toarray() of each batch"
+        )
     if forgetting is not None:
         validation.number("forgetting", forgetting, 0.0, strict=True)
         if not forgetting < 1.0:

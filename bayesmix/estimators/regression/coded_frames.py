@@ -23,7 +23,13 @@ from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
-from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.memory import (
+    ArraySource,
+    coding_of,
+    is_collection,
+    is_source,
+    with_sparse_rows,
+)
 from bayesmix.sources.sample_weights import row_weights
 
 if TYPE_CHECKING:
@@ -71,7 +77,7 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     """Return a frame at predict time as a source with the columns of a coding, others unchanged."""
     from bayesmix.io.table_columns import is_frame, recoded, say_unused
 
-    X = tabular(X)
+    X = tabular(with_sparse_rows(X))
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
     say_unused(X, coding)

@@ -17,6 +17,8 @@ WITH_TOTALS = ("gaussian", "poisson", "negative_binomial", "zero_inflated_poisso
 # in 95 % of those with totals of log standard deviation 0.7.
 MUCH = 8.0
 FEWEST_ROWS, FEWEST_COLUMNS = 20, 3
+# Rows from which totals are judged, evenly spaced ones of more.
+MOST_ROWS = 2000
 
 
 def sentence_on_totals(family: Family, source: ArraySource) -> str | None:
@@ -24,7 +26,7 @@ def sentence_on_totals(family: Family, source: ArraySource) -> str | None:
     n, n_features = source.shape
     if family.name not in WITH_TOTALS or n < FEWEST_ROWS or n_features < FEWEST_COLUMNS:
         return None
-    values = np.asarray(source.values, dtype=np.float64)
+    values = np.asarray(source.spread(MOST_ROWS).values, dtype=np.float64)
     if not np.isfinite(values).all() or values.min() < 0.0 or (values % 1.0).any():
         return None
     parts: Any = getattr(family, "parts", ())

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.special import gammaln
 
 from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.core.families import Rearranged
@@ -21,7 +20,8 @@ from bayesmix.numerics.arrays import (
 )
 from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import log_choices
+from bayesmix.numerics.sparse import summed
+from bayesmix.numerics.special import log_choices, log_factorials
 
 if TYPE_CHECKING:
     from bayesmix.families.independent.columns import Columns
@@ -169,7 +169,7 @@ class Counts(Reading):
     has_base = True
 
     def log_base(self, values: Array) -> Array:
-        return -gammaln(values.T + 1.0).sum(axis=0)
+        return -summed(log_factorials, values)
 
 
 PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()

@@ -87,6 +87,7 @@ class Product:
     drawn_columns = 0
     measure_apart = None
     draws_given = None
+    takes_sparse = False
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, Mapping):
