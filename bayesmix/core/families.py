@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import Field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
@@ -123,6 +123,16 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
+    def takes_noise(self) -> bool:
+        """Whether mixtures can have a noise component."""
+        return False
+
+    @property
+    def holds_counts(self) -> bool:
+        """Whether columns are counts, rather than levels or real numbers."""
+        return not self.continuous and self.drawn_columns == 1
+
+    @property
     def measure_apart(self) -> str | None:
         """What densities are of, if not of counts or real numbers: no criterion compares them."""
         return None
@@ -138,6 +148,15 @@ class FamilyOf(Protocol[S, P]):
     def marginal(self, columns: Integers) -> Family:
         """Return the family of some columns."""
         return self
+
+    def with_covariance(self, covariance: str) -> Family:
+        """Return the family with this covariance structure for its Gaussians, if it has any."""
+        return self
+
+    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+        """Yield covariance structures, each with its number of columns."""
+        if self.n_extended_directions is not None:
+            yield self, n_columns
 
     def refitted(self, values: Array, responsibilities: Array) -> Family:
         """Return the family with what it learned from data, such as powers, learned from these."""

@@ -17,7 +17,6 @@ from bayesmix.estimators.attributes.posterior_methods import ComponentsByColumn,
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian, describe_weights
 from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_parameters
 from bayesmix.estimators.regression.coded_frames import family_for
-from bayesmix.estimators.searching.fitters import with_structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
@@ -171,7 +170,7 @@ class Mixture(MixtureEstimator):
                 f"VariationalBayes(), got {self.inference!r}"
             )
         prune, noise = validation.flag("prune", self.prune), noise_density(self.noise)
-        if noise is not None and family.name not in ("gaussian", "product"):
+        if noise is not None and not family.takes_noise:
             raise UnsupportedError(
                 f"noise needs Gaussian() or a Product, got family={self.family!r}: use noise=None"
             )
@@ -186,7 +185,8 @@ class Mixture(MixtureEstimator):
                 of_weights: Any = model.inference  # of a chain, for example
                 inference: Any = default_inference(family)
                 model = replace(model, inference=replace(inference, weights=of_weights.weights))
-        family = with_structure(family, self.covariance_type)
+        if self.covariance_type is not None:
+            family = family.with_covariance(self.covariance_type)
         if hasattr(family, "knowing"):
             family = family.knowing(source.summary)
         return self._restricted(replace(model, family=family), source)

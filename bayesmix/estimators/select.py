@@ -34,7 +34,6 @@ from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
-from bayesmix.families.product.family import Product
 from bayesmix.families.successes import Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.observation.measured import Measured
@@ -291,7 +290,7 @@ def procedure(
     default = default and (criterion == "auto" or criterion not in POSTERIOR)
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
-    with_noise = [member for member in families if noise is not None and has_noise(member)]
+    with_noise = [member for member in families if noise is not None and _takes_noise(member)]
     if ordered and noise is not None:
         raise UnsupportedError("noise does not support sequences: set noise=False")
     if family is not None and noise is not None and not with_noise:
@@ -378,9 +377,8 @@ def subspace_of(
     return better_subspace(values, estimator, root_seed(random_state))
 
 
-def has_noise(family: Any) -> bool:
-    """Whether mixtures of a family can have a noise component."""
-    return isinstance(family, Gaussian | Product)
+def _takes_noise(family: Any) -> bool:
+    return family is not None and family.takes_noise
 
 
 def chain(X: Any, family: Any, variational: bool) -> Any:

@@ -383,7 +383,7 @@ class Transformed(Over):
 
     family: Gaussian
     transform: str | float | Function = "log"
-    far_densities = False
+    far_densities = takes_noise = False
     drawn_columns = 2
 
     def __post_init__(self) -> None:
@@ -407,6 +407,13 @@ class Transformed(Over):
     @property
     def name(self) -> str:
         return self.function.normal.removeprefix("a ").replace("-", "_").lower()
+
+    @property
+    def title(self) -> str:
+        return self.adjective
+
+    def with_covariance(self, covariance: str) -> Transformed:
+        return replace(self, family=self.family.with_covariance(covariance))
 
     @property
     def takes_intervals(self) -> bool:

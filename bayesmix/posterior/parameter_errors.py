@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -160,18 +160,9 @@ class ParameterScores(FitScores):
         """Yield pairs of coordinates with second derivatives (K,) of Σ w r log f."""
         shares, n = self.weights[:, None] * self.responsibilities, len(self.coordinates)
         values = self.frame.apply(self.source.rows.values)
-        gaussian = isinstance(self.components, Gaussians) and self.components.blocks.ndim == 3
-        free = gaussian and self.components.structure.name in FREE_BLOCKS
-        if free and not np.isnan(values).any():
-            hessians = _dense_hessians(self.components, self.coordinates, values, shares)
-            for first in range(n):
-                yield from (
-                    (first, second, hessians[:, first, second]) for second in range(first + 1)
-                )
-            return
-
-        if isinstance(self.components, Categoricals):
-            yield from _of_levels(self.components, values, shares)
+        exact = closed_curvatures(self.components, self.coordinates, values, shares)
+        if exact is not None:
+            yield from exact
             return
 
         def at(*steps: tuple[int, float]) -> Array:
@@ -189,8 +180,31 @@ class ParameterScores(FitScores):
                     yield first, second, 0.5 * mixed / SECOND**2
 
 
+@singledispatch
+def closed_curvatures(
+    components: Any, coordinates: list[Coordinate[Any]], values: Array, shares: Array
+) -> Iterator[tuple[int, int, Array]] | None:
+    """Return pairs of coordinates with second derivatives (K,) of Σ w r log f, if these are known.
+
+    None: by differences.
+    """
+    return None
+
+
+@closed_curvatures.register(Gaussians)
+def _of_normals(
+    components: Gaussians, coordinates: list[Coordinate[Any]], values: Array, shares: Array
+) -> Iterator[tuple[int, int, Array]] | None:
+    free = components.blocks.ndim == 3 and components.structure.name in FREE_BLOCKS
+    if not free or np.isnan(values).any():
+        return None
+    hessians, n = _dense_hessians(components, coordinates, values, shares), len(coordinates)
+    return ((i, j, hessians[:, i, j]) for i in range(n) for j in range(i + 1))
+
+
+@closed_curvatures.register(Categoricals)
 def _of_levels(
-    components: Categoricals, values: Array, shares: Array
+    components: Categoricals, coordinates: list[Coordinate[Any]], values: Array, shares: Array
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield pairs of coordinates, log odds of levels, with second derivatives (K,) of Σ w r log p.
 

@@ -12,7 +12,6 @@ from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.inputs.given_sources import OF_THE_FIT
-from bayesmix.estimators.searching.fitters import with_structure
 from bayesmix.selection.structures import structures_asked
 from bayesmix.sources.sample_weights import SUM_OF_WEIGHTS
 
@@ -71,9 +70,9 @@ def missing_remedy(estimator: Any, fits: bool) -> str:
     mixture = inner._mixture(1) if hasattr(inner, "_mixture") else inner  # of a class
     model, asked = mixture._model(), getattr(estimator, "covariance_type", None)
     structures = structures_asked(None if asked == "auto" else asked, None, False)
+    families: list[Any] = [model.family if own is None else own for own in structures]
     families = [
-        with_structure(model.family, structure) if isinstance(structure, str | None) else structure
-        for structure in structures
+        model.family.with_covariance(own) if isinstance(own, str) else own for own in families
     ]
     complete_only = getattr(estimator, "variable_selection", False) and (
         estimator.irrelevant == "regression"

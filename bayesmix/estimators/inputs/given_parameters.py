@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any, Self
 
 import numpy as np
@@ -16,12 +17,15 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.gaussian_parameters import covariance_type_of, point_result
 from bayesmix.families.coding import Coding
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
+from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.names import family_named
 from bayesmix.families.product.components import Products
+from bayesmix.families.product.family import Product
 from bayesmix.families.registry import FAMILIES
 from bayesmix.families.student_t.components import StudentComponents
+from bayesmix.families.student_t.family import StudentT
 from bayesmix.families.transformed import Transformed, TransformedComponents
 from bayesmix.numerics.arrays import Array
 
@@ -112,12 +116,6 @@ def _distributions(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     return shares
 
 
-def components_of(family: Any, given: Given, K: int) -> Any:
-    """Return the components of a family from its parameters, named as in ``components_``."""
-    kind = "transformed" if isinstance(family, Transformed) else family.name
-    return MAKERS.get(kind, _columns)(family, given, K)
-
-
 def _expect(family: Any, given: Given, names: tuple[str, ...]) -> None:
     if set(given) != set(names):
         raise InvalidInputError(
@@ -144,12 +142,28 @@ def _normals(covariance: str, names: tuple[str, str], given: Given, K: int) -> G
     return normals
 
 
+@singledispatch
+def components_of(family: Any, given: Given, K: int) -> Any:
+    """Return the components of a family from its parameters, named as in ``components_``.
+
+    By default those are arrays (K, D).
+    """
+    records = FAMILIES[family.name].components if family.name in FAMILIES else []
+    if not records:
+        raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
+    # Beta densities with and without masses have other parameters.
+    named = (one for one in records if {own.label for own in declared(one)} == set(given))
+    return _of_columns(next(named, records[0]), family, given, K)
+
+
+@components_of.register(Gaussian)
 def _gaussian(family: Any, given: Given, K: int) -> Any:
     names = ("means", "covariances")
     _expect(family, given, names)
     return _normals(family.covariance, names, given, K)
 
 
+@components_of.register(StudentT)
 def _student(family: Any, given: Given, K: int) -> Any:
     _expect(family, given, ("means", "scales", "degrees_of_freedom"))
     normals = _normals(family.covariance, ("means", "scales"), given, K)
@@ -157,6 +171,7 @@ def _student(family: Any, given: Given, K: int) -> Any:
     return StudentComponents(normals.structure, normals.means, normals.blocks, freedom)
 
 
+@components_of.register(Transformed)
 def _transformed(family: Any, given: Given, K: int) -> Any:
     inner, prefix = family.family, f"{family.function.prefix}_"
     dense = NAMED[inner.covariance].blocks.dense
@@ -166,6 +181,7 @@ def _transformed(family: Any, given: Given, K: int) -> Any:
     return TransformedComponents(family.function, components_of(inner, of_inner, K))
 
 
+@components_of.register(FactorAnalytic)
 def _factors(family: Any, given: Given, K: int) -> Any:
     _expect(family, given, ("means", "loadings", "noise_variances"))
     means, model = _means("means", given["means"], K), family.model
@@ -190,16 +206,6 @@ def _domain(name: str, values: Any, low: float = POSITIVE.low, high: float = POS
     return values
 
 
-def _columns(family: Any, given: Given, K: int) -> Any:
-    """Return the components of a family whose parameters are arrays (K, D)."""
-    records = FAMILIES[family.name].components if family.name in FAMILIES else []
-    if not records:
-        raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
-    # Beta densities with and without masses have other parameters.
-    named = (one for one in records if {own.label for own in declared(one)} == set(given))
-    return _of_columns(next(named, records[0]), family, given, K)
-
-
 def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
     parameters = declared(kind)
     _expect(family, given, tuple(own.label for own in parameters))
@@ -219,6 +225,7 @@ def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
     return components
 
 
+@components_of.register(Product)
 def _product(family: Any, given: Given, K: int) -> Any:
     _expect(family, given, ("parts",))
     keys = [part.columns if len(part.columns) > 1 else part.columns[0] for part in family.parts]
@@ -227,12 +234,3 @@ def _product(family: Any, given: Given, K: int) -> Any:
     own = (given["parts"][key] for key in keys)
     pairs = zip(family.families, own, strict=True)
     return Products(family.layout, tuple(components_of(part, one, K) for part, one in pairs))
-
-
-MAKERS = {
-    "gaussian": _gaussian,
-    "student_t": _student,
-    "transformed": _transformed,
-    "factor_analytic": _factors,
-    "product": _product,
-}

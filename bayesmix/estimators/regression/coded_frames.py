@@ -19,7 +19,7 @@ from bayesmix.families.names import family_named
 from bayesmix.families.negative_binomial import NegativeBinomial
 from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
-from bayesmix.families.successes import Bernoulli, Binomial
+from bayesmix.families.successes import Bernoulli
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
@@ -112,8 +112,7 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
             names = list(map(str, part.columns))
             if isinstance(part.family, LevelsFamily):
                 given |= dict(zip(names, part.family.levels or [None] * len(names), strict=True))
-            of_counts = isinstance(part.family, Poisson | Binomial | NegativeBinomial)
-            counts += names if of_counts else []
+            counts += names if part.family.holds_counts else []
         coding = coded(X, dict.fromkeys(given, "categorical"), there, "continuous")[1]
         pairs = zip(coding.names, coding.levels, strict=True)
         levels = tuple(given.get(name) or levels for name, levels in pairs)

@@ -14,12 +14,11 @@ from sklearn.base import clone
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
 from bayesmix.estimators.inputs.given_sources import check_columns, in_order_of_fit
-from bayesmix.estimators.searching.fitters import knowing_levels, with_structure
+from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 from bayesmix.families.successes import Binomial
-from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import FEW_VALUES
 from bayesmix.relevance.dependence import by_regression
@@ -55,16 +54,7 @@ def independent_family(family: Any) -> Any:
                 f"Exponential, Binomial, Bernoulli and Categorical features, got {part!r}: use one "
                 "of these, or variable_selection=False"
             )
-    return _diagonal(family)
-
-
-def _diagonal(family: Any) -> Any:
-    if isinstance(family, Transformed):
-        return replace(family, family=Gaussian("diag"))
-    if isinstance(family, Product):
-        parts = [replace(part, family=_diagonal(part.family)) for part in family.parts]
-        return replace(family, parts=tuple(parts))
-    return with_structure(family, "diag")
+    return family.with_covariance("diag")
 
 
 def refuse_unsupported(estimator: Any, param_grid: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,12 +19,8 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.regression.coded_frames import family_for
-from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
-from bayesmix.families.product.family import Product
-from bayesmix.families.student_t.family import StudentT
-from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
@@ -52,38 +47,6 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
     if not isinstance(family, LevelsFamily) or family.levels is not None:
         return estimator
     return clone(estimator).set_params(family=family_for(family, source))
-
-
-def with_structure(family: Any, covariance: str | None) -> Any:
-    """Return a family with this covariance structure for its Gaussians; None changes nothing."""
-    if covariance is None:
-        return family
-    if isinstance(family, Gaussian):
-        return replace(family, covariance=covariance)
-    if isinstance(family, StudentT):
-        return replace(family, covariance=covariance)
-    if isinstance(family, Transformed):
-        return replace(family, family=with_structure(family.family, covariance))
-    if not isinstance(family, Product):
-        return family
-    parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]
-    return replace(family, parts=tuple(parts))
-
-
-def covariances(family: Any, n_columns: int) -> Iterator[tuple[Any, int]]:
-    """Yield the covariance structures in a family, each with its number of columns.
-
-    Families of independent columns have none.
-    """
-    if isinstance(family, Product):
-        for part in family.parts:
-            yield from covariances(part.family, len(part.columns))
-    elif isinstance(family, Transformed):
-        yield from covariances(family.family, n_columns)
-    elif family.n_extended_directions is not None:
-        yield family, n_columns
-    elif hasattr(family, "covariance"):
-        yield family.covariance, n_columns
 
 
 def is_mixed_table(X: Any) -> bool:

@@ -13,7 +13,6 @@ from bayesmix.em.model import side_of
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.searching.feature_selection import few_features
-from bayesmix.estimators.searching.fitters import covariances
 from bayesmix.families.names import refuse_unlike
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer_text import difference
@@ -61,12 +60,10 @@ def note_on_noise(cv: Any, source: Source, candidate: Candidate) -> str:
     Of larger data, evenly spaced observations are used. With many features, a wide component makes
     up for covariances of few observations, so there is no note.
     """
-    from bayesmix.estimators.select import has_noise
-
     estimator, result = candidate.estimator, candidate.sound
     if result is None or not isinstance(source, ArraySource) or source.side:
         return ""
-    taken = getattr(estimator, "noise", "") is None and has_noise(result.family)
+    taken = getattr(estimator, "noise", "") is None and result.family.takes_noise
     if not taken or not result.family.continuous or source.summary.n_missing:
         return ""
     if source.shape[1] >= MANY_FEATURES:
@@ -216,8 +213,7 @@ def _largest(
     if not prefix_of(estimator):  # a pipeline changes the columns
         model = mixture._model_of(model, source)
     sizes = (
-        largest_number(structure, n_rows, n)
-        for structure, n in covariances(model.family, n_columns)
+        largest_number(structure, n_rows, n) for structure, n in model.family.structures(n_columns)
     )
     return min(sizes, default=n_rows // 2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,7 +225,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     covariance: str = "full"
     ridge: float | None = None
     name = "gaussian"
-    takes_intervals = True
+    takes_intervals = takes_noise = True
     adjective = "normal"
     title = "Gaussian"
     separable = True
@@ -239,6 +239,12 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     @property
     def structure(self) -> Structure:
         return NAMED[self.covariance]
+
+    def with_covariance(self, covariance: str) -> Gaussian:
+        return replace(self, covariance=covariance)
+
+    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+        yield self.covariance, n_columns
 
     @property
     def has_posterior(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -165,6 +165,8 @@ class Product:
     takes_gaps = OfParts(all)
     rearranged = OfParts(all)
     n_extended_directions = None
+    takes_noise = True
+    holds_counts = OfParts(all)
 
     @property
     def needs_measurement(self) -> str | None:
@@ -200,6 +202,14 @@ class Product:
                 called = places.tolist() if names is None else [names[place] for place in places]
                 parts.append(Part(tuple(called), family.marginal(numbers)))
         return parts[0].family if len(parts) == 1 else Product(tuple(parts), names)
+
+    def with_covariance(self, covariance: str) -> Product:
+        parts = (replace(p, family=p.family.with_covariance(covariance)) for p in self.parts)
+        return replace(self, parts=tuple(parts))
+
+    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+        for part in self.parts:
+            yield from part.family.structures(len(part.columns))
 
     def refitted(self, values: Array, responsibilities: Array) -> Product:
         return self

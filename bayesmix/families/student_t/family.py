@@ -6,9 +6,9 @@ Vardi 1994).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,6 +85,12 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     @property
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance]
+
+    def with_covariance(self, covariance: str) -> StudentT:
+        return replace(self, covariance=covariance)
+
+    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+        yield self.covariance, n_columns
 
     @property
     def _normal(self) -> Gaussian:
