@@ -20,6 +20,7 @@ from typing import Protocol
 import pytest
 
 from bayesmix.core import components, engines, families, measurement, priors, sources
+from bayesmix.families import registry
 from bayesmix.sources import devices
 
 PACKAGE = Path(__file__).parents[1] / "bayesmix"
@@ -573,3 +574,95 @@ def test_classes_are_classes():
     assert {path: list(assembled(tree_of(path))) for path in PACKAGE.rglob("*.py")} == {
         path: [] for path in PACKAGE.rglob("*.py")
     }
+
+
+# Files outside ``families/`` that name a concrete family or component, and why.
+FAMILIES_BY_NAME = {
+    "assess/class_profiles.py": "profiles of answers are defined for latent classes",
+    "assess/discriminant_directions.py": "directions are defined for normal components",
+    "assess/divergence.py": "closed forms of two normal mixtures",
+    "assess/goodness_of_fit.py": "distances of normal components have a known distribution",
+    "assess/latent_classes.py": "latent class analysis is that of categorical components",
+    "cli/data.py": "options of the shell by the names that its user writes",
+    "cli/fits.py": "which estimator a named family has",
+    "em/model.py": "a ridge is scikit-learn's option of normal components",
+    "estimators/base.py": "attributes of GaussianMixture under scikit-learn's names",
+    "estimators/classifier.py": "the estimator of normal classes has its own options",
+    "estimators/gaussian.py": "priors of GaussianMixture",
+    "estimators/inputs/given_parameters.py": "names and levels are those of the parts of a product",
+    "estimators/inputs/held_parameters.py": "covariances are held as matrices, shares as rows",
+    "estimators/inputs/incoming.py": "which families read frames of several kinds",
+    "estimators/inputs/missing_rows.py": "the remedy names the argument of GaussianMixture",
+    "estimators/mixture.py": "attributes under scikit-learn's names",
+    "estimators/regression/coded_frames.py": "codes of frames by part of a product",
+    "estimators/regression/regression_columns.py": "responses of regressions, not families",
+    "estimators/regression_mixture.py": "responses of regressions, not families",
+    "estimators/searching/feature_selection.py": "normal features are transformed to symmetry",
+    "estimators/searching/rival_families.py": "powers are rivals of normal components",
+    "estimators/select.py": "kinds of columns, as users declare them",
+    "observation/cells.py": "values above a bound are one node for Weibull components alone",
+    "observation/instrument.py": "errors of measurement are convolved with normal components",
+    "observation/true_values.py": "errors of measurement are convolved with normal components",
+    "plots/subject.py": "the remedy of products",
+    "relevance/relevance_search.py": "nominal levels are split into indicators",
+    "selection/answer_text.py": "a product of one part is named as that part",
+}
+
+
+@cache
+def concrete_families() -> tuple[set[str], set[str]]:
+    """Names of the classes of families, their components and priors; and names of families."""
+    classes = {record.__name__ for record in registry.saved_records()}
+    public = {name for entry in registry.FAMILIES.values() for name in entry.public}
+    return classes | public, set(registry.FAMILIES)
+
+
+def families_named(tree: ast.Module) -> Iterator[int]:
+    """Lines that ask for a concrete family, a field that some families have, or a family's name."""
+    classes, names = concrete_families()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            asked = node.func.id
+            if asked in {"isinstance", "issubclass"} and identifiers(node.args[1]) & classes:
+                yield node.lineno
+            constant = asked in {"hasattr", "getattr"} and isinstance(node.args[1], ast.Constant)
+            if constant and is_family(node.args[0]):
+                yield node.lineno
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(
+                isinstance(s, ast.Attribute) and s.attr == "name" and is_family(s.value)
+                for s in sides
+            ):
+                yield node.lineno
+        elif isinstance(node, ast.Dict):
+            keys = [key for key in node.keys if key is not None]
+            strings = {key.value for key in keys if isinstance(key, ast.Constant)}
+            if strings & names or any(identifiers(key) & classes for key in keys):
+                yield node.lineno
+
+
+def identifiers(node: ast.AST) -> set[str]:
+    """Names and last attributes in an expression."""
+    inside = list(ast.walk(node))
+    plain = {each.id for each in inside if isinstance(each, ast.Name)}
+    return plain | {each.attr for each in inside if isinstance(each, ast.Attribute)}
+
+
+def is_family(node: ast.AST) -> bool:
+    """Whether an expression is named as a family or as components."""
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in {"family", "components", "part", "point"}
+
+
+def test_families_are_known_by_name_where_there_is_a_reason():
+    made_up = (
+        "isinstance(a, Poisson)\nhasattr(x.family, 'rates')\nfamily.name == 'beta'\n{'gamma': 1}"
+    )
+    assert sorted(families_named(ast.parse(made_up))) == [1, 2, 3, 4]
+    named = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "families" and any(families_named(tree_of(path)))
+    }
+    assert named == set(FAMILIES_BY_NAME)

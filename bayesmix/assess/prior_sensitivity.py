@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from itertools import product
 from typing import Any
 
@@ -41,10 +42,6 @@ SHARES = (0.1, 0.5)
 FIXED_MEAN_PRECISIONS = {0.1: 0.01, 0.5: 0.1}
 # Mass of the Dirichlet prior over levels, relative to the default.
 MASSES = (0.25, 0.5, 1.0, 2.0, 4.0)
-OF_LEVELS: dict[type, Callable[[float], Any]] = {
-    Categorical: CategoricalPrior,
-    Bernoulli: lambda mass: BetaPrior(mass, mass),
-}
 SETTINGS = {
     "weight_concentration": "the concentration of the weights",
     "degrees_of_freedom": "the degrees of freedom of the precisions",
@@ -193,30 +190,69 @@ class PriorOfGrid:
 
 def grid(estimator: Any, family: Any, summary: Summary) -> Iterator[PriorOfGrid]:
     """Return the priors for an estimator of data with this summary."""
-    if isinstance(family, Gaussian) and "covariance_prior" in estimator.get_params():
-        return of_gaussians(family, summary.scale)
-    if isinstance(family, Transformed):
-        frame = family.frame(summary)
-        scale = family.function.summary(summary, frame).scale
-        scale = scale * family.function.frame(frame.scale).scale
-        return as_inference(estimator.inference, of_gaussians(family.family, scale))
-    if type(family) in OF_LEVELS:
-        return of_levels(estimator.inference, OF_LEVELS[type(family)])
-    if isinstance(family, Product):
-        parts = [part for part in family.parts if type(part.family) in OF_LEVELS]
-        if parts:
-            given = {} if estimator.inference.prior is None else estimator.inference.prior.parts
+    priors = grid_of(family, estimator, summary)
+    if priors is None:
+        raise UnsupportedError(
+            "prior_sensitivity supports BayesianGaussianMixture, Transformed, Categorical and "
+            f"Bernoulli, got {family.title}: compare fits with different "
+            "VariationalBayes(prior=...)"
+        )
+    return priors
 
-            def prior(mass: float) -> ProductPrior:
-                priors = {part.columns: OF_LEVELS[type(part.family)](mass) for part in parts}
-                return ProductPrior({**given, **priors})
 
-            return of_levels(estimator.inference, prior)
-    raise UnsupportedError(
-        "prior_sensitivity supports BayesianGaussianMixture, Transformed, Categorical and "
-        f"Bernoulli, got {family.title}: compare fits with different "
-        "VariationalBayes(prior=...)"
-    )
+@singledispatch
+def grid_of(family: Any, estimator: Any, summary: Summary) -> Iterator[PriorOfGrid] | None:
+    """Return the priors to compare for a family; None if they are not known.
+
+    By default those over levels, of columns that have some.
+    """
+    prior = prior_of_levels(family)
+    return None if prior is None else of_levels(estimator.inference, prior)
+
+
+@grid_of.register(Gaussian)
+def _of_normals(family: Any, estimator: Any, summary: Summary) -> Iterator[PriorOfGrid] | None:
+    if "covariance_prior" not in estimator.get_params():
+        return None
+    return of_gaussians(family, summary.scale)
+
+
+@grid_of.register(Transformed)
+def _of_transformed(family: Any, estimator: Any, summary: Summary) -> Iterator[PriorOfGrid]:
+    frame = family.frame(summary)
+    scale = family.function.summary(summary, frame).scale
+    scale = scale * family.function.frame(frame.scale).scale
+    return as_inference(estimator.inference, of_gaussians(family.family, scale))
+
+
+@singledispatch
+def prior_of_levels(family: Any) -> Callable[[float], Any] | None:
+    """Return the prior over levels as a function of its mass; None without levels."""
+    return None
+
+
+@prior_of_levels.register(Categorical)
+def _of_categories(family: Any) -> Callable[[float], Any]:
+    return CategoricalPrior
+
+
+@prior_of_levels.register(Bernoulli)
+def _of_answers(family: Any) -> Callable[[float], Any]:
+    return lambda mass: BetaPrior(mass, mass)
+
+
+@grid_of.register(Product)
+def _of_parts(family: Any, estimator: Any, summary: Summary) -> Iterator[PriorOfGrid] | None:
+    pairs = [(part.columns, prior_of_levels(part.family)) for part in family.parts]
+    of_parts = {columns: prior for columns, prior in pairs if prior is not None}
+    if not of_parts:
+        return None
+    given = {} if estimator.inference.prior is None else estimator.inference.prior.parts
+
+    def prior(mass: float) -> ProductPrior:
+        return ProductPrior({**given, **{key: own(mass) for key, own in of_parts.items()}})
+
+    return of_levels(estimator.inference, prior)
 
 
 def of_levels(inference: Any, prior: Callable[[float], Any]) -> Iterator[PriorOfGrid]:

@@ -149,6 +149,14 @@ class FamilyOf(Protocol[S, P]):
         """Return the family of some columns."""
         return self
 
+    def knowing(self, summary: Summary) -> Family:
+        """Return the family with what it takes from all data, such as whether shares are 0 or 1."""
+        return self
+
+    def families_of_columns(self, n_columns: int) -> list[tuple[list[int], Family]]:
+        """Return the columns of each part of a product with their family, by default one part."""
+        return [(list(range(n_columns)), self)]
+
     def with_covariance(self, covariance: str) -> Family:
         """Return the family with this covariance structure for its Gaussians, if it has any."""
         return self

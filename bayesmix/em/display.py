@@ -223,7 +223,7 @@ def component_table(
 
 def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str]:
     """Return mean ± standard deviation, or the most probable level, of a column by component."""
-    named = getattr(result.family, "coding", None) or result.family
+    named = result.family.coding or result.family
     levels = (getattr(named, "levels", None) or {column: None})[column]
     return cells(levels, point, point.deviations, column)
 

@@ -306,7 +306,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             "covariance_type": [
                 " x ".join(
                     str(getattr(family, "covariance", family.name))
-                    for family in getattr(result.family, "families", (result.family,))
+                    for _, family in result.family.families_of_columns(result.n_features)
                 )
                 for result in results
             ],

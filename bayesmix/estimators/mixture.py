@@ -187,8 +187,7 @@ class Mixture(MixtureEstimator):
                 model = replace(model, inference=replace(inference, weights=of_weights.weights))
         if self.covariance_type is not None:
             family = family.with_covariance(self.covariance_type)
-        if hasattr(family, "knowing"):
-            family = family.knowing(source.summary)
+        family = family.knowing(source.summary)
         return self._restricted(replace(model, family=family), source)
 
     def _parameters(self, result: FitResult) -> dict[str, Array]:

@@ -412,6 +412,12 @@ class Transformed(Over):
     def title(self) -> str:
         return self.adjective
 
+    def families_of_columns(self, n_columns: int) -> list[tuple[list[int], Any]]:
+        return [(list(range(n_columns)), self)]
+
+    def knowing(self, summary: Summary) -> Transformed:
+        return self
+
     def with_covariance(self, covariance: str) -> Transformed:
         return replace(self, family=self.family.with_covariance(covariance))
 

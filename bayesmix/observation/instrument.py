@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmix.em.expectation import Form
     from bayesmix.families.gaussian.covariance.models import Structure
 
-REAL, ALONE = "gaussian", ("diag", "spherical")
+REAL, ALONE = "gaussian", {"diag", "spherical"}
 
 
 def refuse_measured(
@@ -45,13 +45,6 @@ def separable(structure: Structure, n_features: int) -> bool:
 def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
     """Return columns as messages name them."""
     return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
-
-
-def _parts(family: Any, n_features: int) -> list[tuple[list[int], Any]]:
-    """Return columns and families of the parts of a product, or of a family as one part."""
-    if family.name != "product":
-        return [(list(range(n_features)), family)]
-    return list(zip(map(list, family.layout.columns), family.families, strict=True))
 
 
 class Hidden(NamedTuple):
@@ -216,7 +209,7 @@ class Instrument:
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""
         n_features = self.lower.shape[1]
-        for places, part in _parts(family, n_features):
+        for places, part in family.families_of_columns(n_features):
             low, high = self.lower[:, places], self.upper[:, places]
             none = (high <= 0.0) & (part.takes_intervals and part.least >= 0.0)
             if part.takes_intervals and not part.continuous:
@@ -242,8 +235,9 @@ class Instrument:
                 f"errors of measured data need a Gaussian family, got {family!r}: use "
                 "GaussianMixture, or leave out error"
             )
-        for columns, part in [] if normal else _parts(family, len(celled)):
-            alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
+        for columns, part in [] if normal else family.families_of_columns(len(celled)):
+            structures = (own for own, _ in part.structures(len(columns)))
+            alone = len(columns) == 1 or ALONE.issuperset(structures)
             if celled[columns].any() and not (alone and part.takes_intervals):
                 raise UnsupportedError(
                     f"limits, intervals, steps and truncation do not support {part!r}: use "

@@ -362,9 +362,7 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "in
 
 def level_name(family: Any, column: int, level: int) -> Any:
     """Return the name of a level of a column; its number where the data had codes."""
-    coding = getattr(family, "coding", None)
-    levels = getattr(family, "levels", None) or (coding.levels if coding is not None else None)
-    named = levels[column] if levels else None
+    named = None if family.coding is None else family.coding.levels[column]
     return level if named is None else named[level]
 
 

@@ -13,7 +13,6 @@ from scipy.stats import rankdata
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.relevance.relevance import (
     GAIN,
@@ -43,11 +42,8 @@ LEAST_VARIANCE = 1e-3
 def standardised(family: Any, values: Array) -> tuple[Array, Integers]:
     """Return normal scores (n, P) of features, of levels their indicators, and the feature (P,)."""
     levels = np.zeros(values.shape[1], dtype=bool)
-    if isinstance(family, Categorical):
-        levels[:] = True
-    elif isinstance(family, Product):
-        for of_part, columns in zip(family.families, family.layout.columns, strict=True):
-            levels[list(columns)] = isinstance(of_part, Categorical)
+    for columns, own in family.families_of_columns(values.shape[1]):
+        levels[columns] = isinstance(own, Categorical)
     parts, owner = [], []
     for d in range(values.shape[1]):
         column = values[:, d]

@@ -20,6 +20,7 @@ from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
 from bayesmix.families.product.components import Products
 from bayesmix.families.product.family import Product
@@ -218,7 +219,7 @@ def _of_columns(kind: Any, family: Any, given: Given, K: int) -> Any:
         values[own.field] = _domain(name, value, own.domain.low, own.domain.high)
     reading = {"reading": family.reading} if "reading" in kind.__dataclass_fields__ else {}
     components = kind(**values, **reading)
-    if hasattr(family, "levels") and not np.allclose(
+    if isinstance(family, LevelsFamily) and not np.allclose(
         family.reading.sums(components.expected_totals), 1.0, rtol=0.0, atol=ROUNDING
     ):
         raise InvalidInputError("probabilities must sum to 1 over the levels of each column")

@@ -16,6 +16,7 @@ from bayesmix.em.model import MaximumLikelihood, Model, side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import averaged
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.multinomial import Multinomial
 from bayesmix.families.registry import parameters_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -111,7 +112,7 @@ class GivenRestriction:
             return self._probabilities(name)
         if name == "covariances":
             return self._covariances()
-        if hasattr(self.model.family, "levels"):
+        if isinstance(self.model.family, LevelsFamily):
             return self._levels(name)
         if isinstance(self.model.family, Multinomial):
             return self._shares(name)

@@ -44,10 +44,9 @@ NOT_NORMAL = 4.0
 ORIGINS, WIDTHS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
-def independent_family(family: Any) -> Any:
+def independent_family(family: Any, n_columns: int) -> Any:
     """Return the family with independent features; raise if one has no evidence in closed form."""
-    parts = family.families if isinstance(family, Product) else (family,)
-    for part in parts:
+    for _, part in family.families_of_columns(n_columns):
         if not part.separable:
             raise UnsupportedError(
                 "variable_selection supports Gaussian, LogNormal, Poisson, NegativeBinomial, "
@@ -93,7 +92,8 @@ def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
         raise InvalidInputError(
             "X must vary, but all its features are constant: drop constant columns"
         )
-    family = independent_family(estimator._model_of(estimator._model(), source).family)
+    fitted = estimator._model_of(estimator._model(), source).family
+    family = independent_family(fitted, source.shape[1])
     if isinstance(family, Gaussian):
         family, source = with_levels(family, source)
     source = symmetric(family, source)
@@ -127,10 +127,7 @@ def symmetric(family: Any, source: ArraySource) -> ArraySource:
     Otherwise several components would describe the shape of a feature that does not differ.
     """
     values = np.array(source.values, dtype=np.float64)
-    parts: list[tuple[Any, Any]] = [(family, range(values.shape[1]))]
-    if isinstance(family, Product):
-        parts = list(zip(family.families, family.layout.columns, strict=True))
-    for part, columns in parts:
+    for columns, part in family.families_of_columns(values.shape[1]):
         for d in columns if isinstance(part, Gaussian) else ():
             present = ~np.isnan(values[:, d])
             values[present, d] = nearer_to_normal(values[present, d])

@@ -20,7 +20,7 @@ from bayesmix.em.run import Change
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.independent.levels import LevelsFamily
-from bayesmix.families.names import family_named
+from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
@@ -40,13 +40,12 @@ if TYPE_CHECKING:
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
     family = family_named(getattr(estimator, "family", None))
-    if hasattr(family, "knowing"):
-        return clone(estimator).set_params(family=family.knowing(source.summary))
-    if not hasattr(family, "levels"):
+    if family in (None, AUTO):
         return estimator
-    if not isinstance(family, LevelsFamily) or family.levels is not None:
-        return estimator
-    return clone(estimator).set_params(family=family_for(family, source))
+    if isinstance(family, LevelsFamily) and family.levels is None:
+        return clone(estimator).set_params(family=family_for(family, source))
+    known = family.knowing(source.summary)
+    return estimator if known is family else clone(estimator).set_params(family=known)
 
 
 def is_mixed_table(X: Any) -> bool:

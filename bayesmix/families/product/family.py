@@ -203,6 +203,12 @@ class Product:
                 parts.append(Part(tuple(called), family.marginal(numbers)))
         return parts[0].family if len(parts) == 1 else Product(tuple(parts), names)
 
+    def knowing(self, summary: Summary) -> Product:
+        return self
+
+    def families_of_columns(self, n_columns: int) -> list[tuple[list[int], Family]]:
+        return list(zip(map(list, self.layout.columns), self.families, strict=True))
+
     def with_covariance(self, covariance: str) -> Product:
         parts = (replace(p, family=p.family.with_covariance(covariance)) for p in self.parts)
         return replace(self, parts=tuple(parts))
