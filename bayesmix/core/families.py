@@ -161,7 +161,7 @@ class FamilyOf(Protocol[S, P]):
         """Return the family with this covariance structure for its Gaussians, if it has any."""
         return self
 
-    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+    def structures(self, n_columns: int) -> Iterator[tuple[str | Family, int]]:
         """Yield covariance structures, each with its number of columns."""
         if self.n_extended_directions is not None:
             yield self, n_columns

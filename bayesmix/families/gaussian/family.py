@@ -243,7 +243,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def with_covariance(self, covariance: str) -> Gaussian:
         return replace(self, covariance=covariance)
 
-    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+    def structures(self, n_columns: int) -> Iterator[tuple[str, int]]:
         yield self.covariance, n_columns
 
     @property

@@ -213,7 +213,7 @@ class Product:
         parts = (replace(p, family=p.family.with_covariance(covariance)) for p in self.parts)
         return replace(self, parts=tuple(parts))
 
-    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+    def structures(self, n_columns: int) -> Iterator[tuple[str | Family, int]]:
         for part in self.parts:
             yield from part.family.structures(len(part.columns))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     def with_covariance(self, covariance: str) -> StudentT:
         return replace(self, covariance=covariance)
 
-    def structures(self, n_columns: int) -> Iterator[tuple[Any, int]]:
+    def structures(self, n_columns: int) -> Iterator[tuple[str, int]]:
         yield self.covariance, n_columns
 
     @property
