@@ -64,7 +64,7 @@ class GatedSums(AddedByField):
         return bool(self.transitions.min() >= 0.0)
 
     def separation(self, terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
-        return _certain([self.gate], terms)
+        return certain_states([self.gate], terms)
 
     @property
     def penalised(self) -> tuple[Array, Array]:
@@ -72,7 +72,9 @@ class GatedSums(AddedByField):
         return self.gate.penalised
 
 
-def _certain(gates: Sequence[GateSums], terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
+def certain_states(
+    gates: Sequence[GateSums], terms: list[str]
+) -> tuple[str, tuple[int, ...]] | None:
     """Return the first gate, of first states or those after a state, that covariates separate."""
     for number, sums in enumerate(gates):
         if sums.separated:
@@ -216,7 +218,7 @@ class CovariateChainSums:
         return True
 
     def separation(self, terms: list[str]) -> tuple[str, tuple[int, ...]] | None:
-        return _certain(self.gates, terms)
+        return certain_states(self.gates, terms)
 
     @property
     def penalised(self) -> tuple[Array, Array]:

@@ -1,9 +1,9 @@
 """A Markov chain in continuous time, seen at uneven times.
 
 With generator Q the transitions over a time Δ are exp(QΔ) (Kalbfleisch & Lawless 1985). EM has the
-expected numbers of jumps and times in states between samples (Bladt & Sørensen 2005), which are
-integrals of products of exponentials. These follow from the eigenvectors of Q, or, where they are
-nearly dependent, are blocks of one exponential (Van Loan 1978).
+expected numbers of jumps and times in states between samples (Bladt & Sørensen 2005). Where the
+time of a sample is that of a jump, such as a death, its density has the rates of that jump (Jackson
+2011).
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import expm
 
 from bayesmix.allocation.chain import (
     LEAST_MOVE,
     ChainSums,
-    DirichletChainPrior,
     stationary_distribution,
 )
-from bayesmix.allocation.forward_backward import forward_backward
+from bayesmix.allocation.forward_backward import Chained, forward_backward
 from bayesmix.allocation.gated_chain import varying_paths
+from bayesmix.allocation.matrix_exponentials import MatrixExponentials
 from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
+from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, normalise
@@ -30,48 +30,131 @@ from bayesmix.numerics.memo import once
 
 # Transitions of this many samples are added where a chain begins, so that no rate begins at 0.
 BEFORE = 0.5
-# Condition of the eigenvectors above which exponentials would lose more than six digits.
-DEPENDENT = 1e6
-# Difference of eigenvalues times Δ below which (exp(x) - 1) / x is 1 to rounding.
-CLOSE = 1e-15
 # Smallest time in a state and transition by which counts are divided.
 LEAST = 1e-300
+# Largest rate per mean time: jumps are instantaneous to the eye, and eigenvalues keep eight digits.
+FASTEST = 1e8
 
 
 @dataclass(frozen=True)
 class Elapsed:
     """Times since the sample before, in units of their mean ``unit``; 1 at first samples.
 
-    ``codes`` (n,) are the places of those of the samples among the ``distinct`` times.
+    ``codes`` (n,) are the places of those of the samples among the ``distinct`` times. Times that
+    are ``exact`` (n,) are those at which the chain entered an absorbing state.
     """
 
     distinct: Array
     codes: Integers
     unit: float
+    exact: Booleans | None = None
 
     @classmethod
-    def of(cls, times: Array, begins: Booleans, unit: float | None = None) -> Self:
+    def of(
+        cls,
+        times: Array,
+        begins: Booleans,
+        unit: float | None = None,
+        exact: Booleans | None = None,
+    ) -> Self:
         """Return the times since the sample before, from increasing times (n,) of samples."""
         steps = np.diff(times, prepend=times[:1])
         if unit is None:
             unit = float(steps[~begins].mean())
         steps[begins] = unit
         distinct, codes = np.unique(steps / unit, return_inverse=True)
-        return cls(distinct, codes, unit)
+        return cls(distinct, codes, unit, None if exact is None else exact & ~begins)
 
     def __getitem__(self, rows: Any) -> Self:
-        return replace(self, codes=self.codes[rows])
+        exact = None if self.exact is None else self.exact[rows]
+        return replace(self, codes=self.codes[rows], exact=exact)
+
+    @property
+    def inexact(self) -> Self:
+        """The times, between which the chain entered all states."""
+        return replace(self, exact=None)
 
     def timed(self, inference: Any) -> Any:
         """Return the inference with a chain in continuous time."""
-        prior = inference.weights
-        plain = isinstance(prior, DirichletChainPrior) and not prior.stationary
-        if not plain or inference.name != "maximum_likelihood":
-            raise UnsupportedError(
-                "times need initial='free', no covariates, and maximum likelihood: leave out times "
-                "or the others"
-            )
-        return replace(inference, weights=TimedChainPrior())
+        from bayesmix.allocation.timed_covariate_chain import timed
+
+        return timed(inference, self.unit)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Transitions to samples, whose ``codes`` (n,) are places among exponentials.
+
+    ``exact`` are the samples that enter an absorbing state at their time, and ``jumps`` (1 or
+    len(exact), K, K) the rates of doing so per unit of time.
+    """
+
+    exponentials: MatrixExponentials
+    codes: Integers
+    begins: Booleans | None
+    exact: Integers
+    jumps: Array
+
+    @once
+    def to_samples(self) -> Array:
+        """Transitions (n, K, K) to samples, densities where times are exact."""
+        over = self.exponentials.matrices[self.codes]
+        if len(self.exact):
+            over[self.exact] = over[self.exact] @ self.jumps
+        return over
+
+    def expected(self, chained: Chained) -> tuple[Array, Array]:
+        """Return integrals (m, K, K) by exponential, and jumps at exact times, from smoothed pairs.
+
+        Integrals are expected times in states on the diagonal, and expected jumps per rate.
+        """
+        ratios = chained.transitions / np.maximum(self.to_samples, LEAST)
+        ratios[self.begins] = 0.0
+        matrices, (exact, jumps) = self.exponentials.matrices, (self.exact, self.jumps)
+        entries = jumps * (np.swapaxes(matrices[self.codes[exact]], 1, 2) @ ratios[exact])
+        ratios[exact] = ratios[exact] @ np.swapaxes(jumps, 1, 2)
+        sums = np.zeros_like(matrices)
+        np.add.at(sums, self.codes, ratios)
+        return self.exponentials.integrals(sums), entries
+
+
+def off_diagonal(rates: Array) -> Array:
+    """Return rates (..., K, K) of jumps, 0 on the diagonal."""
+    return np.asarray(rates * (1.0 - np.eye(rates.shape[-1])))
+
+
+def absorbed(rates: Array) -> Array:
+    """Return the rates (..., K, K) of jumps to states that are never left, 0 of others.
+
+    Densities of times of other jumps have no bound, as a chain may jump at any rate.
+    """
+    jumps = off_diagonal(rates)
+    left = np.asarray(jumps.any(axis=-1))
+    return np.asarray(np.where(left[..., None, :], 0.0, jumps))
+
+
+def generators(jumps: Array) -> Array:
+    """Return generators (..., K, K), whose rows sum to 0, of rates of jumps."""
+    rates = off_diagonal(jumps)
+    return rates - rates.sum(axis=-1)[..., None] * np.eye(rates.shape[-1])
+
+
+def begun_rates(transitions: Array) -> Array:
+    """Return rates (K, K) per mean time at which a chain begins, from numbers of transitions."""
+    visits = transitions.sum(axis=1, keepdims=True) + BEFORE
+    return np.asarray((transitions + BEFORE / len(transitions)) / visits)
+
+
+def elapsed_of(side: SideInformation) -> Any:
+    """Return the times between samples, or raise an error if there are none."""
+    if side.elapsed is None:
+        raise InvalidInputError("times of the samples are needed, as the fit had times")
+    return side.elapsed
+
+
+def exact_places(elapsed: Any) -> Integers:
+    """Return the samples whose times are exact."""
+    return np.flatnonzero(np.zeros(0) if elapsed.exact is None else elapsed.exact)
 
 
 @dataclass(frozen=True)
@@ -111,8 +194,7 @@ class TimedChain:
     @classmethod
     def of(cls, initial: Array, jumps: Array) -> TimedChain:
         """Return the chain with rates (K, K) of jumps, whose diagonal is not used."""
-        rates = jumps * (1.0 - np.eye(len(jumps)))
-        return cls(initial, rates - np.diag(rates.sum(axis=1)))
+        return cls(initial, generators(jumps))
 
     @property
     def n_components(self) -> int:
@@ -123,22 +205,9 @@ class TimedChain:
         """Transitions (K, K) over the mean time between samples."""
         return self.transitions_over(np.ones(1))[0]
 
-    @once
-    def eigen(self) -> tuple[Array, Array, Array] | None:
-        """Eigenvalues (K,), eigenvectors and their inverse; None if they are nearly dependent."""
-        values, vectors = np.linalg.eig(self.rates)
-        if not np.linalg.cond(vectors) < DEPENDENT:
-            return None
-        return values, vectors, np.linalg.inv(vectors)
-
     def transitions_over(self, times: Array) -> Array:
         """Return the transitions (m, K, K) over times (m,), in units of the mean time."""
-        if self.eigen is None:
-            over: Array = expm(self.rates * times[:, None, None])
-        else:
-            values, vectors, inverse = self.eigen
-            over = ((vectors * np.exp(times[:, None, None] * values)) @ inverse).real
-        return np.maximum(over, 0.0)
+        return MatrixExponentials(self.rates[None], times).matrices
 
     def mean(self) -> Array:
         return stationary_distribution(self.transition)
@@ -152,15 +221,13 @@ class TimedChain:
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""
-        elapsed = self.needed(side)
-        return self.transitions_over(elapsed.distinct)[elapsed.codes]
+        return self._moves(side).to_samples
 
-    @staticmethod
-    def needed(side: SideInformation) -> Any:
-        """Return the times between samples, or raise an error if there are none."""
-        if side.elapsed is None:
-            raise InvalidInputError("times of the samples are needed, as the fit had times")
-        return side.elapsed
+    def _moves(self, side: SideInformation) -> Moves:
+        elapsed = elapsed_of(side)
+        exponentials = MatrixExponentials(self.rates[None], elapsed.distinct)
+        jumps = absorbed(self.rates)[None] / elapsed.unit
+        return Moves(exponentials, elapsed.codes, side.begins, exact_places(elapsed), jumps)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities (n, K) into smoothed probabilities in place."""
@@ -171,33 +238,22 @@ class TimedChain:
             return Allocated(normalise(joint))
         if rows.weights is not None:
             raise UnsupportedError("sequences do not support sample_weight: leave it out")
-        elapsed = self.needed(side)
-        over = self.transitions_over(elapsed.distinct)
-        chained = forward_backward(joint, side.starts, self.initial, over[elapsed.codes])
+        moves = self._moves(side)
+        chained = forward_backward(joint, side.starts, self.initial, moves.to_samples)
         joint[:] = chained.shares
-        pairs = np.zeros_like(over)
-        entered = ~side.begins
-        np.add.at(pairs, elapsed.codes[entered], chained.transitions[entered])
-        integrals = self._integrals(pairs / np.maximum(over, LEAST), elapsed.distinct)
-        jumps = np.maximum(self.rates, 0.0) * integrals
+        integrals, entries = moves.expected(chained)
+        integrals = integrals.sum(axis=0)
+        jumps = off_diagonal(self.rates) * integrals + entries.sum(axis=0)
         sums = TimedSums(chained.initial, np.maximum(jumps, 0.0), integrals.diagonal().copy())
         return Allocated(chained.log_predictive, sums)
 
-    def _integrals(self, ratios: Array, times: Array) -> Array:
-        """Return Σ ∫ P_ik(s) ratio_ij P_lj(Δ - s) ds over times Δ, for all k and l."""
-        K, spans = self.n_components, times[:, None, None]
-        if self.eigen is None:
-            blocks = np.zeros((len(times), 2 * K, 2 * K))
-            blocks[:, :K, :K] = blocks[:, K:, K:] = self.rates.T * spans
-            blocks[:, :K, K:] = ratios * spans
-            return np.asarray(expm(blocks)[:, :K, K:].sum(axis=0))
-        values, vectors, inverse = self.eigen
-        apart = spans * (values[:, None] - values)
-        close = np.abs(apart) < CLOSE
-        means = np.where(close, 1.0, np.expm1(apart) / np.where(close, 1.0, apart))
-        between = spans * np.exp(spans * values) * means  # ∫ exp(d_a s + d_b (Δ - s)) ds
-        turned = (between * (vectors.T @ ratios @ inverse.T)).sum(axis=0)
-        return np.asarray((inverse.T @ turned @ vectors.T).real)
+    def restricted(self, restriction: Restriction) -> TimedChain:
+        """Return the chain under a restriction, from that which maximises the likelihood."""
+        first, rates = (restriction.of(name) for name in ("startprob", "generator"))
+        return TimedChain.of(
+            self.initial if first is None else first.shared_out(self.initial),
+            self.rates if rates is None else rates.imposed(self.rates),
+        )
 
     def proportional(self, shares: Array) -> TimedChain:
         """Return the chain with rates of jumps to each state changed in proportion to shares."""
@@ -220,11 +276,10 @@ class TimedChainPrior:
         """Return jumps per time in each state; from transitions those per sample."""
         initial = PointWeights.shares(statistics.initial).probabilities
         if isinstance(statistics, ChainSums):
-            visits = statistics.transitions.sum(axis=1, keepdims=True) + BEFORE
-            begun = statistics.transitions + BEFORE / len(initial)
-            return TimedChain.of(initial, begun / visits)
+            return TimedChain.of(initial, begun_rates(statistics.transitions))
+        least = np.maximum(statistics.jumps / FASTEST, LEAST)
         return TimedChain.of(
-            initial, statistics.jumps / np.maximum(statistics.times, LEAST)[:, None]
+            initial, statistics.jumps / np.maximum(statistics.times[:, None], least)
         )
 
     def log_density(self, chain: TimedChain) -> float:

@@ -17,6 +17,7 @@ from scipy import stats
 from bayesmix.allocation.designs import variable_of
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
+from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
 from bayesmix.assess.distal import check_outcomes, distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
@@ -256,10 +257,14 @@ def _odds_ratios(
     rows: list[tuple[Any, ...]] = []
     tests: dict[str, Any] = {}
     half, noun = float(stats.t.isf(0.5 * (1.0 - level), degrees)), scores.result.class_noun
-    for gate, place, where in _gates(scores.result.mixture.weights):
+    weights = scores.result.mixture.weights
+    for gate, place, where in _gates(weights):
         own_rows, own_tests = _of_gate(scores, gate, place, kind, survey, reference, half, degrees)
         rows += [(k, j, term + where, *values) for k, j, term, *values in own_rows]
         tests |= {term + where: test for term, test in own_tests.items()}
+    if isinstance(weights, TimedCovariateChain) and weights.log_rates.shape[2] > 1:
+        own_rows, own_tests = _of_rates(scores, weights, kind, half, degrees)
+        rows, tests = rows + own_rows, tests | own_tests
     index = ordered_index([row[:3] for row in rows], [noun, "reference", "term"])
     names = ["estimate", "standard_error", "odds_ratio", "lower", "upper", "p"]
     table = pd.DataFrame([row[3:] for row in rows], index, names)
@@ -269,6 +274,10 @@ def _odds_ratios(
 
 def _gates(weights: Any) -> Iterator[tuple[Gate, int, str]]:
     """Yield gates with the place of their coefficients among parameters, and of which states."""
+    if isinstance(weights, TimedCovariateChain):
+        if weights.gate.coefficients.shape[1] > 1:
+            yield weights.gate, 0, " (first state)"
+        return
     if not isinstance(weights, CovariateChain):
         gate = weights.gate if isinstance(weights, GatedChain) else weights
         yield gate, 0, " (first state)" if isinstance(weights, GatedChain) else ""
@@ -278,6 +287,36 @@ def _gates(weights: Any) -> Iterator[tuple[Gate, int, str]]:
         if gate.coefficients.shape[1] > 1:
             yield gate, place, f" (from state {number})" if number else " (first state)"
         place += gate.free.size
+
+
+def _of_rates(
+    scores: Any, chain: TimedCovariateChain, kind: str, half: float, degrees: float
+) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
+    """Return rows of hazard ratios of rates in continuous time, and tests of their terms.
+
+    The reference of a rate is the state that is left.
+    """
+    design, noun = scores.result.side.design, scores.result.class_noun
+    terms, pairs = [f"{term} (rate)" for term in design.terms], np.argwhere(chain.allowed)
+    back = np.kron(np.eye(len(pairs)), design.back)
+    b = back @ chain.log_rates[chain.allowed].ravel()
+    own = slice(chain.gate.free.size, chain.gate.free.size + b.size)
+    covariance = back @ scores.covariance(kind)[own, own] @ back.T
+    errors = wald_errors(scores.information[own, own], back, float(scores.weights.sum()))
+    finite = ~np.isnan(errors)
+    errors = np.where(finite, np.sqrt(np.maximum(covariance.diagonal(), 0.0)), np.nan)
+    p = 2.0 * stats.t.sf(np.abs(b) / errors, degrees)
+    limits = (np.where(finite, b, np.nan), b - half * errors, b + half * errors)
+    columns = (b, errors, *map(np.exp, limits), p)
+    keys = [(part_name(noun, k), part_name(noun, j), term) for j, k in pairs for term in terms]
+    tests = {}
+    for place, term in enumerate(terms):
+        if place:
+            each = np.arange(place, b.size, len(terms))
+            tests[term] = wald_test(b[each], covariance[np.ix_(each, each)], degrees)
+            if not finite[each].all():
+                tests[term] |= dict.fromkeys(("chi_squared", "f", "p"), np.nan)
+    return [(*key, *values) for key, *values in zip(keys, *columns, strict=True)], tests
 
 
 def _of_gate(

@@ -294,6 +294,14 @@ class ClassProfiles:
             f"{' given the state before' * self._of_transitions}: log odds (b) and odds "
             f"ratio (OR) of the first {self.noun} against the second; CI = confidence interval."
         )
+        of_rates = [term.endswith("(rate)") for term in table["term"]]
+        if any(of_rates):
+            rates = (
+                f"Rates: log rate (b) of entering the first {self.noun} from the second, and "
+                "hazard ratio instead of OR."
+            )
+            interval = "CI = confidence interval."
+            note = f"{rates[:-1]}; {interval}" if all(of_rates) else f"{note} {rates}"
         if np.isfinite(degrees := self.contrasts.attrs["degrees_of_freedom"]):
             note += f" Tests of b by Student's t with {degrees:.0f} degrees of freedom."
         note += f" Overall: {tests}." if tests else ""

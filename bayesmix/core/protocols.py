@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Booleans
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective
@@ -59,6 +59,14 @@ class ElapsedTimes(Protocol):
 
     def __getitem__(self, rows: object, /) -> Self:
         """Return the times of some samples."""
+
+    @property
+    def exact(self) -> Booleans | None:
+        """Which times are those of entering an absorbing state."""
+
+    @property
+    def inexact(self) -> Self:
+        """Times none of which is exact."""
 
     def timed(self, inference: Objective) -> Objective:
         """Return the inference with a chain in continuous time."""

@@ -16,7 +16,9 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Parameters of mixing weights and Markov chains.
-OF_ALLOCATION = ("weights", "startprob", "transmat")
+OF_ALLOCATION = ("weights", "startprob", "transmat", "generator")
+# Those with a row for each state that is left, and a column for each that is entered.
+OF_MOVES = ("transmat", "generator")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class HeldValues:
     def by_component(self) -> tuple[Booleans, Array]:
         """What is held of each component (K, m), and the values."""
         held, values = self.held, self.values
-        if self.simplex and held.ndim == 2:  # transitions from a component, and to it
+        if self.name in OF_MOVES:  # from a component, and to it
             held, values = np.hstack([held, held.T]), np.hstack([values, values.T])
         return held.reshape(len(self.groups), -1), values.reshape(len(self.groups), -1)
 

@@ -16,6 +16,9 @@ from bayesmix.core.rows import Frame
 from bayesmix.em.run import Problem, State, begin, e_step
 from bayesmix.numerics.arrays import Array
 
+# Attributes of chains with the parameters that may be held.
+OF_CHAIN = {"startprob": "initial", "transmat": "transition", "generator": "rates"}
+
 
 @dataclass(frozen=True)
 class Restricted:
@@ -65,8 +68,8 @@ def named_parameter(mixture: Mixture[Any, Any], name: str) -> Array:
     weights: Any = mixture.weights
     if name == "weights":
         return np.asarray(weights.mean())
-    if name in ("startprob", "transmat"):
-        return np.asarray(weights.initial if name == "startprob" else weights.transition)
+    if name in OF_CHAIN:
+        return np.asarray(getattr(weights, OF_CHAIN[name]))
     components: Any = mixture.components.unframed(mixture.frame)
     if name == "covariances":
         blocks = components.structure.blocks

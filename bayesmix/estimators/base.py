@@ -152,8 +152,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
 
     def _restricted(self, model: Model, source: Source) -> Model:
         """Return the model with parameters that are held or equal."""
-        if self.hold is None and self.equal is None:
-            return model
         return restricted(model, source, self.hold, self.equal)
 
     @abstractmethod

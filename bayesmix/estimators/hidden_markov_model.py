@@ -13,7 +13,6 @@ from scipy.special import ndtri
 from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.states_of_rows import StatesOfRows
-from bayesmix.allocation.timed_chain import TimedChain
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -38,6 +37,7 @@ from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.observation.measured import with_errors
 from bayesmix.search.fit import fit
+from bayesmix.search.restricted_starts import components_known
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.room import few_enough
@@ -57,8 +57,11 @@ def _criterion(name: str) -> Any:
         groups: Any = None,
         covariates: Any = None,
         times: Any = None,
+        exact_times: Any = None,
     ) -> float:
-        return information(self, name, X, covariates, lengths=lengths, groups=groups, times=times)
+        beside = {"lengths": lengths, "groups": groups}
+        beside |= {"times": times, "exact_times": exact_times}
+        return information(self, name, X, covariates, **beside)
 
     method.__name__ = name
     method.__doc__ = getattr(Mixture, name).__doc__
@@ -92,7 +95,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         each coefficient: fewer do not determine this effect. "none" ignores covariates.
     covariate_timing : {"entered", "left"}, default="entered"
         Whose covariates a transition depends on: those of the sample that is entered, or of the
-        one before it, that is left, as in depmixS4.
+        one before it, that is left, as in depmixS4. With ``times`` rates depend on those of the
+        sample that is left.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
@@ -105,9 +109,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         As in ``GaussianMixture``, as is ``verbose_interval``.
     hold : mapping of name to array, optional
         Parameters that keep these values, in the units of the data and NaN where they are free:
-        "startprob" (K,), "transmat" (K, K), "means" and "covariances", "rates", or
-        "probabilities". Values of fewer than K states are those of the first. Needs maximum
-        likelihood. See the page on held parameters.
+        "startprob" (K,), "transmat" (K, K) or, with ``times``, "generator" (K, K), whose diagonal
+        is ignored; "means" and "covariances", "rates", or "probabilities". Values of fewer than K
+        states are those of the first. Needs maximum likelihood. See the page on held parameters.
     equal : mapping of name to labels, optional
         Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two.
 
@@ -119,7 +123,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
         Log odds of each first state against that in row 0; only with covariates. Where transitions
         depend on them arrays (K + 1, K, P) and (K + 1, K): of first states, and of the states
-        after each state.
+        after each state; with ``times`` of logarithms of rates from each state.
     transmat_ : array (K, K)
         Probabilities of the transition from state i (row) to state j (column). Where they depend
         on covariates averages over the samples, weighted by the probability of having been in
@@ -129,7 +133,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     expected_durations_ : array (K,)
         Expected number of consecutive samples in a state; with ``times`` the expected time.
     generator_ : array (K, K)
-        Rates of transitions per unit of time, whose rows sum to 0; only with ``times``.
+        Rates of transitions per unit of time, whose rows sum to 0; only with ``times``. Where they
+        depend on covariates, those at the means of covariates; ``generator_at`` returns others.
         ``transmat_`` are then the transitions over the mean time between samples.
     means_, ...
         Parameters of the states, as in ``Mixture``.
@@ -193,6 +198,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         groups: Any = None,
         covariates: Any = None,
         times: Any = None,
+        exact_times: Any = None,
     ) -> Self:
         """Fit the model to one or several sequences.
 
@@ -216,7 +222,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         times : array (n,), optional
             Times of the samples, numbers or dates (in days), which increase within a sequence. The
             chain is then one in continuous time: transitions over a time Δ are exp(QΔ), where
-            ``generator_`` Q has the rates. Only with maximum likelihood and without covariates.
+            ``generator_`` Q has the rates. Logarithms of rates are linear in the covariates of the
+            sample that is left, as in R's msm. Only with maximum likelihood.
+        exact_times : array (n,) of bool, optional
+            Which samples have the time at which the chain entered an absorbing state, such as
+            deaths. Other states were entered at some time since the sample before. Needs ``times``,
+            and a row of zeros of ``hold={"generator": ...}`` for each absorbing state.
 
         Returns
         -------
@@ -235,8 +246,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             validation.one_of("missing", self.missing, ("error", "use"))
             source = incoming.training_rows(self, X, None, n_jobs)
             ordered = sequences.sequences_to_fit(source, lengths, groups)
-            if times is not None:
-                ordered = sequences.at_times(ordered, times)
+            if times is None:
+                ordered = sequences.without_times(ordered, exact_times)
+            else:
+                ordered = sequences.at_times(ordered, times, exact_times)
             used = self._used(covariates)
             return constrained(ordered, None, None, used, varying=self._of_transitions)
 
@@ -272,8 +285,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     ) -> FittedMixture | None:
         monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
         at_hand = sequences.sequences_at_hand(cast("sequences.InSequences", source))
-        with single_threaded_blas():
+        if components_known(model, source.shape[1]):  # no other states can be found
+            settings, free = replace(settings, n_init=1, moves=False), model
+        else:
             free = replace(model, restriction=None)
+            at_hand = cast("ArraySource", sequences.without_exact_times(at_hand))
+        with single_threaded_blas():
             return best_of_starts(fit, free, at_hand, settings, monitor)
 
     def _describe(self, result: FitResult) -> None:
@@ -285,9 +302,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         weights: Any = result.mixture.weights
         with np.errstate(divide="ignore"):
             self.expected_durations_ = 1.0 / (1.0 - chain.transition.diagonal())
-            if isinstance(weights, TimedChain):
-                self.generator_ = weights.rates / weights.needed(result.side).unit
-                self.expected_durations_ = -1.0 / self.generator_.diagonal()
+            if result.side.elapsed is not None:
+                self.generator_ = weights.rates / result.side.elapsed.unit
+                self.expected_durations_ = 1.0 / np.abs(self.generator_.diagonal())
         if isinstance(weights, DirichletChain):
             self.startprob_concentration_ = weights.initial.copy()
             self.transmat_concentration_ = weights.transitions.copy()
@@ -351,11 +368,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         groups: Any = None,
         in_parts: bool = False,
         times: Any = None,
+        exact_times: Any = None,
     ) -> Source:
         """Return checked sequences in memory; with ``in_parts``, data in parts are left there."""
         source = super()._seen(X)
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
-        return cast("Source", self._timed(sequences.in_sequences(source, lengths, groups), times))
+        ordered = sequences.in_sequences(source, lengths, groups)
+        return cast("Source", self._timed(ordered, times, exact_times))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         used = self._used(covariates)
@@ -363,21 +382,23 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     def _sequences(self, X: Any, given: GivenSequences) -> ArraySource:
         """Return sequences with their covariates and times."""
-        source = self._seen(X, given.lengths, given.groups, times=given.times)
+        times = {"times": given.times, "exact_times": given.exact_times}
+        source = self._seen(X, given.lengths, given.groups, **times)
         return cast("ArraySource", self._at_covariates(source, given.covariates))
 
-    def _timed(self, source: Any, times: Any) -> Any:
+    def _timed(self, source: Any, times: Any, exact_times: Any = None) -> Any:
         """Return sequences with the times of their samples, if any are given."""
         if times is None:
-            return source
+            return sequences.without_times(source, exact_times)
         elapsed = self._fitted().side.elapsed
         if elapsed is None:
             raise InvalidInputError("times must be left out: the fit had none")
-        return sequences.at_times(source, times, elapsed.unit)
+        return sequences.at_times(source, times, exact_times, elapsed.unit)
 
     def _in_parts(self, X: Any, given: GivenSequences) -> Source:
         side = self._fitted().side
-        plain = self._used(given.covariates) is None and given.times is None
+        timed = given.times is not None or given.exact_times is not None
+        plain = self._used(given.covariates) is None and not timed
         if plain and side.design is None and side.elapsed is None:
             return self._seen(X, given.lengths, given.groups, in_parts=True)
         return self._sequences(X, given)
@@ -396,24 +417,26 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     def predict_proba(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
-        times: Any = None,
+        times: Any = None, exact_times: Any = None,
     ) -> Array:  # fmt: skip
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups, covariates, times)[:, :-1]
+        return self._chained(X, lengths, groups, covariates, times, exact_times)[:, :-1]
 
     def responsibilities(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
-        times: Any = None,
+        times: Any = None, exact_times: Any = None,
     ) -> Array:  # fmt: skip
         """Return ``predict_proba``."""
-        return self.predict_proba(X, lengths, groups, covariates, times)
+        return self.predict_proba(X, lengths, groups, covariates, times, exact_times)
 
     def filter_proba(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
-        times: Any = None,
+        times: Any = None, exact_times: Any = None,
     ) -> Array:  # fmt: skip
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, covariates, times, smooth=False)[:, :-1]
+        return self._chained(X, lengths, groups, covariates, times, exact_times, smooth=False)[
+            :, :-1
+        ]
 
     def predict(  # type: ignore[override]  # of sequences
         self,
@@ -422,6 +445,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         groups: Any = None,
         covariates: Any = None,
         times: Any = None,
+        exact_times: Any = None,
         *,
         algorithm: str = "smoothing",
     ) -> Integers:
@@ -429,15 +453,17 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
         Parameters
         ----------
-        X, lengths, groups, covariates, times
+        X, lengths, groups, covariates, times, exact_times
             As in ``fit``.
         algorithm : {"smoothing", "viterbi"}, default="smoothing"
             The most probable state of each sample, or the most probable path of each sequence.
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            return self.predict_proba(X, lengths, groups, covariates, times).argmax(axis=1)
-        source = self._sequences(X, GivenSequences(lengths, groups, covariates, times))
+            return self.predict_proba(X, lengths, groups, covariates, times, exact_times).argmax(
+                axis=1
+            )
+        source = self._sequences(X, GivenSequences(lengths, groups, covariates, times, exact_times))
         chain = self._chain_of(self._fitted())
         initial = chain.first_states(source.side)
         joint = self._states().log_densities(source.rows)
@@ -453,18 +479,22 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         groups: Any = None,
         covariates: Any = None,
         times: Any = None,
+        exact_times: Any = None,
     ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
         lengths = sequences.lengths_given(X, y, lengths)
-        self.fit(X, lengths=lengths, groups=groups, covariates=covariates, times=times)
-        return self.predict(X, lengths, groups, covariates, times)
+        beside = {"lengths": lengths, "groups": groups, "covariates": covariates}
+        self.fit(X, **beside, times=times, exact_times=exact_times)
+        return self.predict(X, lengths, groups, covariates, times, exact_times)
 
     def score_samples(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
-        times: Any = None,
+        times: Any = None, exact_times: Any = None,
     ) -> Array:  # fmt: skip
         """Return the log density of each sample given those before it (n,), in nats."""
-        return self._chained(X, lengths, groups, covariates, times, smooth=False)[:, -1]
+        return self._chained(X, lengths, groups, covariates, times, exact_times, smooth=False)[
+            :, -1
+        ]
 
     def score(  # type: ignore[override]  # of sequences
         self,
@@ -475,10 +505,11 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         groups: Any = None,
         covariates: Any = None,
         times: Any = None,
+        exact_times: Any = None,
     ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
         lengths = sequences.lengths_given(X, y, lengths)
-        source = self._in_parts(X, GivenSequences(lengths, groups, covariates, times))
+        source = self._in_parts(X, GivenSequences(lengths, groups, covariates, times, exact_times))
         return self._states().mean_log_density(source)
 
     bic, aic, aicc, icl = map(_criterion, ("bic", "aic", "aicc", "icl"))
@@ -513,7 +544,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         level : float, default=0.95
             Level of the intervals, which are computed on log odds.
         elapsed : float or array (m,), optional
-            Times over which transitions take place, of a fit with ``times``.
+            Times over which transitions take place, of a fit with ``times``; by default the mean
+            time between samples.
 
         Returns
         -------
@@ -537,7 +569,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         """
         result = self._fitted()
         if elapsed is not None:
-            return self._moves_over(elapsed)
+            if X is not None:
+                raise UnsupportedError("elapsed has no standard errors: leave out X")
+            return self._moves_over(elapsed, self._moves_design(covariates))
         if X is not None:
             from bayesmix.posterior.transition_errors import transition_table
 
@@ -547,16 +581,38 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         chain: Any = self._chain_of(result)
         return chain.transitions_of(self._moves_design(covariates))
 
-    def _moves_over(self, elapsed: Any) -> Array:
-        """Return the transitions (m, K, K) over times."""
-        chain: Any = self._chain_of(self._fitted())
-        if not isinstance(chain, TimedChain):
+    def generator_at(self, covariates: Any) -> Array:
+        """Return the rates (m, K, K) of transitions per unit of time at covariates (m, P)."""
+        result = self._fitted()
+        if result.side.elapsed is None:
+            raise InvalidInputError("generator_at needs a fit with times")
+        chain: Any = self._chain_of(result)
+        design = self._moves_design(covariates)
+        if design is None:
+            raise InvalidInputError("covariates must have one row or more: or use generator_")
+        return np.asarray(chain.rates_of(design) / result.side.elapsed.unit)
+
+    def _moves_over(self, elapsed: Any, design: Array | None = None) -> Array:
+        """Return the transitions (m, K, K) over times, with a design (m, P) at covariates."""
+        result = self._fitted()
+        chain: Any = self._chain_of(result)
+        if result.side.elapsed is None:
             raise InvalidInputError("elapsed must be left out: the fit had no times")
         spans: Array = np.atleast_1d(np.asarray(elapsed, dtype=np.float64))
         if spans.ndim != 1 or not (np.isfinite(spans) & (spans >= 0.0)).all():
             raise InvalidInputError(f"elapsed must be times of at least 0, got {elapsed!r:.60}")
-        moves = chain.transitions_over(spans / chain.needed(self._fitted().side).unit)
-        return moves if np.ndim(elapsed) else np.asarray(moves[0])
+        spans = spans / result.side.elapsed.unit
+        if design is None:
+            moves = chain.transitions_over(spans)
+        else:
+            if len(spans) not in (1, len(design)):
+                raise InvalidInputError(
+                    f"elapsed must be one time, or one for each of the {len(design)} rows of "
+                    f"covariates, got {len(spans)} times"
+                )
+            moves = chain.transitions_over(np.broadcast_to(spans, len(design)), design)
+        one = design is None and not np.ndim(elapsed)
+        return np.asarray(moves[0]) if one else moves
 
     def _moves_design(self, covariates: Any) -> Array | None:
         """Return the design (m, P) of transitions at covariates; None for averages."""
@@ -602,10 +658,14 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
-        if result.side.elapsed is None:
-            moves = self._moves_ahead(steps, covariates, future_covariates)
+        chain: Any = self._chain_of(result)
+        design = self._design_ahead(steps, covariates, future_covariates)
+        if result.side.elapsed is not None:
+            moves = self._moves_over(self._spans_ahead(steps, times, future_times), design)
+        elif design is not None:
+            moves = chain.transitions_of(design)
         else:
-            moves = self._moves_over(self._spans_ahead(steps, times, future_times))
+            moves = np.broadcast_to(chain.transition, (steps, *chain.transition.shape))
         present = self.filter_proba(X, covariates=covariates, times=times)[-1]
         shares = np.empty((steps, len(present)))
         for step in range(steps):
@@ -637,15 +697,18 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             raise InvalidInputError("future_times must increase, and follow times")
         return np.asarray(spans, dtype=np.float64)
 
-    def _moves_ahead(self, steps: int, past: Any, future: Any) -> Array:
-        """Return the transitions (steps, K, K) to the samples that follow a sequence."""
-        chain: Any = self._chain_of(self._fitted())
+    def _design_ahead(self, steps: int, past: Any, future: Any) -> Array | None:
+        """Return the design (steps, P) of transitions to the samples that follow a sequence.
+
+        None if transitions do not depend on covariates.
+        """
+        result = self._fitted()
         if not self._of_transitions:
             if self._used(future) is not None:
                 raise InvalidInputError(
                     "future_covariates must be left out: transitions do not depend on covariates"
                 )
-            return np.broadcast_to(chain.transition, (steps, *chain.transition.shape))
+            return None
         if future is None or len(future) != steps:
             raise InvalidInputError(
                 f"future_covariates must have a row for each of the {steps} steps ahead, as "
@@ -654,13 +717,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             )
         design = self._moves_design(future)
         assert design is not None
-        if chain.timing == "left":
-            if past is None:
-                raise InvalidInputError("covariates of the sequence are needed: give covariates=")
-            last = self._moves_design(past)
-            assert last is not None
-            design = np.vstack([last[-1:], design[:-1]])
-        return np.asarray(chain.transitions_of(design))
+        if result.side.elapsed is None and self.covariate_timing == "entered":
+            return design
+        if past is None:
+            raise InvalidInputError("covariates of the sequence are needed: give covariates=")
+        last = self._moves_design(past)
+        assert last is not None
+        return np.vstack([last[-1:], design[:-1]])
 
     def _categorical_columns(self) -> Integers:
         """Return the columns whose codes have no order."""
@@ -677,7 +740,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     def pseudo_residuals(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
-        times: Any = None,
+        times: Any = None, exact_times: Any = None,
     ) -> Array:  # fmt: skip
         """Return normal pseudo-residuals (n, D), standard normal if the model is correct.
 
@@ -686,7 +749,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         estimated from 20,000 draws per state. Residuals of missing values and categorical columns
         are NaN.
         """
-        given = GivenSequences(lengths, groups, covariates, times)
+        given = GivenSequences(lengths, groups, covariates, times, exact_times)
         source = self._sequences(X, given)
         filtered = self.filter_proba(X, *given)
         predicted = self._states().predicted(filtered, source.rows)
@@ -728,7 +791,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if covariates is not None or times is not None:
             begins = np.arange(n) == 0
             rows: Any = ArraySource(np.zeros((n, 1)), side=SideInformation(begins=begins))
-            rows = self._timed(rows, times) if covariates is None else rows
+            if times is None and result.side.elapsed is not None:
+                times = np.arange(n) * result.side.elapsed.unit
+            rows = self._timed(rows, times)
             side = cast("ArraySource", self._at_covariates(rows, covariates)).side
             initial, moves = chain.first_states(side), chain.transitions_at(side)
         reached = np.broadcast_to(np.cumsum(moves, axis=-1), (n, *moves.shape[-2:]))

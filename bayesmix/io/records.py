@@ -36,6 +36,10 @@ from bayesmix.allocation.noise import Noise, UniformNoise, WithNoise
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.allocation.timed_chain import Elapsed, TimedChain, TimedChainPrior
+from bayesmix.allocation.timed_covariate_chain import (
+    TimedCovariateChain,
+    TimedCovariateChainPrior,
+)
 from bayesmix.core import (
     components,
     engines,
@@ -96,6 +100,7 @@ RECORDS: dict[str, type] = {
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
         *(Elapsed, TimedChain, TimedChainPrior),
+        *(TimedCovariateChain, TimedCovariateChainPrior),
         *(model.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Restricted, Restriction, HeldValues, AdaptedWeights, SteppedWeights),
@@ -137,6 +142,7 @@ DOMAINS: dict[str, Domain] = {
             *("RandomEffects.matrix", "RandomEffects.back", "RandomEffectFamily.effects"),
             *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
             *("RandomEffectRegressions.covariances", "TimedChain.rates"),
+            *("TimedCovariateChain.log_rates", "TimedCovariateChain.allowed", "Elapsed.exact"),
         ),
         REAL,
     ),

@@ -33,6 +33,7 @@ def plot_states(
     offset: Any = None,
     trials: Any = None,
     times: Any = None,
+    exact_times: Any = None,
 ) -> Any:
     """Plot one column of sequences over time, and the smoothed probabilities of the states.
 
@@ -53,6 +54,8 @@ def plot_states(
         As in ``RegressionMixture.fit``.
     times : array (n,), optional
         As in ``fit``; the horizontal axis.
+    exact_times : array (n,) of bool, optional
+        As in ``fit``.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def plot_states(
             raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
         values, timed = values[:, column], X
         name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
-        probabilities = model.predict_proba(X, lengths, groups, covariates, times)
+        probabilities = model.predict_proba(X, lengths, groups, covariates, times, exact_times)
         starts = model._seen(X, lengths, groups).side.starts
     levels: Any = ()
     try:

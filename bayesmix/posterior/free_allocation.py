@@ -24,7 +24,8 @@ from bayesmix.allocation.chain import (
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.point import PointWeights
-from bayesmix.allocation.timed_chain import TimedChain, TimedSums
+from bayesmix.allocation.timed_chain import TimedChain, TimedSums, elapsed_of
+from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
 from bayesmix.core.parameters import NO_COLUMN, Reported
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import UnsupportedError
@@ -94,6 +95,17 @@ class FreeAllocation:
                 [cls.of_rows(weights.initial[None]), cls._of_rates(weights.rates)],
                 lambda one, rates: TimedChain.of(one[0], rates),
                 lambda at, sums: [(at.initial[None], sums.initial[None]), (at.rates, sums)],
+            )
+        if isinstance(weights, TimedCovariateChain):
+            of_rates = cls(
+                int(weights.allowed.sum()) * weights.log_rates.shape[2],
+                weights.moved,
+                lambda at, sums: np.asarray(sums.gradient.ravel()),
+            )
+            return _joined(
+                [cls.of(weights.gate), of_rates],
+                lambda gate, chain: replace(chain, gate=gate),
+                lambda at, sums: [(at.gate, sums.first), (at, sums.rates)],
             )
         raise UnsupportedError(
             f"standard errors by derivatives do not support {type(weights).__name__}: use "
@@ -181,15 +193,17 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
     """Return probabilities of first states and transitions, averaged where they vary.
 
     In continuous time transitions are those over the mean time between samples, and rates of
-    transitions follow, on the diagonal those of leaving a state.
+    transitions follow, on the diagonal those of leaving a state; both are at the means of
+    covariates.
 
     ``mass`` (n, K) are the probabilities of states, by which transitions from a state are weighted.
     """
     K, entered = weights.n_components, ~np.asarray(side.begins)
-    if isinstance(weights, TimedChain):
-        moves, rates = weights.transition, np.abs(weights.rates) / TimedChain.needed(side).unit
+    if isinstance(weights, (TimedChain, TimedCovariateChain)):
+        moves, rates = weights.transition, np.abs(weights.rates) / elapsed_of(side).unit
+        first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
         return [
-            Reported("start", -1, None, weights.initial),
+            Reported("start", -1, None, first),
             *(Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)),
             *(Reported("transition rate", -1, f"from {j + 1}", rates[j]) for j in range(K)),
         ]

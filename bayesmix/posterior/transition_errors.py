@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Arra
     They are averages over the samples of the probabilities of states before any value is known.
     """
     allocation, side = scores.allocation, scores.rows.side
+    if side.elapsed is not None:
+        side = replace(side, elapsed=side.elapsed.inexact)
 
     def values(step: Array) -> Array:
         chain = allocation.moved(step)

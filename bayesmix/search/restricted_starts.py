@@ -17,10 +17,10 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.restrictions import Restriction
+from bayesmix.core.restrictions import OF_MOVES, Restriction
 from bayesmix.core.rows import Rows
 from bayesmix.em.given_noise import Fit
-from bayesmix.em.model import Attempt, Start, rank
+from bayesmix.em.model import Attempt, Model, Start, rank
 from bayesmix.em.restricted import begun_at, named_parameter
 from bayesmix.em.run import State, run
 from bayesmix.errors import BayesmixError
@@ -130,9 +130,18 @@ def _restriction(attempt: Attempt) -> Restriction:
 def _placed(attempt: Attempt, mixture: Mixture) -> Iterator[Mixture]:
     """Yield the mixture with its components in other orders."""
     restriction, K = _restriction(attempt), attempt.model.n_components
-    orders = restriction.placements(K, MOST_PLACEMENTS)
+    known = components_known(attempt.model, attempt.problem.source.shape[1])
+    orders = [] if known else restriction.placements(K, MOST_PLACEMENTS)
     for order in orders or [nearest(restriction, mixture)]:
         yield mixture.subset(order, np.ones(K))
+
+
+def components_known(model: Model, n_features: int) -> bool:
+    """Whether all parameters of components are held."""
+    if model.restriction is None:
+        return False
+    n_held = model.restriction.of_components.n_restrictions
+    return n_held == model.family.n_parameters(model.n_components, n_features)
 
 
 def nearest(restriction: Restriction, mixture: Mixture) -> Integers:
@@ -141,7 +150,7 @@ def nearest(restriction: Restriction, mixture: Mixture) -> Integers:
     distances = np.zeros((K, K))
     for own in restriction:
         # Transitions, and a shared covariance, tell nothing of single components.
-        if own.name == "transmat" or len(own.groups) != K:
+        if own.name in OF_MOVES or len(own.groups) != K:
             continue
         held, values = own.by_component
         rows = named_parameter(mixture, own.name).reshape(held.shape)

@@ -25,6 +25,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Allocated, Rows
 from bayesmix.em.given_noise import Fit
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
+from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin, begin_at, run
 from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
@@ -154,6 +155,8 @@ class Trials:
         """Number of states that can pass side by side, 0 without closed updates."""
         prior: Any = self.race.objective.weights_prior
         if not self.states or not isinstance(prior, DirichletChainPrior) or prior.stationary:
+            return 0
+        if isinstance(self.race.objective, Restricted):
             return 0
         statistics = self.states[0].expectation.statistics
         n_joints = len(self.rows) * len(statistics.counts)
@@ -341,7 +344,8 @@ def _starts(
 ) -> Iterator[Array]:
     """Yield responsibilities of the fitted mixture, and by k-means, each of them twice."""
     inference = replace(model.inference, weights=None)  # type: ignore[type-var]  # a dataclass
-    unordered = replace(model, inference=inference, prune=False)
+    restriction = model.restriction and model.restriction.of_components
+    unordered = replace(model, inference=inference, prune=False, restriction=restriction)
     try:
         alone = replace(settings, n_init=1, sort=False, warm_starts=(), moves=False)
         mixture = fit(unordered, samples, alone, monitor.child()).mixture

@@ -1,6 +1,6 @@
 """Hidden Markov chains in continuous time, at uneven times."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,10 @@ from scipy.linalg import expm
 from scipy.optimize import approx_fprime
 
 import bayesmix as bm
+from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.matrix_exponentials import MatrixExponentials
 from bayesmix.allocation.timed_chain import Elapsed, TimedChain
+from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.posterior.free_allocation import FreeAllocation
@@ -83,12 +86,165 @@ def test_transitions_and_integrals_are_those_of_exponentials(chain):
         )[0]
         for r, t in zip(ratios, times, strict=True)
     )
-    assert_allclose(chain._integrals(ratios, times), expected, rtol=1e-10)
+    integrals = MatrixExponentials(chain.rates[None], times).integrals(ratios)
+    assert_allclose(integrals.sum(axis=0), expected, rtol=1e-10)
+    one_each = np.repeat(chain.rates[None], 3, axis=0)
+    assert_allclose(MatrixExponentials(one_each, times).integrals(ratios), integrals, rtol=1e-12)
 
 
-def test_only_dependent_eigenvectors_need_the_exponential_of_blocks():
-    assert chain_of_three().eigen is not None
-    assert PROGRESSIVE.eigen is None
+def test_integrals_of_fast_jumps_do_not_overflow():
+    rates = np.array([[[-2000.0, 2000.0], [0.1, -0.1]]])
+    integrals = MatrixExponentials(rates, np.array([3.0])).integrals(np.ones((1, 2, 2)))
+    assert np.isfinite(integrals).all()
+    # All pairs sum to the time, whatever the path.
+    shares = expm(3.0 * rates[0])
+    pairs = MatrixExponentials(rates, np.array([3.0])).integrals(np.eye(2)[None] / shares)
+    assert_allclose(np.trace(pairs[0]) / 2.0, 3.0, rtol=1e-6)
+
+
+def brute_force(chain, joint, rows):
+    """Return the log likelihood by all paths, from exponentials of generators."""
+    side, K = rows.side, chain.n_components
+    elapsed = side.elapsed
+    spans = elapsed.distinct[elapsed.codes] * elapsed.unit
+    ends = [*np.flatnonzero(side.begins), len(spans)]
+    total = 0.0
+    for start, end in pairwise(ends):
+        moves = []
+        for t in range(start + 1, end):
+            rates = np.where(chain.allowed, np.exp(chain.log_rates @ side.covariates[t - 1]), 0.0)
+            over = expm((rates - np.diag(rates.sum(axis=1))) * spans[t])
+            if elapsed.exact[t]:  # state 2 is never left
+                over = over @ (rates * np.array([0.0, 0.0, 1.0]))
+            moves.append(over)
+        first, values = chain.first_states(side)[0], []
+        for path in product(range(K), repeat=end - start):
+            value = first[path[0]] * np.exp(joint[np.arange(start, end), path].sum())
+            for own, (before, after) in zip(moves, pairwise(path), strict=True):
+                value *= own[before, after]
+            values.append(value)
+        total += np.log(np.sum(values))
+    return total
+
+
+@pytest.fixture(scope="module")
+def with_covariates():
+    """Return a chain of three states whose last is never left, and rows with exact times."""
+    rng = np.random.default_rng(0)
+    n, begins, exact = 12, np.arange(12) % 6 == 0, np.isin(np.arange(12), [5, 9])
+    elapsed = Elapsed.of(np.cumsum(rng.exponential(size=n)), begins, None, exact)
+    covariates = np.column_stack([np.ones(n), rng.normal(size=n)])
+    allowed = np.array([[False, True, True], [True, False, True], [False, False, False]])
+    log_rates = np.where(allowed[..., None], 0.5 * rng.normal(size=(3, 3, 2)), 0.0)
+    gate = Gate(np.array([[0.0], [0.7], [-0.4]]), np.full(3, 1 / 3), np.zeros(1))
+    side = SideInformation(begins=begins, elapsed=elapsed, covariates=covariates)
+    joint = np.log(rng.random((n, 3)))
+    chain = TimedCovariateChain(gate, log_rates, allowed, elapsed.unit)
+    return chain, joint, Rows(np.zeros((n, 1)), side=side)
+
+
+def test_likelihood_with_covariates_and_exact_times_is_the_sum_over_all_paths(with_covariates):
+    chain, joint, rows = with_covariates
+    total = chain.allocate(joint.copy(), rows).log_normaliser.sum()
+    assert_allclose(total, brute_force(chain, joint, rows), rtol=1e-10)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_score_with_exact_times_is_the_gradient(with_covariates, constant):
+    chain, joint, rows = with_covariates
+    if constant:
+        rates = np.where(chain.allowed, np.exp(chain.log_rates[..., 0]), 0.0)
+        chain = TimedChain.of(np.array([0.5, 0.3, 0.2]), rates)
+    free = FreeAllocation.of(chain)
+    away = 0.1 * np.random.default_rng(3).normal(size=free.size)
+
+    def log_likelihood(steps):
+        return free.moved(steps).allocate(joint.copy(), rows).log_normaliser.sum()
+
+    at = free.moved(away)
+    exact = free.score(at, at.allocate(joint.copy(), rows).statistics)
+    assert_allclose(approx_fprime(away, log_likelihood, 1e-7), exact, atol=1e-5)
+
+
+# Rates that Jackson (2011) estimated for the heart transplants of msm's data cav.
+CAV = np.array(
+    [[0, 0.12787, 0, 0.0425], [0.22512, 0, 0.34261, 0.04021], [0, 0.13062, 0, 0.30648], [0] * 4]
+)
+
+
+def transplants(n_patients=60, seed=0):
+    """Return patients, years, states and deaths by the rates of cav, with a covariate."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for patient in range(n_patients):
+        year, state, path, end = 0.0, 0, [(0.0, 0)], rng.uniform(5, 15)
+        male = float(rng.random() < 0.5)
+        while state != 3 and year < end:
+            rates = CAV[state] * np.exp(0.5 * male)
+            year += rng.exponential(1 / rates.sum())
+            state = int(rng.choice(4, p=rates / rates.sum()))
+            path.append((year, state))
+        death = year if state == 3 else np.inf
+        visits = np.r_[0.0, np.cumsum(rng.uniform(0.8, 2.5, 12))]
+        for visit in visits[visits < min(end, death)]:
+            rows.append((patient, visit, [s for t, s in path if t <= visit][-1], False, male))
+        if death < end:
+            rows.append((patient, death, 3, True, male))
+    table = pd.DataFrame(rows, columns=["patient", "year", "state", "dead", "male"])
+    return table[table.groupby("patient")["year"].transform("size") > 1]
+
+
+def observed_log_likelihood(table, jumps):
+    """Return msm's log likelihood of observed states, from rates (n, 4, 4) of jumps."""
+    rates = jumps - jumps.sum(axis=2)[..., None] * np.eye(4)
+    follows = (table["patient"].diff() == 0).to_numpy()
+    states, spans = table["state"].to_numpy(), table["year"].diff().to_numpy()
+    total = 0.0
+    for n in np.flatnonzero(follows):
+        over = expm(rates[n - 1] * spans[n])
+        if table["dead"].iloc[n]:
+            over = over @ jumps[n - 1]
+        total += np.log(over[states[n - 1], states[n]])
+    return total
+
+
+@pytest.mark.parametrize("covariate", [False, True])
+def test_observed_states_with_deaths_are_the_model_of_msm(covariate):
+    table, nan = transplants(), np.nan
+    pattern = np.where(CAV > 0.0, nan, 0.0)
+    hold = {"probabilities": [np.eye(4)], "generator": pattern}
+    model = bm.HiddenMarkovModel(4, family=bm.Categorical(), hold=hold, random_state=0)
+    Z = table[["male"]] if covariate else None
+    model.set_params(covariate_effects="transitions" if covariate else "none")
+    model.set_params(hold=hold if covariate else hold | {"startprob": [1.0, 0.0, 0.0, 0.0]})
+    given = {"times": table["year"], "exact_times": table["dead"], "covariates": Z}
+    model.fit(table[["state"]], groups=table["patient"], **given)
+    allowed = CAV > 0.0
+    # Each patient has another covariate, which is constant.
+    male = table["male"].to_numpy() if covariate else np.zeros(len(table))
+
+    def jumps(x):
+        rates = np.zeros((len(table), 4, 4))
+        rates[:, allowed] = np.exp(x[:7] + male[:, None] * x[7:])
+        return rates
+
+    slopes = np.zeros(7)
+    if covariate:
+        slopes = model.gate_coef_[1:, :, 0][allowed]
+        logs = model.gate_intercept_[1:][allowed]
+    else:
+        logs = np.log(model.generator_[allowed])
+    at = np.append(logs, slopes)
+    exact = observed_log_likelihood(table, jumps(at))
+    assert_allclose(model.log_likelihood_, exact, rtol=1e-9)
+    size = 14 if covariate else 7
+    slope = approx_fprime(
+        at[:size], lambda x: observed_log_likelihood(table, jumps(np.append(x, at[size:]))), 1e-6
+    )
+    assert_allclose(slope, 0.0, atol=0.05)
+    assert model.n_parameters_ == size + 3 * covariate
+    assert (model.generator_[~allowed & ~np.eye(4, dtype=bool)] == 0.0).all()
+    assert model.expected_durations_[3] == np.inf
 
 
 def test_score_is_the_gradient_of_the_log_likelihood():
@@ -195,3 +351,18 @@ def test_wrong_times_are_named(fitted):
         plain.predict(X, times=np.arange(len(X)))
     with pytest.raises(InvalidInputError, match="elapsed must be left out"):
         plain.transition_matrix(elapsed=1.0)
+
+
+def test_wrong_exact_times_and_rates_are_named():
+    table = transplants(10)
+    X, given = table[["state"]], {"groups": table["patient"], "times": table["year"]}
+    hmm = bm.HiddenMarkovModel(2, family=bm.Categorical())
+    with pytest.raises(InvalidInputError, match="exact_times needs times"):
+        hmm.fit(X, groups=table["patient"], exact_times=table["dead"])
+    with pytest.raises(InvalidInputError, match="exact_times needs absorbing states"):
+        hmm.fit(X, **given, exact_times=table["dead"])
+    with pytest.raises(InvalidInputError, match="True or False"):
+        hmm.fit(X, **given, exact_times=[1.0])
+    hmm.set_params(hold={"generator": [[np.nan, -1.0], [0.0, 0.0]]})
+    with pytest.raises(InvalidInputError, match=r"hold\['generator'\]\[0, 1\] must be at least 0"):
+        hmm.fit(X, **given, exact_times=table["dead"])

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, SHARE, Domain
 from bayesmix.core.restrictions import HeldValues, Restriction
+from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.model import MaximumLikelihood, Model, side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -32,6 +33,12 @@ ROUNDING = 1e-8
 
 def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
     """Return the model with the parameters that are held or equal, if any are."""
+    elapsed = side_of(source).elapsed
+    if elapsed is not None and elapsed.exact is not None and "generator" not in (hold or {}):
+        raise InvalidInputError(
+            "exact_times needs absorbing states: hold={'generator': ...} with a row of zeros for "
+            "each"
+        )
     if not hold and not equal:
         for name, value in (("hold", hold), ("equal", equal)):
             if value is not None and not isinstance(value, Mapping):
@@ -43,8 +50,7 @@ def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
             "leave the held parameters out: use GaussianMixture(prior=None) or "
             "inference=MaximumLikelihood()"
         )
-    gated = side_of(source).covariates is not None
-    table = GivenRestriction(model, source.shape[1], gated, hold or {}, equal or {})
+    table = GivenRestriction(model, source.shape[1], side_of(source), hold or {}, equal or {})
     return replace(model, restriction=Restriction(table.parameters()))
 
 
@@ -61,7 +67,7 @@ class GivenRestriction:
 
     model: Model
     n_features: int
-    gated: bool  # whether weights depend on covariates
+    side: SideInformation
     hold: Mapping[str, object]
     equal: Mapping[str, object]
 
@@ -87,9 +93,12 @@ class GivenRestriction:
     def of_allocation(self) -> tuple[str, ...]:
         """Parameters of the mixing weights or of the chain; none where they have covariates."""
         inference: Any = self.model.inference
+        gated = self.side.covariates is not None
+        if self.side.elapsed is not None:
+            return ("generator",) if gated else ("startprob", "generator")
         if isinstance(inference.weights, DirichletChainPrior):
             return ("transmat",) if inference.weights.stationary else ("startprob", "transmat")
-        return ("weights",) if inference.weights is None and not self.gated else ()
+        return ("weights",) if inference.weights is None and not gated else ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +117,8 @@ class GivenRestriction:
         return {own.label: own.domain for own in found}
 
     def _parameter(self, name: str) -> HeldValues:
+        if name == "generator":
+            return self._generator()
         if name in self.of_allocation:
             return self._probabilities(name)
         if name == "covariances":
@@ -207,6 +218,31 @@ class GivenRestriction:
             own = label if values.ndim == 1 else f"{label}[{place}]"
             _check_sum(own, row)
         return self._grouped(name, values, np.ones(values.shape[1:]), simplex=True)
+
+    def _generator(self) -> HeldValues:
+        """Return rates per mean time between samples, without the diagonal.
+
+        With covariates only rates of 0 can be held, as others vary.
+        """
+        if "generator" in self.equal:
+            raise UnsupportedError("equal has no 'generator': hold rates, or leave it out")
+        values, elapsed = self._values("generator", (self.K, self.K)), self.side.elapsed
+        assert elapsed is not None
+        np.fill_diagonal(values, np.nan)
+        constant = self.side.covariates is not None and (values > 0.0)
+        if (wrong := np.argwhere((values < 0.0) | constant)).size:
+            which = "0" if constant is not False else "at least 0"
+            raise InvalidInputError(
+                f"hold['generator']{wrong[0].tolist()} must be {which}, or NaN where free, got "
+                f"{values[tuple(wrong[0])]:g}"
+            )
+        absorbing = (values == 0.0).sum(axis=1) == self.K - 1
+        if elapsed.exact is not None and not absorbing.any():
+            raise InvalidInputError(
+                "exact_times needs absorbing states, but hold['generator'] has no row of zeros"
+            )
+        counted = np.full(self.K, self.side.n_covariates)
+        return self._grouped("generator", values * elapsed.unit, counted)
 
     def _levels(self, name: str) -> HeldValues:
         """Return probabilities of levels, whole rows of a column or none."""

@@ -56,10 +56,31 @@ class GivenSequences(NamedTuple):
     groups: Any = None
     covariates: Any = None
     times: Any = None
+    exact_times: Any = None
 
 
-def at_times(source: InSequences, times: Any, unit: float | None = None) -> InSequences:
-    """Return sequences with the times (n,) of their samples, numbers or dates (then in days)."""
+def without_times(source: Any, exact_times: Any) -> Any:
+    """Return the source, or raise an error for exact times without times."""
+    if exact_times is not None:
+        raise InvalidInputError("exact_times needs times: give both, or neither")
+    return source
+
+
+def without_exact_times(source: Any) -> Any:
+    """Return the source with times none of which is exact, as starts need no absorbing state."""
+    elapsed = source.side.elapsed
+    if elapsed is None or elapsed.exact is None:
+        return source
+    return replace(source, side=replace(source.side, elapsed=elapsed.inexact))
+
+
+def at_times(
+    source: InSequences, times: Any, exact_times: Any = None, unit: float | None = None
+) -> InSequences:
+    """Return sequences with the times (n,) of their samples, numbers or dates (then in days).
+
+    ``exact_times`` (n,) are those at which the chain entered an absorbing state.
+    """
     if not isinstance(source, ArraySource):
         raise UnsupportedError("times need X in memory, got X in parts: pass an array")
     given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
@@ -75,7 +96,15 @@ def at_times(source: InSequences, times: Any, unit: float | None = None) -> InSe
             f"{place_in_sequence(row, source.side)} has {values[row]:g} after {values[row - 1]:g}: "
             "sort samples by time, and merge those at the same time"
         )
-    elapsed = Elapsed.of(values, begins, unit)
+    exact = None
+    if exact_times is not None:
+        exact = np.asarray(exact_times)
+        if exact.shape != values.shape or exact.dtype.kind != "b":
+            raise InvalidInputError(
+                f"exact_times must have True or False for each of the {len(values)} samples, got "
+                f"{exact.dtype} of shape {exact.shape}"
+            )
+    elapsed = Elapsed.of(values, begins, unit, exact)
     return replace(source, side=replace(source.side, elapsed=elapsed))
 
 
