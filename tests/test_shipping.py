@@ -2,7 +2,10 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 import bayesmix as bm
 
@@ -33,3 +36,19 @@ def test_the_stub_names_what_the_package_names():
         for alias in node.names
     } | {ast.unparse(node.targets[0]) for node in ast.walk(stub) if isinstance(node, ast.Assign)}
     assert names - {None} == {*bm.__all__, "__version__"}
+
+
+def test_no_results_of_examples_lie_beside_the_package():
+    listed = subprocess.run(
+        ["git", "ls-files", "--", ":(top,glob)*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a clone")
+    of_the_project = {"LICENSE", "Makefile", "pyproject.toml", "conftest.py", ".gitattributes"}
+    documents = {"README", "CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY"}
+    of_the_project |= {f"{name}.md" for name in documents} | {"CITATION.cff", ".gitignore"}
+    assert set(listed.stdout.split()) <= of_the_project
