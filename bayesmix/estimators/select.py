@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ from bayesmix.sources.memory import (
 )
 
 if TYPE_CHECKING:
+    from bayesmix.core.measurement import Measurement
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
@@ -273,84 +275,189 @@ def procedure(
         raise InvalidTypeError(
             f"select has no argument {unknown[0]!r}, it has {', '.join(dict.fromkeys(names))}"
         )
-    if isinstance(noise, bool):
-        noise = "uniform" if noise else None
-    measurement = side_of(X).measurement if is_source(X) else None
-    if family is None and estimator is None and isinstance(measurement, SuccessesInTrials):
-        family = Binomial()
-    families = families_compared(family)
-    compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
-    restricted = hold is not None or equal is not None
-    # Held parameters and most measured data need point estimates.
-    measured = measurement is not None and not measurement.has_posterior
-    compared = compared and not restricted and not measured
-    if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
-        criterion = "bic"
-    default = family is None and estimator is None and not ordered
-    default = default and (criterion == "auto" or criterion not in POSTERIOR)
-    if family is not None and estimator is not None:
-        raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
-    with_noise = [member for member in families if noise is not None and _takes_noise(member)]
-    if ordered and noise is not None:
-        raise UnsupportedError("noise does not support sequences: set noise=False")
-    if family is not None and noise is not None and not with_noise:
-        raise UnsupportedError(
-            "noise needs Gaussian() or a Product: set noise=False, or include one in family"
-        )
-    if ordered and estimator is None:
-        estimator = chain(X, family and families[0], criterion in POSTERIOR)
-    elif family is not None:
+    plan = SearchPlan(
+        X,
+        covariance_type,
+        criterion,
+        random_state,
+        estimator,
+        ("uniform" if noise else None) if isinstance(noise, bool) else noise,
+        missing,
+        family,
+        ordered,
+        {} if hold is None and equal is None else {"hold": hold, "equal": equal},
+        options,
+    )
+    return plan.search(n_components)
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What ``select`` compares for given data, decided once from its arguments.
+
+    Arguments that are None, or a criterion "auto", stand for a choice that a property makes.
+    """
+
+    X: Any
+    structures_given: str | Sequence[str] | None
+    criterion_given: Any
+    random_state: Any
+    estimator_given: Any
+    noise: Any
+    missing: str
+    family_given: Any
+    ordered: bool  # whether samples are sequences
+    held: Mapping[str, Any]  # parameters that are held or equal
+    options: Mapping[str, Any]  # of ``MixtureSearch``
+
+    @cached_property
+    def measurement(self) -> Measurement | None:
+        return side_of(self.X).measurement if is_source(self.X) else None
+
+    @cached_property
+    def family(self) -> Any:
+        """The family or families that are compared; None: those of the estimator."""
+        of_trials = isinstance(self.measurement, SuccessesInTrials)
+        if self.family_given is None and self.estimator_given is None and of_trials:
+            return Binomial()
+        return self.family_given
+
+    @cached_property
+    def families(self) -> list[Any]:
+        return families_compared(self.family)
+
+    @cached_property
+    def families_with_noise(self) -> list[Any]:
+        named = [member for member in self.families if member is not None]
+        return [member for member in named if self.noise is not None and member.takes_noise]
+
+    @cached_property
+    def criterion(self) -> Any:
+        """The criterion; "auto" is "bic" where some model has point estimates only."""
+        measured = self.measurement is not None and not self.measurement.has_posterior
+        posteriors = all(getattr(member, "has_posterior", True) for member in self.families)
+        of_points = self.noise is not None or bool(self.held) or measured or not posteriors
+        if self.criterion_given == "auto" and (
+            of_points or not have_posteriors(self.structures_given)
+        ):
+            return "bic"
+        return self.criterion_given
+
+    @property
+    def variational(self) -> bool:
+        return self.criterion in POSTERIOR
+
+    def check(self) -> None:
+        """Raise an error for arguments that exclude one another."""
+        if self.family is not None and self.estimator_given is not None:
+            raise InvalidInputError(
+                "family cannot be combined with estimator: set it in the estimator"
+            )
+        if self.ordered and self.noise is not None:
+            raise UnsupportedError("noise does not support sequences: set noise=False")
+        if self.family is not None and self.noise is not None and not self.families_with_noise:
+            raise UnsupportedError(
+                "noise needs Gaussian() or a Product: set noise=False, or include one in family"
+            )
+
+    @cached_property
+    def estimator(self) -> Any:
+        """The estimator of the candidates."""
+        added = {} if self.missing == "error" else {"missing": self.missing}
+        added |= self.held
+        if not added:
+            return self._plain_estimator
+        estimator = clone(self._plain_estimator)
+        last_step(estimator).set_params(**added)
+        return estimator
+
+    @cached_property
+    def _plain_estimator(self) -> Any:
+        if self.estimator_given is not None:
+            return self.estimator_given
+        if self.ordered:
+            return chain(self.X, self.family and self.families[0], self.variational)
+        if self.family is None:
+            estimator = comparable(self.X) if self.variational else likely(self.X)
+            # Many candidates each start where the one before ended, so moves would add little.
+            noise = {} if self.noise is None else {"noise": self.noise}
+            return estimator.set_params(search="short", **noise)
         inference = VariationalBayes(weights=DirichletPrior(1.0))
-        estimator = Mixture(
-            family=families[0] if noise is None else with_noise[0],
-            inference=inference if criterion in POSTERIOR else None,
+        first = self.families if self.noise is None else self.families_with_noise
+        return Mixture(
+            family=first[0],
+            inference=inference if self.variational else None,
             prune=False,
             search="short",
-            noise=noise,
+            noise=self.noise,
         )
-    elif estimator is None:
-        estimator = comparable(X) if criterion in POSTERIOR else likely(X)
-        options.setdefault("column_powers", criterion in ("auto", RULE))
-        # Many candidates each start where the one before ended, so moves would add little.
-        estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
-    if len(families) > 1:
-        more = options.get("param_grid", {})
-        options["param_grid"] = [{"family": [member]} | more for member in families]
-        for grid, member in zip(options["param_grid"], families, strict=True):
-            if noise is not None:
-                grid.setdefault("noise", [noise if member in with_noise else None])
-    if missing != "error":
-        estimator = clone(estimator)
-        last_step(estimator).set_params(missing=missing)
-    if restricted:
-        estimator = clone(estimator)
-        last_step(estimator).set_params(hold=hold, equal=equal)
-    default = default and not restricted
-    structured = all(member is None or hasattr(member, "covariance") for member in families)
-    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1:] == (1,)
-    numbers = 1 if one_column else 2  # of numeric columns, 2 for several
-    if (coding := coding_of_table(X)) is not None:
-        numbers = len(coding.numbers) - len(coding.counts)
-    structures: Any = covariance_type
-    subspace = None
-    if covariance_type is None and numbers != 0 and structured:
-        structures = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
-        if default and family is None and noise is None and missing != "drop":
-            subspace = subspace_of(X, estimator, random_state, options)
-        if subspace is not None:
-            structures = subspace.structures(SCIKIT_LEARNS)
-    search = MixtureSearch(
-        estimator,
-        n_components,
-        structures,
-        criterion=criterion,
-        random_state=random_state,
-        **({} if criterion in ("auto", RULE) else {"polish": POLISH})
-        | {"most_samples": MOST_SAMPLES}
-        | options,
-    )
-    search._subspace = subspace
-    return search
+
+    @cached_property
+    def search_options(self) -> dict[str, Any]:
+        """Options of the search, of which the user's are first."""
+        chosen: dict[str, Any] = {"most_samples": MOST_SAMPLES}
+        if self.criterion not in ("auto", RULE):
+            chosen["polish"] = POLISH
+        if self.estimator_given is None and self.family is None and not self.ordered:
+            chosen["column_powers"] = self.criterion in ("auto", RULE)
+        chosen |= self.options
+        if len(self.families) > 1:
+            chosen["param_grid"] = [self._grid_of(member) for member in self.families]
+        return chosen
+
+    def _grid_of(self, family: Any) -> dict[str, Any]:
+        grid = {"family": [family]} | self.options.get("param_grid", {})
+        if self.noise is not None:
+            grid.setdefault("noise", [self.noise if family in self.families_with_noise else None])
+        return grid
+
+    @cached_property
+    def n_numeric(self) -> int:
+        """Number of numeric columns that may depend on each other, 2 for several."""
+        coding = coding_of_table(self.X)
+        if coding is not None:
+            return len(coding.numbers) - len(coding.counts)
+        shape: Any = getattr(self.X, "shape", ())
+        return 1 if len(shape) == 2 and shape[1] == 1 else 2
+
+    @cached_property
+    def has_structures(self) -> bool:
+        """Whether covariance structures are compared that the user did not name."""
+        structured = all(own is None or hasattr(own, "covariance") for own in self.families)
+        return self.structures_given is None and self.n_numeric != 0 and structured
+
+    @cached_property
+    def subspace(self) -> SubspaceChoice | None:
+        """The common subspace that describes many columns better than they do."""
+        plain = self.family is None and self.estimator_given is None and not self.ordered
+        plain = plain and self.noise is None and not self.held and self.missing != "drop"
+        if not (plain and self.has_structures):
+            return None
+        if self.criterion in POSTERIOR and self.criterion != "auto":
+            return None
+        return subspace_of(self.X, self.estimator, self.random_state, self.search_options)
+
+    @property
+    def structures(self) -> Any:
+        if not self.has_structures:
+            return self.structures_given
+        if self.subspace is not None:
+            return self.subspace.structures(SCIKIT_LEARNS)
+        return OF_ONE_COLUMN if self.n_numeric == 1 else SCIKIT_LEARNS
+
+    def search(self, n_components: Any) -> MixtureSearch:
+        """Return the unfitted search."""
+        self.check()
+        search = MixtureSearch(
+            self.estimator,
+            n_components,
+            self.structures,
+            criterion=self.criterion,
+            random_state=self.random_state,
+            **self.search_options,
+        )
+        search._subspace = self.subspace
+        return search
 
 
 def subspace_of(
@@ -375,10 +482,6 @@ def subspace_of(
         return None
     values = np.asarray(read.values, dtype=np.float64)
     return better_subspace(values, estimator, root_seed(random_state))
-
-
-def _takes_noise(family: Any) -> bool:
-    return family is not None and family.takes_noise
 
 
 def chain(X: Any, family: Any, variational: bool) -> Any:
