@@ -52,7 +52,9 @@ from bayesmix.sources.memory import (
 
 if TYPE_CHECKING:
     from bayesmix.core.measurement import Measurement
+    from bayesmix.core.protocols import Parameters, UserRows
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
+    from bayesmix.selection.scores import ScoreFunction
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
 POLISH = 6.0
@@ -298,17 +300,17 @@ class SearchPlan:
     Arguments that are None, or a criterion "auto", stand for a choice that a property makes.
     """
 
-    X: Any
+    X: UserRows
     structures_given: str | Sequence[str] | None
-    criterion_given: Any
-    random_state: Any
-    estimator_given: Any
-    noise: Any
+    criterion_given: str | ScoreFunction
+    random_state: object
+    estimator_given: object
+    noise: object
     missing: str
-    family_given: Any
+    family_given: object
     ordered: bool  # whether samples are sequences
-    held: Mapping[str, Any]  # parameters that are held or equal
-    options: Mapping[str, Any]  # of ``MixtureSearch``
+    held: Parameters  # that are held or equal
+    options: Parameters  # of ``MixtureSearch``
 
     @cached_property
     def measurement(self) -> Measurement | None:
@@ -363,8 +365,7 @@ class SearchPlan:
     @cached_property
     def estimator(self) -> Any:
         """The estimator of the candidates."""
-        added = {} if self.missing == "error" else {"missing": self.missing}
-        added |= self.held
+        added = self.held | ({} if self.missing == "error" else {"missing": self.missing})
         if not added:
             return self._plain_estimator
         estimator = clone(self._plain_estimator)
@@ -406,7 +407,8 @@ class SearchPlan:
         return chosen
 
     def _grid_of(self, family: Any) -> dict[str, Any]:
-        grid = {"family": [family]} | self.options.get("param_grid", {})
+        more: Any = self.options.get("param_grid", {})
+        grid: dict[str, Any] = {"family": [family]} | more
         if self.noise is not None:
             grid.setdefault("noise", [self.noise if family in self.families_with_noise else None])
         return grid
