@@ -355,6 +355,11 @@ class SearchPlan:
             raise InvalidInputError(
                 "family cannot be combined with estimator: set it in the estimator"
             )
+        if self.held and self.variational and self.estimator_given is None:
+            raise UnsupportedError(
+                f"hold and equal need maximum likelihood fits, got criterion={self.criterion!r}: "
+                "use criterion='bic' or 'icl'"
+            )
         if self.ordered and self.noise is not None:
             raise UnsupportedError("noise does not support sequences: set noise=False")
         if self.family is not None and self.noise is not None and not self.families_with_noise:

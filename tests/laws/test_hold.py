@@ -372,3 +372,9 @@ def test_families_with_several_parameters_hold_only_weights() -> None:
         bm.Mixture(2, family=bm.Gamma(), hold={"rates": [[1.0]]}).fit([[1.0], [2.0], [3.0]])
     with pytest.raises(InvalidInputError, match=r"hold\['rates'\]\[0, 0\] must be at least 0"):
         bm.Mixture(2, family=bm.Poisson(), hold={"rates": [[-1.0]]}).fit([[1], [2], [3]])
+
+
+def test_select_says_that_held_parameters_have_no_posterior():
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(UnsupportedError, match=r"need maximum likelihood fits.*'elbo_log_k'.*bic"):
+        bm.select(rows, criterion="elbo_log_k", hold={"means": [[0.0, 0.0]]})
