@@ -82,6 +82,7 @@ from bayesmix.families.transformed import Transformed as Transformed
 from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.weibull import Weibull as Weibull
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
+from bayesmix.families.zero_or import ZeroOr as ZeroOr
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.io import read_table as read_table

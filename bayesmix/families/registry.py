@@ -201,6 +201,10 @@ FAMILIES = {
             "zero_inflated": ("ZeroInflatedPoisson", "ZeroInflatedPoissons"),
         },
     ),
+    "zero_or": Entry(
+        ("ZeroOr",),
+        {"zero_or": ("ZeroOr", "ZeroOrGammas", "ZeroOrWeibulls", "ZeroOrLogNormals")},
+    ),
     "von_mises_fisher": Entry(
         ("VonMisesFisher",),
         {

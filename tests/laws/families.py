@@ -41,6 +41,12 @@ def waiting(rng, group):
     return rng.exponential(1.0 + 9.0 * group, (len(group), 2))
 
 
+def amounts(rng, group):
+    drawn = positive(rng, group)
+    drawn[rng.random(drawn.shape) < 0.1 + 0.3 * group] = 0.0
+    return drawn
+
+
 def counts(rng, group):
     return rng.poisson(2.0 + 6.0 * group, (len(group), 2)).astype(float)
 
@@ -106,6 +112,7 @@ EVERY_FAMILY = {
     "gamma": FamilyCase(bm.Gamma(), positive),
     "weibull": FamilyCase(bm.Weibull(), positive),
     "beta": FamilyCase(bm.Beta(), shares),
+    "zero_or": FamilyCase(bm.ZeroOr(bm.Gamma()), amounts),
     "multinomial": FamilyCase(bm.Multinomial(), of_wholes),
     "binomial": FamilyCase(bm.Binomial((30, 30)), counts),
     "categorical": FamilyCase(bm.Categorical(), levels),
