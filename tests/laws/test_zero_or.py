@@ -112,7 +112,7 @@ def test_units_change_the_log_likelihood_by_the_positive_values_alone(rain) -> N
     assert scaled.log_likelihood_ + moved == pytest.approx(plain.log_likelihood_, rel=1e-7)
 
 
-@pytest.mark.parametrize("base", BASES, ids=lambda family: family.name)
+@pytest.mark.parametrize("base", [bm.Gamma(), bm.LogNormal()], ids=["gamma", "log_normal"])
 def test_equal_amounts_are_held_at_the_resolution_of_the_values(base) -> None:
     wide = np.random.default_rng(3).gamma(20.0, 0.5, 200)
     X = np.concatenate([wide, np.full(60, 3.0), np.zeros(40)])[:, None]
