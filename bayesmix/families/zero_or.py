@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from bayesmix.core.families import FamilyOf, Rearranged
+from bayesmix.core.families import Family, FamilyOf, Rearranged
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import POSITIVE, REAL, SHARE, ReportedQuantity, parameter
 from bayesmix.core.rows import Event, Frame, Summary
@@ -328,8 +328,8 @@ class ZeroOr(WithoutPrior, FamilyOf[ZeroSums, ZeroOrPoints]):
 
     Parameters
     ----------
-    family : Gamma, LogNormal or Weibull, optional
-        Family of the positive amounts; None: ``Gamma()``.
+    family : Gamma, LogNormal or Weibull, default=Gamma()
+        Family of the positive amounts.
 
     Examples
     --------
@@ -342,7 +342,7 @@ class ZeroOr(WithoutPrior, FamilyOf[ZeroSums, ZeroOrPoints]):
     (array([0.67, 0.33]), array([0.5, 0. ]))
     """
 
-    family: Any = None
+    family: Family = field(default_factory=Gamma)
 
     name = "zero_or"
     continuous = True
@@ -355,12 +355,11 @@ class ZeroOr(WithoutPrior, FamilyOf[ZeroSums, ZeroOrPoints]):
     no_prior = "a ZeroOr family has no conjugate prior: use inference=MaximumLikelihood()"
 
     def __post_init__(self) -> None:
-        family = Gamma() if self.family is None else self.family
+        family: Any = self.family
         if isinstance(family, type) or getattr(family, "name", None) not in AMOUNTS:
             raise InvalidInputError(
                 f"family must be Gamma(), LogNormal() or Weibull(), got {self.family!r:.80}"
             )
-        object.__setattr__(self, "family", family)
 
     @property
     def _amounts(self) -> Any:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-from scipy import sparse
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from bayesmix.numerics.arrays import Array
 
 
@@ -72,6 +73,8 @@ def is_sparse(values: Any) -> TypeGuard[SparseRows]:
 
 def stored_rows(X: Any) -> SparseRows:
     """Return a sparse matrix or array of any format as rows."""
+    from scipy import sparse
+
     matrix = sparse.csr_array(X, dtype=np.float64, copy=True)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
