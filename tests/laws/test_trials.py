@@ -196,3 +196,12 @@ def test_what_is_wrong_with_trials_is_said(reads) -> None:
         model.sample(3, totals=4)
     with pytest.raises(BayesmixError):
         bm.gibbs(model, bm.Measured(X, trials=trials), n_draws=10)
+
+
+def test_a_description_without_data_asks_for_them(reads) -> None:
+    X, trials, _ = reads
+    fit = fitted(reads)
+    with pytest.raises(InvalidInputError, match="X must be given to describe this model"):
+        fit.describe()
+    table = fit.describe(bm.Measured(X, trials=trials)).table
+    assert {"class 1", "class 2", "class 3"} <= set(table.columns)

@@ -137,7 +137,10 @@ def describe_draws(
     ``clusters`` (K,) are the groups of the components, ``sizes`` (K,) their observations.
     """
     level = checked_level(level)
-    X, components = model.sample(DRAWS, random_state=0)
+    try:
+        X, components = model.sample(DRAWS, random_state=0)
+    except UnsupportedError as error:
+        raise InvalidInputError(f"X must be given to describe this model, since {error}") from None
     components = np.asarray(components)
     labels = np.where(components < 0, -1, np.asarray(clusters)[np.maximum(components, 0)])
     variables, _ = variables_of(model, X)
