@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 
 # Smallest transition probability of a chain whose first state is stationary.
 LEAST_MOVE = 1e-12
+# Iterations for such a chain: of 100 transitions for each first state they gain two digits each.
+MOST_ITERATIONS = 20
+# Change of transitions whose square, by which the objective differs, is a rounding error.
+SQUARE_ROUNDED = 1e-9
 
 
 def stationary_distribution(transition: Array) -> Array:
@@ -388,6 +392,9 @@ def _most_probable(initial: Array, transitions: Array, stationary: bool) -> Mark
     rows = np.array([PointWeights.shares(row).probabilities for row in transitions])
     if not stationary:
         return MarkovChain(PointWeights.shares(initial).probabilities, rows)
+    moves = _with_stationary_start(initial, transitions, rows)
+    if moves is not None:
+        return MarkovChain(stationary_distribution(moves), moves)
     K = len(rows)
     total = float(transitions.sum() + initial.sum())
 
@@ -405,3 +412,21 @@ def _most_probable(initial: Array, transitions: Array, stationary: bool) -> Mark
     optimum = minimize(loss, logits.ravel(), jac=True, method="L-BFGS-B", options=options)
     moves = softmax(optimum.x.reshape(K, K), axis=1)
     return MarkovChain(stationary_distribution(moves), moves)
+
+
+def _with_stationary_start(initial: Array, transitions: Array, rows: Array) -> Array | None:
+    """Return transitions whose derivatives vanish, by iteration from ``rows``; None if it fails.
+
+    Derivatives of Σ n_k log π_k act as further transitions, few unless most sequences are short.
+    """
+    moves = np.maximum(rows, LEAST_MOVE)
+    for _ in range(MOST_ITERATIONS):
+        steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
+        counts = transitions + moves * log_stationary_slopes(moves, steady, initial)
+        totals = counts.sum(axis=1, keepdims=True)
+        if not (counts.min() >= 0.0 and totals.min() > 0.0):
+            return None
+        before, moves = moves, np.maximum(counts / totals, LEAST_MOVE)
+        if np.abs(moves - before).max() < SQUARE_ROUNDED:
+            return moves
+    return None

@@ -206,6 +206,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         labels: Any = None,
         covariates: Any = None,
         lengths: Any = None,
+        times: Any = None,
+        exact_times: Any = None,
         weight_type: str | None = None,
         **of_regression: Any,
     ) -> Self:
@@ -234,6 +236,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             of regressions, as in ``RegressionMixture.fit``.
             Folds are whole sequences. With fewer sequences than folds, folds are blocks of samples,
             and samples next to a held-out block are left out of the fit.
+        times, exact_times : arrays (n,), optional
+            Times of the samples of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
+            Candidates are then maximum likelihood fits.
         **of_regression
             Further arguments of ``RegressionMixture.fit``: gate, offset, trials, sequences.
 
@@ -255,6 +260,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         variational = search_checks.is_variational(estimator, wanted)
         given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
+        given |= {"times": times, "exact_times": exact_times}
         given |= {"weight_type": weight_type, "seed": seed}
         subject = subject_of(
             self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given

@@ -76,6 +76,8 @@ def select(
     covariates: Any = None,
     lengths: Any = None,
     groups: Any = None,
+    times: Any = None,
+    exact_times: Any = None,
     trials: Any = None,
     continuous: Sequence[str] = (),
     counts: Sequence[str] = (),
@@ -139,6 +141,8 @@ def select(
         Markov models are then compared with each other and with mixtures.
     groups : array (n,), optional
         Sequence of each sample, instead of ``lengths``.
+    times, exact_times : arrays (n,), optional
+        Times of the samples of sequences, as in ``HiddenMarkovModel.fit``; "auto" becomes "bic".
     trials : int or array, optional
         Numbers of trials of ``family=bm.Binomial()``, as in ``Mixture.fit``.
     continuous, counts, ratings, categorical, exclude : sequence of str, optional
@@ -175,7 +179,7 @@ def select(
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
         options["columns"] = {name: kind for name, kind, *_ in coding.decisions}
-    ordered = lengths is not None or groups is not None
+    ordered = lengths is not None or groups is not None or times is not None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
     default = default and not noise and not variable_selection and "estimator" not in options
     if default and family is None and options.get("column_powers", True):
@@ -187,7 +191,7 @@ def select(
         X,
         n_components,
         covariance_type,
-        default_criterion(criterion, covariates is not None, weight_type),
+        default_criterion(criterion, covariates is not None or times is not None, weight_type),
         random_state,
         noise=noise,
         missing=missing,
@@ -206,6 +210,8 @@ def select(
         labels=labels,
         covariates=covariates,
         lengths=lengths,
+        times=times,
+        exact_times=exact_times,
         weight_type=weight_type,
     )
 

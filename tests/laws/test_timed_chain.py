@@ -366,3 +366,25 @@ def test_wrong_exact_times_and_rates_are_named():
     hmm.set_params(hold={"generator": [[np.nan, -1.0], [0.0, 0.0]]})
     with pytest.raises(InvalidInputError, match=r"hold\['generator'\]\[0, 1\] must be at least 0"):
         hmm.fit(X, **given, exact_times=table["dead"])
+
+
+def test_searches_with_times_compare_fits_with_times(fitted):
+    model, X, times, lengths = fitted
+    Z = np.random.default_rng(5).normal(size=len(X))
+    given = {"lengths": lengths, "times": times}
+    quick = bm.HiddenMarkovModel(covariance_type="diag", search="short", n_init=2, random_state=0)
+    search = bm.MixtureSearch(quick, [1, 2], criterion="bic").fit(X, **given)
+    assert search.best_params_["n_components"] == 2
+    best = search.best_estimator_
+    assert_allclose(best.log_likelihood_, model.log_likelihood_, rtol=1e-7)
+    assert_allclose(np.sort(best.generator_.diagonal()), np.sort(model.generator_.diagonal()), 1e-3)
+    effects = {"covariate_effects": ["none", "transitions"]}
+    again = bm.MixtureSearch(quick, [2], criterion="bic", param_grid=effects)
+    again.fit(X, **given, covariates=Z)
+    # Without effects of covariates the times remain.
+    without = again.results_.set_index("covariate_effects").loc["none", "bic"]
+    assert_allclose(without, model.bic(), rtol=1e-7)
+    with pytest.raises(UnsupportedError, match="times need maximum likelihood"):
+        bm.select(X, [2], criterion="elbo_log_k", **given)
+    with pytest.raises(InvalidInputError, match="HiddenMarkovModel only"):
+        bm.MixtureSearch(n_components=[1, 2]).fit(X, times=times)

@@ -35,7 +35,6 @@ from bayesmix.selection.scores import Fold, make_splits, n_rows_of
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
-from bayesmix.starts.chain_starts import without_covariates
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
@@ -307,10 +306,10 @@ class SequenceFitter(SourceFitter):
 
     def source_of(self, candidate: Any) -> Source:
         """Return the sequences with the covariates that a candidate uses."""
-        source: Any = self.source
+        source = cast("ArraySource", self.source)
         if candidate.covariate_effects != "none" or source.side.covariates is None:
             return self.source
-        return cast("Source", without_covariates(source))
+        return replace(source, side=replace(source.side, covariates=None, design=None))
 
     def shares(self, candidate: Any) -> Array:
         """Return the probabilities of the states (n, K) given whole sequences."""

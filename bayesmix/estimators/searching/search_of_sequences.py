@@ -21,9 +21,11 @@ from bayesmix.estimators.inputs.constraints import (
     refuse_loose_bound,
 )
 from bayesmix.estimators.inputs.sequences import (
+    at_times,
     sequence_folds,
     sequences_to_fit,
     starts_of_sequences,
+    without_times,
 )
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching.search_checks import refuse_all
@@ -80,6 +82,22 @@ def at_effects(
     grids = [grids] if isinstance(grids, dict) else grids
     varying = not any("first" in grid.get("covariate_effects", own) for grid in grids)
     return cast("ArraySource", constrained(source, None, None, covariates, varying))
+
+
+def at_times_of(
+    search: Any, source: ArraySource, times: Any, exact_times: Any, variational: bool
+) -> ArraySource:
+    """Return sequences with the times of their samples, if any are given."""
+    if times is None:
+        return cast("ArraySource", without_times(source, exact_times))
+    if variational:
+        raise UnsupportedError(
+            "times need maximum likelihood: use criterion='bic', 'aic', 'icl' or 'cv', and leave "
+            "out inference"
+        )
+    if search.checkpoint is not None:
+        raise UnsupportedError("checkpoint does not support times: use checkpoint=None")
+    return cast("ArraySource", at_times(source, times, exact_times))
 
 
 def effects_compared(covariates: Any, lengths: Any, groups: Any, n_rows: int) -> list[str]:

@@ -166,11 +166,15 @@ def subject_of(
     labels: Any,
     covariates: Any,
     lengths: Any,
+    times: Any = None,
+    exact_times: Any = None,
     weight_type: str | None = None,
     seed: int = 0,
 ) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
+    if noun != "state" and (times is not None or exact_times is not None):
+        raise InvalidInputError("times are for HiddenMarkovModel only: leave them out")
     if noun != "component":
         from bayesmix.estimators.searching.search_of_sequences import refuse_independent
 
@@ -193,10 +197,12 @@ def subject_of(
         from bayesmix.estimators.searching.search_of_sequences import (
             SubjectOfSequences,
             at_effects,
+            at_times_of,
             in_order,
         )
 
         source = in_order(search, source, lengths, groups)
+        source = at_times_of(search, source, times, exact_times, variational)
         source = at_effects(search, estimator, source, covariates, variational)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
