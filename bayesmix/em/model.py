@@ -19,7 +19,7 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInfo
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, SPARSE, Form, Linear
 from bayesmix.em.restricted import Restricted
-from bayesmix.em.run import Monitor, Problem, State
+from bayesmix.em.run import ROUGH, Monitor, Problem, State
 from bayesmix.em.under_a_prior import with_priors
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -124,6 +124,15 @@ class Settings:
         if warm_starts is None:
             return self
         return replace(self, warm_starts=warm_starts, compared=True)
+
+    def roughly(self) -> Settings:
+        """Return the settings of a candidate among many on a sample."""
+        return replace(self, stopping=ROUGH)
+
+    @property
+    def rough(self) -> bool:
+        """Whether fits end once little is left to gain."""
+        return self.stopping == ROUGH
 
     def continuing(self, start: Start) -> Settings:
         """Return the settings of one run from a start, which keeps the order of components."""

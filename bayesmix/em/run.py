@@ -548,3 +548,5 @@ class Change:
 
 # Rule for candidates, which are only compared with one another.
 AMONG_CANDIDATES = Aitken(REMAINING_IN_SEARCH, confirmations=2)
+# Rule for candidates on a sample of large data, whose criteria differ by hundreds of nats.
+ROUGH = Aitken(1e-4, confirmations=1)

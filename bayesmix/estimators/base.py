@@ -328,8 +328,13 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         X = in_trials(self, X, trials)
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, rows: Callable[..., Source], warm_starts: WarmStarts = None) -> None:
-        """Fit in a number of threads; a candidate also starts from ``warm_starts``."""
+    def _fit(
+        self, rows: Callable[..., Source], warm_starts: WarmStarts = None, rough: bool = False
+    ) -> None:
+        """Fit in a number of threads; a candidate also starts from ``warm_starts``.
+
+        A ``rough`` fit ends once little is left to gain.
+        """
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
@@ -337,6 +342,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(warm_starts)
+            settings = settings.roughly() if rough else settings
             per_row = 1.0 if model.inference.variational else source.total_weight
             interval = validation.integer("verbose_interval", self.verbose_interval, 1)
             progress = validation.one_of("progress", self.progress, (None, True, False))

@@ -48,6 +48,7 @@ from bayesmix.selection.clusters import (
     clusters_of_components,
     sizes_of,
 )
+from bayesmix.selection.coarse_sweep import CoarseSweep
 from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
 from bayesmix.selection.full_searches import completed
 from bayesmix.selection.scores import Fold, weights_of
@@ -74,7 +75,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
         None: increase K from 1 until the criterion is clearly worse (at most 30; with
-        cross-validation 10).
+        cross-validation 10; where candidates are compared on a sample 300, in widening steps).
     covariance_type : str or sequence of str, optional
         Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
         variational estimators the six with a conjugate prior.
@@ -129,8 +130,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         held-out log density is better by two standard errors (variational Gaussian mixtures).
     most_samples : int, optional
         Of larger data in memory, candidates are compared on a random sample of this size, and the
-        best few are fitted to all data; the others have no fit and no scores. None: all candidates
-        are fitted to all data, as always with cross-validation.
+        best few are fitted to all data; the others have no fit and no scores. If K is chosen too,
+        the sample has fewer observations of more than 20 columns, at least 5,000, and not every K
+        is tried. None: all candidates are fitted to all data, as always with cross-validation.
 
     Attributes
     ----------
@@ -270,18 +272,27 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         falls = criterion == criteria.RULE or self.n_components is None
         subject = self._of_selected_features(subject, falls, seed)
         folded = any(criteria.record(name).folds for name in wanted)
-        chains, checks = self._range(subject, folded, variational, seed)
+        by_fits = not folded and criterion != "loo"
+        coarse = search_checks.is_coarse(self, subject, by_fits)
+        chains, checks = self._range(subject, folded, variational, coarse, seed)
         self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        n_chains = len(chains) * (1 + len(splits))
+        n_chains = 1 if coarse else len(chains) * (1 + len(splits))
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
-        sample = self._sample(subject, folded or criterion == "loo", seed)
-        sweep = Sweep(task if sample is None else task.on(sample), chains)
+        sample = self._sample(subject, not by_fits, coarse, seed)
+        compared = task if sample is None else task.on(sample, roughly=coarse)
+        sweep: Any = CoarseSweep(compared, chains) if coarse else Sweep(compared, chains)
         self._run(sweep)
-        if task.growth_ends and variational and subject.independent and self._selected is None:
+        if (
+            not coarse
+            and task.growth_ends
+            and variational
+            and subject.independent
+            and self._selected is None
+        ):
             self._grow(sweep, max(checks.numbers))
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
@@ -293,7 +304,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         large = sample is not None or subject.source.shape[0] >= search_checks.MOST_SAMPLES
         rows = self._completed(sweep.task, rows, criterion, large)
         if sample is not None:
-            rows = self._fitted_to_all(task, rows, criterion)
+            rows = self._fitted_to_all(task, compared, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters = subject.source, None
         if isinstance(source, ArraySource) and not self.interrupted_:
@@ -373,17 +384,26 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         growth_ends = growth.far_behind if grows else None
         return Task(subject.fitter, splits, functions, kept_fits, patience, watched, growth_ends)
 
-    def _sample(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
+    def _sample(
+        self, subject: SubjectOfSamples, whole: bool, coarse: bool, seed: int
+    ) -> Integers | None:
         """Return the samples on which candidates are compared; None: on all."""
         most = validation.optional_integer("most_samples", self.most_samples, 1)
+        if coarse and most is not None:
+            most = min(most, search_checks.samples_of_a_sweep(subject))
         return None if whole or most is None else subject.random_sample(most, seed)
 
     def _range(
-        self, subject: SubjectOfSamples, folded: bool, variational: bool, seed: int
+        self,
+        subject: SubjectOfSamples,
+        folded: bool,
+        variational: bool,
+        coarse: bool,
+        seed: int,
     ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
-        chains, left_out = search_checks.chains_of(self, subject, folded, variational)
+        chains, left_out = search_checks.chains_of(self, subject, folded, variational, coarse)
         subject.check(chains)
         side, grows = side_of(subject.source), self.n_components is None
         if side.labels is not None:
@@ -395,7 +415,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         plain = subject.as_given if subject.independent and not prefix else None
         if plain is not None and self._selected is not None:
             plain = with_names_of_selected(self, plain)
-        few_features = partial(search_checks.note_on_features, estimator, self.param_grid)
+        few_features = partial(search_checks.note_on_features, estimator, self.param_grid, coarse)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
@@ -436,7 +456,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
 
-    def _run(self, sweep: Sweep) -> None:
+    def _run(self, sweep: Sweep | CoarseSweep) -> None:
         """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
         with FitProgress(sweep.total, self.progress) as bar:
             try:

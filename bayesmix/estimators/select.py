@@ -106,7 +106,8 @@ def select(
         identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
-        worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
+        worse (at most 30; for large data 300, in widening steps), with a prior that decreases with
+        K (beta-negative-binomial).
     covariance_type : str or sequence of str, optional
         Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
         and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six

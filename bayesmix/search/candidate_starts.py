@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.em.run import State, begin_at
-from bayesmix.search.moves import Assignment, Move, best_splits
+from bayesmix.em.run import Problem, State, begin, begin_at
+from bayesmix.search.improver import merge_losses
+from bayesmix.search.moves import Assignment, Merge, Move, Split, best_splits, of_statistics
 from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
 from bayesmix.search.starts import OfMixture, begun
 
 # Splits of a mixture with one component less that serve as starts, and passes to find them.
 GROWN_STARTS, GROWN_PASSES = 2, 2
+# Overlapping pairs whose merges are predicted, for each component to lose.
+PAIRS_OF_A_MERGE = 4
 
 
 def continued_from(search: OptimumSearch) -> State | None:
@@ -31,12 +36,13 @@ def continued_from(search: OptimumSearch) -> State | None:
 
 
 def runs_from_warm_starts(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
-    """Yield short runs from fits of other candidates; smaller fits are split first."""
+    """Yield short runs from fits of other candidates, with components split or merged first."""
     number = 0
     for mixture in search.settings.warm_starts:
-        if mixture.n_components > search.model.n_components or search.monitor.stopped is not None:
+        if search.monitor.stopped is not None:
             continue
-        for state in _grown(search, mixture):
+        larger = mixture.n_components > search.model.n_components
+        for state in _merged(search, mixture) if larger else _grown(search, mixture):
             after = search.attempts.run(search.sample, state, passes)
             if after is not None:
                 number -= 1
@@ -53,11 +59,78 @@ def _grown(search: OptimumSearch, mixture: Mixture) -> Iterator[State]:
     while state is not None:
         assignment = Assignment.under(search.sample, state)
         splits = best_splits(search.sample, state, assignment, GROWN_PASSES, 0)
+        missing = K - state.current_mixture().n_components
+        if splits and missing > 1 and (search.large or not search.whole):
+            several = splits[:missing]
+            begun_with = _all_split(search.sample, state, several)
+            if len(several) == missing:
+                yield begun_with
+                return
+            state = search.attempts.run(search.sample, begun_with, FULL.passes)
+            continue
         grown = [Move(split, None, split.gain).begun(search.sample, state) for split in splits]
         if state.current_mixture().n_components == K - 1:
             yield from grown[:GROWN_STARTS]
             return
         state = search.attempts.run(search.sample, grown[0], FULL.passes) if grown else None
+
+
+def _all_split(problem: Problem, state: State, splits: Sequence[Split]) -> State:
+    """Return a state that starts with an M-step after several splits at once."""
+    statistics: Any = state.expectation.statistics
+    for split in splits:
+        statistics = split.applied(statistics, state.expectation.counts)
+    return begin(problem, of_statistics(statistics), state.current_mixture(), state)
+
+
+def _merged(search: OptimumSearch, mixture: Mixture) -> Iterator[State]:
+    """Yield a state that starts at a larger fit, with the pairs merged that lose least."""
+    K, problem = search.model.n_components, search.sample
+    state = _resumed(search, mixture) if problem.family.rearranged else None
+    while state is not None:
+        excess = state.current_mixture().n_components - K
+        if excess <= 0:
+            yield state
+            return
+        assignment = Assignment.under(problem, state)
+        losses = merge_losses(problem, state, assignment, PAIRS_OF_A_MERGE * excess)
+        pairs = _disjoint(losses)[:excess]
+        if not pairs:
+            return
+        statistics: Any = state.expectation.statistics
+        for i, j in sorted(pairs, key=lambda pair: -pair[1]):  # dropping j renumbers those after it
+            statistics = statistics.merged(i, j)
+        start = begin(problem, of_statistics(statistics), state.current_mixture(), state)
+        if len(pairs) == excess:
+            yield start
+            return
+        state = search.attempts.run(problem, start, FULL.passes)
+
+
+def _disjoint(losses: Sequence[Merge]) -> list[tuple[int, int]]:
+    """Return pairs without common components, those that lose least first."""
+    pairs: list[tuple[int, int]] = []
+    for _, i, j in losses:
+        if not {i, j} & {k for pair in pairs for k in pair}:
+            pairs.append((i, j))
+    return pairs
+
+
+def n_superfluous(problem: Problem, mixture: Mixture) -> int:
+    """Return how many pairs of components may be merged at once with a predicted gain.
+
+    A bound charges for its parameters; of a likelihood BIC does.
+    """
+    family, K = problem.family, mixture.n_components
+    same = mixture.frame.equals(problem.frame) and family.made(mixture.components)
+    if K == 1 or not (same and family.rearranged):
+        return 0
+    state = begin_at(problem, replace(mixture, frame=problem.frame))
+    losses = merge_losses(problem, state, Assignment.under(problem, state), PAIRS_OF_A_MERGE * K)
+    D, n = problem.frame.n_directions, problem.source.total_weight
+    charged = 0.5 * (family.n_parameters(K, D) - family.n_parameters(K - 1, D)) * math.log(n)
+    least = 0.0 if problem.objective.variational else charged
+    return len(_disjoint([merge for merge in losses if merge[0] < least]))
 
 
 def _resumed(search: OptimumSearch, mixture: Mixture) -> State | None:

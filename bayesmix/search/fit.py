@@ -165,12 +165,14 @@ def _begin(
         state = model.noise.begun(fit, attempt)
     elif side_of(problem.source):
         state = begun_with_labels(fit, attempt)
-    elif too_many_to_search(problem.source, model.n_components):
+    elif too_many_to_search(problem.source, model.n_components) and not settings.warm_starts:
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif model.restriction is not None and settings.search and not few:
         state = begun_restricted(fit, attempt)
     elif settings.search and not few:
-        optimum = search(attempt)
+        many = too_many_to_search(problem.source, model.n_components)
+        quick = replace(attempt, settings=replace(settings, moves=False)) if many else attempt
+        optimum = search(quick)
         records, state = optimum.records, optimum.state.afresh()
     else:
         start = named_start(

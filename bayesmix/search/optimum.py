@@ -30,6 +30,7 @@ from bayesmix.em.result import SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
     REMAINING_IN_SEARCH,
+    ROUGH,
     Aitken,
     Monitor,
     Problem,
@@ -330,6 +331,7 @@ class OptimumSearch:
         work = n_rows * K * (n_features * n_features + 16)
         self.whole = n_rows <= enough or work <= SAMPLED_ABOVE
         stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
+        stopping = ROUGH if self.settings.rough else stopping
         accident, n_parameters = 0.0, self.model.family.n_parameters
         if self.whole:
             self.problem = replace(self.problem, source=source.in_memory())
@@ -360,7 +362,7 @@ class OptimumSearch:
     def best_state(self) -> State:
         """Return the best settled start, improved by moves and run to convergence."""
         continued = None
-        if self.settings.warm_starts and not self.whole:
+        if self.settings.warm_starts and (self.large or not self.whole):
             from bayesmix.search.candidate_starts import continued_from
 
             continued = continued_from(self)
@@ -456,7 +458,7 @@ class OptimumSearch:
         if guided and len(numbers) > 1:
             numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
-            numbers = numbers[:QUICK_AND_WARM]
+            numbers = numbers[: 1 if self.settings.rough else QUICK_AND_WARM]
         starts, passes = self._begun(numbers, schedule), schedule.passes
         if len(numbers) > 1 and not guided:
             starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)

@@ -2,7 +2,8 @@
 
 From the best of the sample, K grows while the criterion on all data improves, since more data
 support more components. A richer structure, for which the sample was too small, is fitted too if
-its predicted value on all data is better.
+its predicted value on all data is better. A larger K is not fitted if its predicted value is three
+standard errors behind.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import ON_SAMPLE
 from bayesmix.selection.scores import Score
 from bayesmix.selection.sweep import FAR_BEHIND
 from bayesmix.selection.tasks import ALL_DATA, Question, Task
 
+STANDARD_ERRORS = 3.0  # beyond which a difference is hardly chance, also among several candidates
+
 
 @dataclass
 class Finalists:
     """Fits to all data, by the index of the candidate.
 
-    ``rows`` are the fits to the sample, ``column`` the criterion that compares them.
+    ``rows`` are the fits to the sample by the task ``compared``, ``column`` is the criterion that
+    compares them.
     """
 
     task: Task
+    compared: Task
     rows: Sequence[Candidate]
     column: str
     fits: dict[int, Candidate] = field(default_factory=dict)
@@ -39,7 +46,7 @@ class Finalists:
         if other != first:
             yield self._fit(other)
         best = max(first, other, key=self._on_all)
-        while (more := self._beside(best, 1)) is not None:
+        while (more := self._beside(best, 1)) is not None and self._may_win(more, best):
             yield self._fit(more)
             if not self._on_all(more) > self._on_all(best):
                 break
@@ -83,6 +90,18 @@ class Finalists:
         n, p = self.task.fitter.source.total_weight, result.n_parameters
         expected = n / result.total_weight * (result.log_likelihood - 0.5 * p)
         return expected - 0.5 * p * math.log(n)
+
+    def _may_win(self, i: int, best: int) -> bool:
+        """Whether a candidate is predicted less than three standard errors behind the best one."""
+        ours, theirs = (
+            np.asarray(self.compared.fitter.log_density(self.rows[j].estimator))  # type: ignore[arg-type]
+            for j in (i, best)
+        )
+        difference = ours - theirs
+        scale = self.task.fitter.source.total_weight / len(difference)
+        error = scale * math.sqrt(len(difference)) * float(difference.std())
+        behind = self._predicted(best) - self._predicted(i)
+        return not behind > STANDARD_ERRORS * error
 
     def _beside(self, i: int, step: int) -> int | None:
         """Return the candidate with the next larger or smaller K of the same structure."""

@@ -69,6 +69,9 @@ class Fitter(Protocol):
     def on(self, rows: Chosen) -> Fitter:
         """Return the fitter of a subset, by row numbers."""
 
+    def roughly(self) -> Fitter:
+        """Return the fitter of fits that end early, if it has any."""
+
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """Return an unfitted estimator with other parameters."""
 
@@ -77,6 +80,9 @@ class Fitter(Protocol):
 
     def fit(self, candidate: Procedure, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, also from ``warm_starts``, mixtures of at most as many components."""
+
+    def n_superfluous(self, candidate: Procedure) -> int:
+        """Return how many components of a fitted candidate may be merged at once; 0 if unknown."""
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""
@@ -137,9 +143,10 @@ class Task:
     # whether K, if it grows by itself, has grown enough, by the values of a chain
     growth_ends: Callable[[list[float]], bool] | None = None
 
-    def on(self, rows: Integers) -> Task:
-        """Return the task on some samples, whose fits are not saved."""
-        return replace(self, fitter=self.fitter.on(rows), checkpoint=None)
+    def on(self, rows: Integers, roughly: bool = False) -> Task:
+        """Return the task on some samples; fits are not saved, and end early if ``roughly``."""
+        fitter = self.fitter.on(rows)
+        return replace(self, fitter=fitter.roughly() if roughly else fitter, checkpoint=None)
 
     def given_up(self, rows: Sequence[Candidate]) -> bool:
         """Whether the last candidates are far behind, or ``patience`` in a row worse.

@@ -6,7 +6,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -14,7 +14,7 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.em.model import check_values
+from bayesmix.em.model import check_values, resolve
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
 from bayesmix.estimators.inputs import incoming
@@ -23,6 +23,7 @@ from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
+from bayesmix.search.candidate_starts import n_superfluous
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
@@ -68,8 +69,9 @@ def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
     return coded(X, declared_kinds(list(X.columns), columns, {}))[1] if is_frame(X) else None
 
 
-# Gain of a pass in nats below which a fold's fit ends: assignments need no precise optimum.
-ASSIGNED = 0.05
+# Gain of a pass in nats, and in nats per observation, below which a fold's fit ends: assignments
+# need no precise optimum.
+ASSIGNED, ASSIGNED_PER_ROW = 0.05, 1e-5
 SEARCH_OF = {Effort.STARTS: "short", Effort.FULL: "auto"}
 
 
@@ -104,6 +106,14 @@ class Unfitted:
         mixture.set_params(n_components=most, prune=True, **weights)
         return copy
 
+    def roughly(self) -> Self:
+        """Return the fitter itself: its fits do not end early."""
+        return self
+
+    def n_superfluous(self, candidate: Any) -> int:
+        """Return 0: merges are not predicted."""
+        return 0
+
     def shares(self, candidate: Any) -> Array | None:
         """Return None: the units of regressions are counted by the fit."""
         return None
@@ -120,6 +130,7 @@ class SourceFitter(Unfitted):
     estimator: MixtureEstimator
     source: Source
     prefix: str = ""
+    rough: bool = False  # whether fits end once little is left to gain
 
     @property
     def table(self) -> UserRows:
@@ -129,8 +140,18 @@ class SourceFitter(Unfitted):
         return replace(self, source=part_of(self.source, rows))
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
-        candidate._fit(partial(incoming.same_rows, candidate, self.source), warm_starts)
+        rows = partial(incoming.same_rows, candidate, self.source)
+        candidate._fit(rows, warm_starts, self.rough)
         return candidate.result_
+
+    def roughly(self) -> SourceFitter:
+        return replace(self, rough=True)
+
+    def n_superfluous(self, candidate: Any) -> int:
+        """Return how many pairs of components may be merged at once with a predicted gain."""
+        model = candidate._model_of(candidate._model(), self.source)
+        problem = resolve(model, self.source, candidate._settings(model, self.source).among(()))
+        return n_superfluous(problem, candidate.result_.mixture)
 
     def source_of(self, candidate: Any) -> Source:
         return self.source
@@ -151,7 +172,7 @@ class SourceFitter(Unfitted):
         shares = self.shares(candidate)
         if shares is None:
             return None
-        held_out, stopping = shares.copy(), Change(ASSIGNED, per_row=False)
+        held_out, stopping = shares.copy(), Change(self._little, per_row=False)
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
@@ -161,6 +182,10 @@ class SourceFitter(Unfitted):
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
+
+    @property
+    def _little(self) -> float:
+        return max(ASSIGNED, ASSIGNED_PER_ROW * self.source.total_weight)
 
     def continued(
         self, candidate: Any, shares: Array, split: Fold, stopping: Change | None = None

@@ -14,6 +14,7 @@ from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.searching.feature_selection import few_features
 from bayesmix.families.names import refuse_unlike
+from bayesmix.selection import coarse_sweep
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer_text import difference
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
@@ -33,8 +34,12 @@ STRUCTURE = "covariance_type"
 MOST_BY_FOLDS = 10
 # Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
 MOST_SAMPLES = 20_000
+# Products of pairs of columns in a pass over the sample of a sweep: 20,000 samples of 20 columns.
+# Groups of one in a hundred have fifty of the fewest samples.
+PRODUCTS, FEWEST_SAMPLES = 2**22, 5000
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
-# Observations on which a fit with noise is compared, and standard errors by which it is better.
+# Observations on which a fit with noise is compared, and features of large data; standard errors by
+# which noise is better.
 MOST_SCATTERED, STANDARD_ERRORS = 3000, 2.0
 # Tables with at least so many features may get a note in the summary; where observations are
 # repeated, components need no more distinct ones than for so many.
@@ -47,10 +52,17 @@ def one_component(estimator: Any) -> dict[str, Any]:
     return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
 
 
-def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> str:
-    """Return a note if few of many features distinguish clusters, or ""."""
+def note_on_features(
+    estimator: Any, param_grid: Any, coarse: bool, source: Source, seed: int
+) -> str:
+    """Return a note if few of many features distinguish clusters, or "".
+
+    ``coarse``: evenly spaced observations are used, as the note does not need all.
+    """
     if source.shape[1] < MANY_FEATURES:
         return ""
+    if coarse and isinstance(source, ArraySource):
+        source = source.spread(MOST_SCATTERED)
     return few_features(estimator, param_grid, source, seed)
 
 
@@ -169,7 +181,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def chains_of(
-    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool
+    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool, coarse: bool = False
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
     """Return the candidates in chains over K, each model once, and those left out.
 
@@ -180,6 +192,7 @@ def chains_of(
     estimator, prefix = subject.estimator, prefix_of(subject.estimator)
     n_rows, n_columns = shape_of(subject.X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
+    most = coarse_sweep.LARGEST if coarse else most
     numbers = component_numbers(search.n_components, most)
     structures = structures_asked(
         search.covariance_type, None if prefix else n_columns, variational
@@ -238,6 +251,27 @@ def beside(
     if search.checkpoint is not None:
         raise UnsupportedError(f"checkpoint does not support {what}: use checkpoint=None")
     return constrained(source, labels, None, covariates)
+
+
+def is_coarse(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
+    """Whether K grows by itself, and candidates are compared on a sample of large data.
+
+    ``by_fits``: the criteria that compare candidates are those of single fits.
+    """
+    grows = search.n_components is None and not search.variable_selection
+    plain = not prefix_of(subject.estimator) and isinstance(subject.source, ArraySource)
+    if not (grows and by_fits and plain and subject.independent) or side_of(subject.source):
+        return False
+    most = search.most_samples
+    if most is None:
+        return False
+    return subject.source.shape[0] > min(max(most, FEWEST_SAMPLES), samples_of_a_sweep(subject))
+
+
+def samples_of_a_sweep(subject: SubjectOfSamples) -> int:
+    """Return the size of the sample on which many candidates are compared."""
+    n_columns = subject.source.shape[1]
+    return max(FEWEST_SAMPLES, PRODUCTS // (n_columns * (n_columns + 1) // 2))
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

@@ -527,9 +527,13 @@ class SearchResults:
 
         return write_report(self, path, X, title, interactive=interactive)
 
-    def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+    def _fitted_to_all(
+        self, task: Task, compared: Task, rows: list[Candidate], criterion: str
+    ) -> list[Candidate]:
         """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
-        finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
+        finalists = Finalists(
+            task, compared, rows, "elbo_log_k" if criterion == RULE else criterion
+        )
         fits = finalists.fit_all()
         with FitProgress(None, self.progress) as bar:
             try:

@@ -1,0 +1,81 @@
+"""Large data: K grows in widening steps on a sample, and comes back to the best."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+from bayesmix.estimators.searching import search_checks
+from bayesmix.selection.coarse_sweep import LARGEST, widening
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Samples of 1,000 observations, so that small data are large."""
+    monkeypatch.setattr(search_checks, "PRODUCTS", 0)
+    monkeypatch.setattr(search_checks, "FEWEST_SAMPLES", 1000)
+
+
+def lattice(rng, n_groups, n, D=3):
+    """Spherical groups at different points of a lattice, ten standard deviations apart."""
+    places = rng.choice(4**D, n_groups, replace=False)
+    centres = 10.0 * np.array(np.unravel_index(places, (4,) * D)).T
+    labels = np.arange(n) % n_groups
+    return centres[labels] + rng.normal(size=(n, D)), labels
+
+
+def test_steps_widen_by_at_most_a_half_beyond_two():
+    numbers = widening(LARGEST)
+    assert numbers[:8] == [1, 2, 3, 4, 6, 8, 12, 16]
+    assert numbers[-1] == LARGEST
+    assert all(low < high <= 1.5 * low for low, high in pairwise(numbers[1:]))
+
+
+def test_the_answer_is_that_of_a_search_of_all_numbers(large):
+    X, labels = lattice(np.random.default_rng(1), 5, 2000)
+    coarse, full = bm.select(X), bm.select(X, most_samples=None)
+    assert coarse.best_params_ == full.best_params_
+    assert coarse.best_params_ == {"covariance_type": "spherical", "n_components": 5}
+    assert coarse.best_score_ == pytest.approx(full.best_score_, rel=1e-5)
+    assert np.unique(coarse.predict(X) * 5 + labels).size == 5
+
+
+@pytest.mark.slow
+def test_more_than_thirty_groups_are_found(large):
+    X, labels = lattice(np.random.default_rng(2), 33, 3000)
+    search = bm.select(X, column_powers=False)
+    assert search.n_clusters_ == 33
+    assert np.unique(search.predict(X) * 33 + labels).size == 33
+    tried = set(search.results_["n_components"])
+    assert {32, 33, 34} <= tried  # neighbours of the best
+    assert len(tried) < 25
+
+
+def test_structures_that_cannot_catch_up_end_early(large):
+    rng = np.random.default_rng(3)
+    labels = np.arange(2000) % 6
+    shapes = np.eye(4) + 1.5 * rng.normal(size=(6, 4, 4))
+    X = 8.0 * rng.normal(size=(6, 4))[labels]
+    X += np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(2000, 4)))
+    table = bm.select(X, column_powers=False).results_
+    largest = table.groupby("covariance_type")["n_components"].max()
+    assert table["covariance_type"][0] == "full"
+    assert table["n_components"][0] == 6
+    assert largest["full"] > 6
+    assert largest.max() <= 12  # of 300
+
+
+def test_candidates_say_on_how_many_observations_they_were_compared(large):
+    X, _ = lattice(np.random.default_rng(4), 3, 2000)
+    table = bm.select(X).results_
+    of_sample = table["note"].str.startswith("compared on 1,000 observations alone")
+    assert of_sample.sum() >= len(table) - 3
+    assert table["on_sample"].notna().all()
+    assert not of_sample[0]
+
+
+def test_numbers_that_are_given_are_all_fitted(large):
+    X, _ = lattice(np.random.default_rng(5), 3, 2000)
+    table = bm.select(X, range(1, 6), "spherical").results_
+    assert sorted(table["n_components"]) == [1, 2, 3, 4, 5]
