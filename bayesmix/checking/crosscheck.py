@@ -13,6 +13,7 @@ import pandas as pd
 from bayesmix.checking import comparison as compare
 from bayesmix.checking import verdict
 from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quantity
+from bayesmix.checking.coordinates import along_directions
 from bayesmix.checking.regression_check import regression_check
 from bayesmix.checking.sampling import nuts
 from bayesmix.checking.verdict import Finding, Verdict
@@ -177,6 +178,9 @@ def crosscheck(
     - each 90 % interval of the fit has a posterior probability of at least 75 %;
     - the total variation distance of the predictive densities is at most 0.05.
 
+    In a common subspace the directions and the rest are fixed: parameters are those of the
+    coordinates along the directions.
+
     For a ``RegressionMixture`` with a normal response, estimates and standard errors are compared
     with NUTS for ``pymc_model``, by convergence, means, standard deviations and intervals.
 
@@ -252,10 +256,10 @@ def crosscheck(
         n_warm = WARMUP_OF_NUTS if warmup is None else warmup
         plan = Plan(chains, n_warm, n_draws, seed)
         return regression_check(fitted, plan, resolve_jobs(n_jobs), progress)
-    estimator = sampled_fit(model)
+    estimator, X = along_directions(sampled_fit(model), X, sample_weight)
     rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
     way, note = _way(estimator.result_, sampler)
-    sampled_draws = _sampled(way, model, X, warmup, options | sequences)
+    sampled_draws = _sampled(way, estimator, X, warmup, options | sequences)
     if sampled_draws.n_draws < FEWEST_DRAWS:
         # Interrupted before the first draw.
         raise KeyboardInterrupt
@@ -329,11 +333,11 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     )
 
 
-def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str, Any]) -> Any:
+def _sampled(way: str, estimator: Any, X: Any, warmup: int | None, options: dict[str, Any]) -> Any:
     if way == "gibbs":
-        return gibbs(model, X, warmup=warmup, **options)
+        return gibbs(estimator, X, warmup=warmup, **options)
     try:
-        return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
+        return nuts(estimator, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
     except MissingExtraError as problem:
         raise MissingExtraError(f"{problem}; sampler='gibbs' does not need it") from problem
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.checking.coordinates import along_directions
 from bayesmix.checking.sampled_regressions import regression_model, weak_model
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
@@ -60,6 +61,8 @@ def pymc_model(
     recursion; its variables include "startprob" and "transmat", and "weights" is their stationary
     distribution.
 
+    In a common subspace the model is that of the coordinates along the directions, given these.
+
     The number of components is that requested for the fit, before pruning. A learned scale is a
     variable; β0 and type-II weights stay at their learned values. The initial point is
     approximately a draw from q. Means and Wishart factors enter as potentials, so PyMC cannot
@@ -100,7 +103,7 @@ def pymc_model(
     fitted, pm = fitted_mixture(model), _pymc()
     if fitted.noun == "regression":
         return (weak_model if fitted._q is None else regression_model)(pm, fitted)
-    estimator = variational_fit(model)
+    estimator, X = along_directions(variational_fit(model), X, sample_weight)
     sequences = {"lengths": lengths, "groups": groups}
     source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
     pymc_twin = twin(estimator.result_, source)

@@ -45,9 +45,10 @@ class Complete:
         return joint
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_off_plane(
-            rows.values
-        )
+        volume = np.full(len(rows), mixture.frame.log_volume)
+        if rows.inside is not None:  # the part off the plane is not known
+            return volume
+        return volume - mixture.frame.log_off_plane(rows.values)
 
 
 COMPLETE = Complete()
@@ -220,7 +221,7 @@ class Frame:
         if self.rest is not None:
             raise UnsupportedError(
                 "draws of parameters in data units are not available in a common subspace, whose "
-                "directions are not drawn: use predictions, or resample the observations"
+                "directions are not drawn: use intervals of predictions, such as density_interval"
             )
 
     def drawn_rest(self, n: int, generator: np.random.Generator) -> Array | float:

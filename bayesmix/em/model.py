@@ -191,7 +191,7 @@ def passed_over(model: Model, source: Source, frame: Frame) -> Source:
     """Return the data that passes read: the few coordinates of complete data in a subspace."""
     if frame.rest is None or model.noise is not None or not isinstance(source, ArraySource):
         return source
-    return source if source.summary.n_missing else source.along(frame)
+    return source if source.summary.n_missing or source.inside else source.along(frame)
 
 
 def side_of(source: Source) -> SideInformation:
@@ -239,6 +239,8 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
     Under a prior of fixed scale none are set aside, so that the bound at K = 1 is the exact
     evidence; nor are those of measured values, which say nothing of the true ones.
     """
+    if isinstance(source, ArraySource) and source.inside is not None:  # coordinates already
+        return source.inside, ()
     frame = model.family.frame(source.summary)
     prior = getattr(model.inference, "prior", None)
     measurement = side_of(source).measurement

@@ -401,3 +401,91 @@ def test_the_report_of_a_search_has_the_prior_along_the_directions(tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Along the common directions" in text
     assert "two directions in which components overlap least" in text
+
+
+@pytest.mark.parametrize("side", ["covariates", "groups", "labels"])
+def test_side_information_is_used_along_the_directions(data, side):
+    X, labels = data
+    given = {
+        "covariates": ((labels == 0) ^ (np.arange(len(X)) % 10 == 0))[:, None].astype(float),
+        "groups": labels * 40 + np.arange(len(X)) % 40,
+        "labels": np.where(np.arange(len(X)) % 2 == 0, labels, -1),
+    }[side]
+    m = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0)
+    m.fit(X, **{side: given})
+    found = m.predict(X, **({side: given} if side == "covariates" else {}))
+    assert adjusted_rand_score(labels, found) > 0.95
+    if side == "labels":
+        np.testing.assert_array_equal(found[::2], labels[::2])
+    if side == "covariates":
+        plain = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0).fit(X)
+        # The gain is the mutual information of group and covariate, as groups hardly overlap.
+        shares = np.histogram2d(labels, given[:, 0], (3, 2))[0] / len(X)
+        alone = np.outer(shares.sum(axis=1), shares.sum(axis=0))
+        information = (shares * np.log(shares / alone)).sum()
+        gain = (m.log_likelihood_ - plain.log_likelihood_) / len(X)
+        assert gain == pytest.approx(information, abs=0.05)
+
+
+def test_precisions_are_inverse_covariances(data):
+    X = data[0] / data[0].std(axis=0)
+    m = bm.GaussianMixture(3, covariance_type=bm.CommonSubspace(2), random_state=0).fit(X)
+    identity = np.broadcast_to(np.eye(24), (3, 24, 24))
+    np.testing.assert_allclose(m.precisions_ @ m.covariances_, identity, atol=1e-10)
+    roots = m.precisions_cholesky_
+    np.testing.assert_allclose(roots @ roots.transpose(0, 2, 1), m.precisions_, atol=1e-8)
+
+
+def test_what_a_subspace_does_not_support_is_refused_by_name(data):
+    with pytest.raises(UnsupportedError, match="covariance_prior"):
+        bm.BayesianGaussianMixture(
+            2, covariance_type=bm.CommonSubspace(2), covariance_prior=np.eye(24)
+        ).fit(data[0])
+    with pytest.raises(UnsupportedError, match="Student-t"):
+        bm.CommonSubspace(2, bm.StudentT())  # type: ignore[arg-type]  # refused
+
+
+@pytest.mark.slow
+def test_mcmc_of_the_coordinates_is_that_of_the_model(data):
+    """With fixed directions; its log evidence exceeds the bound as that of the model does."""
+    pytest.importorskip("arviz")
+    X, _ = data
+    b = bm.BayesianGaussianMixture(
+        3, covariance_type=bm.CommonSubspace(2), prune=False, random_state=0,
+        weight_concentration_prior_type="dirichlet_distribution",
+    ).fit(X)  # fmt: skip
+    check = bm.crosscheck(b, X, n_draws=200, sampler="gibbs", n_jobs=1)
+    assert "means[component 1, direction 1]" in check.parameters.index
+    evidence = bm.log_evidence(b, X)
+    gain = check.evidence.estimate - check.evidence.lower
+    assert gain == pytest.approx(evidence.estimate - b.elbo_, abs=0.1)
+    gaps = np.where(np.arange(X.size).reshape(X.shape) % 50 == 0, np.nan, X)
+    seen = bm.BayesianGaussianMixture(
+        3, covariance_type=bm.CommonSubspace(2), missing="use", random_state=0
+    ).fit(gaps)
+    with pytest.raises((InvalidInputError, UnsupportedError), match="missing"):
+        bm.crosscheck(seen, gaps)
+
+
+def test_the_model_in_pymc_has_the_log_density_of_the_coordinates(data):
+    pytest.importorskip("pymc")
+    X, _ = data
+    b = bm.BayesianGaussianMixture(
+        2, covariance_type=bm.CommonSubspace(2, "diag"), prune=False, random_state=0,
+        weight_concentration_prior_type="dirichlet_distribution",
+    ).fit(X)  # fmt: skip
+    model = bm.pymc_model(b, X)
+    assert list(model.coords["feature"]) == ["direction 1", "direction 2"]
+    point = model.initial_point()
+    options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
+    names = ("weights", "means", "covariances")
+    outputs = model.replace_rvs_by_values([model[name] for name in names])
+    read = model.compile_fn(outputs, inputs=model.value_vars, **options)
+    weights, means, variances = read(point)
+    Z = b.result_.mixture.frame.apply(X)
+    terms = [
+        np.log(w) - 0.5 * (((Z - m) ** 2 / v) + np.log(2.0 * np.pi * v)).sum(axis=1)
+        for w, m, v in zip(weights, means, variances, strict=True)
+    ]
+    likelihood = model.compile_logp(vars=[model["log_likelihood"]], **options)
+    assert float(likelihood(point)) == pytest.approx(logsumexp(terms, axis=0).sum(), abs=1e-6)

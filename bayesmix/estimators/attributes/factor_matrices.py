@@ -1,4 +1,4 @@
-"""Matrices (K, D, D) of factor analysers, computed when first read."""
+"""Matrices (K, D, D) of factor analysers and common subspaces, computed when first read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ARRAYS_OF_MATRICES = 2.0
 
 
 class FormedOnRequest:
-    """Matrices (K, D, D) of factor analysers, computed when first read."""
+    """Matrices (K, D, D), computed when first read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class FormedOnRequest:
         validation.in_memory(
             f"{self.name}_ of {K} components over {D:,} columns",
             ARRAYS_OF_MATRICES * 8.0 * K * D * D,
-            "use loadings_ and noise_variances_",
+            "use the parameters of fewer directions, such as loadings_ or directions_",
         )
         if self.name != "precisions_cholesky":
             return getattr(components, self.name)

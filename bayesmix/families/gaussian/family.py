@@ -67,6 +67,10 @@ class Gaussians(ByQuadratics, AtAPoint):
     def covariances(self) -> Array:
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
+    @property
+    def precisions(self) -> Array:
+        return np.asarray(np.linalg.inv(self.covariances))
+
     @once
     def precision_root(self) -> Array:
         return self.structure.algebra.root(self.blocks)

@@ -20,7 +20,7 @@ from scipy.linalg import eigh
 from bayesmix.core import validation
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Rows, Summary
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians, maximum_likelihood
@@ -90,6 +90,12 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
 
     def __post_init__(self) -> None:
         validation.integer("n_directions", self.n_directions, 1)
+        if not isinstance(self.covariance, str):
+            raise UnsupportedError(
+                "covariance must name a structure of normal components along the directions, such "
+                f"as 'tied', got {self.covariance!r}: Student-t and other components are not "
+                "available in a common subspace"
+            )
         _ = self.inside_subspace  # checks the structure
 
     def __repr__(self) -> str:
@@ -153,6 +159,11 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
         return self.inside_subspace.feasible(statistics)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
+        if frame.rest is None:
+            raise UnsupportedError(
+                f"covariance_prior is not available with {self!r}, whose directions are not those "
+                "of columns: leave it out, or use covariance_type='diag'"
+            )
         along = _along(frame.directions(summary.scale), summary)
         return self.inside_subspace.reference_prior(along, Frame.identity(self.n_directions))
 
