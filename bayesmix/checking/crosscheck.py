@@ -12,8 +12,8 @@ import pandas as pd
 
 from bayesmix.checking import comparison as compare
 from bayesmix.checking import verdict
+from bayesmix.checking.along_directions import along_directions
 from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quantity
-from bayesmix.checking.coordinates import along_directions
 from bayesmix.checking.regression_check import regression_check
 from bayesmix.checking.sampling import nuts
 from bayesmix.checking.verdict import Finding, Verdict

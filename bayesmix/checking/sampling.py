@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.checking.coordinates import along_directions
+from bayesmix.checking.along_directions import along_directions
 from bayesmix.checking.sampled_regressions import regression_model, weak_model
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas

@@ -10,10 +10,10 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.assignment import plot_profile
+from bayesmix.plots.common_directions import view_and_sample
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import fitted_and_read, most_columns
-from bayesmix.plots.subspace import view_and_sample
 
 SIZE = (10.4, 4.4)
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (2, 3)}

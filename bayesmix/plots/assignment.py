@@ -12,9 +12,9 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
+from bayesmix.plots.common_directions import view_and_sample
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
-from bayesmix.plots.subspace import view_and_sample
 
 # Grey scale from certain to uniform, unlike any component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")

@@ -15,9 +15,9 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
+from bayesmix.plots.common_directions import view_and_sample
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import DrawnGroups, Sample, View, fitted_and_read
-from bayesmix.plots.subspace import view_and_sample
 from bayesmix.posterior import bands
 from bayesmix.sources.memory import as_source
 

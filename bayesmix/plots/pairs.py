@@ -14,9 +14,9 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
 from bayesmix.plots.assignment import lines_of
+from bayesmix.plots.common_directions import directions_of
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import DrawnGroups, Sample, View
-from bayesmix.plots.subspace import directions_of
 
 if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
