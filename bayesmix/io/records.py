@@ -236,7 +236,10 @@ class Writer:
             return {"scalar": self._array(np.asarray(value))}
         if hasattr(value, "__array__"):
             return {"array": self._array(np.asarray(value))}
-        raise UnsupportedError(f"{kind.__name__} cannot be saved")
+        raise UnsupportedError(
+            f"{kind.__name__} cannot be saved, only what the package lists (families in "
+            "bayesmix/families/registry.py): use pickle"
+        )
 
     def _fields(self, name: str, record: object) -> dict[str, Json]:
         fields = {}

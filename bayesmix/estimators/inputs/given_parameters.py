@@ -151,7 +151,10 @@ def components_of(family: Any, given: Given, K: int) -> Any:
     """
     records = FAMILIES[family.name].components if family.name in FAMILIES else []
     if not records:
-        raise InvalidInputError(f"from_parameters does not support {type(family).__name__}")
+        raise InvalidInputError(
+            f"from_parameters does not support {type(family).__name__}, which has no entry with "
+            "parameters in bayesmix/families/registry.py"
+        )
     # Beta densities with and without masses have other parameters.
     named = (one for one in records if {own.label for own in declared(one)} == set(given))
     return _of_columns(next(named, records[0]), family, given, K)
