@@ -29,7 +29,7 @@ from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.inputs.numeric_tables import table_of
 from bayesmix.estimators.regression.coded_frames import typed_for
 from bayesmix.estimators.searching import feature_selection, search_checks
-from bayesmix.estimators.searching.counts_of_wholes import sentence_on_totals
+from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
 from bayesmix.estimators.searching.rival_families import better_by_powers
 from bayesmix.estimators.searching.search_results import SearchResults
@@ -333,6 +333,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         on_totals = None
         if isinstance(source, ArraySource) and subject.independent and self.refit:
             on_totals = sentence_on_totals(self._fitted().family, source)
+            on_totals = on_totals or sentence_on_bursts(self._fitted(), source)
         if on_totals:
             self._add(on_totals)
         for caution in self.cautions_:

@@ -192,3 +192,24 @@ def test_tables_whose_rows_differ_in_totals_are_told_of_it(texts) -> None:
     rng = np.random.default_rng(7)
     alone = rng.poisson(np.array([[3.0, 8.0, 2.0], [9.0, 2.0, 6.0]])[rng.integers(0, 2, 200)])
     assert "Multinomial" not in bm.select(alone, n_components=[1, 2]).summary()
+
+
+def test_bic_of_counts_is_that_of_shares_plus_that_of_totals(texts) -> None:
+    """Independent Poisson counts are a multinomial given a total that is Poisson."""
+    X = texts[0][:, :5]
+    totals = X.sum(axis=1, keepdims=True)
+    shares = bm.Mixture(1, family=bm.Multinomial()).fit(X)
+    of_totals = bm.Mixture(1, family=bm.Poisson()).fit(totals)
+    both = bm.Mixture(1, family=bm.Poisson()).fit(X)
+    assert shares.bic(X) + of_totals.bic(totals) == pytest.approx(both.bic(X), rel=1e-12)
+
+
+def test_counts_that_come_in_bursts_are_told() -> None:
+    rng = np.random.default_rng(11)
+    shares, labels = rng.dirichlet(np.full(8, 1.0), 2), rng.integers(0, 2, 200)
+    plain = np.array([rng.multinomial(60, shares[k]) for k in labels])
+    search = bm.select(plain, [2], family=bm.Multinomial())
+    assert "bursts" not in search.summary()
+    bursts = np.array([rng.multinomial(60, rng.dirichlet(25.0 * shares[k])) for k in labels])
+    summary = bm.select(bursts, [2], family=bm.Multinomial()).summary()
+    assert "times as much as a multinomial allows" in " ".join(summary.split())

@@ -1,10 +1,13 @@
-"""A sentence for tables of counts whose rows differ most in their totals."""
+"""Sentences on tables of counts of one whole: on totals, and on counts that come in bursts."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from bayesmix.core.families import Family
+from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 
@@ -36,6 +39,36 @@ def sentence_on_totals(family: Family, source: ArraySource) -> str | None:
         "counts the parts of one whole (words of a text, reads of a sample), family=Multinomial() "
         "finds clusters of the composition."
     )
+
+
+# Dispersion of counts within components from which a sentence says so. In 60 simulated tables of
+# multinomial counts it was below 1.1, in 60 of Dirichlet-multinomial counts of twice the variance
+# above 1.7.
+BURSTS = 1.4
+
+
+def sentence_on_bursts(result: FitResult, source: ArraySource) -> str | None:
+    """Return a sentence for counts that vary more than multinomial components allow, or None."""
+    if result.family.name != "multinomial" or source.shape[0] < FEWEST_ROWS:
+        return None
+    sample = source.spread(MOST_ROWS)
+    ratio = dispersion_within(result, np.asarray(sample.values, dtype=np.float64))
+    if ratio < BURSTS:
+        return None
+    return (
+        f"Within components counts vary {ratio:.1f} times as much as a multinomial allows (words "
+        "come in bursts). Further components may describe this variation: compare numbers by "
+        'criterion="icl", or merge components.'
+    )
+
+
+def dispersion_within(result: FitResult, values: Array) -> float:
+    """Return Σ (x - N p)² / Σ N p (1 - p) with p of the most probable component of each row."""
+    components: Any = result.plug_in.components
+    shares = components.probabilities[result.shares(values).argmax(axis=1)]
+    expected = values.sum(axis=1, keepdims=True) * shares
+    variances = float((expected * (1.0 - shares)).sum())
+    return float(((values - expected) ** 2).sum()) / variances if variances > 0.0 else 0.0
 
 
 def relative_dispersion(values: Array) -> float:
