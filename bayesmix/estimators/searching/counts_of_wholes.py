@@ -49,7 +49,7 @@ BURSTS = 1.4
 
 def sentence_on_bursts(result: FitResult, source: ArraySource) -> str | None:
     """Return a sentence for counts that vary more than multinomial components allow, or None."""
-    if result.family.name != "multinomial" or source.shape[0] < FEWEST_ROWS:
+    if result.family.draws_given != "totals" or source.shape[0] < FEWEST_ROWS:
         return None
     sample = source.spread(MOST_ROWS)
     ratio = dispersion_within(result, np.asarray(sample.values, dtype=np.float64))
