@@ -529,6 +529,44 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         seen = partial(self._sequences, given=GivenSequences(lengths, groups))
         return arviz_draws(self, X, n_draws, random_state, seen)
 
+    def parameter_table(
+        self,
+        X: Any,
+        standard_errors: str = "information",
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Return first states, transitions, and parameters of the states with standard errors.
+
+        ``X`` are the data of a maximum likelihood fit, ``lengths`` or ``groups`` its sequences,
+        which may be left out. ``standard_errors`` and ``options`` are as in ``Mixture``; "sandwich"
+        and "bootstrap" are by sequence.
+        """
+        self._check_sequences(lengths, groups)
+        return super().parameter_table(X, standard_errors, **options)
+
+    def gate_coefficients(
+        self, X: Any, *arguments: Any, lengths: Any = None, groups: Any = None, **options: Any
+    ) -> Any:
+        """Return coefficients of covariates as ``Mixture``, in log odds, or log rates with times.
+
+        ``lengths`` or ``groups`` are the sequences of the fit, which may be left out.
+        """
+        self._check_sequences(lengths, groups)
+        return super().gate_coefficients(X, *arguments, **options)
+
+    def _check_sequences(self, lengths: Any, groups: Any) -> None:
+        """Raise an error for other sequences than those of the fit."""
+        begins = self._fitted().side.begins
+        if (lengths is None and groups is None) or begins is None:
+            return
+        given = sequences.starts_of_sequences(lengths, groups, len(begins))
+        if not np.array_equal(given, begins):
+            name = "groups" if lengths is None else "lengths"
+            raise InvalidInputError(f"{name} must be those of the fit, or left out")
+
     def transition_matrix(
         self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None
     ) -> Any:

@@ -32,7 +32,11 @@ from bayesmix.estimators.inputs.incoming import (
     unchanged_on_error,
     validated,
 )
-from bayesmix.estimators.inputs.sequences import Forecast, starts_of_sequences
+from bayesmix.estimators.inputs.sequences import (
+    Forecast,
+    elapsed_times,
+    starts_of_sequences,
+)
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
@@ -142,6 +146,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         the states after each state.
     startprob_, transmat_, stationary_distribution_, expected_durations_ : arrays
         As of ``HiddenMarkovModel``; only with ``lengths`` or ``sequences``.
+    generator_ : array (K, K)
+        Rates of transitions as of ``HiddenMarkovModel``; only with ``times``.
     log_likelihood_ : float
         Log likelihood of y given X in nats, at the estimates.
     elbo_ : float
@@ -212,6 +218,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         groups: Any = None,
         lengths: Any = None,
         sequences: Any = None,
+        times: Any = None,
         offset: Any = None,
         trials: Any = None,
         sample_weight: Any = None,
@@ -237,6 +244,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             with a row for each sample or sequence.
         sequences : array (n,), optional
             Identifier of the sequence of each sample, instead of ``lengths``.
+        times : array (n,), optional
+            Times of the samples of sequences at uneven times, as in ``HiddenMarkovModel.fit``.
         offset : array (n,), optional
             Known part of the linear predictor, such as the log of an exposure.
         trials : array (n,), optional
@@ -262,7 +271,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             validation.integer("max_iter", self.max_iter, 1)
             weight = weighted(X, sample_weight, weight_type)[1]
             beside = {"gate": gate, "groups": groups, "offset": offset, "trials": trials}
-            beside |= {"lengths": lengths, "sequences": sequences}
+            beside |= {"lengths": lengths, "sequences": sequences, "times": times}
             data = self._training(X, y, weight, **beside)
             if number > data.n_units:
                 raise InvalidInputError(
@@ -355,6 +364,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             self.stationary_distribution_ = weights.mean()
             with np.errstate(divide="ignore"):
                 self.expected_durations_ = 1.0 / (1.0 - self.transmat_.diagonal())
+                if data.elapsed is not None:
+                    self.generator_ = weights.rates / data.elapsed.unit
+                    self.expected_durations_ = 1.0 / np.abs(self.generator_.diagonal())
         if self.random is not None:
             back, variable = data.random.back, cast("Any", components)
             self.random_covariance_ = back @ variable.covariances @ back.T
@@ -395,14 +407,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def predict(
         self, X: Any, *, gate: Any = None, offset: Any = None, y: Any = None, lengths: Any = None,
-        sequences: Any = None,
+        sequences: Any = None, times: Any = None,
     ) -> Array:  # fmt: skip
         """Return the mean response (n,) of the mixture; per trial for a binomial response.
 
         With a chain it is that of a random time. Given responses ``y`` (n,) of sequences, it is the
         mean of each sample given the responses before it.
         """
-        rows = self._new(X, gate, offset, None, y, lengths, sequences)
+        rows = self._new(X, gate, offset, None, y, lengths, sequences, times)
         return (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
 
     def predict_components(self, X: Any, *, offset: Any = None) -> Array:
@@ -421,32 +433,33 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         trials: Any = None,
         lengths: Any = None,
         sequences: Any = None,
+        times: Any = None,
     ) -> Array:
         """Return P(component | x, y) (n, K), the same for all observations of a group.
 
         With a chain it is that of each state given the whole sequence.
         """
-        if self._has_states(groups, lengths, sequences):
-            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+        if self._has_states(groups, lengths, sequences, times):
+            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times)
             return self._states(smooth=True)(data.rows)[:, :-1]
         joint, _, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray(joint[units])
 
     def filter_proba(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
-        lengths: Any = None, sequences: Any = None,
+        lengths: Any = None, sequences: Any = None, times: Any = None,
     ) -> Array:  # fmt: skip
         """Return the probability (n, K) of each state given the sequence up to the sample.
 
         Arguments are those of ``fit``; without ``lengths`` and ``sequences`` X is one sequence.
         """
         self._needs_states("filter_proba")
-        data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+        data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times)
         return self._states()(data.rows)[:, :-1]
 
     def decode(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
-        lengths: Any = None, sequences: Any = None,
+        lengths: Any = None, sequences: Any = None, times: Any = None,
     ) -> Integers:  # fmt: skip
         """Return the most probable path of states (n,) of each sequence (Viterbi).
 
@@ -454,7 +467,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         ``predict_proba(...).argmax(axis=1)`` has the most probable state of each sample.
         """
         self._needs_states("decode")
-        rows = self._in_sequences(X, y, gate, offset, trials, lengths, sequences).rows
+        rows = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times).rows
         chain: Any = self._mixture.weights
         joint = self._states().log_densities(rows)
         moves = chain.transitions_at(rows.side)
@@ -507,6 +520,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             Those of the samples ahead.
         """
         self._needs_states("forecast")
+        if self._data.elapsed is not None:
+            raise UnsupportedError("forecast does not support times: use filter_proba and predict")
         level = checked_level(level)
         present = self.filter_proba(X, y, gate=gate, offset=offset, trials=trials)[-1]
         rows, _ = self._rows(future, None, future_offset, future_trials, None)
@@ -566,24 +581,25 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         trials: Any = None,
         lengths: Any = None,
         sequences: Any = None,
+        times: Any = None,
     ) -> Array:
         """Return the conditional log density (n,) of the responses in nats.
 
         The log density of a group is the sum over its observations. With a chain it is that of each
         response given those before it.
         """
-        if self._has_states(groups, lengths, sequences):
-            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+        if self._has_states(groups, lengths, sequences, times):
+            data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times)
             return self._states()(data.rows)[:, -1]
         _, log_density, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray((log_density / np.bincount(units))[units])
 
     def _log_density_of_parts(
         self, X: Any, y: Any, *, initial: Array, sequences: Any, gate: Any = None,
-        offset: Any = None, trials: Any = None,
+        offset: Any = None, trials: Any = None, times: Any = None,
     ) -> Array:  # fmt: skip
         """Return ``score_samples`` of parts of sequences, with the distribution of first states."""
-        data = self._in_sequences(X, y, gate, offset, trials, None, sequences)
+        data = self._in_sequences(X, y, gate, offset, trials, None, sequences, times)
         return self._states(initial=initial)(data.rows)[:, -1]
 
     def predict_interval(
@@ -597,6 +613,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         y: Any = None,
         lengths: Any = None,
         sequences: Any = None,
+        times: Any = None,
     ) -> Array:
         """Return the central predictive interval (n, 2) of the response, at the estimates.
 
@@ -604,19 +621,20 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         in ``predict``.
         """
         level = checked_level(level)
-        rows = self._new(X, gate, offset, trials, y, lengths, sequences)
+        rows = self._new(X, gate, offset, trials, y, lengths, sequences, times)
         return np.column_stack([rows.quantile(0.5 + side * level) for side in (-0.5, 0.5)])
 
     def residuals(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
-        lengths: Any = None, sequences: Any = None, random_state: Any = 0,
+        lengths: Any = None, sequences: Any = None, times: Any = None, random_state: Any = 0,
     ) -> Array:  # fmt: skip
         """Return quantile residuals (n,), standard normal under the model (Dunn & Smyth 1996).
 
         For discrete responses they are randomised within the step of the distribution function.
         With a chain each response is compared with its distribution given those before it.
         """
-        past = (y if self._has_states(None, lengths, sequences) else None, lengths, sequences)
+        y_past = y if self._has_states(None, lengths, sequences, times) else None
+        past = (y_past, lengths, sequences, times)
         rows = self._new(X, gate, offset, trials, *past)
         y_given, y = y, finite_array("y", y, (len(rows.values),))
         regression_data.check_response(self._response, y, rows.values[:, 2], y_given)
@@ -767,11 +785,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             covariates = standardised("gate", gate, n, data.gate)
         return (y, offset, trials, X), covariates
 
-    def _has_states(self, groups: Any, lengths: Any, sequences: Any) -> bool:
+    def _has_states(self, groups: Any, lengths: Any, sequences: Any, times: Any = None) -> bool:
         """Whether components are states; raise an error for arguments of the other case."""
         check_is_fitted(self, "log_likelihood_")
         states = self._data.chain is not None
-        wrong = {"groups": groups} if states else {"lengths": lengths, "sequences": sequences}
+        of_chain = {"lengths": lengths, "sequences": sequences, "times": times}
+        wrong = {"groups": groups} if states else of_chain
         for name, value in wrong.items():
             if value is not None:
                 raise InvalidInputError(f"{name} must be left out: the fit had none")
@@ -785,8 +804,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return StatesOfRows(self._mixture, continuous=False, **options)
 
     def _in_sequences(
-        self, X: Any, y: Any, gate: Any, offset: Any, trials: Any, lengths: Any, sequences: Any
-    ) -> Data:
+        self, X: Any, y: Any, gate: Any, offset: Any, trials: Any, lengths: Any, sequences: Any,
+        times: Any,
+    ) -> Data:  # fmt: skip
         """Return the data of new sequences; without lengths and sequences there is one."""
         gate = None if self.covariate_effects == "none" else gate
         n = len(tabular(y, "y"))
@@ -797,20 +817,29 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         regression_data.check_response(self._response, rows[0], rows[2], y)
         if covariates is None and self._data.gate is not None:
             raise InvalidInputError("gate must be given, because the fit has a gate")
-        return cast("Data", self._data).of_sequences(rows, covariates, begins)
+        data, elapsed = cast("Data", self._data), None
+        if (fitted := data.elapsed) is not None:
+            if times is None:
+                raise InvalidInputError("times of the samples are needed, as the fit had times")
+            elapsed = elapsed_times(times, SideInformation(begins=begins), unit=fitted.unit)
+        elif times is not None:
+            raise InvalidInputError("times must be left out: the fit had none")
+        return data.of_sequences(rows, covariates, begins, elapsed)
 
     def _new(
         self, X: Any, gate: Any, offset: Any, trials: Any, y: Any = None, lengths: Any = None,
-        sequences: Any = None,
+        sequences: Any = None, times: Any = None,
     ) -> regression_data.Predicted:  # fmt: skip
         """Return the predictive distributions of samples; of a chain given those before, if any."""
-        if self._has_states(None, lengths, sequences):
+        if self._has_states(None, lengths, sequences, times):
             if y is not None:
-                data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences)
+                data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times)
                 filtered = self._states()(data.rows)[:, :-1]
                 shares = self._states().predicted(filtered, data.rows)
                 return regression_data.Predicted(self._regressions, data.values, shares)
-            for name, value in {"gate": gate, "lengths": lengths, "sequences": sequences}.items():
+            for name, value in {
+                "gate": gate, "lengths": lengths, "sequences": sequences, "times": times,
+            }.items():  # fmt: skip
                 if value is not None:
                     raise InvalidInputError(f"{name} needs responses y: give both, or neither")
         elif y is not None:

@@ -70,7 +70,7 @@ def plot_states(
         if y is None:
             raise InvalidInputError("y must be given for regressions: plot_states(model, X, y=y)")
         values, name, timed = np.asarray(y), model._label, y if hasattr(y, "index") else X
-        rows = model._in_sequences(X, y, gate, offset, trials, lengths, sequences).rows
+        rows = model._in_sequences(X, y, gate, offset, trials, lengths, sequences, times).rows
         probabilities = model._states(smooth=True)(rows)[:, :-1]
         starts = rows.side.starts
     else:

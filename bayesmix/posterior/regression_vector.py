@@ -39,6 +39,7 @@ UNTESTED = (
     "share",
     "start",
     "transition",
+    "transition rate",
     "scale",
     "dispersion",
     "variance",
@@ -325,7 +326,8 @@ class ParameterVector:
             return np.concatenate([own.values for own in table])
 
         names: Names = [("start", k, "") for k in range(K)]
-        names += [("transition", j, f"to {k + 1}") for j in range(K) for k in range(K)]
+        parts = ["transition"] if rows.side.elapsed is None else ["transition", "transition rate"]
+        names += [(part, j, f"to {k + 1}") for part in parts for j in range(K) for k in range(K)]
         slope = np.zeros((len(names), size))
         for place, step in enumerate(DIFFERENCE * np.eye(self.allocation.size)):
             slope[:, place] = (vector(step) - vector(-step)) / (2.0 * DIFFERENCE)

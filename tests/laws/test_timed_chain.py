@@ -303,6 +303,13 @@ def test_the_unit_of_time_changes_rates_alone(fitted):
         assert_allclose(again.log_likelihood_, model.log_likelihood_, atol=1e-6)
 
 
+def test_tables_take_the_sequences_of_the_fit(fitted):
+    model, X, _, lengths = fitted
+    assert model.parameter_table(X, lengths=lengths).equals(model.parameter_table(X))
+    with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):
+        model.parameter_table(X, lengths=[len(X)])
+
+
 def test_transitions_over_any_time(fitted):
     model, X, times, _ = fitted
     moves = model.transition_matrix(elapsed=[0.0, 1.0, 2.0])
@@ -386,5 +393,45 @@ def test_searches_with_times_compare_fits_with_times(fitted):
     assert_allclose(without, model.bic(), rtol=1e-7)
     with pytest.raises(UnsupportedError, match="times need maximum likelihood"):
         bm.select(X, [2], criterion="elbo_log_k", **given)
-    with pytest.raises(InvalidInputError, match="HiddenMarkovModel only"):
+    with pytest.raises(InvalidInputError, match="times are for HiddenMarkovModel"):
         bm.MixtureSearch(n_components=[1, 2]).fit(X, times=times)
+
+
+@pytest.mark.slow
+def test_regressions_in_states_take_uneven_times():
+    _, times, lengths = simulated(4, 40, seed=2)
+    rng = np.random.default_rng(2)
+    x, states, starts = rng.normal(size=160), [], np.arange(160) % 40 == 0
+    for n in range(160):
+        stay = 0 if starts[n] else states[-1]
+        moves = np.eye(2) if starts[n] else expm(RATES * (times[n] - times[n - 1]))
+        states.append(int(rng.random() < moves[stay, 1]))
+    y = np.where(states, -1 - x, 1 + 2 * x) + 0.5 * rng.normal(size=160)
+    model = bm.RegressionMixture(2, n_init=4, random_state=0)
+    model.fit(x[:, None], y, lengths=lengths, times=times)
+    logs = -0.5 * ((y[:, None] - model.intercept_ - x[:, None] * model.coef_.T) / model.scale_) ** 2
+    logs -= np.log(np.sqrt(2 * np.pi) * model.scale_)
+    total = 0.0
+    for n, own in enumerate(np.exp(logs)):
+        if starts[n]:
+            share = model.startprob_
+        else:
+            share = share @ expm(model.generator_ * (times[n] - times[n - 1]))
+        total += np.log((share * own).sum())
+        share = share * own / (share * own).sum()
+    assert_allclose(model.log_likelihood_, total, rtol=1e-9)
+    scores = model.score_samples(x[:, None], y, lengths=lengths, times=times)
+    assert_allclose(scores.sum(), total, rtol=1e-9)
+    rates = model.coefficients().loc["transition rate"]
+    # |z| < 4: 1 false alarm in 16,000 for each of 2 rates.
+    order = np.argsort(-model.coef_[:, 0])
+    estimates = rates["estimate"].to_numpy().reshape(2, 2)[np.ix_(order, order)]
+    errors = rates["standard_error"].to_numpy().reshape(2, 2)[np.ix_(order, order)]
+    assert (np.abs(estimates - np.abs(RATES)) < 4 * errors).all()
+    search = bm.MixtureSearch(bm.RegressionMixture(n_init=2), [1, 2], criterion="cv")
+    search.fit(x[:, None], y, lengths=lengths, times=times)
+    assert search.best_params_["n_components"] == 2
+    with pytest.raises(InvalidInputError, match="times of the samples are needed"):
+        model.predict_proba(x[:, None], y, lengths=lengths)
+    with pytest.raises(InvalidInputError, match="times need lengths or sequences"):
+        bm.RegressionMixture(2).fit(x[:, None], y, times=times)

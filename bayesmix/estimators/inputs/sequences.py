@@ -82,17 +82,25 @@ def at_times(
     """
     if not isinstance(source, ArraySource):
         raise UnsupportedError("times need X in memory, got X in parts: pass an array")
+    elapsed = elapsed_times(times, source.side, exact_times, unit)
+    return replace(source, side=replace(source.side, elapsed=elapsed))
+
+
+def elapsed_times(
+    times: Any, side: SideInformation, exact_times: Any = None, unit: float | None = None
+) -> Elapsed:
+    """Return the times between samples of sequences, from those (n,) of the samples."""
+    begins = cast("Booleans", side.begins)
     given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
     if given.dtype.kind == "M":
         given = (given - given.min()) / np.timedelta64(1, "D")
-    values: Array = finite_array("times", given, (source.shape[0],))
-    begins = cast("Booleans", source.side.begins)
+    values: Array = finite_array("times", given, begins.shape)
     wrong = (np.diff(values, prepend=-np.inf) <= 0.0) & ~begins
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InvalidInputError(
             "times must increase within a sequence, but "
-            f"{place_in_sequence(row, source.side)} has {values[row]:g} after {values[row - 1]:g}: "
+            f"{place_in_sequence(row, side)} has {values[row]:g} after {values[row - 1]:g}: "
             "sort samples by time, and merge those at the same time"
         )
     exact = None
@@ -103,8 +111,7 @@ def at_times(
                 f"exact_times must have True or False for each of the {len(values)} samples, got "
                 f"{exact.dtype} of shape {exact.shape}"
             )
-    elapsed = Elapsed.of(values, begins, unit, exact)
-    return replace(source, side=replace(source.side, elapsed=elapsed))
+    return Elapsed.of(values, begins, unit, exact)
 
 
 def chain_prior(

@@ -10,12 +10,18 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.allocation.designs import Standardised, columns_of, row_label
+from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples, unequal
-from bayesmix.estimators.inputs.sequences import EFFECTS, chain_prior, starts_of_sequences
+from bayesmix.estimators.inputs.sequences import (
+    EFFECTS,
+    chain_prior,
+    elapsed_times,
+    starts_of_sequences,
+)
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.coded_frames import looked_at
 from bayesmix.estimators.regression.random_effect_data import COVARIANCES, RandomEffectData
@@ -134,6 +140,7 @@ def training_data(
     trials: Any = None,
     lengths: Any = None,
     sequences: Any = None,
+    times: Any = None,
 ) -> Data | RandomEffectData:
     """Return the data of a fit of an estimator, ordered by unit, or in sequences.
 
@@ -166,9 +173,13 @@ def training_data(
         table, gate_names = columns_of(argument, gate, n)
         gate_design = Standardised.of(argument, table, gate_names, True)
         covariates = gate_design.apply(table)
-    chain = None
+    chain = elapsed = None
+    if begins is None and times is not None:
+        raise InvalidInputError("times need lengths or sequences: give both, or neither")
     if begins is not None:
         side = SideInformation(begins=begins, covariates=covariates, design=gate_design)
+        if times is not None:
+            elapsed = elapsed_times(times, side)
         if gate_design is not None and estimator.covariate_effects == "first":
             firsts = np.repeat(side.starts, side.group_sizes)
             if found := unequal(gate_design.terms, covariates, firsts):
@@ -177,7 +188,7 @@ def training_data(
                     f"it, but column {found[0]!r} differs in row {row_label(gate, found[1])}: use "
                     "covariate_effects='transitions'"
                 )
-        chain = chain_of(estimator, X, side)
+        chain = chain_of(estimator, X, side, elapsed)
     if units is not None:
         if weights is not None and (weights != weights[firsts][units]).any():
             place = int(np.argmax(weights != weights[firsts][units]))
@@ -221,7 +232,7 @@ def training_data(
         )
     return Data(
         values, weights, units, covariates, family, design, gate_design, bayes, inflation, labels,
-        begins, chain,
+        begins, chain, elapsed,
     )  # fmt: skip
 
 
@@ -249,18 +260,20 @@ def in_sequences(
     )
 
 
-def chain_of(estimator: Any, X: Array, side: SideInformation) -> Any:
+def chain_of(
+    estimator: Any, X: Array, side: SideInformation, elapsed: Elapsed | None = None
+) -> Any:
     """Return the prior of the chain of sequences, which may depend on covariates."""
     inference = MaximumLikelihood() if estimator.inference is None else estimator.inference
     effects = estimator.covariate_effects
     validation.one_of("covariate_effects", effects, EFFECTS)
     effects = "none" if side.design is None else effects
     prior = chain_prior(inference, estimator.initial, effects, estimator.covariate_timing)
-    if side.design is None:
-        return prior
-    source = ArraySource(np.empty((len(X), 1)), side=side)
-    chained: Any = side.design.gated(replace(inference, weights=prior), source, 1)
-    return chained.weights
+    chained: Any = replace(inference, weights=prior)
+    if side.design is not None:
+        source = ArraySource(np.empty((len(X), 1)), side=side)
+        chained = side.design.gated(chained, source, 1)
+    return (chained if elapsed is None else elapsed.timed(chained)).weights
 
 
 def check_random(estimator: Any, of_bayes: bool, of_units: bool) -> None:

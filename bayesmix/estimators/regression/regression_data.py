@@ -14,6 +14,7 @@ from bayesmix.allocation.designs import Standardised, columns_of, row_label
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_name
@@ -206,6 +207,7 @@ class Data(UnitData):
     labels: tuple[str | float, ...] = ()  # identifiers of the units
     begins: Booleans | None = None  # where sequences begin (n,)
     chain: AllocationPrior | None = None
+    elapsed: Elapsed | None = None  # times between samples of sequences
     form = CENTRED
 
     @property
@@ -230,7 +232,7 @@ class Data(UnitData):
         """All samples, with covariates and groups or sequences."""
         side = SideInformation(covariates=self.covariates)
         if self.chain is not None:
-            side = replace(side, begins=self.begins, design=self.gate)
+            side = replace(side, begins=self.begins, design=self.gate, elapsed=self.elapsed)
         elif self.units is not None:
             begins = np.diff(self.units, prepend=-1) > 0
             side = replace(side, begins=begins, grouped=True)
@@ -290,9 +292,10 @@ class Data(UnitData):
         begins: Any = self.begins
         if begins is not None:
             begins = begins[rows] | (np.diff(rows, prepend=-2) > 1)
+        elapsed = None if self.elapsed is None else self.elapsed[rows]
         return replace(
             self, values=self.values[rows], weights=weights, units=units, covariates=covariates,
-            begins=begins,
+            begins=begins, elapsed=elapsed,
         )  # fmt: skip
 
     def start(self, n_components: int, number: int, seed: int) -> Array:
@@ -330,11 +333,17 @@ class Data(UnitData):
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
     def of_sequences(
-        self, rows: tuple[Array, ...], covariates: Array | None, begins: Booleans
+        self,
+        rows: tuple[Array, ...],
+        covariates: Array | None,
+        begins: Booleans,
+        elapsed: Elapsed | None = None,
     ) -> Data:
         """Return the data of new sequences, with response, offset, trials and X of samples."""
-        values = self.arranged(*rows)
-        return replace(self, values=values, weights=None, covariates=covariates, begins=begins)
+        return replace(
+            self, values=self.arranged(*rows), weights=None, covariates=covariates, begins=begins,
+            elapsed=elapsed,
+        )  # fmt: skip
 
     def of_new(self, rows: tuple[Array, ...], covariates: Array | None, sizes: Integers) -> Data:
         """Return the data of new units, whose ordered samples have response, offset, trials and X.

@@ -173,14 +173,16 @@ def subject_of(
 ) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
-    if noun != "state" and (times is not None or exact_times is not None):
-        raise InvalidInputError("times are for HiddenMarkovModel only: leave them out")
+    if noun == "component" and (times is not None or exact_times is not None):
+        raise InvalidInputError(
+            "times are for HiddenMarkovModel and regressions in sequences only: leave them out"
+        )
     if noun != "component":
         from bayesmix.estimators.searching.search_of_sequences import refuse_independent
 
         unused = {"labels": labels}
         if noun == "regression":
-            unused["covariates"] = covariates
+            unused |= {"covariates": covariates, "exact_times": exact_times}
         refuse_independent(search, wanted, unused)
     if noun == "regression":
         from bayesmix.estimators.searching.search_of_sequences import SubjectOfRegressions
@@ -188,6 +190,7 @@ def subject_of(
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
         of_regression |= {"groups": groups, "sample_weight": sample_weight, "lengths": lengths}
+        of_regression |= {"times": times}
         fit = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
         return SubjectOfRegressions(estimator, X, sample_weight, groups, fit.source, fit).training()
     if of_regression:
