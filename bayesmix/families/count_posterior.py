@@ -41,8 +41,9 @@ LEAST_RATIO, LARGEST_RATIO = 1e-3, 1e4
 # Longest steps of log r in a pass, down and up. Small sizes widen components, which must first move
 # apart: with unlimited steps down, 2 of 6 tables of zeros and counts had a component too many.
 LONGEST_DOWN, LONGEST_UP = 0.5, 2.0
-# Passes from the mean of a column to any size in the range.
-PASSES = 20
+# Passes from the mean of a column to any size in the range, and a relative change of all sizes
+# that ends them: the evidence is flat at its maximum, so it changes by rounding alone.
+PASSES, SETTLED = 20, 1e-7
 
 
 def log_ways(sizes: Array, values: Array) -> Array:
@@ -266,7 +267,9 @@ class SizePrior(ConjugatePrior[CountPosterior]):
         """Return q(p) at the most likely sizes."""
         q = self.posterior(statistics)
         for _ in range(PASSES):
-            q = self.posterior(statistics, q)
+            before, q = q.sizes, self.posterior(statistics, q)
+            if np.allclose(q.sizes, before, rtol=SETTLED, atol=0.0):
+                break
         return q
 
     def conditional(

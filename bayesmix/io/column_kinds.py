@@ -40,6 +40,7 @@ from bayesmix.io.numbers_in_text import (
 )
 from bayesmix.io.table_rows import summary_rows
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.rounding import grids_of
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
@@ -150,6 +151,13 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         numbers = as_numbers(column) if kinds[name].kind == CONTINUOUS else None
         if numbers is not None and (scale := _scale(name, numbers.dropna().to_numpy())) is not None:
             scales[name] = scale, numbers.dropna().to_numpy()
+        elif (
+            numbers is not None
+            and not kinds[name].doubt  # values that may mean missing have no step with others
+            and (few := _few_values(name, numbers.dropna().to_numpy()))
+        ):
+            reason = f"{len(few)} values from {few[0]:g} to {few[-1]:g} without a common step"
+            kinds[name] = replace(kinds[name], kind=RATINGS, reason=reason, levels=few)
     for name, (levels, values) in scales.items():
         alike = sum(_share(levels, scale) for scale, _ in scales.values())
         together = alike >= FEWEST_OF_A_SCALE
@@ -346,6 +354,26 @@ def _scale(name: str, values: Array) -> Array | None:
     if abs(places[0]) >= MOST_RATINGS or places[-1] - places[0] >= MOST_RATINGS:
         return None
     return np.arange(places[0], places[-1] + 1.0) * step
+
+
+def _few_values(name: str, values: Array) -> tuple[Level, ...]:
+    """Return few values, each of many rows, without a common step; () if there are others.
+
+    A scale whose missing values were replaced by the mean has such values. Rounded values can be
+    spread over their steps, but a normal component of one of these has an unbounded density.
+    """
+    levels = np.unique(values)
+    if not FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
+        return ()
+    if len(values) < FEWEST_ROWS * len(levels) or _measures(_words(name)):
+        return ()
+    grids = grids_of(values)
+    # Steps of a grid that most of the few values are not on are chance.
+    if grids is not None:
+        n_steps = np.ptp(levels) / grids.step
+        if not grids.exact.all() or len(levels) >= LEAST_FILLED * (n_steps + 1.0):
+            return ()
+    return tuple(map(_plain, levels))
 
 
 def _share(one: Array, other: Array) -> bool:

@@ -71,6 +71,11 @@ KINDS = {
     "stars": (RNG.integers(1, 10, N) / 2.0, "ratings", "9 levels from 0.5 to 4.5"),
     "pain": (RNG.integers(0, 11, N), "ratings", "11 levels from 0 to 10"),
     "agree": (RNG.integers(-2, 3, N), "ratings", "5 levels from -2 to 2"),
+    # Few values without a step: doses, incomes in classes, a scale with a gap filled by the mean
+    "dose": (RNG.choice([0, 5, 22, 100], N), "ratings", "4 values from 0 to 100 without a common"),
+    "income": (RNG.choice([2500, 7500, 15_000, 35_000, 75_000], N), "ratings", "5 values from 2500"),
+    "score": (np.r_[RNG.choice([1, 2, 3, 4, 5, 6], N - 1), 2.116], "ratings", "7 values from 1 to"),
+    "screen": (RNG.choice([14, 15, 17], N), "continuous", ""),  # on a grid
     # Counts
     "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
     "docvis": (np.r_[RNG.negative_binomial(1, 0.15, N - 1), 121], "counts", "integers from"),
@@ -94,7 +99,8 @@ KINDS = {
               "3 labels from Disagree to StronglyAgree"),
     "ticked": (RNG.choice(["x", ""], N), "exclude", "one value"),
     "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers except '[mm]' in row"),
-    "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "continuous", ""),
+    "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "ratings",
+              "3 values from 1 to 9.5"),
     "rooms": (RNG.choice(["1", "2", "3", "4", "5+"], N), "categorical", "levels may have an or"),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case, o"),
@@ -106,13 +112,13 @@ KINDS = {
     "session": ([f"s{i // 4:x}" for i in range(N)], "categorical", "60 levels in 240 rows: make"),
     "mixed": (pd.Series([1, "1", "many"] * (N // 3), dtype=object), "categorical",
               "levels differ in case, outer spaces or type only: 1, '1'"),
-    "wage": (RNG.choice([".a", ".b", "1.5", "2", "3.25"], N), "continuous", ""),
+    "wage": (RNG.choice([".a", ".b", "1.5", "2", "3.25"], N), "ratings", "3 values from 1.5"),
     "item": (RNG.choice([*"12345", "Refused", "DK"], N), "categorical", "DK, Refused beside"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
     "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
     "width": (pd.Series(list(RNG.normal(size=N).astype("f4")), dtype=object), "continuous", ""),
-    "mass": (RNG.choice(["1.5", "2.25", " 3", "?", "3.1"], N), "continuous", ""),
+    "mass": (RNG.choice(["1.5", "2.25", " 3", "?", "3.1"], N), "ratings", "4 values from 1.5"),
 }  # fmt: skip
 
 

@@ -121,6 +121,20 @@ def test_logarithms_of_a_poisson_limit_keep_their_digits():
     assert special.betaln(a, b) != pytest.approx(float(beta), rel=1e-13)  # loses them
 
 
+@pytest.mark.parametrize("size", [0.2, 3.0, 50.0])
+def test_given_sums_have_the_most_likely_size(size):
+    counts = np.random.default_rng(4).negative_binomial(size, size / (size + 6.0), 200)
+    counts, mean = counts.astype(float), counts.mean()
+    q = SizePrior(np.array([mean])).given(CountTables.of(counts[:, None], np.ones((200, 1))))
+    best = optimize.minimize_scalar(
+        lambda log_size: -log_evidence(counts, np.exp(log_size), mean),
+        bounds=(np.log(size) - 2.0, np.log(size) + 2.0),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    assert np.log(q.sizes[0, 0]) == pytest.approx(best.x, abs=1e-4)
+
+
 def test_gibbs_steps_hold_the_sizes_of_the_draw():
     counts = np.random.default_rng(3).negative_binomial(3, 0.3, (80, 2)).astype(float)
     statistics = CountTables.of(counts, np.ones((80, 1)))
