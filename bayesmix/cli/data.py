@@ -176,6 +176,10 @@ def read_table(
     rows = in_weight_type(rows, table)
     for text in [] if coding is None else coding.notes():
         screen.postpone(text)
+    if table.missing is Missing.DROP and not empty and isinstance(rows, ArraySource):
+        complete = ~np.isnan(rows.values).any(axis=1)
+        say_left_out(screen.postpone, complete, "with missing values")
+        return rows if complete.all() else rows.numbered(np.flatnonzero(complete))
     if table.missing not in (None, Missing.USE):
         return rows
     rows = rows if empty else with_values(screen.postpone, rows)[0]
@@ -396,6 +400,20 @@ def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     table = whole_table(rows, ())
     check_names(rows.data, list(map(str, table)), wanted, None, "keep")
     return {name: ["" if value != value else value for value in table[name]] for name in wanted}
+
+
+def with_excluded(table: Table, source: Source) -> pd.DataFrame | None:
+    """Return the rows of the data with the columns of --exclude, which are described too.
+
+    None without such columns, or if DATA cannot be read twice.
+    """
+    excluded, coding = names(table.exclude), coding_of(source)
+    if not excluded or table.data == STANDARD_INPUT or not isinstance(source, ArraySource):
+        return None
+    if coding is None:
+        return None
+    frame = whole_table(table, ())[list(dict.fromkeys([*coding.names, *excluded]))]
+    return frame if source.numbers is None else frame.iloc[source.numbers]
 
 
 def answers_by_row(

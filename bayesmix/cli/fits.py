@@ -89,11 +89,16 @@ class Work:
         self.screen.table(frame_table("Log odds of components against the first", table))
         return {"gate": table.to_dict("records")}
 
-    def show_groups(self, model: Any, beside: dict[str, Any]) -> Description | None:
-        """Print who the clusters of a search, or the classes of a model, are, if possible."""
+    def show_groups(
+        self, model: Any, beside: dict[str, Any], frame: Any = None
+    ) -> Description | None:
+        """Print who the clusters of a search, or the classes of a model, are, if possible.
+
+        ``frame`` has the data with further columns, if there are any.
+        """
         from bayesmix.cli.shown_tables import cluster_tables, described, description_tables
 
-        description = described(model, self.source, beside)
+        description = described(model, self.source, beside, frame)
         if description is None:
             if self.command == "select":
                 self.screen.table(*cluster_tables(model, self.screen.out.width))
@@ -311,7 +316,7 @@ def select(
     candidates = for_survey(candidates, table)
     search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
     checkpoint = checkpoint_folder(restart)
-    from bayesmix.cli.data import read_beside
+    from bayesmix.cli.data import read_beside, with_excluded
     from bayesmix.cli.shown_tables import candidate_table
     from bayesmix.report import report_place, write_report
 
@@ -328,7 +333,8 @@ def select(
         screen.note(f"to resume, repeat the command with --checkpoint {checkpoint} --resume")
     screen.say()
     screen.answer(search.summary())
-    description = work.show_groups(search, beside)
+    frame = None if beside.keys() - {"weight_type"} else with_excluded(table, source)
+    description = work.show_groups(search, beside, frame)
     screen.table(candidate_table(search))
     gate = work.show_weights(search.best_estimator_)
     pages = []

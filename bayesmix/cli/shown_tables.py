@@ -17,7 +17,7 @@ from bayesmix.core.nouns import counted
 from bayesmix.errors import UnsupportedError
 from bayesmix.selection.structures import in_words
 from bayesmix.selection.summary_text import four_digits
-from bayesmix.sources.memory import ArraySource, coding_of
+from bayesmix.sources.memory import ArraySource, all_weights, coding_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,13 +247,18 @@ def cluster_tables(search: Any, width: int) -> list[Table]:
     return [table, *component_tables(best, width)]
 
 
-def described(model: Any, source: Source, beside: dict[str, Any]) -> Description | None:
+def described(
+    model: Any, source: Source, beside: dict[str, Any], frame: pd.DataFrame | None = None
+) -> Description | None:
     """Return the description of the groups of a model by its data, or else by draws from it.
 
-    ``beside`` has what belongs to the data. None where neither is supported.
+    ``beside`` has what belongs to the data; ``frame`` has the data with further columns, if there
+    are any. None where neither is supported.
     """
     of_rows = {name: value for name, value in beside.items() if name != "weight_type"}
     tries: list[tuple[Any, dict[str, Any]]] = [(source, of_rows), (None, {})]
+    if frame is not None:
+        tries.insert(0, (frame, of_rows | {"sample_weight": all_weights(source)}))
     for X, of_data in tries[not isinstance(source, ArraySource) :]:
         with suppress(UnsupportedError):
             description: Description = model.describe(X, **of_data)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,7 +176,7 @@ def write_fit_report(
     n_jobs: int | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted mixture: clusters, goodness of fit, components.
+    """Write the report of a fitted mixture: clusters by their columns, goodness of fit, components.
 
     ``path`` is in an existing folder; ``command`` is the command line that was run;
     ``random_state`` seeds the simulated data sets of the test; ``interactive`` is as in
@@ -183,8 +184,13 @@ def write_fit_report(
     """
     place = report_place(path)
     clusters = merge_components(model, X)
-    stand_in = SimpleNamespace(best_estimator_=model, answer_=clusters.answer(X))
-    subject = Subject(stand_in, X, getattr(X, "index", None))  # candidates are not mentioned
+    stand_in = SimpleNamespace(
+        best_estimator_=model,
+        answer_=clusters.answer(X),
+        describe=partial(model.describe, by="clusters"),
+    )
+    # Candidates are not mentioned.
+    subject = Subject(stand_in, X, getattr(X, "index", None), given=X)
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     text = rendered(
         subject,

@@ -73,7 +73,7 @@ KINDS = {
     "agree": (RNG.integers(-2, 3, N), "ratings", "5 levels from -2 to 2"),
     # Few values without a step: doses, incomes in classes, a scale with a gap filled by the mean
     "dose": (RNG.choice([0, 5, 22, 100], N), "ratings", "4 values from 0 to 100 without a common"),
-    "income": (RNG.choice([2500, 7500, 15_000, 35_000, 75_000], N), "ratings", "5 values from 2500"),
+    "income": (RNG.choice([2500, 7500, 15_000, 35_000, 75_000], N), "ratings", "5 values from"),
     "score": (np.r_[RNG.choice([1, 2, 3, 4, 5, 6], N - 1), 2.116], "ratings", "7 values from 1 to"),
     "screen": (RNG.choice([14, 15, 17], N), "continuous", ""),  # on a grid
     # Counts

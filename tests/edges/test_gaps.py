@@ -224,3 +224,17 @@ def test_the_shell_uses_what_rows_have(tmp_path, monkeypatch):
     assert found.exit_code == 0, found.output
     said = run("predict", "found/model.bayesmix", "rows.csv")
     assert len(said.stdout.splitlines()) == 121
+
+
+def test_the_shell_describes_excluded_columns_of_the_complete_rows(run):
+    FRAME.assign(site=np.arange(120) % 3 > 0, w=1.0).to_csv("rows.csv", index=False)
+    n_rows = int(FRAME.isna().any(axis=1).sum())
+    asked = ("--exclude", "site", "--missing", "drop", "--weight", "w", "--components", 2)
+    ended = run("select", "rows.csv", *asked, "--out", "found")
+    assert f"left out: {n_rows} rows with missing values" in ended.stderr
+    assert "site (not in the fit)" in ended.stdout
+    table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
+    assert table.loc[("size", "rows"), "all"] == 120 - n_rows
+    site = (np.arange(120) % 3 > 0)[FRAME.notna().all(axis=1)]
+    assert table.loc[("site", "True"), "all"] == pytest.approx(site.mean(), abs=1e-6)
+    assert len(pd.read_csv("found/rows.csv")) == 120 - n_rows

@@ -24,6 +24,7 @@ from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError, MissingExtraError, UndefinedError
 from bayesmix.report import write_report
 from bayesmix.report.assumptions import prior_in_words
+from bayesmix.report.page import write_fit_report
 from bayesmix.report.reproduce import code
 from bayesmix.report.subject import subject_of
 from bayesmix.report.tables import typeset
@@ -409,6 +410,21 @@ def test_a_report_says_first_who_the_clusters_are(tmp_path, search, faithful):
     row = f"{waiting.mean():.1f} ({waiting.std(ddof=1):.1f})"
     places = [text.index(each) for each in ("by BIC", "Observations by their", sentence, row)]
     assert places == sorted(places)
+
+
+def test_a_report_of_a_fit_says_who_its_clusters_are(tmp_path, faithful, undrawn):
+    model = bm.GaussianMixture(3, random_state=0).fit(faithful)
+    page = tmp_path / "fit.html"
+    write_fit_report(model, page, faithful, n_jobs=1)
+    described = model.describe(faithful, by="clusters")
+    sentences = described.sentences
+    assert len(sentences) == bm.merge_components(model, faithful).n_clusters == 2
+    text = page.read_text("utf-8").replace("\u00a0", " ")
+    assert all(sentence in text for sentence in sentences)
+    of_classes = model.describe(faithful)
+    assert (described.noun, of_classes.noun, len(of_classes.table)) == ("cluster", "class", 3)
+    with pytest.raises(InvalidInputError, match="by"):
+        model.describe(faithful, by="groups")
 
 
 def test_the_automatic_limit_of_k_is_a_warning(tmp_path, undrawn):

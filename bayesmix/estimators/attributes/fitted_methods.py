@@ -27,6 +27,7 @@ from bayesmix.observation.measured import with_errors
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
+from bayesmix.selection.clusters import number_of
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
@@ -163,11 +164,18 @@ class FittedMethods:
         return summary(self._fitted())
 
     def describe(
-        self, X: Any = None, level: float = 0.9, *, sample_weight: Any = None, **beside: Any
+        self,
+        X: Any = None,
+        level: float = 0.9,
+        *,
+        by: str = "components",
+        sample_weight: Any = None,
+        **beside: Any,
     ) -> Description:
         """Describe the classes or states by the columns of a table, as ``MixtureSearch.describe``.
 
-        Class k is component k.
+        Class k is component k. With ``by="clusters"``, components that overlap are one cluster, as
+        in ``merge_components``.
 
         ``beside`` has further arguments of ``predict_proba``, such as ``lengths`` of sequences or
         ``covariates``. Observations are assigned to their most probable class or state.
@@ -180,17 +188,21 @@ class FittedMethods:
         >>> described.table[("size", "rows")].tolist()
         [100.0, 50.0]
         """
+        validation.one_of("by", by, ("clusters", "components"))
         result = self._fitted()
-        noun = result.class_noun
-        names = tuple(part_names(noun, result.n_components))
-        of_components = np.arange(result.n_components)
+        noun, of_components = result.class_noun, np.arange(result.n_components)
+        if by == "clusters":
+            from bayesmix.assess.merging import merge_components
+
+            fitted = None if X is None else columns.columns_of_the_fit(self, X)
+            noun, of_components = "cluster", merge_components(self, fitted, sample_weight).labels()
         return columns.describe_fit(
             self,
             X,
             counts=np.asarray(result.counts),
             groups=of_components,
             beside=beside,
-            names=names,
+            names=tuple(part_names(noun, number_of(of_components))),
             noun=noun,
             level=level,
             sample_weight=sample_weight,
