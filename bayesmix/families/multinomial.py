@@ -305,6 +305,7 @@ class Multinomial(CountFamily, ColumnsFamily[Multinomials]):
 
     name = "multinomial"
     with_article = "a multinomial"
+    remedy = "pass counts, not shares or percentages of a whole"
     drawn_columns = 0
     keeps_zeros = True
     takes_gaps = False

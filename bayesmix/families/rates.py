@@ -299,13 +299,14 @@ class CountFamily:
     continuous = False
     drawn_columns = 1
     with_article: ClassVar[str]  # for messages
+    remedy: ClassVar[str] = "use another family"
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values that are negative, fractional or beyond double precision."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values > LARGEST_COUNT)
         held = f"counts (0, 1, 2, ... up to 2**53) for {self.with_article}"
-        refuse_where(wrong, values, first, held, "use another family")
+        refuse_where(wrong, values, first, held, self.remedy)
 
 
 @dataclass(frozen=True)

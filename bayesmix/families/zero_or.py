@@ -348,7 +348,7 @@ class ZeroOr(WithoutPrior, FamilyOf[ZeroSums, ZeroOrPoints]):
     continuous = True
     any_real = False
     drawn_columns = 1
-    least = 0.0
+    least = SMALLEST  # figures draw densities of amounts
     keeps_zeros = True
     takes_gaps = True
     measure_apart = "amounts with a mass at 0"

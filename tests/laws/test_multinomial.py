@@ -168,6 +168,8 @@ def test_what_a_multinomial_cannot_do_says_why(texts) -> None:
         model.sample(3, totals=2.5)
     with pytest.raises(InvalidInputError, match=r"shape \(n_samples,\) with n_samples=3, got"):
         model.sample(3, totals=[4, 5])
+    with pytest.raises(InvalidInputError, match="pass counts, not shares or percentages"):
+        model.fit(X / np.maximum(X.sum(axis=1, keepdims=True), 1))
     with pytest.raises(UnsupportedError, match="cannot be compared"):
         bm.select(X, family=[bm.Multinomial(), bm.Poisson()])
     with pytest.raises(InvalidInputError, match=r"must hold counts .* got 0.5 in row 0, column 0"):
