@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from itertools import groupby
 from operator import add
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -19,7 +20,7 @@ from scipy.special import entr
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
-from bayesmix.core.rows import AddedByField, Frame, Rows
+from bayesmix.core.rows import LOWEST_LOG, AddedByField, Frame, Rows
 from bayesmix.numerics.arrays import COLUMNS_FIRST, IMPOSSIBLE, PRODUCTS, Array, Integers, normalise
 from bayesmix.numerics.sparse import columns_read
 
@@ -232,32 +233,51 @@ class Linear(Form):
     ) -> list[tuple[Statistics, float]]:
         """Run all parts with one log-sum-exp, as small parts cost mostly calls.
 
-        All parts have the same number of components.
+        All parts have the same number of components. Products over the same observations are one.
         """
         form = mixture.linear
         n_features = form.coefficients.shape[1]
         if not (parts and all(part.rows.keeps_features(n_features) for part in parts)):
             return super().of_parts(mixture, parts)
-        features = [part.rows.features(form, mixture.frame) for part in parts]
+        places = np.array([part.components for part in parts])  # (P, K)
+        log_weights = PointWeights(np.concatenate([part.shares for part in parts])).expected_log()
+        coefficients = form.coefficients[places]
+        coefficients[:, :, 0] += np.maximum(log_weights, LOWEST_LOG).reshape(places.shape)
+        coefficients = coefficients.transpose(1, 0, 2)  # (K, P, F)
+        n_components = len(coefficients)
+        groups: list[tuple[slice, Rows, Array]] = []
+        first = 0
+        for _, same in groupby(parts, key=lambda part: id(part.rows)):
+            members = list(same)
+            rows, last = members[0].rows, first + len(members)
+            groups.append((slice(first, last), rows, rows.features(form, mixture.frame)))
+            first = last
         joint = np.hstack(
             [
-                form.coefficients[p.components] @ block
-                for p, block in zip(parts, features, strict=True)
+                (coefficients[:, group].reshape(-1, n_features) @ features).reshape(
+                    n_components, -1
+                )
+                for group, _, features in groups
             ]
         )
-        lengths = [block.shape[1] for block in features]
-        shares = np.concatenate([part.shares for part in parts])
-        log_weights = PointWeights(shares).expected_log().reshape(len(parts), -1)
-        joint += np.repeat(log_weights, lengths, axis=0).T
         log_normaliser = normalise(joint.T)
-        weights = np.concatenate([part.rows.weights_or_ones for part in parts])
-        joint *= weights
-        log_normaliser *= weights
-        ends = np.cumsum(lengths)
-        return [
-            (form.from_sums(joint[:, start:end] @ block.T), float(log_normaliser[start:end].sum()))
-            for block, start, end in zip(features, ends - lengths, ends, strict=True)
-        ]
+        sums, values = np.empty((len(parts), n_components, n_features)), np.empty(len(parts))
+        start = 0
+        for group, rows, features in groups:
+            end = start + len(values[group]) * len(rows)
+            weights = rows.weights_or_ones
+            shares = joint[:, start:end].reshape(-1, len(rows)) * weights
+            of_group = (shares @ features.T).reshape(n_components, -1, n_features)
+            sums[group] = of_group.transpose(1, 0, 2)
+            values[group] = log_normaliser[start:end].reshape(-1, len(rows)) @ weights
+            start = end
+        together = form.from_sums(sums.reshape(-1, n_features))
+        statistics = (
+            map(form.from_sums, sums)
+            if together.shared
+            else map(together.subset, np.arange(places.size).reshape(places.shape))
+        )
+        return list(zip(statistics, values.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

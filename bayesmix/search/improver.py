@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from bayesmix.em.model import Model, is_valueless
+from bayesmix.em.model import Model, is_repaired, is_valueless
 from bayesmix.em.run import (
     REMAINING_IN_SEARCH,
     Problem,
     State,
+    begin_at,
 )
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.search.moves import (
     DIVISIONS_OF_A_PAIR,
     EMPTY,
-    EQUAL_COUNTS,
     FIRST_PASSES,
     FURTHER_PASSES,
     Assignment,
@@ -34,7 +36,8 @@ from bayesmix.search.moves import (
     two_component_fits,
     whitened,
 )
-from bayesmix.search.optimum import Attempts
+from bayesmix.search.optimum import ALIKE_ON_THE_WAY, Attempts, Visited, equal_counts
+from bayesmix.search.side_by_side import SeparatePriors, StackedMixtures, most_side_by_side
 
 MOST_ROUNDS = 60
 # Loss (nats per observation), predicted or of a trial, from which none recovers.
@@ -49,6 +52,10 @@ LARGEST_LOG_ODDS = 700.0
 # Trials that are followed if none is better yet. A trial continues while PATIENCE times its latest
 # gain would exceed the goal.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
+# Passes of trials side by side, first and between looks at them, and looks after the first.
+TOGETHER_FIRST, TOGETHER_MORE, LOOKS = 8, 10, 3
+# Difference (nats per observation) of settled states with equal counts that have the same moves.
+SAME_MOVES = 1e-5
 
 
 @dataclass
@@ -61,10 +68,14 @@ class Improver:
     thorough: bool  # for small data: all trials run their first passes and are followed
     accident: float = 0.0  # gain of a superfluous component on the view, in nats
     latest: tuple[State, Assignment, list[Merge]] | None = None
+    swapped: Visited = field(default_factory=Visited)  # states whose swaps were tried
+    redivided: Visited = field(default_factory=Visited)  # states whose divisions were tried
 
     def improved(self, problem: Problem, state: State) -> State:
         """Apply moves until none improves the objective of ``problem``."""
         for _ in self._rounds():
+            if self.swapped.before(state.objective, state.expectation.counts, SAME_MOVES):
+                break
             better = self._first_better(problem, self._moves(state), state)
             if better is None:
                 break
@@ -74,6 +85,8 @@ class Improver:
     def divided(self, problem: Problem, state: State) -> State:
         """Divide pairs and apply the moves that follow, until none helps."""
         for _ in self._rounds():
+            if self.redivided.before(state.objective, state.expectation.counts, SAME_MOVES):
+                break
             better = self._first_better(problem, self._divisions(state), state)
             if better is None:
                 break
@@ -137,6 +150,13 @@ class Improver:
         same_rows = problem.source is self.view.source
         least = -HOPELESS * self.view.source.total_weight - 10.0 if same_rows else 0.0
         moves = (move for move in moves if move.predicted > least)
+        side_by_side = self._most_side_by_side(problem, state)
+        if side_by_side > 1:
+            while batch := list(islice(moves, side_by_side)):
+                better = self._best_of_race(problem, batch, state)
+                if better is not None or self.attempts.monitor.stopped is not None:
+                    return better
+            return None
         behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))
         threads = 1 + problem.source.idle(state.current_mixture().n_components)
@@ -155,6 +175,90 @@ class Improver:
         for move, trial in behind[most:]:
             self._note(self.attempts, move, trial, state, accepted=False)
         return None
+
+    def _most_side_by_side(self, problem: Problem, state: State) -> int:
+        """Return how many trials are begun side by side, 0 where each runs alone.
+
+        Moves of variational fits may change K, and learned priors would be common to all trials.
+        """
+        objective = problem.objective
+        if not (self.thorough and is_repaired(objective) and problem.form.watched):
+            return 0
+        if objective.restriction is not None or is_valueless(problem, state):
+            return 0
+        rows = problem.source.in_memory().rows
+        if not rows.keeps_features(state.current_mixture().coefficients.shape[1]):
+            return 0
+        return most_side_by_side(problem, state.expectation.statistics)
+
+    def _best_of_race(self, problem: Problem, moves: list[Move], state: State) -> State | None:
+        """Run trials side by side, then alone from the best on, until one is better.
+
+        Trials leave the race if they fall behind, gain too little, or reach the optimum of another.
+        """
+        begun: list[tuple[Move, State]] = []
+        for move in moves:
+            with suppress(DegenerateFitError):
+                begun.append((move, move.begun(problem, state)))
+        if not begun:
+            return None
+        moves, trials = [move for move, _ in begun], [trial for _, trial in begun]
+        priors = SeparatePriors(problem.objective.weights_prior, len(trials))
+        race, goal = StackedMixtures(problem, trials, priors), self._goal(problem, state, state)
+        before = np.full(len(trials), -np.inf)
+        with suppress(DegenerateFitError):  # trials go on alone from their last covariances
+            for passes in (TOGETHER_FIRST, *LOOKS * (TOGETHER_MORE,)):
+                race.advance(passes, self.attempts.monitor)
+                if self.attempts.monitor.stopped is not None:
+                    return None
+                values = race.log_likelihoods()
+                if values.max() > goal:
+                    break
+                chosen = self._promising(problem, state, race, moves, values, before)
+                if not chosen:
+                    return None
+                race.keep(chosen)
+                moves, before = [moves[place] for place in chosen], values[chosen]
+        places = range(len(trials))
+        if race.mixture is not None:
+            places = np.argsort(-race.log_likelihoods(), kind="stable").tolist()
+            ends = race.parted()
+        for place in places:
+            trial = (
+                trials[place]
+                if race.mixture is None
+                else begin_at(problem, ends[place], None, state)
+            )
+            alone = self.attempts.run(problem, trial, STAGES[-1])
+            better = alone and self._followed(problem, state, self.attempts, (moves[place], alone))
+            if better is not None or self.attempts.monitor.stopped is not None:
+                return better
+        return None
+
+    def _promising(
+        self,
+        problem: Problem,
+        state: State,
+        race: StackedMixtures,
+        moves: list[Move],
+        values: Array,
+        before: Array,
+    ) -> list[int]:
+        """Return the places of the trials that go on, best first."""
+        weight, goal = problem.source.total_weight, self._goal(problem, state, state)
+        reached = Visited()
+        chosen: list[int] = []
+        for place in np.argsort(-values, kind="stable").tolist():
+            value, counts = float(values[place]), race.counts[place]
+            reachable = value + PATIENCE * (value - float(before[place])) > goal
+            returns = moves[place].kind == "divide" and equal_counts(
+                counts, state.expectation.counts
+            )
+            if value < state.objective - BEHIND * weight or not reachable or returns:
+                continue
+            if not reached.before(value, counts, ALIKE_ON_THE_WAY):
+                chosen.append(place)
+        return chosen
 
     def _begun(
         self, problem: Problem, state: State, attempts: Attempts, move: Move
@@ -282,10 +386,3 @@ def merge_losses(problem: Problem, state: State, assignment: Assignment, most: i
             gained = np.log(rest + odds) @ weights
         losses.append((before - problem.objective.regulariser(updated) - float(gained), i, j))
     return sorted(losses)
-
-
-def equal_counts(counts: Array, other_counts: Array) -> bool:
-    """Whether components hold nearly as many observations, in any order."""
-    return len(counts) == len(other_counts) and bool(
-        np.abs(np.sort(counts) - np.sort(other_counts)).max() < EQUAL_COUNTS * other_counts.sum()
-    )

@@ -46,8 +46,6 @@ NO_EXTENT = 1e-9
 FARTHEST = 1e100
 # Weight below which a component counts as empty.
 EMPTY = 1e-3
-# Share of all observations by which counts may differ and count as equal.
-EQUAL_COUNTS = 0.01
 
 
 @dataclass(frozen=True)

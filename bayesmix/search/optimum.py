@@ -1,29 +1,22 @@
 """The search for the best optimum: a race of starts, settled runs, and ``Improver``'s moves.
 
-A race is one product: S starts of K components are one mixture of S·K components. Sums and updates
-are those of any mixture, as only mixing weights know the starts. Learned hyperparameters are common
-to all until the starts run on alone.
-
 Large data are searched on a subsample; only moves with a predicted gain are tried on all of them.
 Moves are swaps; for variational bounds also splits and merges, and divisions of pairs at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.parallel import ordered_map
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Allocated, Rows
-from bayesmix.em.expectation import BLOCK_VALUES
-from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank, side_of
+from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank
 from bayesmix.em.prediction import ALIKE
 from bayesmix.em.pruning import pruned
 from bayesmix.em.result import SearchRecord
@@ -36,136 +29,15 @@ from bayesmix.em.run import (
     Problem,
     State,
     begin_at,
-    e_step,
     run,
 )
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, normalise
+from bayesmix.numerics.arrays import Array
+from bayesmix.search.side_by_side import raced
 from bayesmix.search.starts import begun, numbered_starts
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Statistics
-    from bayesmix.core.families import Family
-    from bayesmix.core.priors import AllocationSums, Weights, WeightsPrior
     from bayesmix.search.improver import Improver
-
-# A start by its number.
-Numbered: TypeAlias = tuple[int, State]
-
-
-@dataclass(frozen=True)
-class SeparateWeights:
-    """Mixing weights of S mixtures of K components: component 0 of each comes first, then 1."""
-
-    parts: tuple[Weights, ...]
-
-    def expected_log(self) -> Array:
-        return np.column_stack([part.expected_log() for part in self.parts]).ravel()
-
-    def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn log joints (n, K S) into the responsibilities of each mixture in place."""
-        n, L = joint.shape
-        shares = joint.T.reshape(L // len(self.parts), -1)  # (K, S n), a view of a linear form
-        log_normaliser = normalise(shares.T).reshape(-1, n).sum(axis=0)
-        if not np.shares_memory(shares, joint):
-            joint[:] = shares.reshape(L, n).T
-        return Allocated(log_normaliser)
-
-
-@dataclass(frozen=True)
-class SeparatePriors:
-    """The prior of the mixing weights of each of S mixtures."""
-
-    prior: WeightsPrior
-    n_mixtures: int
-
-    def mode(self, sums: Any) -> Any:
-        return self.side_by_side(tuple(map(self.prior.mode, self.split(sums))))
-
-    def posterior(self, sums: Any) -> Any:
-        return self.side_by_side(tuple(map(self.prior.posterior, self.split(sums))))
-
-    def side_by_side(self, parts: tuple[Any, ...]) -> Any:
-        return SeparateWeights(parts)
-
-    def split(self, sums: Any) -> Iterable[Any]:
-        """Return the statistics of each mixture from those of all: counts (K S,)."""
-        counts: Array = sums.reshape(-1, self.n_mixtures).T
-        return counts
-
-
-def raced(
-    problem: Problem, starts: Iterator[Numbered], n_starts: int, monitor: Monitor, passes: int
-) -> tuple[Iterator[Numbered], int]:
-    """Return starts after plain passes, and the passes left to each: at least one.
-
-    Only starts whose log joints fit into one block are raced, and only components with updates of
-    their own. The race ends at convergence, or where a covariance becomes singular.
-    """
-    first = next(starts)
-    starts, statistics = chain([first], starts), first[1].expectation.statistics
-    source, family = problem.source, problem.family
-    n_joints = source.shape[0] * n_starts * len(statistics.counts)
-    plain = problem.form.watched and not side_of(source) and n_joints <= BLOCK_VALUES
-    if not stackable(family, statistics) or not plain:
-        return starts, passes
-    numbers, states = zip(*starts, strict=True)
-    priors = SeparatePriors(problem.objective.weights_prior, len(states))
-    ends, left = stacked_passes(problem, states, priors, None, monitor, passes - 1)
-    return zip(numbers, ends, strict=True), left + 1
-
-
-def stackable(family: Family, statistics: Statistics) -> bool:
-    """Whether each component has an update in closed form that depends on no other."""
-    return family.has_posterior and family.rearranged and not statistics.shared
-
-
-def stacked_passes(
-    problem: Problem,
-    states: Sequence[State],
-    priors: SeparatePriors,
-    allocation: AllocationSums | None,
-    monitor: Monitor,
-    passes: int,
-) -> tuple[list[State], int]:
-    """Return states after plain passes of all at once, and the passes that remain.
-
-    ``allocation`` holds the statistics of the allocations of all states, None for counts.
-    """
-    n_starts, source, frame = len(states), problem.source, problem.frame
-    objective: Any = replace(problem.objective, weights=priors)  # type: ignore[type-var]
-    parts = [state.expectation.statistics for state in states]
-    in_turn = np.arange(n_starts * len(parts[0].counts)).reshape(n_starts, -1)
-    statistics = parts[0].joined(parts).subset(in_turn.T.ravel())
-    expectation = Expectation(0.0, 0.0, statistics.counts, statistics, allocation)
-    mixture: Any = None
-    form, left = problem.form, passes
-    values: tuple[float, ...] = (-np.inf,)
-    try:
-        while left and monitor.stopped is None:
-            following = objective.update(expectation, mixture, frame, problem.guard.resolution)
-            expectation, form = e_step(source, following, form)
-            mixture, left = following, left - 1
-            values = (*values, expectation.log_normaliser / n_starts)
-            monitor.tick(passes - left, values[-1], values[-1] - values[-2])
-            magnitude = expectation.magnitude / n_starts
-            if problem.stopping.converged(values, source.total_weight, magnitude):
-                left = 0
-    except DegenerateFitError:
-        pass  # the starts go on alone from their last regular covariances
-    except KeyboardInterrupt:
-        if mixture is None:
-            raise
-        monitor.interrupt()
-    if mixture is None:
-        return list(states), left
-    places = np.arange(in_turn.size).reshape(-1, n_starts).T
-    ends = [
-        Mixture(weights, mixture.components.subset(place), frame)
-        for weights, place in zip(mixture.weights.parts, places, strict=True)
-    ]
-    return [begin_at(problem, end) for end in ends], left
-
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -253,9 +125,38 @@ QUICK_AND_WARM = 2  # quick starts in addition to warm ones
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
 SETTLE_PASSES, FINISH_PASSES = 400, 5000
+# The same for states with equal counts that have not converged.
+ALIKE_ON_THE_WAY = 1e-4
+# Share of all observations by which counts may differ and count as equal.
+EQUAL_COUNTS = 0.01
 # Gain of a superfluous component in nats per parameter: 1 for a regular model (Akaike 1973), more
 # for the best of many splits.
 NATS_PER_PARAMETER = 2.0
+
+
+@dataclass
+class Visited:
+    """Objectives and counts of states that a search was at."""
+
+    states: list[tuple[float, Array]] = field(default_factory=list)
+
+    def before(self, objective: float, counts: Array, alike: float) -> bool:
+        """Whether a state within ``alike`` nats per observation was visited; this one now is."""
+        difference = alike * counts.sum()
+        if any(
+            abs(other - objective) < difference and equal_counts(counts, other_counts)
+            for other, other_counts in self.states
+        ):
+            return True
+        self.states.append((objective, counts))
+        return False
+
+
+def equal_counts(counts: Array, other_counts: Array) -> bool:
+    """Whether components hold nearly as many observations, in any order."""
+    return len(counts) == len(other_counts) and bool(
+        np.abs(np.sort(counts) - np.sort(other_counts)).max() < EQUAL_COUNTS * other_counts.sum()
+    )
 
 
 @dataclass(frozen=True)
@@ -417,13 +318,17 @@ class OptimumSearch:
         schedule = self._schedule
         ends: list[State] = []
         lost: set[float] = set()  # objectives of starts that collapsed: the same state does again
+        on_the_way = Visited()
         sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
             for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
                 if ends and is_valueless(self.problem, short.state):
                     break
-                if short.state.objective in lost:
+                objective, counts = short.state.objective, short.state.expectation.counts
+                if objective in lost:
+                    continue
+                if self.whole and on_the_way.before(objective, counts, ALIKE_ON_THE_WAY):
                     continue
                 state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
                 if state is None or is_valueless(self.problem, state):
