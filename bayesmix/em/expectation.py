@@ -115,6 +115,11 @@ class Form(ABC):
         """Return the form to fall back on where rounding is too large."""
         return self
 
+    @property
+    def in_search(self) -> Form:
+        """Return the form of runs that are only compared, whose rounding may be larger."""
+        return self
+
     @abstractmethod
     def step(self, mixture: Mixture[Components]) -> Step:
         """Return the E-step of a chunk, a picklable callable."""
@@ -166,6 +171,10 @@ class Linear(Form):
     @property
     def surer(self) -> Form:
         return CENTRED
+
+    @property
+    def in_search(self) -> Form:
+        return LINEAR_IN_SEARCH
 
     def step(self, mixture: Mixture[Components]) -> Step:
         _ = mixture.coefficients  # computed before copies of the step travel
@@ -308,6 +317,7 @@ class SparseStep:
 
 
 CENTRED, LINEAR, SPARSE = Centred(), Linear(), Sparse()
+LINEAR_IN_SEARCH = Linear(large=True)
 
 
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:

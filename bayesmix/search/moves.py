@@ -23,6 +23,7 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Statistics
+    from bayesmix.core.families import Family
 
 
 # The objective that merging a pair would lose, and the pair (i < j).
@@ -188,11 +189,16 @@ def two_component_fits(
         rows = replace(assignment.rows.some(inside), weights=weights)
         group_weights = shares[inside] * row_weights[:, None]
         present.append(_LocalFit(number, rows, family.statistics(inner, group_weights)))
-        for side in sides(inner, weights):
-            # Two components, each with most of its side.
-            first = weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
-            halves = np.stack([first, weights - first]).T
-            begun.append(_LocalFit(number, rows, family.statistics(inner, halves)))
+        # Two components for each side, each with most of its own.
+        of_first = [
+            weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
+            for side in sides(inner, weights)
+        ]
+        halves = [np.stack([first, weights - first]).T for first in of_first]
+        begun += [
+            _LocalFit(number, rows, statistics)
+            for statistics in _statistics_of_each(family, inner, halves)
+        ]
     now = {fit.number: fit for fit in _advanced(problem, state, present, 1)}
     ranked = sorted(_advanced(problem, state, begun, passes[0]), key=lambda fit: -fit.value)
     best = [fit for number in now for fit in [fit for fit in ranked if fit.number == number][:most]]
@@ -204,6 +210,16 @@ def two_component_fits(
         for fit in _advanced(problem, state, best, passes[1])
         if fit.statistics.counts.min() >= 1.0
     ]
+
+
+def _statistics_of_each(family: Family, values: Array, halves: list[Array]) -> list[Statistics]:
+    """Return the statistics of two components under each of some responsibilities (n, 2)."""
+    if not halves:
+        return []
+    together = family.statistics(values, np.hstack(halves))
+    if together.shared:
+        return [family.statistics(values, shares) for shares in halves]
+    return [together.subset(np.array([k, k + 1])) for k in range(0, 2 * len(halves), 2)]
 
 
 def _axis_sides(values: Array, weights: Array) -> list[Array]:
@@ -256,10 +272,11 @@ def _advanced(
         last = number == passes - 1 and problem.objective.variational
         counts = np.concatenate([fit.statistics.counts for fit in fits]) if last else None
         fits = [
-            replace(
-                fit,
-                statistics=statistics,
-                value=value
+            _LocalFit(
+                fit.number,
+                fit.rows,
+                statistics,
+                value
                 if counts is None
                 else value + problem.objective.regulariser(together.subset(place, counts)),
             )

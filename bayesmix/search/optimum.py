@@ -170,8 +170,7 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 30, 8, 4)
-OF_BOUNDS = replace(FULL, settled=3)  # which have fewer optima than likelihoods
+FULL = Schedule(11, 30, 8, 3)
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
@@ -236,7 +235,8 @@ class OptimumSearch:
         accident, n_parameters = 0.0, self.model.family.n_parameters
         if self.whole:
             self.problem = replace(self.problem, source=source.in_memory())
-            self.all_rows = self.sample = replace(self.problem, stopping=stopping)
+            form = problem.form.in_search
+            self.all_rows = self.sample = replace(self.problem, stopping=stopping, form=form)
         else:
             self.all_rows = replace(self.problem, stopping=stopping)
             generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
@@ -277,7 +277,7 @@ class OptimumSearch:
                 "components, or a simpler covariance_type"
             )
         if not self.settings.moves:
-            return settled[0]
+            return self._exact(settled[0])
         improved = []
         prunes = self.model.prune and self.problem.objective.variational
         for state in settled:
@@ -290,11 +290,21 @@ class OptimumSearch:
         ends: list[State] = []
         for state in sorted(improved, key=self.attempts.rank, reverse=True):
             passes = SETTLE_PASSES if is_valueless(self.problem, state) else FINISH_PASSES
-            ends.append(self.attempts.run(self.problem, state, passes) or state)
+            exact = self._exact(state)
+            ends.append(self.attempts.run(self.problem, exact, passes) or exact)
             # A run may collapse where it was thought to be all but over.
             if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
                 break
         return max(ends, key=self.attempts.rank)
+
+    def _exact(self, state: State) -> State:
+        """Return a state in the form of the problem, in which its sums keep their digits."""
+        form, mixture = self.problem.form, state.current_mixture()
+        if state.form is not form.in_search:
+            return state
+        exact = replace(state, form=form)
+        kept = form.keeps_digits(mixture, state.expectation)
+        return exact if kept else begin_at(self.problem, mixture, exact)
 
     @property
     def _schedule(self) -> Schedule:
@@ -308,7 +318,7 @@ class OptimumSearch:
         levels_only = family.keeps_zeros and not family.continuous
         if levels_only or not family.rearranged:
             return MANY_OPTIMA
-        return OF_BOUNDS if self.problem.objective.variational else FULL
+        return FULL
 
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
@@ -339,7 +349,9 @@ class OptimumSearch:
                     ends.append(state)
                     self.attempts.note("settle", str(short), state, 0.0, True)
                 sound = any(not is_valueless(self.problem, end) for end in ends)
+                # One more is settled than is improved, as some end at one optimum.
                 enough = len(self._apart(ends)) >= schedule.settled
+                enough = enough or (self.whole and len(ends) > schedule.settled)
                 if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
                     break
             collapsed = sum(is_valueless(self.problem, short.state) for short in runs)
@@ -387,7 +399,7 @@ class OptimumSearch:
     def _begun(self, numbers: range, schedule: Schedule) -> Iterator[tuple[int, State]]:
         """Yield numbers and states of the starts, before their first M-step."""
         summary, seed = self.problem.source.summary, self.settings.seed
-        given = summary, self.model, seed, self.index, numbers, schedule in (FULL, OF_BOUNDS)
+        given = summary, self.model, seed, self.index, numbers, schedule is FULL
         for number, start in numbered_starts(self.sample.source, *given):
             yield number, begun(self.sample, start, self.model.n_components)
 
