@@ -20,7 +20,7 @@ from bayesmix.errors import BayesmixError
 from bayesmix.posterior.bootstrap import MOST_PASSES
 from bayesmix.search.fit import fit
 from bayesmix.search.named_starts import named_start
-from bayesmix.search.side_by_side import SeparatePriors, stackable, stacked_passes
+from bayesmix.search.stacked import SeparatePriors, stackable, stacked_passes
 from bayesmix.search.starts import OfMixture, begun
 
 # Starts run to convergence to count replications of the best likelihood, as papers report.

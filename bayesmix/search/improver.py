@@ -37,7 +37,7 @@ from bayesmix.search.moves import (
     whitened,
 )
 from bayesmix.search.optimum import ALIKE_ON_THE_WAY, Attempts, Visited, equal_counts
-from bayesmix.search.side_by_side import SeparatePriors, StackedMixtures, most_side_by_side
+from bayesmix.search.stacked import SeparatePriors, StackedMixtures, most_side_by_side
 
 MOST_ROUNDS = 60
 # Loss (nats per observation), predicted or of a trial, from which none recovers.
@@ -54,8 +54,6 @@ LARGEST_LOG_ODDS = 700.0
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
 # Passes of trials side by side, first and between looks at them, and looks after the first.
 TOGETHER_FIRST, TOGETHER_MORE, LOOKS = 8, 10, 3
-# Difference (nats per observation) of settled states with equal counts that have the same moves.
-SAME_MOVES = 1e-5
 
 
 @dataclass
@@ -74,7 +72,7 @@ class Improver:
     def improved(self, problem: Problem, state: State) -> State:
         """Apply moves until none improves the objective of ``problem``."""
         for _ in self._rounds():
-            if self.swapped.before(state.objective, state.expectation.counts, SAME_MOVES):
+            if self.swapped.before(state.objective, state.expectation.counts, ALIKE_ON_THE_WAY):
                 break
             better = self._first_better(problem, self._moves(state), state)
             if better is None:
@@ -85,7 +83,7 @@ class Improver:
     def divided(self, problem: Problem, state: State) -> State:
         """Divide pairs and apply the moves that follow, until none helps."""
         for _ in self._rounds():
-            if self.redivided.before(state.objective, state.expectation.counts, SAME_MOVES):
+            if self.redivided.before(state.objective, state.expectation.counts, ALIKE_ON_THE_WAY):
                 break
             better = self._first_better(problem, self._divisions(state), state)
             if better is None:

@@ -33,7 +33,7 @@ from bayesmix.em.run import (
 )
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.side_by_side import raced
+from bayesmix.search.stacked import raced
 from bayesmix.search.starts import begun, numbered_starts
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class OptimumSearch:
         accident, n_parameters = 0.0, self.model.family.n_parameters
         if self.whole:
             self.problem = replace(self.problem, source=source.in_memory())
-            form = problem.form.in_search
+            form = problem.form.in_search if self.settings.moves else problem.form
             self.all_rows = self.sample = replace(self.problem, stopping=stopping, form=form)
         else:
             self.all_rows = replace(self.problem, stopping=stopping)
@@ -277,7 +277,7 @@ class OptimumSearch:
                 "components, or a simpler covariance_type"
             )
         if not self.settings.moves:
-            return self._exact(settled[0])
+            return settled[0]
         improved = []
         prunes = self.model.prune and self.problem.objective.variational
         for state in settled:
@@ -328,7 +328,7 @@ class OptimumSearch:
         schedule = self._schedule
         ends: list[State] = []
         lost: set[float] = set()  # objectives of starts that collapsed: the same state does again
-        on_the_way = Visited()
+        on_the_way, several = Visited(), self.whole and self.settings.moves
         sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
@@ -338,7 +338,7 @@ class OptimumSearch:
                 objective, counts = short.state.objective, short.state.expectation.counts
                 if objective in lost:
                     continue
-                if self.whole and on_the_way.before(objective, counts, ALIKE_ON_THE_WAY):
+                if several and on_the_way.before(objective, counts, ALIKE_ON_THE_WAY):
                     continue
                 state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
                 if state is None or is_valueless(self.problem, state):
@@ -351,7 +351,7 @@ class OptimumSearch:
                 sound = any(not is_valueless(self.problem, end) for end in ends)
                 # One more is settled than is improved, as some end at one optimum.
                 enough = len(self._apart(ends)) >= schedule.settled
-                enough = enough or (self.whole and len(ends) > schedule.settled)
+                enough = enough or (several and len(ends) > schedule.settled)
                 if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
                     break
             collapsed = sum(is_valueless(self.problem, short.state) for short in runs)

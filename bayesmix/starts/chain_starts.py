@@ -29,7 +29,7 @@ from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin, begin_at, run
 from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
-from bayesmix.search.side_by_side import SeparatePriors, stackable, stacked_passes
+from bayesmix.search.stacked import SeparatePriors, stackable, stacked_passes
 from bayesmix.search.starts import TINY, Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 

@@ -8,7 +8,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Monitor, run
-from bayesmix.search.side_by_side import raced
+from bayesmix.search.stacked import raced
 from bayesmix.search.starts import begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 
