@@ -159,45 +159,51 @@ def _partly_in_logs(
         chained = forward_backward(log_density[rest], first, initial, own, smooth)
         log_predictive[rest], shares[rest] = chained.log_predictive, chained.shares
         transitions[rest if varying else ...] += chained.transitions
-    for start, length in zip(starts[lost], lengths[lost], strict=True):
-        rows = slice(start, start + length)
-        own = transition[rows] if varying else transition
-        moves = np.broadcast_to(logs(own), (length, K, K))
-        log_predictive[rows], shares[rows], pairs = _in_logs(
-            log_density[rows], logs(initial), moves, smooth
-        )
-        if varying:
-            transitions[rows] = pairs
-        else:
-            transitions += pairs.sum(axis=0)
+    alone = ~rest
+    own = transition[alone] if varying else transition
+    log_predictive[alone], shares[alone], pairs = _in_logs(
+        log_density[alone], lengths[lost], logs(initial), logs(own), smooth
+    )
+    if varying:
+        transitions[alone] = pairs
+    else:
+        transitions += pairs.sum(axis=0)
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions)
 
 
 def _in_logs(
-    log_density: Array, log_initial: Array, log_moves: Array, smooth: bool
+    log_density: Array, lengths: Integers, log_initial: Array, log_moves: Array, smooth: bool
 ) -> tuple[Array, Array, Array]:
-    """Return one-step densities, probabilities, and those of pairs, of one sequence.
+    """Return one-step densities, probabilities, and those of pairs, of sequences side by side.
 
-    ``log_moves`` (n, K, K) lead to each row.
+    ``log_moves`` (n, K, K) lead to each row, or are (K, K).
     """
+    n, K = log_density.shape
     log_density = np.maximum(log_density, LOWEST)
-    log_predictive, log_shares = np.empty(len(log_density)), np.empty(log_density.shape)
-    predicted = log_initial
-    for row, of_row in enumerate(log_density):
-        if row:
-            predicted = logsumexp(log_shares[row - 1][:, None] + log_moves[row], axis=0)
-        joint = predicted + of_row
-        log_predictive[row] = logsumexp(joint)
-        log_shares[row] = joint - log_predictive[row]
-    pairs = np.zeros(log_moves.shape)
+    log_predictive, log_shares = np.empty(n), np.empty((n, K))
+    log_moves = np.broadcast_to(log_moves, (n, K, K))
+    longest_first = np.argsort(-lengths, kind="stable")
+    starts = (np.cumsum(lengths) - lengths)[longest_first]
+    # The rows of all sequences that have a row at each step.
+    steps = [starts[: (lengths > step).sum()] + step for step in range(int(lengths.max()))]
+    for step, rows in enumerate(steps):
+        predicted = np.broadcast_to(log_initial, (len(rows), K))
+        if step:
+            predicted = logsumexp(log_shares[rows - 1][:, :, None] + log_moves[rows], axis=1)
+        joint = predicted + log_density[rows]
+        log_predictive[rows] = logsumexp(joint, axis=1)
+        log_shares[rows] = joint - log_predictive[rows][:, None]
+    pairs = np.zeros((n, K, K))
     if smooth:
-        log_future = np.zeros(len(log_initial))
-        for row in range(len(log_density) - 1, 0, -1):
-            log_shares[row] += log_future
-            through = log_moves[row] + (log_density[row] + log_future - log_predictive[row])
-            pairs[row] = softmax(log_shares[row - 1][:, None] + through)
-            log_future = logsumexp(through, axis=1)
-        log_shares[0] += log_future
+        log_future = np.zeros((n, K))
+        for rows in reversed(steps):
+            log_shares[rows] += log_future[rows]
+            if rows is steps[0]:
+                break
+            ahead = log_density[rows] + log_future[rows] - log_predictive[rows][:, None]
+            through = log_moves[rows] + ahead[:, None]
+            pairs[rows] = softmax(log_shares[rows - 1][:, :, None] + through, axis=(1, 2))
+            log_future[rows - 1] = logsumexp(through, axis=2)
     log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
     return log_predictive, softmax(log_shares, axis=1), pairs
 
