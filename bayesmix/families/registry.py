@@ -1,7 +1,7 @@
 """Registry of families: names, public classes and records in saved files.
 
-A new family needs a module, an entry here and a case in ``tests/laws/families.py``, and with a prior
-one in ``cases.py``. Modules load on first use.
+A new family needs a module, an entry here and a case in ``tests/laws/families.py``, and one in
+``cases.py`` if it has a prior. Modules load on first use.
 """
 
 from __future__ import annotations
