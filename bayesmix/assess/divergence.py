@@ -13,6 +13,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.subspace import CommonSubspace
 from bayesmix.numerics.arrays import Array
 
 KINDS = ("kl", "js", "l2")
@@ -135,7 +136,8 @@ def normal_mixture(model: Any) -> tuple[Array, Array, Array] | None:
     """Return weights (K,), means (K, D) and covariances (K, D, D); None for other densities."""
     best = getattr(model, "best_estimator_", model)
     result = getattr(best, "result_", None)
-    if not isinstance(result, FitResult) or not isinstance(result.family, Gaussian):
+    normal = (Gaussian, CommonSubspace)
+    if not isinstance(result, FitResult) or not isinstance(result.family, normal):
         return None
     if result.variational or result.density.noise is not None or result.side:
         return None

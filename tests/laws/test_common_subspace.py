@@ -489,3 +489,10 @@ def test_the_model_in_pymc_has_the_log_density_of_the_coordinates(data):
     ]
     likelihood = model.compile_logp(vars=[model["log_likelihood"]], **options)
     assert float(likelihood(point)) == pytest.approx(logsumexp(terms, axis=0).sum(), abs=1e-6)
+
+
+def test_a_mixture_of_fewer_components_keeps_the_mean_of_the_whole(data):
+    m = bm.GaussianMixture(4, covariance_type=bm.CommonSubspace(2), random_state=0).fit(data[0])
+    small = bm.reduce_mixture(m, 2)
+    np.testing.assert_allclose(small.weights_ @ small.means_, m.weights_ @ m.means_, rtol=1e-9)
+    assert float(bm.divergence(m, m)) == pytest.approx(0.0, abs=1e-9)
