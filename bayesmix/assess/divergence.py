@@ -136,8 +136,9 @@ def normal_mixture(model: Any) -> tuple[Array, Array, Array] | None:
     """Return weights (K,), means (K, D) and covariances (K, D, D); None for other densities."""
     best = getattr(model, "best_estimator_", model)
     result = getattr(best, "result_", None)
-    normal = (Gaussian, CommonSubspace)
-    if not isinstance(result, FitResult) or not isinstance(result.family, normal):
+    if not isinstance(result, FitResult):
+        return None
+    if not isinstance(result.family, (Gaussian, CommonSubspace)):
         return None
     if result.variational or result.density.noise is not None or result.side:
         return None
