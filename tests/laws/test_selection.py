@@ -622,5 +622,5 @@ def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
         "b": bm.GammaPrior(2.0, 1.0),
         "2": bm.BetaPrior(0.25, 0.25),
     }
-    with pytest.raises(UnsupportedError, match="got poisson"):
+    with pytest.raises(UnsupportedError, match="got Poisson"):
         grid(bm.Mixture(family=bm.Poisson()), bm.Poisson(), None)
