@@ -130,9 +130,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         held-out log density is better by two standard errors (variational Gaussian mixtures).
     most_samples : int, optional
         Of larger data in memory, candidates are compared on a random sample of this size, and the
-        best few are fitted to all data; the others have no fit and no scores. If K is chosen too,
-        the sample has fewer observations of more than 20 columns, at least 5,000, and not every K
-        is tried. None: all candidates are fitted to all data, as always with cross-validation.
+        best few are fitted to all data; the others have no fit and no scores. With
+        ``n_components=None`` and 10,000 or more, K grows in widening steps. None: all candidates
+        are fitted to all data, as always with cross-validation.
 
     Attributes
     ----------
@@ -282,7 +282,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
-        sample = self._sample(subject, not by_fits, coarse, seed)
+        sample = self._sample(subject, not by_fits, seed)
         compared = task if sample is None else task.on(sample, roughly=coarse)
         sweep: Any = CoarseSweep(compared, chains) if coarse else Sweep(compared, chains)
         self._run(sweep)
@@ -385,13 +385,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         growth_ends = growth.far_behind if grows else None
         return Task(subject.fitter, splits, functions, kept_fits, patience, watched, growth_ends)
 
-    def _sample(
-        self, subject: SubjectOfSamples, whole: bool, coarse: bool, seed: int
-    ) -> Integers | None:
+    def _sample(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
         """Return the samples on which candidates are compared; None: on all."""
         most = validation.optional_integer("most_samples", self.most_samples, 1)
-        if coarse and most is not None:
-            most = min(most, search_checks.samples_of_a_sweep(subject))
         return None if whole or most is None else subject.random_sample(most, seed)
 
     def _range(

@@ -12,9 +12,9 @@ from bayesmix.selection.coarse_sweep import LARGEST, widening
 
 @pytest.fixture
 def large(monkeypatch):
-    """Samples of 1,000 observations, so that small data are large."""
-    monkeypatch.setattr(search_checks, "PRODUCTS", 0)
+    """A sample of 1,000 observations, so that small data are large."""
     monkeypatch.setattr(search_checks, "FEWEST_SAMPLES", 1000)
+    return {"most_samples": 1000}
 
 
 def lattice(rng, n_groups, n, D=3):
@@ -34,7 +34,7 @@ def test_steps_widen_by_at_most_a_half_beyond_two():
 
 def test_the_answer_is_that_of_a_search_of_all_numbers(large):
     X, labels = lattice(np.random.default_rng(1), 5, 2000)
-    coarse, full = bm.select(X), bm.select(X, most_samples=None)
+    coarse, full = bm.select(X, **large), bm.select(X, most_samples=None)
     assert coarse.best_params_ == full.best_params_
     assert coarse.best_params_ == {"covariance_type": "spherical", "n_components": 5}
     assert coarse.best_score_ == pytest.approx(full.best_score_, rel=1e-5)
@@ -44,7 +44,7 @@ def test_the_answer_is_that_of_a_search_of_all_numbers(large):
 @pytest.mark.slow
 def test_more_than_thirty_groups_are_found(large):
     X, labels = lattice(np.random.default_rng(2), 33, 3000)
-    search = bm.select(X, column_powers=False)
+    search = bm.select(X, column_powers=False, **large)
     assert search.n_clusters_ == 33
     assert np.unique(search.predict(X) * 33 + labels).size == 33
     tried = set(search.results_["n_components"])
@@ -58,7 +58,7 @@ def test_structures_that_cannot_catch_up_end_early(large):
     shapes = np.eye(4) + 1.5 * rng.normal(size=(6, 4, 4))
     X = 8.0 * rng.normal(size=(6, 4))[labels]
     X += np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(2000, 4)))
-    table = bm.select(X, column_powers=False).results_
+    table = bm.select(X, column_powers=False, **large).results_
     largest = table.groupby("covariance_type")["n_components"].max()
     assert table["covariance_type"][0] == "full"
     assert table["n_components"][0] == 6
@@ -68,7 +68,7 @@ def test_structures_that_cannot_catch_up_end_early(large):
 
 def test_candidates_say_on_how_many_observations_they_were_compared(large):
     X, _ = lattice(np.random.default_rng(4), 3, 2000)
-    table = bm.select(X).results_
+    table = bm.select(X, **large).results_
     of_sample = table["note"].str.startswith("compared on 1,000 observations alone")
     assert of_sample.sum() >= len(table) - 3
     assert table["on_sample"].notna().all()
@@ -77,5 +77,5 @@ def test_candidates_say_on_how_many_observations_they_were_compared(large):
 
 def test_numbers_that_are_given_are_all_fitted(large):
     X, _ = lattice(np.random.default_rng(5), 3, 2000)
-    table = bm.select(X, range(1, 6), "spherical").results_
+    table = bm.select(X, range(1, 6), "spherical", **large).results_
     assert sorted(table["n_components"]) == [1, 2, 3, 4, 5]
