@@ -177,7 +177,7 @@ def read_table(
     for text in [] if coding is None else coding.notes():
         screen.postpone(text)
     if table.missing is Missing.DROP and not empty and isinstance(rows, ArraySource):
-        complete = ~np.isnan(rows.values).any(axis=1)
+        complete: Booleans = np.asarray(~np.isnan(rows.values).any(axis=1))
         say_left_out(screen.postpone, complete, "with missing values")
         return rows if complete.all() else rows.numbered(np.flatnonzero(complete))
     if table.missing not in (None, Missing.USE):
