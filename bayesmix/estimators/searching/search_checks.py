@@ -37,6 +37,8 @@ MOST_SAMPLES = 20_000
 # Samples from which candidates are compared in widening steps: of 5,000 observations of 45 columns,
 # in 21 groups, such steps found 11.
 FEWEST_SAMPLES = 10_000
+# Samples for each parameter of a component: with fewer, its optima are too poor in quick fits.
+SAMPLES_PER_PARAMETER = 100
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
 # Observations on which a fit with noise is compared, and features of large data; standard errors by
 # which noise is better.
@@ -263,7 +265,9 @@ def is_coarse(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
     if not (grows and by_fits and plain and subject.independent) or side_of(subject.source):
         return False
     most = search.most_samples
-    return most is not None and subject.source.shape[0] > most >= FEWEST_SAMPLES
+    n_rows, n_columns = subject.source.shape
+    enough = max(FEWEST_SAMPLES, SAMPLES_PER_PARAMETER * n_columns * (n_columns + 3) // 2)
+    return most is not None and n_rows > most >= enough
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
