@@ -14,6 +14,7 @@ from bayesmix.selection.coarse_sweep import LARGEST, widening
 def large(monkeypatch):
     """A sample of 1,000 observations, so that small data are large."""
     monkeypatch.setattr(search_checks, "FEWEST_SAMPLES", 1000)
+    monkeypatch.setattr(search_checks, "SAMPLES_PER_PARAMETER", 1)
     return {"most_samples": 1000}
 
 
