@@ -94,8 +94,9 @@ class PointWeights:
         return np.zeros(len(draws.log_weights))
 
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
-        """Select components and renormalise; equal weights if all are zero."""
-        return PointWeights.shares(self.probabilities[keep])
+        """Select components; fewer are renormalised, or have equal weights if all are zero."""
+        kept = self.probabilities[keep]
+        return PointWeights(kept) if len(kept) == self.n_components else PointWeights.shares(kept)
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,9 @@ def test_what_is_filled_in_comes_as_the_frame_that_came_in(polars):
         assert np.array_equal(filled.to_numpy(), values)
     drawn = model.impute(polars.DataFrame(pieces), n_draws=2)
     assert [type(one) for one in drawn] == [polars.DataFrame] * 2
-    kinds = polars.DataFrame({"a": [*"xxyy"] * 10, "n": np.tile([0.5, 1.5, 8.5, 9.5], 10)})
+    kinds = polars.DataFrame(
+        {"a": [*"xxyy"] * 10, "n": np.tile([0.0, 0.0, 8.0, 8.0], 10) + np.linspace(0.5, 1.5, 40)}
+    )
     mixed = bm.Mixture(2, family="auto", missing="use", random_state=0).fit(kinds)
     some = polars.DataFrame({"a": ["x", None], "n": [0.5, 9.5]})
     assert mixed.impute(some)["a"].to_list() == ["x", "y"]

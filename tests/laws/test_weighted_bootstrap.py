@@ -256,7 +256,7 @@ def test_a_refit_whose_component_falls_onto_tied_rows_is_none():
 
 
 def test_a_fit_with_a_collapsed_component_is_refused():
-    rows = np.concatenate([generator(16).normal(size=(40, 1)), np.full((12, 1), 3.0)])
+    rows = np.concatenate([generator(16).normal(size=(40, 1)), np.full((12, 1), 30.0)])
     with pytest.warns(bm.errors.DegenerateComponentWarning):
         model = bm.GaussianMixture(2, random_state=0).fit(rows)
     with pytest.raises(UnsupportedError, match="refits would inherit a degenerate component"):
