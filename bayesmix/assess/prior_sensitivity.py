@@ -116,8 +116,8 @@ def prior_sensitivity(
     Gaussians: α0 = 1, 2, 4; ν0 = default, default + 2, default + 8; scale and β0 learned, or fixed
     with expected variance 0.1 or 0.5 of the total variance and β0 = 0.01 or 0.1. ``Categorical``
     and ``Bernoulli``, alone or in a ``Product``: α0 = 1, 2, 4, and 1/4, 1/2, 1, 2 and 4 times the
-    default mass of the prior (one observation; two for ``Bernoulli``); priors of other columns are
-    unchanged.
+    default mass of the prior (one observation for each free share; two for ``Bernoulli``); priors
+    of other columns are unchanged.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def prior_of_levels(family: Any) -> Callable[[float], Any] | None:
 
 @prior_of_levels.register(Categorical)
 def _of_categories(family: Any) -> Callable[[float], Any]:
-    return CategoricalPrior
+    return lambda mass: CategoricalPrior(per_share=mass)
 
 
 @prior_of_levels.register(Bernoulli)

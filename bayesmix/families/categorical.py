@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -189,11 +189,15 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
 
     Parameters
     ----------
-    mass : float
-        Prior sample size of each column, spread evenly over its levels.
+    mass : float, optional
+        Prior sample size of each column, spread evenly over its levels. None: ``per_share`` for
+        each of the L - 1 free shares of the column.
     least : float, optional
         Constant added to each level: 0 for variational Bayes, 1 for MAP, whose mode is then
         that of ``mass`` further observations.
+    per_share : float, default=1
+        Prior sample size of each free share where there is no ``mass``: concentrations of 1/2 for
+        two levels, as Jeffreys' prior, and of nearly 1, as the uniform prior, for many.
 
     Examples
     --------
@@ -202,19 +206,24 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
     2.0
     """
 
-    mass: float = 1.0
+    mass: float | None = None
     least: float | None = None
     reading: Levels | None = None
+    per_share: float = 1.0
 
     @property
     def concentration(self) -> Array:
         """Concentrations α (F,)."""
         assert self.reading is not None
-        return (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
+        sizes = self.reading.sizes
+        mass = self.per_share * np.maximum(sizes - 1.0, 1.0) if self.mass is None else self.mass
+        return (self.least or 0.0) + self.reading.spread(mass / sizes)
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
+        if not self.per_share > 0.0:
+            raise InvalidInputError(f"per_share must be a number above 0, got {self.per_share!r}")
         own: CategoricalPrior = dirichlet_over(self, default)
-        return own
+        return replace(own, per_share=self.per_share)
 
     def given(self, statistics: Sums) -> LevelProbabilities:
         """Add counts of levels to the prior."""
@@ -274,8 +283,8 @@ class Categorical(LevelsFamily[Categoricals]):
         return Categoricals(np.clip(means, 0.0, 1.0), self.reading)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> CategoricalPrior:
-        """Return the prior with a mass of one observation per column."""
-        return CategoricalPrior(1.0, 0.0, self.reading)
+        """Return the prior with a mass of one observation per free share."""
+        return CategoricalPrior(None, 0.0, self.reading)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> CategoricalPrior:
         """Return the prior that adds one observation per column and component, spread evenly."""

@@ -117,8 +117,10 @@ def _(prior: RatePrior, q: Any, variational: bool) -> str:
 @prior_in_words.register
 def _(prior: CategoricalPrior, q: Any, variational: bool) -> str:
     least = f"{prior.least:g} + " if prior.least else ""
+    times = "" if prior.per_share == 1.0 else f"{prior.per_share:g} "
+    mass = f"{times}(L − 1)" if prior.mass is None else f"{prior.mass:g}"
     return (
-        f"Probabilities of levels ~ Dirichlet({least}{prior.mass:g} / L), where L is the number "
+        f"Probabilities of levels ~ Dirichlet({least}{mass} / L), where L is the number "
         "of levels of the column."
     )
 

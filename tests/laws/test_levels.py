@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError
@@ -173,3 +174,32 @@ def test_components_coincide_by_their_probabilities_not_by_mean_codes():
     assert log_relabellings(model.result_) == pytest.approx(np.log(2.0))
     same = model.set_params(init_params=np.full((120, 2), 0.5)).fit(rows)
     assert log_relabellings(same.result_) == 0.0
+
+
+def test_a_column_of_fifty_levels_that_says_nothing_changes_little():
+    rng = np.random.default_rng(12)
+    labels = rng.choice(3, 800, p=[0.5, 0.3, 0.2])
+    columns = {
+        "a": rng.normal(np.array([0.0, 3.5, 7.0])[labels]),
+        "b": rng.normal(np.array([0.0, 2.0, -1.0])[labels]),
+        "m": np.where(rng.random(800) < np.array([0.2, 0.5, 0.8])[labels], "yes", "no"),
+    }
+    plain = pd.DataFrame(columns)
+    states = np.minimum(rng.geometric(0.05, 800) - 1, 49)
+    for table in (plain, plain.assign(state=[f"S{code:02d}" for code in states])):
+        search = bm.select(table)
+        assert search.n_clusters_ == 3
+        assert adjusted_rand_score(labels, search.predict_clusters(table)) > 0.9
+
+
+def test_the_default_prior_has_one_observation_for_each_free_share():
+    rows = [["a", "x"], ["b", "y"], ["c", "x"], ["a", "y"]] * 5
+    model = bm.Mixture(1, family=bm.Categorical(), inference=bm.VariationalBayes()).fit(rows)
+    counts, alphas = [np.array([10, 5, 5]), np.array([10, 10])], [2 / 3, 1 / 2]
+    expected = sum(
+        special.gammaln(own.size * alpha)
+        - special.gammaln(own.size * alpha + 20)
+        + (special.gammaln(alpha + own) - special.gammaln(alpha)).sum()
+        for own, alpha in zip(counts, alphas, strict=True)
+    )
+    assert model.elbo_ == pytest.approx(expected, abs=1e-9)

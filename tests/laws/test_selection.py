@@ -618,7 +618,7 @@ def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
         label_of(key): prior for key, prior in priors[0].parameters["inference"].prior.parts.items()
     }
     assert parts == {
-        "a": bm.CategoricalPrior(0.25),
+        "a": bm.CategoricalPrior(per_share=0.25),
         "b": bm.GammaPrior(2.0, 1.0),
         "2": bm.BetaPrior(0.25, 0.25),
     }

@@ -75,7 +75,8 @@ def bernoulli_predictive(table, d):
 
 def categorical_predictive(table, d):
     n_levels = len(table.family.levels[d])
-    return lambda x, new: np.log((1.0 / n_levels + sum(x == new)) / (1.0 + len(x)))
+    mass = n_levels - 1.0  # one observation for each free share
+    return lambda x, new: np.log((mass / n_levels + sum(x == new)) / (mass + len(x)))
 
 
 GENERATOR = np.random.default_rng(20261125)

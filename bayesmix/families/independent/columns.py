@@ -201,7 +201,7 @@ def dirichlet_over(prior: Any, default: Any) -> Any:
     """Return a Dirichlet prior with the ``least`` of the default where it has none, checked."""
     if not isinstance(default, type(prior)):
         raise InvalidInputError(f"prior must be such as {default!r}, got {prior!r}")
-    if not prior.mass > 0.0:
+    if prior.mass is not None and not prior.mass > 0.0:
         raise InvalidInputError(f"mass must be a number above 0, got {prior.mass!r}")
     least = default.least if prior.least is None else prior.least
     return replace(default, mass=prior.mass, least=least)
