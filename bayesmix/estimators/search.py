@@ -75,7 +75,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
         None: increase K from 1 until the criterion is clearly worse (at most 30; with
-        cross-validation 10; where candidates are compared on a sample 300, in widening steps).
+        cross-validation 10; on a sample that is large for the columns 300, see ``most_samples``).
     covariance_type : str or sequence of str, optional
         Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
         variational estimators the six with a conjugate prior.
@@ -131,8 +131,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     most_samples : int, optional
         Of larger data in memory, candidates are compared on a random sample of this size, and the
         best few are fitted to all data; the others have no fit and no scores. With
-        ``n_components=None`` and 10,000 or more, K grows in widening steps. None: all candidates
-        are fitted to all data, as always with cross-validation.
+        ``n_components=None``, K grows in widening steps if the sample has at least 10,000
+        observations, and 100 for each parameter of a full component (20,000 for 18 columns).
+        None: all candidates are fitted to all data, as always with cross-validation.
 
     Attributes
     ----------

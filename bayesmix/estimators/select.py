@@ -106,8 +106,8 @@ def select(
         identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
-        worse (at most 30; for large data 300, in widening steps), with a prior that decreases with
-        K (beta-negative-binomial).
+        worse, with a prior that decreases with K (beta-negative-binomial): at most 30, and 300 in
+        widening steps for more than 20,000 observations of up to 18 columns.
     covariance_type : str or sequence of str, optional
         Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
         and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six

@@ -33,15 +33,28 @@ LARGE = 100.0
 STEPS = 6
 
 
+class TwoTotals(Reading):
+    """Two sufficient statistics of each positive value."""
+
+    def spread(self, values: Array) -> Array:
+        return np.concatenate([values, values], axis=-1)
+
+    def sums(self, values: Array, responsibilities: Array) -> Sums:
+        """Return counts and totals over the observed cells."""
+        if not has_gaps(values):
+            return self.observed(values).sums(responsibilities)
+        present = present_in(values)
+        # Missing values become 1, which has a logarithm.
+        totals = totals_of_seen(self, np.where(present > 0.0, values, 1.0), present)
+        return sums_of_seen(self, totals, present, responsibilities)
+
+
 @dataclass(frozen=True)
-class WithLogs(Reading):
+class WithLogs(TwoTotals):
     """Sufficient statistics x and log x, without units as medians are near 1 in the frame."""
 
     def totals(self, values: Array) -> Array:
         return np.concatenate([values.T, np.log(values.T)])
-
-    def spread(self, values: Array) -> Array:
-        return np.concatenate([values, values], axis=-1)
 
 
 WITH_LOGS = WithLogs()
@@ -72,16 +85,6 @@ def most_likely_shapes(spread: Array) -> Array:
         inverse += (spread - log_less_digamma(shapes)) / (shapes * shapes * slope)
         inverse = np.clip(inverse, low, high)
     return 1.0 / inverse
-
-
-def sums_of(values: Array, responsibilities: Array) -> Sums:
-    """Return counts and totals of x and log x over the observed cells."""
-    if not has_gaps(values):
-        return WITH_LOGS.observed(values).sums(responsibilities)
-    present = present_in(values)
-    # Missing values become 1, whose logarithm is 0.
-    totals = totals_of_seen(WITH_LOGS, np.where(present > 0.0, values, 1.0), present)
-    return sums_of_seen(WITH_LOGS, totals, present, responsibilities)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Gammas(PositivePoints):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums_of(values, responsibilities)
+        return WITH_LOGS.sums(values, responsibilities)
 
     def unframed(self, frame: Frame) -> Gammas:
         return Gammas(self.shapes, self.rates / frame.scale)
@@ -162,7 +165,7 @@ class Gamma(PositiveFamily, FamilyOf[Sums, Gammas]):
         return 1.0 / shapes
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums_of(values, responsibilities)
+        return WITH_LOGS.sums(values, responsibilities)
 
     def maximum_likelihood(
         self,

@@ -22,18 +22,11 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gamma import Gamma, Gammas
+from bayesmix.families.gamma import Gamma, Gammas, TwoTotals
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import SMALLEST, refuse_where
-from bayesmix.families.independent.linear import (
-    NEVER,
-    Reading,
-    SeenColumns,
-    Sums,
-    sums_of_seen,
-    totals_of_seen,
-)
+from bayesmix.families.independent.linear import NEVER, SeenColumns, Sums
 from bayesmix.families.weibull import PowerSums, Weibull, Weibulls
 from bayesmix.families.without_prior import (
     PointsByColumn,
@@ -43,33 +36,21 @@ from bayesmix.families.without_prior import (
     events_of_limited,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, LOG_2PI, Array, Integers, Stored
-from bayesmix.numerics.gaps import seen as present_in
 
 # Share of zeros of a component that never had observations.
 WHERE_EMPTY = 0.5
 
 
 @dataclass(frozen=True)
-class LogarithmsWithSquares(Reading):
+class LogarithmsWithSquares(TwoTotals):
     """Sufficient statistics log x and (log x)²."""
 
     def totals(self, values: Array) -> Array:
         logs = np.log(values.T)
         return np.concatenate([logs, logs * logs])
 
-    def spread(self, values: Array) -> Array:
-        return np.concatenate([values, values], axis=-1)
-
 
 LOGARITHMS = LogarithmsWithSquares()
-
-
-def sums_of_logarithms(values: Array, responsibilities: Array) -> Sums:
-    """Return counts and totals of log x and (log x)² over the observed cells."""
-    present = present_in(values)
-    # Missing values become 1, whose logarithm is 0.
-    totals = totals_of_seen(LOGARITHMS, np.where(present > 0.0, values, 1.0), present)
-    return sums_of_seen(LOGARITHMS, totals, present, responsibilities)
 
 
 @dataclass(frozen=True)
@@ -103,7 +84,7 @@ class LogNormals(PositivePoints):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums_of_logarithms(values, responsibilities)
+        return LOGARITHMS.sums(values, responsibilities)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         mean, variance = (
@@ -126,7 +107,7 @@ class LogNormalAmounts(PositiveFamily, FamilyOf[Sums, LogNormals]):
         return shapes
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums_of_logarithms(values, responsibilities)
+        return LOGARITHMS.sums(values, responsibilities)
 
     def maximum_likelihood(
         self,
@@ -435,8 +416,7 @@ class ZeroOr(WithoutPrior, FamilyOf[ZeroSums, ZeroOrPoints]):
         zeros, known = statistics.zeros, statistics.known
         if zeros.min() < 0.0 or (zeros > known).any():
             return False
-        feasible = getattr(self._amounts, "feasible", None)
-        return feasible is None or bool(feasible(statistics.amounts))
+        return bool(self._amounts.feasible(statistics.amounts))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count a probability and two parameters for each component and column."""
