@@ -26,7 +26,7 @@ from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
 from bayesmix.numerics.sparse import SparseRows, is_sparse
 from bayesmix.observation.missing import Gapped
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, has_sparse_rows
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective, Stopping
@@ -209,7 +209,7 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     measurement, family = side_of(source).measurement, model.family
     if measurement is not None:
         return cast("Form", measurement.form(family, model.inference.variational, seed))
-    if is_sparse(getattr(source, "values", None)):
+    if has_sparse_rows(source):
         return SPARSE
     if source.summary.n_missing:
         return Gapped(seed)

@@ -26,6 +26,7 @@ from bayesmix.em.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array, Integers, has_gaps, quantiles, without_gaps
 from bayesmix.numerics.memo import cached
 from bayesmix.numerics.sparse import is_sparse
+from bayesmix.sources.memory import has_sparse_rows
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -75,7 +76,7 @@ def distinct_rows(
     heavy_tails: bool = False,
 ) -> Distinct:
     """Return the distinct observations of a subsample of the source."""
-    if is_sparse(getattr(source, "values", None)):
+    if has_sparse_rows(source):
         most = min(most, max(LARGEST_SAMPLE // source.shape[1], FEWEST_OF_SPARSE))
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
@@ -198,7 +199,7 @@ def numbered_starts(
     components with few directions.
     """
     family, K = model.family, model.n_components
-    graphs = graphs and not is_sparse(getattr(source, "values", None))
+    graphs = graphs and not has_sparse_rows(source)
     if K == 1:
         yield from ((number, of_one_component) for number in numbers)
         return

@@ -63,6 +63,11 @@ def with_sparse_rows(X: Any) -> Any:
     return ArraySource(cast("Any", values))
 
 
+def has_sparse_rows(source: Any) -> bool:
+    """Whether a source holds rows by their entries other than 0."""
+    return is_sparse(getattr(source, "values", None))
+
+
 def as_source(
     X: Any,
     weights: Array | None = None,

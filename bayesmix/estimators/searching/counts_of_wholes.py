@@ -56,9 +56,9 @@ def sentence_on_bursts(result: FitResult, source: ArraySource) -> str | None:
     if ratio < BURSTS:
         return None
     return (
-        f"Within components counts vary {ratio:.1f} times as much as a multinomial allows (words "
-        "come in bursts). Further components may describe this variation: compare numbers by "
-        'criterion="icl", or merge components.'
+        f"Within components the variance of counts is {ratio:.1f} times as much as a multinomial "
+        "allows (words come in bursts). Further components may describe this variation: compare "
+        'numbers by criterion="icl", or merge components.'
     )
 
 
