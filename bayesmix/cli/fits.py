@@ -340,8 +340,9 @@ def select(
     pages = []
     if report:
         words = command_line(context)
-        title, interactive = Path(table.data).name, not static
-        pages.append(str(write_report(search, page, source, title, words, interactive)))
+        title = Path(table.data).name
+        file = write_report(search, page, source, title, words, not static, description)
+        pages.append(str(file))
     work.end_search(search, description, pages, gate)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
@@ -30,6 +30,9 @@ from bayesmix.selection.answer_text import SUREST
 from bayesmix.selection.criteria import record
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
+if TYPE_CHECKING:
+    from bayesmix.assess.description import Description
+
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
 # Answer to items that only the authors of a study know.
 AUTHOR = "to be stated by the author"
@@ -46,6 +49,7 @@ def write_report(
     title: str | None = None,
     command: Sequence[str] | None = None,
     interactive: bool = True,
+    described: Description | None = None,
 ) -> Path:
     """Write the report of a fitted search, or of a fit of trajectories, as one HTML file.
 
@@ -68,6 +72,8 @@ def write_report(
     interactive : bool
         Whether to include up to 1,000 samples, in up to 8 columns, for an interactive figure.
         False: they are only drawn.
+    described : Description, optional
+        Clusters described by further columns than those of ``X``. Default: by those of ``X``.
 
     Returns
     -------
@@ -95,7 +101,7 @@ def write_report(
     if noun_of(search) == "regression":
         text = trajectory_page(search, "Trajectories" if title is None else str(title))
     else:
-        subject = subject_of(search, X)
+        subject = subject_of(search, X, described)
         title = "Mixture model search" if title is None else str(title)
         text = page(subject, title, command, interactive)
     write(place, text.encode("utf-8"))

@@ -48,16 +48,22 @@ class Cluster:
 class Subject:
     """A fitted search, the data to show (or None), and the names of their rows if any.
 
-    ``given`` are the data with all columns.
+    ``given`` are the data with all columns; ``described`` is a description by further columns.
     """
 
     def __init__(
-        self, search: Any, X: UserRows = None, row_names: Any = None, given: UserRows = None
+        self,
+        search: Any,
+        X: UserRows = None,
+        row_names: Any = None,
+        given: UserRows = None,
+        described: Description | None = None,
     ) -> None:
         self.search = search
         self.X = X
         self.row_names = row_names
         self.given = given
+        self.described = described
 
     @cached_property
     def estimator(self) -> Any:
@@ -154,6 +160,8 @@ class Subject:
     @cached_property
     def description(self) -> Description | None:
         """The clusters described by the data, or by draws from the fit; None where unsupported."""
+        if self.described is not None:
+            return self.described
         describe = getattr(self.search, "describe", None)
         # Sequences are not in the data.
         for X in [self.given, None] if self.noun != "state" else [None]:
@@ -241,7 +249,7 @@ def _moments(line: Line, members: Integers, weights: Array) -> tuple[float, floa
     return mean, float(np.sqrt(variance))
 
 
-def subject_of(search: Any, X: Any) -> Subject:
+def subject_of(search: Any, X: Any, described: Description | None = None) -> Subject:
     """Return the subject of a report, or raise for a search that kept no fitted model."""
     if not hasattr(search, "results_") or not hasattr(search, "criterion_"):
         what = type(search).__name__
@@ -250,7 +258,7 @@ def subject_of(search: Any, X: Any) -> Subject:
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
     read = X if X is None else search.features_read(X)
-    subject = Subject(search, read, getattr(X, "index", None), X)
+    subject = Subject(search, read, getattr(X, "index", None), X, described)
     # Raises an error that says what to do if the search kept no model.
     _ = subject.estimator
     return subject

@@ -1,5 +1,7 @@
 """Missing values as they come in, whatever stands for them, and where they are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,9 +232,11 @@ def test_the_shell_describes_excluded_columns_of_the_complete_rows(run):
     FRAME.assign(site=np.arange(120) % 3 > 0, w=1.0).to_csv("rows.csv", index=False)
     n_rows = int(FRAME.isna().any(axis=1).sum())
     asked = ("--exclude", "site", "--missing", "drop", "--weight", "w", "--components", 2)
-    ended = run("select", "rows.csv", *asked, "--out", "found")
+    ended = run("select", "rows.csv", *asked, "--out", "found", "--report", "--static")
     assert f"left out: {n_rows} rows with missing values" in ended.stderr
     assert "site (not in the fit)" in ended.stdout
+    page = Path("found/report.html").read_text("utf-8").replace("\u00a0", " ")
+    assert "site (not in the fit)" in page
     table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
     assert table.loc[("size", "rows"), "all"] == 120 - n_rows
     site = (np.arange(120) % 3 > 0)[FRAME.notna().all(axis=1)]
