@@ -81,7 +81,7 @@ def test_sentences_tell_what_is_typical_in_the_units_of_the_data(customers):
     frame, fit = customers
     first, second = fit.describe(frame).sentences
     assert "higher income ($" in second or "higher income ($" in first
-    assert "mostly home rent" in first
+    assert "mostly home: rent" in first
     assert first.startswith("Class 1 (")
 
 
@@ -97,9 +97,9 @@ def test_sentences_name_the_level_that_most_have():
     )
     fit = bm.Mixture(2, family="auto", random_state=0).fit(frame)
     first, second = fit.describe(frame).sentences
-    assert "mostly meal Dinner (" in first
-    assert "seldom day Thur (0 against 100 %)" in first
-    assert "mostly day Thur (100 against 0 %)" in second
+    assert "mostly meal: Dinner (" in first
+    assert "seldom day: Thur (0 against 100 %)" in first
+    assert "mostly day: Thur (100 against 0 %)" in second
 
 
 def test_numbers_have_the_decimals_that_their_spread_justifies():

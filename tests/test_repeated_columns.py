@@ -68,7 +68,11 @@ def test_a_grade_beside_its_rate_is_named_before_the_fit_and_nothing_is_dropped(
     assert [*search.columns_["kind"]] == ["continuous", "continuous", "categorical"]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        bm.select(frame, n_components=1, exclude=["grade"])
+        without = bm.select(frame, n_components=1, exclude=["grade"])
+    notes = [" ".join(fit.describe(frame).notes) for fit in (search, without)]
+    assert "grade follows from rate (uncertainty coefficient" in notes[0]
+    assert "count twice" in notes[0]
+    assert "follows from" not in notes[1]
     assert not any("follows from" in str(one.message) for one in said)
 
 

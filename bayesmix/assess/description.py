@@ -335,7 +335,7 @@ def _phrase(variable: Variable, row: Any) -> str:
     else:
         often = "seldom" if value < MOST else "less often"
     shares = f"{percent(value, '')} against {percent(rest, ' %')}"
-    return f"{often} {variable.name} {level} ({shares})"
+    return f"{often} {variable.name}: {level} ({shares})"
 
 
 def percent(share: float, unit: str = "%") -> str:
@@ -349,6 +349,17 @@ def percent(share: float, unit: str = "%") -> str:
 def level_names(levels: Sequence[Any]) -> tuple[str, ...]:
     """Return the names of levels as they are printed."""
     return tuple(shown(level) for level in levels)
+
+
+def counted_twice(repeating: Sequence[tuple[str, str]], noun: str) -> list[str]:
+    """Return a note on columns that say what others say, with what each says again."""
+    if not repeating:
+        return []
+    texts = [f"{name} {doubt}" for name, doubt in repeating]
+    return [
+        f"{'; '.join(texts)}. Such columns count twice and can form {plural(noun)} of their own: "
+        "leave them out (exclude) to see."
+    ]
 
 
 def not_described(names: Sequence[tuple[str, str]]) -> list[str]:

@@ -27,6 +27,8 @@ ZERO_ONE = "0 and 1"
 A_CODE = "may mean missing"
 # End of the doubt about a column that follows from another one, where models mostly allow for it.
 ALLOWED_FOR = "full and tied covariances allow for it"
+# Beginnings of doubts about columns that say what others say.
+REPEATING = ("follows ", "the same groups as ")
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Beginning of the reason of numbers with a few other cells, which has a remedy.
@@ -187,6 +189,16 @@ class Coding:
             where = ", ".join(f"{name} ({why})" for name, why in codes.items())
             texts = [f"{where}: read the file with na={cells}, or replace them by NaN"]
         return "; ".join(texts + [f"{brief(names)}: {doubt}" for doubt, names in others.items()])
+
+    @property
+    def repeating(self) -> list[tuple[str, str]]:
+        """Columns that say what others say and may count twice, with what each says again."""
+        return [
+            (name, doubt.rpartition(": ")[0])
+            for name, *_, doubt in self.decisions
+            if name in self.names and doubt.startswith(REPEATING)
+            if not doubt.endswith(ALLOWED_FOR)
+        ]
 
     def notes(self, kinds: Sequence[str] = ()) -> list[str]:
         """Return what was guessed about columns of these kinds, and what is odd in any."""

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.assess.description import Description, description, level_names, not_described
+from bayesmix.assess.description import (
+    Description,
+    counted_twice,
+    description,
+    level_names,
+    not_described,
+)
 from bayesmix.assess.group_statistics import DescribedGroups, Variable
 from bayesmix.assess.local_dependence import (
     dependence_note,
@@ -75,7 +81,9 @@ def describe(
     described = DescribedGroups(labels, weights, certainty, names, noun)
     notes = not_described(left_out)
     if model is not None:
-        notes = [*_dependence(model, variables, probabilities, weights), *notes]
+        coding = coding_of_fit(model)
+        again = counted_twice(coding.repeating, noun) if coding is not None else []
+        notes = [*again, *_dependence(model, variables, probabilities, weights), *notes]
     return description(variables, described, level, notes)
 
 
