@@ -90,6 +90,7 @@ def weak_model(pm: Pymc, estimator: Any) -> PymcModel:
         (f"random_covariance={estimator.random_covariance!r}",
          random is not None and estimator.random_covariance != "shared"),
         ("residual_variance='shared'", random is None and components.shared_dispersion),
+        ("hold", data.family.held is not None),
     ):  # fmt: skip
         if used:
             raise UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -325,6 +326,14 @@ CourseResponse = StrEnum(
 )
 
 
+def degrees(text: str) -> int | list[int]:
+    """Return the degree of all classes from "2", or that of each from "2,1,0"."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,2}", part) for part in parts):
+        raise InvalidInputError(f"--degree must be numbers such as 2 or 2,1,0, got {text!r}")
+    return int(parts[0]) if len(parts) == 1 else [int(part) for part in parts]
+
+
 def trajectories(
     *,
     rows: options.Numbers,
@@ -332,10 +341,17 @@ def trajectories(
     time: Annotated[str, options.option("COLUMN", "Column of the time of each visit")],
     unit: Annotated[str, options.option("COLUMN", "Column of the identifier of the unit")],
     components: Annotated[
-        str,
-        options.option("K", "Numbers of classes: 3, 1:6 or 1,2,5", "--components", "--classes"),
-    ] = "1:5",
-    degree: Annotated[int, options.option("N", "Degree of the polynomial in time", min=1)] = 1,
+        str | None,
+        options.option(
+            "K",
+            "Numbers of classes: 3, 1:6 or 1,2,5; by default 1:5, or as many as degrees",
+            "--components",
+            "--classes",
+        ),
+    ] = None,
+    degree: Annotated[
+        str, options.option("N", "Degree of the polynomial in time, or of each class: 2,1,0")
+    ] = "1",
     random: Annotated[
         str,
         options.option(
@@ -405,8 +421,8 @@ def trajectories(
             y=target,
             time=time,
             unit=unit,
-            n_components=options.numbers(components) or 1,
-            degree=degree,
+            n_components=options.numbers(components),
+            degree=degrees(degree),
             random=None if random == "none" else tuple(options.names(random) or ()),
             limits=options.pair("limits", limits),
             inflation=options.names(inflation),

@@ -74,6 +74,15 @@ KEPT = (
 )
 
 
+def by_weight(counts: Array, family: Any) -> Integers:
+    """Return components by decreasing counts; those with held coefficients keep their places."""
+    order = np.arange(len(counts))
+    held = getattr(family, "held", None)
+    free = order if held is None else np.flatnonzero(~held.held.any(axis=1))
+    order[free] = free[np.argsort(-counts[free], kind="stable")]
+    return order
+
+
 class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """Mixture of K regressions, by maximum likelihood or variational Bayes.
 
@@ -129,6 +138,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Kinds of columns of a frame X, as in ``Mixture``. Text becomes indicators of all levels but
         the first. Row numbers, identifiers, dates and constant columns are left out, with a
         warning, unless named as "continuous".
+    hold : mapping, optional
+        ``{"coef": values}``: coefficients (K, D) that keep these values, per unit of the columns of
+        X, and NaN where they are free: 0 leaves a column out of a component. Rows of fewer than K
+        components are those of the first, and components with held coefficients keep their places.
 
     Attributes
     ----------
@@ -206,6 +219,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         max_iter: int = 2000,
         random_state: Any = None,
         columns: Any = None,
+        hold: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -326,7 +340,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:
         mixture = state.current_mixture()
-        order = np.argsort(-state.expectation.counts, kind="stable")
+        order = by_weight(state.expectation.counts, data.family)
         mixture = mixture.subset(order, state.expectation.counts)
         self._show(data, mixture, regression_data.result_of(data, mixture, state, seed))
         if data.variational is not None:

@@ -25,8 +25,8 @@ def trajectories(
     y: str,
     time: str,
     unit: str,
-    n_components: Any = (1, 2, 3, 4, 5),
-    degree: int = 1,
+    n_components: Any = None,
+    degree: Any = 1,
     n_knots: int | None = None,
     random: Any = (INTERCEPT,),
     fixed: Any = (),
@@ -35,6 +35,7 @@ def trajectories(
     limits: Any = None,
     inflation: Any = None,
     random_covariance: str = "shared",
+    residual_variance: str | None = None,
     offset: str | None = None,
     trials: str | None = None,
     sample_weight: str | None = None,
@@ -57,11 +58,12 @@ def trajectories(
         without a response are left out, with a warning.
     y, time, unit : str
         Columns of the response, of the time, and of the identifier of the unit.
-    n_components : int or sequence of int, default=(1, 2, 3, 4, 5)
-        Numbers of classes to compare.
-    degree : int, default=1
-        Degree of the polynomial in time; of the splines with ``n_knots``. Powers of times far from
-        0, such as years, are of the time since the first, as their names say.
+    n_components : int or sequence of int, optional
+        Numbers of classes to compare; by default 1 to 5, or as many as there are degrees.
+    degree : int or sequence of int, default=1
+        Degree of the polynomial in time; of the splines with ``n_knots``. A sequence has the degree
+        of each class, such as ``(2, 1, 0)`` for a curve, a line and a constant. Powers of times far
+        from 0, such as years, are of the time since the first, as their names say.
     n_knots : int, optional
         Number of knots of B-splines over time, at quantiles; linear beyond the last knots.
     random : sequence of str, default=("intercept",)
@@ -71,7 +73,7 @@ def trajectories(
         Columns with the same coefficient in all classes; text becomes indicators.
     class_predictors : sequence of str, default=()
         Columns that predict class membership, constant within a unit.
-    response, limits, inflation, random_covariance
+    response, limits, inflation, random_covariance, residual_variance
         As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
     offset, trials, sample_weight, weight_type
         As in ``RegressionMixture.fit``, with the names of columns.
@@ -119,7 +121,8 @@ def trajectories(
             f"another, the first is row {frame.index[twice][0]}: drop duplicates"
         )
         warn(text, BayesmixWarning)
-    degree = validation.integer("degree", degree, 1)
+    n_components, degrees = _classes(n_components, degree, n_knots)
+    degree = max(degrees)
     n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
@@ -133,7 +136,8 @@ def trajectories(
     design = columns.frame(frame)
     estimator = RegressionMixture(
         response=response, limits=limits, inflation=inflation, random=random,
-        random_covariance=random_covariance, fixed=list(design)[columns.n_curves :] or None,
+        random_covariance=random_covariance, residual_variance=residual_variance,
+        fixed=list(design)[columns.n_curves :] or None, hold=_held(degrees, design.shape[1]),
         columns=dict.fromkeys(map(str, design), "continuous"),
     )  # fmt: skip
     search = MixtureSearch(
@@ -155,6 +159,34 @@ def trajectories(
         for text in one._data.skewness_texts(one._mixture):
             warn(f"with one class, {text}", BayesmixWarning)
     return search
+
+
+def _classes(n_components: Any, degree: Any, n_knots: int | None) -> tuple[Any, list[int]]:
+    """Return the numbers of classes, and the degree of each class or of all."""
+    if np.ndim(degree) == 0:
+        degrees = [validation.integer("degree", degree, 1)]
+        return (1, 2, 3, 4, 5) if n_components is None else n_components, degrees
+    degrees = [validation.integer("degree", each, 0) for each in degree]
+    if not any(degrees):
+        raise InvalidInputError(f"degree must be 1 or more in some class, got {degree!r}")
+    if n_knots is not None:
+        raise InvalidInputError("degree must be one number with n_knots: leave n_knots out")
+    K = len(degrees)
+    if n_components is not None and np.ravel(n_components).tolist() != [K]:
+        raise InvalidInputError(
+            f"degree has {K} values, one for each class, but n_components is {n_components!r}: "
+            "leave n_components out"
+        )
+    return (K,), degrees
+
+
+def _held(degrees: list[int], n_columns: int) -> dict[str, list[list[float]]] | None:
+    """Return coefficients of 0 where the degree of a class is lower than that of others."""
+    highest = max(degrees)
+    if min(degrees) == highest:
+        return None
+    of_curve = [[np.nan] * degree + [0.0] * (highest - degree) for degree in degrees]
+    return {"coef": [row + [np.nan] * (n_columns - highest) for row in of_curve]}
 
 
 def _names(columns: Any) -> list[str]:

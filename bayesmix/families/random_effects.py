@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.restrictions import HeldValues
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import (
@@ -20,6 +21,7 @@ from bayesmix.families.regressions import (
     Curves,
     NormalResponse,
     mapped_eigenvalues,
+    n_held,
     scaled_solution,
     scoring_step,
 )
@@ -363,6 +365,7 @@ class RandomEffectFamily:
     spread: float  # variance of the deviations
     covariance: EffectCovariance
     floor: float = 0.0  # smallest residual variance
+    held: HeldValues | None = None  # coefficients of the design that keep a value
     name = "random effects"
     adjective, title = "", "regression with random effects"  # "3 regressions"
     continuous = far_densities = False
@@ -403,7 +406,8 @@ class RandomEffectFamily:
         for all classes up to a factor.
         """
         at, K, q = sums.at, len(sums.counts), self.effects.shape[1]
-        coefficients = at.coefficients + scoring_step(self.fixed, sums.score, sums.information)
+        given = sums.score, sums.information, at.coefficients
+        coefficients = at.coefficients + scoring_step(self.fixed, *given, self.held)
         crossed = sums.crossed.reshape(K, q * q)
         pooled = np.eye(K) if self.covariance.own else 1.0 / at.dispersion[None]
         flat = scaled_solution(np.tensordot(pooled, sums.squared, 1), pooled @ crossed)
@@ -435,4 +439,4 @@ class RandomEffectFamily:
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         P, shared = len(self.origin), len(self.fixed)
         covariance = self.covariance.n_parameters(n_components, self.effects.shape[1])
-        return shared + n_components * (P - shared) + covariance
+        return shared + n_components * (P - shared) - n_held(self.held) + covariance

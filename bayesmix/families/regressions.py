@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.special import digamma, expit, gammaln, logit, polygamma
 
 from bayesmix.core.mixture import Mixture, halfway
+from bayesmix.core.restrictions import HeldValues
 from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
@@ -448,6 +449,7 @@ class RegressionFamily(LeastSquares):
     fixed: Integers  # columns of the design with the same coefficient in all components
     floor: float = 0.0  # smallest dispersion of a normal or gamma response
     shared_dispersion: bool = False  # whether all components have the same
+    held: HeldValues | None = None  # coefficients of the design that keep a value
     name = "regression"
     adjective, title = "", "regression"  # "3 regressions"
     continuous = far_densities = False
@@ -466,7 +468,8 @@ class RegressionFamily(LeastSquares):
     ) -> Regressions:
         """Take a scoring step of the coefficients, and update the dispersions."""
         at = statistics.at
-        step = scoring_step(self.fixed, statistics.score, statistics.information)
+        given = statistics.score, statistics.information, at.coefficients
+        step = scoring_step(self.fixed, *given, self.held)
         # Score and information are divided by the dispersion of a normal response.
         fall = np.einsum("kp,kp->k", step, statistics.score)
         fall = 2.0 * fall - np.einsum("kp,kpq,kq->k", step, statistics.information, step)
@@ -483,9 +486,11 @@ class RegressionFamily(LeastSquares):
     def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
         """Return directions (P,) of flat likelihood, with their component (None if shared)."""
         P = sums.score.shape[1]
-        own = np.setdiff1d(np.arange(P), self.fixed)
+        own = [np.setdiff1d(np.arange(P), self.fixed)] * len(sums.counts)
+        if self.held is not None:
+            own = [np.setdiff1d(own[0], np.flatnonzero(held)) for held in self.held.held]
         blocks: list[Any] = [
-            (k, own, sums.information[k], count) for k, count in enumerate(sums.counts)
+            (k, own[k], sums.information[k], count) for k, count in enumerate(sums.counts)
         ]
         blocks.append((None, self.fixed, sums.information.sum(axis=0), sums.counts.sum()))
         found: list[tuple[int | None, Array]] = []
@@ -501,10 +506,8 @@ class RegressionFamily(LeastSquares):
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         shared, dispersed = len(self.fixed), int(self.response.dispersed)
-        if self.shared_dispersion:
-            own = n_columns - DESIGN - shared
-            return shared + dispersed + n_components * own
-        return shared + n_components * (n_columns - DESIGN - shared + dispersed)
+        own = n_components * (n_columns - DESIGN - shared) - n_held(self.held)
+        return shared + own + dispersed * (1 if self.shared_dispersion else n_components)
 
 
 def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:
@@ -516,8 +519,30 @@ def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:
     return places
 
 
-def scoring_step(fixed: Integers, score: Array, information: Array) -> Array:
-    """Return the step (K, P) of coefficients, of which those of ``fixed`` columns are shared."""
+def n_held(held: HeldValues | None) -> int:
+    """Return the number of coefficients that keep a value."""
+    return 0 if held is None else held.n_restrictions
+
+
+def scoring_step(
+    fixed: Integers,
+    score: Array,
+    information: Array,
+    coefficients: Array,
+    held: HeldValues | None = None,
+) -> Array:
+    """Return the step (K, P) of coefficients, of which those of ``fixed`` columns are shared.
+
+    Held coefficients, none of them shared, move to their values.
+    """
+    if held is not None:
+        known = np.where(held.held, held.values - coefficients, 0.0)
+        score = score - (information @ known[..., None])[..., 0]
+        free = ~held.held
+        information = information * free[:, None] * free[..., None]
+        information += held.held[..., None] * np.eye(score.shape[1])  # of any size but 0
+        step = scoring_step(fixed, score * free, information, coefficients)
+        return np.where(held.held, known, step)
     if not len(fixed):
         return scaled_solution(information, score)
     places = coefficient_places(fixed, *score.shape)

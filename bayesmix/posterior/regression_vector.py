@@ -140,6 +140,13 @@ class ParameterVector:
         return coefficient_places(self.data.fixed, *self.components.coefficients.shape)
 
     @property
+    def held(self) -> Integers:
+        """Places of held coefficients in ``theta``."""
+        held = self.data.family.held
+        none = np.empty(0, dtype=int)
+        return none if held is None else self.allocation.size + self.places[held.held]
+
+    @property
     def n_located(self) -> int:
         """Number of coefficients of gate and components."""
         return self.allocation.size + int(self.places.max()) + 1
@@ -179,6 +186,7 @@ class ParameterVector:
         else:  # probabilities of a chain that are 0
             low = np.flatnonzero(diagonal[own] < SEPARATED * self.data.n_samples)
             bounded = np.append(low, bounded)
+        bounded = np.append(self.held, bounded)
         information[bounded] = information[:, bounded] = 0.0
         return information
 
@@ -231,6 +239,7 @@ class ParameterVector:
         are numbers of units, or with ``sampling`` inverse probabilities of one unit.
         """
         back = back * self.scale
+        back[:, self.held] = 0.0
         errors = wald_errors(self.information, back, self.data.n_samples)
         errors[errors == 0.0] = np.nan  # probabilities of 0 and 1
         if not robust:
@@ -284,13 +293,14 @@ class ParameterVector:
         def add(part: str, design: Any, places: Integers, shared: set[int]) -> None:
             for k, own in enumerate(places):
                 for p, (term, row) in enumerate(zip(design.terms, design.back, strict=True)):
-                    if k and p in shared:
+                    if (k and p in shared) or own[p] in held:
                         continue
                     names.append((part, "all" if p in shared else k, term))
                     rows.append(np.zeros(size))
                     rows[-1][own] = row
 
         shared, terms = set(data.fixed.tolist()), len(data.design.terms)
+        held = set(self.held.tolist())
         places = self.allocation.size + self.places
         add("coefficient", data.design, places[:, :terms], shared)
         if data.inflation is not None:

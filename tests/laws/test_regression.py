@@ -557,3 +557,32 @@ def test_an_impossible_mean_of_negative_binomial_counts_has_no_density():
     assert far[0, 1] < far[0, 0] < -1e7
     near = density(y, ones, np.array([[1.0]]), np.array([0.5]))
     assert near == pytest.approx(stats.nbinom.logpmf(3, 2.0, 2.0 / (2.0 + np.e)))
+
+
+def test_held_coefficients_are_offsets_of_their_component():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 2)) + 3.0
+    y = X @ [1.5, -1.0] + rng.normal(size=150)
+    held = bm.RegressionMixture(hold={"coef": [[1.5, np.nan]]}).fit(X, y)
+    known = bm.RegressionMixture().fit(X[:, 1:], y, offset=1.5 * X[:, 0])
+    assert np.allclose(held.coef_[0], [1.5, known.coef_[0, 0]])
+    assert np.isclose(held.log_likelihood_, known.log_likelihood_)
+    assert held.n_parameters_ == known.n_parameters_
+    table, expected = (each.coefficients().loc["coefficient"] for each in (held, known))
+    errors = expected["standard_error"]
+    assert table.index.get_level_values("term").tolist() == ["intercept", "x1"]
+    assert np.allclose(table["standard_error"], errors, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hold": {"coef": [[0.0, 1.0]]}}, r"hold\['coef'\] must have shape \(1, 1\)"),
+        ({"hold": {"means": [[0.0]]}}, "hold must map 'coef' to an array"),
+        ({"hold": {"coef": [[0.0]]}, "fixed": [0]}, "column 'x0', which is fixed"),
+        ({"hold": {"coef": [[0.0]]}, "inference": bm.VariationalBayes()}, "does not support hold"),
+    ],
+)
+def test_wrong_held_coefficients_are_named(options, message):
+    with pytest.raises(bm.errors.BayesmixError, match=message):
+        bm.RegressionMixture(**options).fit(np.arange(5.0)[:, None], np.arange(5.0) ** 2)

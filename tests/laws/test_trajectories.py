@@ -8,6 +8,8 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.preprocessing import SplineTransformer
 from typer.testing import CliRunner
 
@@ -36,6 +38,98 @@ def courses(seed=0, n=60, skewed=False):
     sex = (rng.random(n) < 0.5).astype(float)
     names = np.array([f"u{i}" for i in range(n)])
     return pd.DataFrame({"id": names[unit], "age": age, "score": score, "sex": sex[unit]})
+
+
+def curve_line_and_constant(seed=3, n=60):
+    """Return visits at 0, ..., 5 of three classes, and the class of each row."""
+    rng = np.random.default_rng(seed)
+    unit, age = np.repeat(np.arange(n), 6), np.tile(np.arange(6.0), n)
+    z = rng.choice(3, n, p=[0.4, 0.35, 0.25])[unit]
+    means = np.choose(z, [1.0 + 2.0 * age - 0.5 * age**2, 6.0 - age, np.full(len(age), 4.0)])
+    return pd.DataFrame({"id": unit, "age": age, "score": means + rng.normal(0, 0.8, len(age))})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variances", ["shared", "free"])
+def test_degrees_by_class_are_direct_maxima_with_errors_of_the_information(variances, tmp_path):
+    frame = curve_line_and_constant()
+    search = bm.trajectories(
+        frame, **ARGUMENTS, degree=(2, 1, 0), random=None, residual_variance=variances,
+        random_state=0, n_jobs=1,
+    )  # fmt: skip
+    model, age, y = search.best_estimator_, frame["age"].to_numpy(), frame["score"].to_numpy()
+    n_scales = 1 if variances == "shared" else 3
+    assert model.n_components_ == 3
+    assert model.n_parameters_ == 8 + n_scales
+
+    def loss(theta):
+        weights = np.append(0.0, theta[:2]) - logsumexp(np.append(0.0, theta[:2]))
+        curves = np.array([theta[2:5], [*theta[5:7], 0.0], [theta[7], 0.0, 0.0]])
+        logs = np.broadcast_to(theta[8:], 3)
+        away = (y[:, None] - np.vander(age, 3, increasing=True) @ curves.T) / np.exp(logs)
+        density = -0.5 * (np.log(2.0 * np.pi) + away**2) - logs
+        return -logsumexp(density.reshape(-1, 6, 3).sum(axis=1) + weights, axis=1).sum()
+
+    odds, (curve, line, _), levels = np.log(model.weights_), model.coef_, model.intercept_
+    given = [*(odds[1:] - odds[0]), levels[0], *curve, levels[1], line[0], levels[2]]
+    given = np.array([*given, *np.log(model.scale_[:n_scales])])
+    assert model.coef_[1:].ravel()[1:].tolist() == [0.0, 0.0, 0.0]
+    assert np.isclose(loss(given), -model.log_likelihood_, atol=1e-8)
+    assert minimize(loss, given + 0.01).fun > loss(given) - 1e-6
+    steps = 1e-4 * np.eye(len(given))
+    hessian = [
+        [
+            (loss(given + a + b) - loss(given + a - b) - loss(given - a + b) + loss(given - a - b))
+            / 4e-8
+            for b in steps
+        ]
+        for a in steps
+    ]
+    errors = np.sqrt(np.linalg.inv(hessian).diagonal())[2:8]
+    table = model.coefficients().loc["coefficient"]
+    assert table.index.tolist() == [
+        *(("class 1", term) for term in ("intercept", "age", "age^2")),
+        *(("class 2", term) for term in ("intercept", "age")),
+        ("class 3", "intercept"),
+    ]
+    assert np.allclose(table["standard_error"], errors, rtol=1e-4)
+    turned = bm.trajectories(
+        frame, **ARGUMENTS, degree=(0, 2, 1), random=None, residual_variance=variances,
+        random_state=0, n_jobs=1,
+    ).best_estimator_  # fmt: skip
+    assert np.isclose(turned.log_likelihood_, model.log_likelihood_, atol=1e-6)
+    assert np.allclose(turned.coef_, model.coef_[[2, 0, 1]], atol=1e-4)
+    model.save(tmp_path / "model.bayesmix")
+    assert bm.load(tmp_path / "model.bayesmix").coefficients().equals(model.coefficients())
+
+
+@pytest.mark.slow
+def test_random_effects_and_counts_have_degrees_by_class():
+    frame = curve_line_and_constant()
+    frame["score"] += np.random.default_rng(1).normal(0.0, 0.5, 60)[frame["id"]]
+    options = {"degree": (2, 1, 0), "random_state": 0, "n_jobs": 1}
+    model = bm.trajectories(frame, **ARGUMENTS, **options).best_estimator_
+    equal = bm.trajectories(frame, **ARGUMENTS, **options | {"degree": 2, "n_components": 3})
+    assert model.n_parameters_ == equal.best_estimator_.n_parameters_ - 3
+    assert equal.best_estimator_.log_likelihood_ > model.log_likelihood_
+    frame["score"] = np.random.default_rng(0).poisson(np.exp(frame["score"].clip(-1.0, 3.0)))
+    counts = bm.trajectories(frame, **ARGUMENTS, **options, response="poisson").best_estimator_
+    assert counts.coef_[1:].ravel()[1:].tolist() == [0.0, 0.0, 0.0]
+    assert counts.n_parameters_ == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_components": 2}, "degree has 3 values, one for each class, but n_components is 2"),
+        ({"degree": (0, 0)}, "degree must be 1 or more in some class"),
+        ({"degree": (2, -1)}, "degree must be an integer of at least 0, got -1"),
+        ({"n_knots": 3}, "leave n_knots out"),
+    ],
+)
+def test_wrong_degrees_are_named(options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        bm.trajectories(courses(), **ARGUMENTS, **{"degree": (2, 1, 0)} | options)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChainPrior
+from bayesmix.allocation.designs import Standardised
 from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, SHARE, Domain
 from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.rows import SideInformation
@@ -54,11 +55,81 @@ def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
     return replace(model, restriction=Restriction(table.parameters()))
 
 
+def held_coefficients(
+    estimator: Any, design: Standardised, shared: Integers, n_further: int
+) -> HeldValues | None:
+    """Return the coefficients of a design that a mixture of regressions holds.
+
+    ``shared`` are the places of columns with the same coefficient in all components, and
+    ``n_further`` coefficients of the response, which are free, follow those of the design.
+    """
+    hold = estimator.hold
+    if hold is None:
+        return None
+    if not isinstance(hold, Mapping) or set(hold) - {"coef"}:
+        raise InvalidInputError(
+            "hold must map 'coef' to an array with a row for each component and a column for each "
+            f"column of X, NaN where coefficients are free, got {hold!r:.80}"
+        )
+    if "coef" not in hold:
+        return None
+    if not isinstance(estimator.inference, MaximumLikelihood | None):
+        raise UnsupportedError("VariationalBayes() does not support hold: use inference=None")
+    K, first = int(estimator.n_components), int(design.intercept)
+    values = checked_values("hold['coef']", hold["coef"], (K, len(design.names)), REAL, K)
+    if (both := (~np.isnan(values)).any(axis=0)[shared[shared < len(design.terms)] - first]).any():
+        name = design.terms[int(shared[np.argmax(both)])]
+        raise InvalidInputError(
+            f"hold['coef'] has values of column {name!r}, which is fixed: leave it out of fixed"
+        )
+    values = np.pad(values * design.scale, ((0, 0), (first, n_further)), constant_values=np.nan)
+    held: Booleans = ~np.isnan(values)
+    filled = np.where(held, values, 0.0)
+    return HeldValues("coef", filled, held, np.arange(K), np.ones(values.shape[1]))
+
+
 def _no_mapping(name: str, value: Any) -> InvalidInputError:
     example = "{'means': [[0.0], [nan]]}" if name == "hold" else "{'means': [0, 0, 1]}"
     return InvalidInputError(
         f"{name} must map names of parameters to values, such as {example}, got {value!r:.80}"
     )
+
+
+def checked_values(
+    label: str, value: Any, shape: tuple[int, ...], domain: Domain, n_components: int
+) -> Array:
+    """Return held values of a shape, NaN where free, or raise an error that names the cell.
+
+    Of K components, missing last ones are free.
+    """
+    try:
+        values = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"{label} must be numbers of shape {shape}, NaN where free, got {value!r:.80}"
+        ) from None
+    if values.ndim == len(shape) and values.shape[1:] == shape[1:]:
+        if len(values) > shape[0] == n_components:
+            raise InvalidInputError(
+                f"{label} has {len(values)} rows, but n_components={n_components}: hold at most "
+                "one row per component"
+            )
+        if shape[0] == n_components:
+            free = np.full((n_components - len(values), *shape[1:]), np.nan)
+            values = np.concatenate([values, free])
+    if values.shape != shape:
+        raise InvalidInputError(
+            f"{label} must have shape {shape}, NaN where free, got shape {values.shape}"
+        )
+    low, high = domain.low, domain.high
+    wrong = (values < low) | (values > high) | np.isinf(values)
+    if wrong.any():
+        cell = tuple(np.argwhere(wrong)[0].tolist())
+        limits = DESCRIBED.get(domain, f"between {low:g} and {high:g}")
+        raise InvalidInputError(
+            f"{label}{list(cell)} must be {limits}, or NaN where free, got {values[cell]:g}"
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -139,34 +210,7 @@ class GivenRestriction:
         return self._checked(f"hold[{name!r}]", self.hold[name], shape, domain)
 
     def _checked(self, label: str, value: Any, shape: tuple[int, ...], domain: Domain) -> Array:
-        try:
-            values = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidInputError(
-                f"{label} must be numbers of shape {shape}, NaN where free, got {value!r:.80}"
-            ) from None
-        if values.ndim == len(shape) and values.shape[1:] == shape[1:]:
-            if len(values) > shape[0] == self.K:
-                raise InvalidInputError(
-                    f"{label} has {len(values)} rows, but n_components={self.K}: hold at most one "
-                    "row per component"
-                )
-            if shape[0] == self.K:
-                free = np.full((self.K - len(values), *shape[1:]), np.nan)
-                values = np.concatenate([values, free])
-        if values.shape != shape:
-            raise InvalidInputError(
-                f"{label} must have shape {shape}, NaN where free, got shape {values.shape}"
-            )
-        low, high = domain.low, domain.high
-        wrong = (values < low) | (values > high) | np.isinf(values)
-        if wrong.any():
-            cell = tuple(np.argwhere(wrong)[0].tolist())
-            limits = DESCRIBED.get(domain, f"between {low:g} and {high:g}")
-            raise InvalidInputError(
-                f"{label}{list(cell)} must be {limits}, or NaN where free, got {values[cell]:g}"
-            )
-        return values
+        return checked_values(label, value, shape, domain, self.K)
 
     def _groups(self, name: str) -> Integers:
         """Return labels (K,) of components that share a parameter."""

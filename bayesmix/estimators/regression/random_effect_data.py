@@ -16,6 +16,7 @@ from bayesmix.allocation.designs import Standardised
 from bayesmix.core.components import DensitiesAndStatistics
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, drawn_labels, stream
+from bayesmix.core.restrictions import HeldValues
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.em.expectation import Centred
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
@@ -87,6 +88,7 @@ class RandomEffectData(UnitData):
         design: Standardised,
         fixed: Integers,
         floor: float,
+        held: HeldValues | None,
         **others: Any,
     ) -> RandomEffectData:
         """Return the data of a fit of normal regressions, with the random effects of an estimator.
@@ -115,7 +117,7 @@ class RandomEffectData(UnitData):
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
         covariance = EffectCovariance(own, ratios, estimator.residual_variance != "free")
-        family = RandomEffectFamily(fixed, effects.matrix, origin, spread, covariance, floor)
+        family = RandomEffectFamily(fixed, effects.matrix, origin, spread, covariance, floor, held)
         return cls(
             products, family=family, design=design, random=effects, response=response,
             offset=offset, columns=columns, **others,
@@ -185,7 +187,8 @@ class RandomEffectData(UnitData):
         own = np.setdiff1d(np.arange(len(self.family.origin)), self.family.fixed)
         effects = np.eye(len(self.family.origin))[:, own]
         data = replace(
-            self, family=replace(self.family, effects=effects, covariance=EffectCovariance())
+            self,
+            family=replace(self.family, effects=effects, covariance=EffectCovariance(), held=None),
         )
         problem = replace(data.problem(), stopping=AMONG_CANDIDATES)
         everyone = Given(np.ones((self.n_units, 1)))

@@ -16,6 +16,7 @@ from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples, unequal
+from bayesmix.estimators.inputs.held_parameters import held_coefficients
 from bayesmix.estimators.inputs.sequences import (
     EFFECTS,
     chain_prior,
@@ -161,6 +162,8 @@ def training_data(
     if inflation is not None and response.name == "ordinal":
         # All components share the coefficients of levels.
         places = np.append(places, len(design.terms) + np.arange(len(inflation.names)))
+    further = 0 if inflation is None else len(inflation.terms)
+    held = held_coefficients(estimator, design, places, further)
     if response.gaussian:
         floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
     of_bayes = not isinstance(estimator.inference, MaximumLikelihood | None)
@@ -212,8 +215,8 @@ def training_data(
             None if each is None else each[firsts] for each in (weights, covariates)
         )
         return RandomEffectData.of(
-            estimator, y, offset, X, np.bincount(units), design, places, floor, weights=weights,
-            covariates=covariates, gate=gate_design, labels=labels,
+            estimator, y, offset, X, np.bincount(units), design, places, floor, held,
+            weights=weights, covariates=covariates, gate=gate_design, labels=labels,
         )  # fmt: skip
     common = validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
     if common == "shared" and not (response.dispersed and not of_bayes):
@@ -221,7 +224,7 @@ def training_data(
             "residual_variance='shared' needs a response with a dispersion and maximum likelihood: "
             "leave it out"
         )
-    family = RegressionFamily(response, places, floor, common == "shared")
+    family = RegressionFamily(response, places, floor, common == "shared", held)
     values = arranged(design, inflation, y, offset, trials, X)
     if units is not None:
         weights, covariates = regression_data.ordered(units, weights, covariates)
