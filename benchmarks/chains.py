@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import bayesmix as bm
+from bayesmix.starts.given_starts import StartAt
 from benchmarks.recipes import make
 
 SEED = 20261126
@@ -68,8 +69,8 @@ def _pass(fit: Callable[..., int], *data: Any) -> float:
 class Started(bm.HiddenMarkovModel):
     """A fit that begins at a rough one, of the first samples."""
 
-    def _start_mixture(self, *arguments: Any) -> Any:
-        return self.start
+    def _start(self, *arguments: Any) -> Any:
+        return StartAt(self.start)
 
 
 def ours(X: Any, structure: str, lengths: list[int], most: int) -> int:

@@ -20,8 +20,8 @@ from bayesmix.em.expectation import BLOCK_VALUES
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Change, Monitor
 from bayesmix.search.optimum import raced
-from bayesmix.search.starts import begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.responsibilities import begun, numbered_starts
 from benchmarks.passes import OURS, PLAIN, side_by_side
 
 CASES = ((150, 4, 3), (1_000, 10, 5), (5_000, 5, 5))  # rows, features, components

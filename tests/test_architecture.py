@@ -36,8 +36,8 @@ LEVELS = {
     "em": 3,
     "observation": 3,
     "search": 3,
+    "starts": 3,
     "posterior": 4,
-    "starts": 4,
     "relevance": 5,
     "selection": 5,
     "assess": 5,
@@ -62,7 +62,8 @@ SIDEWAYS = {
     "em": {"sources", "observation"},
     "observation": {"em", "sources"},  # forms of the E-step; measured data
     "sources": {"em"},  # steps on devices
-    "search": {"em", "sources"},  # a fit searches among runs
+    "search": {"em", "sources", "starts"},  # a fit searches among runs from starts
+    "starts": {"em", "sources", "search"},  # one start is the search; some fit other models
     "assess": {"selection"},
     "relevance": {"selection"},
     "report": {"plots"},
@@ -75,7 +76,7 @@ SIDEWAYS = {
 DRAWN_BY = {"selection": {"plots"}, "assess": {"plots"}, "posterior": {"plots"}}
 
 # Further down and refused all the same: what fits knows no concrete family.
-REFUSED = {"em": {"families"}, "search": {"families"}, "sources": {"families"}}
+REFUSED = {part: {"families"} for part in ("em", "search", "sources", "starts")}
 
 OPTIONAL = {"anndata", "arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
@@ -422,6 +423,9 @@ KERNEL = {
     *("sources/column_sums", "observation/missing"),
     *("allocation/point", "allocation/point_draws", "allocation/groups"),
     *("allocation/dirichlet", "allocation/stick_breaking"),
+    *("starts/responsibilities", "starts/candidate_starts", "starts/chosen_start"),
+    *("starts/given_starts", "starts/labelled_starts", "starts/named_starts"),
+    "starts/restricted_starts",
 }
 DOOR = {"estimators", "models", "cli", "datasets", "results", "scverse", "__init__", "__main__"}
 # Names of families and allocations outside the kernel, which the kernel may not compare with.

@@ -291,7 +291,6 @@ def test_the_page_on_the_design_names_every_part():
 
 def test_the_map_names_the_functions_that_a_fit_runs_once_and_in_order():
     page = (DOCS / "explanation" / "design.md").read_text("utf-8")
-    assert len(page.split()) <= 1800
     walk = page.split("### From `fit` to the product and back")[1].split("###")[0]
     named = re.findall(r"`([a-z_]+)`", walk.split("1. ", 1)[1])
     entered: list[str] = []

@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 
 from bayesmix.assess.stability import quiet
 from bayesmix.em.expectation import BLOCK_VALUES
-from bayesmix.em.model import Model, Settings, Start, resolve, side_of
+from bayesmix.em.model import Assign, Model, Settings, resolve, side_of
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Monitor, Problem, State, run
 from bayesmix.errors import BayesmixError
 from bayesmix.posterior.bootstrap import MOST_PASSES
 from bayesmix.search.fit import fit
-from bayesmix.search.named_starts import named_start
 from bayesmix.search.stacked import SeparatePriors, stackable, stacked_passes
-from bayesmix.search.starts import OfMixture, begun
+from bayesmix.starts.named_starts import named_start
+from bayesmix.starts.responsibilities import OfMixture, begun
 
 # Starts run to convergence to count replications of the best likelihood, as papers report.
 STARTS, START_KINDS = 20, ("k-means++", "random_from_data")
@@ -88,7 +88,7 @@ def grown_fit(fitter: Any, smaller: FitResult, larger: FitResult) -> Estimator |
     return None
 
 
-def random_start(result: FitResult, source: Any, seed: int, number: int) -> Start:
+def random_start(result: FitResult, source: Any, seed: int, number: int) -> Assign:
     """Return a random start of the same model, of two kinds in turn."""
     kind, K = START_KINDS[number % len(START_KINDS)], result.n_components
     return named_start(kind, source, source.summary, K, seed, number, result.family)
@@ -129,7 +129,7 @@ def race(result: FitResult, source: Any, seed: int, first: int) -> Iterator[FitR
                 return
 
 
-def _after_passes(problem: Problem, starts: list[Start], n_components: int) -> Iterator[State]:
+def _after_passes(problem: Problem, starts: list[Assign], n_components: int) -> Iterator[State]:
     """Yield the states of starts after the passes of a race; those that collapse are left out."""
     apart = _side_by_side(problem, 1)
     first = begun(apart, starts[0], n_components).expectation.statistics

@@ -37,9 +37,9 @@ from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import AMONG_CANDIDATES
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
-from bayesmix.search.starts import OfMixture
 from bayesmix.selection.criteria import PLUG_IN
 from bayesmix.selection.tasks import Fitter
+from bayesmix.starts.responsibilities import OfMixture
 
 # Definitions of entropy, and words for notes.
 ENTROPIES = {"relative": "relative", "sum": "summed over the sample", "mean": "per observation"}

@@ -39,9 +39,9 @@ from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.search.fit import fit
-from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import are_sampling, weighted
+from bayesmix.starts.responsibilities import Given
 
 CORRECTIONS = ("ML", "BCH", None)
 # Probabilities below are 0: EM reaches them in infinitely many steps.

@@ -21,10 +21,10 @@ from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
-from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, HeldOut, Score
 from bayesmix.sources.memory import ArraySource
 from bayesmix.starts.noise_starts import NoiseOfFit
+from bayesmix.starts.responsibilities import Given
 
 # Passes in which the weight of the noise settles between fixed components.
 PASSES = 50

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bayesmix.core.priors import WeightsPrior
     from bayesmix.core.restrictions import Restriction
     from bayesmix.core.sources import Source
-    from bayesmix.em.given_noise import GivenNoise
+    from bayesmix.em.start import Fit, GivenNoise
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,11 @@ LOOSE_BOUND = (
     "compare numbers of components"
 )
 
-# Responsibilities (n, K) of observations.
-Start: TypeAlias = Callable[[Rows], Array]
+# A function that returns responsibilities (n, K) of observations, the first of a run.
+Assign: TypeAlias = Callable[[Rows], Array]
+
+# With fewer iterations the user wants a few EM steps, not an optimum.
+FEW_ITERATIONS = 10
 
 # Above this number of components, large data are not searched, and covariates are refused.
 MANY = 100
@@ -109,7 +112,7 @@ class Settings:
     stopping: Stopping
     max_iter: int = 100
     n_init: int = 1
-    init: str | Start = "kmeans"
+    init: str | Assign = "kmeans"
     search: bool = True
     moves: bool = True  # whether the search tries moves after its starts
     accelerate: bool = True
@@ -134,20 +137,27 @@ class Settings:
         """Whether fits end once little is left to gain."""
         return self.stopping == ROUGH
 
-    def continuing(self, start: Start) -> Settings:
-        """Return the settings of one run from a start, which keeps the order of components."""
-        return replace(self, init=start, n_init=1, search=False, sort=False, compared=True)
+    def continuing(self, assign: Assign) -> Settings:
+        """Return the settings of one run from responsibilities, in the order of components."""
+        return replace(self, init=assign, n_init=1, search=False, sort=False, compared=True)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run of a fit: its problem, and its number among ``n_init``."""
+    """A run of a fit: its problem, its number among ``n_init``, and what its start may need."""
 
     problem: Problem
     model: Model
     settings: Settings
     monitor: Monitor
+    source: Source  # the data, of which ``problem.source`` may have coordinates
+    fit: Fit  # fits other models
     index: int = 0
+
+    @property
+    def few(self) -> bool:
+        """Whether the user wants a few EM steps, not an optimum."""
+        return self.settings.max_iter < FEW_ITERATIONS
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:

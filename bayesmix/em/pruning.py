@@ -1,4 +1,4 @@
-"""Pruning: components below one observation are dropped, unless the bound falls."""
+"""The end of a run: components below one observation are dropped, unless the bound falls."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.core.rows import Event
+from bayesmix.em.model import Attempt, side_of
 from bayesmix.em.run import Monitor, Problem, State, begin_at, run_up_to
 
 # Number of observations below which a component is pruned.
 PRUNE_BELOW = 1.0
+
+
+def without_empty(attempt: Attempt, state: State) -> State:
+    """Return the end of a run without empty components if the model prunes them."""
+    problem, monitor, max_iter = attempt.problem, attempt.monitor, attempt.settings.max_iter
+    if not (attempt.model.prune and problem.objective.variational):
+        return state
+    try:
+        n_labelled = side_of(problem.source).largest_label + 1
+        return pruned(problem, state, monitor, max_iter, n_labelled)
+    except KeyboardInterrupt:
+        monitor.interrupt()
+        return replace(state, status="interrupted")
 
 
 def pruned(

@@ -140,9 +140,9 @@ class Monitor:
             self.on_gain(self.stage, what, gain)
 
     @contextmanager
-    def search(self) -> Iterator[None]:
-        """Mark the passes within as those of starts and moves."""
-        outer, self.searching = self.searching, True
+    def search(self, searching: bool = True) -> Iterator[None]:
+        """Mark the passes within as those of starts and moves, or not."""
+        outer, self.searching = self.searching, searching
         try:
             yield
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -30,20 +29,22 @@ from bayesmix.estimators.inputs.constraints import constrained
 from bayesmix.estimators.inputs.given_trials import in_trials
 from bayesmix.estimators.inputs.held_parameters import restricted
 from bayesmix.estimators.inputs.missing_rows import refuse_gaps
-from bayesmix.estimators.inputs.streams import better_start, last_mixture, same_prior, with_batch
+from bayesmix.estimators.inputs.streams import last_mixture, same_prior, with_batch
 from bayesmix.estimators.searching.fitters import fitter_of
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.events import warn_of_stop
 from bayesmix.search.fit import fit
-from bayesmix.search.named_starts import start_of
-from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
 from bayesmix.sources.memory import passed
 from bayesmix.sources.survey_weights import weighted
+from bayesmix.starts.given_starts import StartAt, StartFrom, WarmStart
+from bayesmix.starts.named_starts import start_of
+from bayesmix.starts.responsibilities import INIT_PARAMS, OTHER_STARTS, OfMixture
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Stopping
     from bayesmix.core.sources import Source
+    from bayesmix.em.start import Start
     from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
     from bayesmix.selection.tasks import Fitter
 
@@ -353,13 +354,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
                 validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
             monitor = reporter.attach(Monitor(self.max_passes, self.max_seconds))
             with reporter:
-                start = self._start_mixture(model, source, settings)
+                start = self._start(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
-                if self.search is not None and self._last_mixture(model, source) is not None:
-                    fresh = replace(settings, init=self._init(model, source, settings.seed))
-                    better = better_start(result, model, source, fresh, monitor)
-                    if better is not None:
-                        result = fit(model, source, settings, monitor, better)
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
@@ -385,10 +381,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             stopping = Change(change, per_row=not model.inference.variational)
         seed = root_seed(self.random_state)
         init = self._init(model, source, seed)
-        warm = self._last_mixture(model, source)
-        if warm is not None:
-            init = OfMixture(warm)
-        as_given = not isinstance(init, str) or self._explicit_parameters()
+        warm = self._last_mixture(model, source) is not None
+        as_given = warm or not isinstance(init, str) or self._explicit_parameters()
         return Settings(
             stopping=stopping,
             max_iter=max_iter,
@@ -417,16 +411,19 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             return None
         return last_mixture(self.result_, model, source)
 
-    def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
-        """Return the mixture to start at: the last one if it fits as it is, or given parameters.
+    def _start(self, model: Model, source: Source, settings: Settings) -> Start | None:
+        """Return the start at the last fit or at given parameters; None is chosen in the fit.
 
         If data, structure or kind of prior have changed, a warm start uses the responsibilities of
-        the last mixture instead (``settings.init``).
+        the last mixture.
         """
         warm = self._last_mixture(model, source)
-        if warm is None or model.family != self.result_.family:
+        if warm is None:
             return None
-        return warm if same_prior(self.result_, model, source, warm.frame) else None
+        same_family = model.family == self.result_.family
+        same = same_family and same_prior(self.result_, model, source, warm.frame)
+        last: Start = StartAt(warm) if same else StartFrom(OfMixture(warm))
+        return last if self.search is None else WarmStart(last)
 
     def _adopt(self, result: FitResult) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:

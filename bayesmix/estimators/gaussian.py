@@ -17,9 +17,11 @@ from bayesmix.estimators.base import MixtureEstimator, describe_gaussian
 from bayesmix.estimators.inputs.incoming import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.background import Background
 from bayesmix.families.gaussian.given_prior import GaussianPrior
+from bayesmix.starts.given_starts import StartAt
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
+    from bayesmix.em.start import Start
 
 
 class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
@@ -192,16 +194,16 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         from_model = getattr(self.prior, "framed", None)
         return any(value is not None for value in (*given, from_model))
 
-    def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
+    def _start(self, model: Model, source: Source, settings: Settings) -> Start | None:
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
         background = getattr(self.prior, "framed", None)
         if background is not None:
             frame = working_frame(model, source)[0]
             weights: Any = SteppedWeights(self.prior.weights)
-            return Mixture(weights, background(frame), frame)
+            return StartAt(Mixture(weights, background(frame), frame))
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
-            return super()._start_mixture(model, source, settings)
-        return given_start(self, model, source, settings)
+            return super()._start(model, source, settings)
+        return StartAt(given_start(self, model, source, settings))
 
     _describe = describe_gaussian

@@ -14,7 +14,6 @@ from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
-from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import SideInformation
@@ -22,7 +21,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.display import columns_of, html_table
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor
+from bayesmix.em.start import Start
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.attributes.fitted_methods import information
 from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_of
@@ -36,12 +35,11 @@ from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.observation.measured import with_errors
-from bayesmix.search.fit import fit
-from bayesmix.search.restricted_starts import components_known
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.room import few_enough
-from bayesmix.starts.chain_starts import best_of_starts
+from bayesmix.starts.chain_starts import ChainStart
+from bayesmix.starts.restricted_starts import components_known
 
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
@@ -280,18 +278,14 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         )  # fmt: skip
         return replace(model, inference=replace(inference, weights=prior))
 
-    def _start_mixture(
-        self, model: Model, source: Source, settings: Settings
-    ) -> FittedMixture | None:
-        monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
+    def _start(self, model: Model, source: Source, settings: Settings) -> Start | None:
         at_hand = sequences.sequences_at_hand(cast("sequences.InSequences", source))
         if components_known(model, source.shape[1]):  # no other states can be found
             settings, free = replace(settings, n_init=1, moves=False), model
         else:
             free = replace(model, restriction=None)
             at_hand = cast("ArraySource", sequences.without_exact_times(at_hand))
-        with single_threaded_blas():
-            return best_of_starts(fit, free, at_hand, settings, monitor)
+        return ChainStart(free, at_hand, settings)
 
     def _describe(self, result: FitResult) -> None:
         super()._describe(result)

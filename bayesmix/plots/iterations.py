@@ -23,9 +23,9 @@ from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
-from bayesmix.search.named_starts import named_start
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import as_source, is_collection, is_source
+from bayesmix.starts.named_starts import named_start
 
 
 @dataclass(frozen=True)

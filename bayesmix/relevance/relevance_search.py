@@ -25,8 +25,8 @@ from bayesmix.relevance.relevance import (
     settled,
     toggled,
 )
-from bayesmix.search.starts import Distinct, lloyd, one_hot, plus_plus
 from bayesmix.selection.summary_text import listed
+from bayesmix.starts.responsibilities import Distinct, lloyd, one_hot, plus_plus
 
 # Size of a group of dependent features, and numbers of groups of each kind.
 GROUP_SIZE = 6

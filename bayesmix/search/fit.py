@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.rows import Event
 from bayesmix.em.model import (
@@ -22,9 +21,8 @@ from bayesmix.em.model import (
     rank,
     resolve,
     side_of,
-    too_many_to_search,
 )
-from bayesmix.em.pruning import pruned
+from bayesmix.em.pruning import without_empty
 from bayesmix.em.result import (
     DensitySums,
     FitResult,
@@ -34,20 +32,13 @@ from bayesmix.em.result import (
     units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
-from bayesmix.search import starts
 from bayesmix.search.events import separation, warn_of
-from bayesmix.search.labelled_starts import begun_with_labels
-from bayesmix.search.named_starts import first_of_many, named_start
-from bayesmix.search.optimum import search
-from bayesmix.search.restricted_starts import begun_from, begun_near, begun_restricted
+from bayesmix.starts.chosen_start import chosen_start
 from bayesmix.version import versions
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-
-
-# With fewer iterations the user wants a few EM steps, not an optimum.
-FEW_ITERATIONS = 10
+    from bayesmix.em.start import Start
 
 
 @dataclass(frozen=True)
@@ -63,23 +54,20 @@ def fit(
     source: Source,
     settings: Settings,
     monitor: Monitor | None = None,
-    continue_from: Mixture | None = None,
+    start: Start | None = None,
 ) -> FitResult:
-    """Return the best of ``n_init`` runs, each with its search.
-
-    ``continue_from`` is a mixture to start at, in any frame, instead of ``settings.init``.
-    """
+    """Return the best of ``n_init`` runs, each with its search, or the one run of a given start."""
     began = time.perf_counter()
     monitor = monitor or Monitor()
     check_values(model.family, source, model.n_components)
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         if model.noise is not None:
-            continue_from = model.noise.added(problem, continue_from)
+            model.noise.check(problem)
         if problem.source is not source:
-            settings, continue_from = _in_coordinates(problem, source, settings, continue_from)
-        attempt = Attempt(problem, model, settings, monitor)
-        runs = 1 if continue_from is not None else settings.n_init
+            settings = _in_coordinates(problem, settings)
+        attempt = Attempt(problem, model, settings, monitor, source, fit)
+        runs = 1 if start is not None else settings.n_init
         best: Outcome | None = None
         processing = time.process_time()
         try:
@@ -91,7 +79,7 @@ def fit(
 
                     outcomes = in_workers(attempt, index, workers)
                 else:
-                    outcomes = iter([one_run(replace(attempt, index=index), continue_from)])
+                    outcomes = iter([one_run(replace(attempt, index=index), start)])
                 for outcome in outcomes:
                     if best is None or rank(problem, outcome.state) > rank(problem, best.state):
                         best = outcome
@@ -122,73 +110,29 @@ def _worth_workers(attempt: Attempt, index: int, runs: int, began: float) -> int
     return 1 + idle if idle else 0
 
 
-def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
-    """Run a fit from a start, or a search of starts, to its end."""
-    model, settings, monitor = attempt.model, attempt.settings, attempt.monitor
-    few = settings.max_iter < FEW_ITERATIONS
-    if few:
+def one_run(attempt: Attempt, start: Start | None = None) -> Outcome:
+    """Run a fit from a start to its end; None is chosen by settings, model and data."""
+    settings, monitor = attempt.settings, attempt.monitor
+    if attempt.few:
         attempt = replace(attempt, problem=replace(attempt.problem, accelerate=False))
     problem = attempt.problem
     with monitor.search():
-        records, state = _begin(attempt, continue_from, few)
+        begun = (start or chosen_start(attempt)).begun(attempt)
+    state = begun.state
     if settings.max_iter == 0 and state.mixture is None:
         first = problem.objective.update(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
     state = run(problem, state, monitor, settings.max_iter - state.iterations)
+    state = without_empty(attempt, state)
     try:
-        if model.prune and problem.objective.variational:
-            largest = side_of(problem.source).largest_label
-            state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(attempt, state)
     except KeyboardInterrupt:
         monitor.interrupt()
         state = replace(state, status="interrupted")
-    return Outcome(state, records)
-
-
-def _begin(
-    attempt: Attempt, continue_from: Mixture | None, few: bool
-) -> tuple[tuple[SearchRecord, ...], State]:
-    """Return the records of a search and the state from which the run begins."""
-    model, settings, problem = attempt.model, attempt.settings, attempt.problem
-    records: tuple[SearchRecord, ...] = ()
-    if continue_from is not None and model.restriction is not None:
-        state = begun_from(attempt, continue_from)
-    elif continue_from is not None:
-        state = begin_at(problem, continue_from)
-    elif callable(settings.init):
-        state = starts.begun(problem, settings.init, model.n_components)
-    elif model.noise is not None:
-        state = model.noise.begun(fit, attempt)
-    elif side_of(problem.source):
-        state = begun_with_labels(fit, attempt)
-    elif too_many_to_search(problem.source, model.n_components) and not settings.warm_starts:
-        state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
-    elif model.restriction is not None and settings.search and not few:
-        state = begun_restricted(fit, attempt)
-    elif settings.search and not few:
-        many = too_many_to_search(problem.source, model.n_components)
-        quick = replace(attempt, settings=replace(settings, moves=False)) if many else attempt
-        optimum = search(quick)
-        records, state = optimum.records, optimum.state.afresh()
-    else:
-        start = named_start(
-            settings.init,
-            problem.source,
-            problem.source.summary,
-            model.n_components,
-            settings.seed,
-            attempt.index,
-            model.family,
-        )
-        if model.restriction is None:
-            state = starts.begun(problem, start, model.n_components)
-        else:
-            state = begun_near(attempt, start)
-    return records, state
+    return Outcome(state, begun.records)
 
 
 def _heaviest_first(attempt: Attempt, state: State) -> State:
@@ -211,20 +155,13 @@ def _heaviest_first(attempt: Attempt, state: State) -> State:
     return moved if moved.objective >= state.objective and as_settled else state
 
 
-def _in_coordinates(
-    problem: Problem, source: Source, settings: Settings, continue_from: Mixture | None
-) -> tuple[Settings, Mixture | None]:
-    """Return starts of a problem whose source has coordinates inside its frame.
+def _in_coordinates(problem: Problem, settings: Settings) -> Settings:
+    """Return settings of a problem whose source has coordinates inside its frame.
 
-    Mixtures of other frames cannot read them: responsibilities stand for one to continue from.
+    Mixtures of other frames cannot read them.
     """
-    if continue_from is not None and not continue_from.frame.equals(problem.frame):
-        settings = replace(settings, init=starts.OfMixture(continue_from), n_init=1)
-        continue_from = None
-    if callable(settings.init):
-        settings = replace(settings, init=starts.given_to(problem, source, settings.init))
     here = tuple(m for m in settings.warm_starts if m.frame.equals(problem.frame))
-    return replace(settings, warm_starts=here), continue_from
+    return replace(settings, warm_starts=here)
 
 
 def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) -> FitResult:

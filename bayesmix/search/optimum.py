@@ -34,7 +34,7 @@ from bayesmix.em.run import (
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.stacked import raced
-from bayesmix.search.starts import begun, numbered_starts
+from bayesmix.starts.responsibilities import begun, numbered_starts
 
 if TYPE_CHECKING:
     from bayesmix.search.improver import Improver
@@ -264,7 +264,7 @@ class OptimumSearch:
         """Return the best settled start, improved by moves and run to convergence."""
         continued = None
         if self.settings.warm_starts and (self.large or not self.whole):
-            from bayesmix.search.candidate_starts import continued_from
+            from bayesmix.starts.candidate_starts import continued_from
 
             continued = continued_from(self)
         settled = self._settled_starts() if continued is None else [continued]
@@ -368,7 +368,7 @@ class OptimumSearch:
         """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
         if self.settings.warm_starts and not guided:
-            from bayesmix.search.candidate_starts import runs_from_warm_starts
+            from bayesmix.starts.candidate_starts import runs_from_warm_starts
 
             runs += runs_from_warm_starts(self, schedule.passes)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
@@ -384,7 +384,7 @@ class OptimumSearch:
                 break
             after: State | None = state
             if guided:
-                from bayesmix.search.named_starts import guided_by_a_prior
+                from bayesmix.starts.named_starts import guided_by_a_prior
 
                 after = guided_by_a_prior(self, state, 2 * passes)
             after = after and self.attempts.run(self.sample, after, passes)

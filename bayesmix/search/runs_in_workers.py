@@ -29,4 +29,4 @@ def in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
 
 def _alone(attempt: Attempt) -> tuple[Outcome, Monitor]:
     with single_threaded_blas():
-        return one_run(attempt, None), attempt.monitor
+        return one_run(attempt), attempt.monitor

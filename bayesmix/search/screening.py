@@ -18,12 +18,12 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, Settings, Start, is_valueless, resolve
+from bayesmix.em.model import Assign, Model, Settings, is_valueless, resolve
 from bayesmix.em.result import units_of
 from bayesmix.em.run import Monitor, Problem, State, run
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.starts import (
+from bayesmix.starts.responsibilities import (
     Given,
     begun,
     complete,
@@ -114,7 +114,7 @@ def _short_runs(
 ) -> list[Ranked]:
     """Return the states of candidates with the same K after a few passes from shared starts."""
     ranked: list[Ranked] = []
-    starts: list[Start] = []
+    starts: list[Assign] = []
     sizes: set[int] = set()
     reached: dict[int, float] = {}  # by start
     # Structures without a posterior have costly updates: they take the better start alone.
@@ -145,11 +145,11 @@ def _costly(candidate: Numbered) -> bool:
     return not candidate[1][0].family.has_posterior
 
 
-def _starts(source: Source, model: Model, seed: int, partitions: Partitions) -> list[Start]:
+def _starts(source: Source, model: Model, seed: int, partitions: Partitions) -> list[Assign]:
     """Return partitions by k-means, in one or two scales, and by a tree."""
     K = model.n_components
     numbers = range(1 if K == 1 or partitions else 2)
-    starts: list[Start] = [
+    starts: list[Assign] = [
         start
         for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False)
     ]

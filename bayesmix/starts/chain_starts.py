@@ -23,15 +23,16 @@ from bayesmix.allocation.point import no_log_weights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Allocated, Rows
-from bayesmix.em.given_noise import Fit
-from bayesmix.em.model import Model, Settings, check_values, rank, resolve
+from bayesmix.em.model import Attempt, Model, Settings, check_values, rank, resolve
 from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, begin, begin_at, run
+from bayesmix.em.start import Begun, Fit
 from bayesmix.errors import BayesmixError, DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
 from bayesmix.search.stacked import SeparatePriors, stackable, stacked_passes
-from bayesmix.search.starts import TINY, Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.given_starts import StartAt
+from bayesmix.starts.responsibilities import TINY, Given, OfMixture, begun, numbered_starts
 
 # Random chains for each quick start, passes of a race and of a start alone, and how many of the
 # best run to convergence. The best optimum shows late: it may rank 40th after 20 passes.
@@ -44,6 +45,25 @@ MOVES, LEAST_GAIN = 12, 1e-6
 STICKY = 0.8
 # Most numbers in the log joints of a race.
 MOST_JOINTS = 2**20
+
+
+@dataclass(frozen=True)
+class ChainStart:
+    """The best optimum that starts of a hidden Markov model reach.
+
+    ``model`` is that of the fit without restrictions, and ``source`` its sequences in memory.
+    """
+
+    model: Model
+    source: ArraySource
+    settings: Settings
+
+    def begun(self, attempt: Attempt) -> Begun:
+        """Begin at the optimum, in the order of its start."""
+        limits = attempt.monitor  # the starts and the fit each have as many passes and seconds
+        monitor = Monitor(max_passes=limits.max_passes, max_seconds=limits.max_seconds)
+        best = best_of_starts(attempt.fit, self.model, self.source, self.settings, monitor)
+        return StartAt(best).begun(attempt)
 
 
 def best_of_starts(

@@ -19,13 +19,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.given_noise import Fit
-from bayesmix.em.model import Attempt, Start
-from bayesmix.em.run import Problem, State
+from bayesmix.em.model import Assign, Attempt
+from bayesmix.em.run import Problem
+from bayesmix.em.start import Begun
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.labelled_starts import FEW_PASSES, best_start
-from bayesmix.search.starts import OfMixture
+from bayesmix.starts.labelled_starts import FEW_PASSES, best_start
+from bayesmix.starts.responsibilities import OfMixture
 
 # Fractions of observations left out of the first fit.
 LEFT_OUT = (0.0, 0.02, 0.1, 0.3)
@@ -44,21 +44,23 @@ class NoiseOfFit:
         density = self.density or _uniform(source, family)
         return WithNoise(objective, density, source.total_weight)
 
-    def added(self, problem: Problem, mixture: Mixture | None) -> Mixture | None:
-        objective = _noise_of(problem)
-        volume = getattr(objective.density, "log_volume", 0.0)
+    def check(self, problem: Problem) -> None:
+        volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
         if problem.frame.n_flat or not np.isfinite(volume):
             raise InvalidInputError(
                 "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop "
                 "constant and linearly dependent columns"
             )
-        if mixture is None or mixture.noise is not None:
-            return mixture
-        return replace(mixture, noise=objective.noise(FIRST_WEIGHT))
 
-    def begun(self, fit: Fit, attempt: Attempt) -> State:
+    def added(self, problem: Problem, mixture: Mixture) -> Mixture:
+        if mixture.noise is not None:
+            return mixture
+        return replace(mixture, noise=_noise_of(problem).noise(FIRST_WEIGHT))
+
+    def begun(self, attempt: Attempt) -> Begun:
         """Return the best of fits without noise to central observations, after short runs."""
-        return best_start(attempt.problem, _noisy(fit, attempt), attempt, FEW_PASSES).afresh()
+        best = best_start(attempt.problem, _noisy(attempt), attempt, FEW_PASSES)
+        return Begun(best.afresh())
 
 
 def _uniform(source: Source, family: Family) -> NoiseDensity:
@@ -73,7 +75,7 @@ def _noise_of(problem: Problem) -> WithNoise:
     return objective
 
 
-def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
+def _noisy(attempt: Attempt) -> Iterator[Assign]:
     """Yield fits without the most isolated observations, with noise added."""
     problem, settings = attempt.problem, attempt.settings
     plain = replace(attempt.model, noise=None)
@@ -94,7 +96,7 @@ def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
             central = np.flatnonzero(distances <= farthest)
             source = problem.source if share == 0.0 else sample.subset(central)
             try:
-                mixture = fit(plain, source, alone, attempt.monitor.child()).mixture
+                mixture = attempt.fit(plain, source, alone, attempt.monitor.child()).mixture
             except BayesmixError as refused:
                 mixture, last = None, refused
         if mixture is not None:

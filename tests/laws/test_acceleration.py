@@ -12,9 +12,9 @@ import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Anderson, Monitor, run
 from bayesmix.families.independent.linear import Sums
-from bayesmix.search.named_starts import named_start
-from bayesmix.search.starts import begun
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.named_starts import named_start
+from bayesmix.starts.responsibilities import begun
 
 from .cases import generator
 

@@ -10,8 +10,8 @@ import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor
 from bayesmix.search.optimum import Attempts
-from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.responsibilities import Given, begun
 
 
 @pytest.fixture(scope="module")

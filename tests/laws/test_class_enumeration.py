@@ -25,7 +25,7 @@ from bayesmix.em.result import DensitySums
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError
 from bayesmix.estimators.inputs import constraints
-from bayesmix.search.starts import begun
+from bayesmix.starts.responsibilities import begun
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
 # to convergence: log likelihood, parameters, relative entropy.

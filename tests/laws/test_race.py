@@ -9,8 +9,8 @@ import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Monitor, run
 from bayesmix.search.stacked import raced
-from bayesmix.search.starts import begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.responsibilities import begun, numbered_starts
 
 NEVER = Aitken(0.0)
 CASES = {

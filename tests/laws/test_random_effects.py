@@ -13,7 +13,7 @@ import bayesmix as bm
 from bayesmix.em.run import Monitor, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.posterior.regression_vector import ParameterVector
-from bayesmix.search.starts import Given, begun
+from bayesmix.starts.responsibilities import Given, begun
 from laws.test_covariates import hessian
 
 BOTH = ("intercept", "time")

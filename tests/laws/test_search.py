@@ -15,8 +15,8 @@ from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.search.improver import best_divisions, merge_losses
 from bayesmix.search.moves import Assignment, Move, best_splits
-from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.responsibilities import Given, begun
 
 
 def noting(looks: list[bool], n_rows: int) -> Callable[..., Any]:

@@ -23,8 +23,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.named_starts import named_start
-from bayesmix.search.starts import begun
+from bayesmix.starts.named_starts import named_start
+from bayesmix.starts.responsibilities import begun
 from bayesmix.version import versions
 
 if TYPE_CHECKING:

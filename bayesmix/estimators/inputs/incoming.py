@@ -38,7 +38,7 @@ from bayesmix.starts.noise_starts import NoiseOfFit
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.core.sources import Source
-    from bayesmix.em.given_noise import GivenNoise
+    from bayesmix.em.start import GivenNoise
     from bayesmix.families.coding import Coding
 
 MISSING = ("error", "use", "drop")

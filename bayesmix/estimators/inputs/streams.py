@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, Settings, resolve_objective, working_frame
+from bayesmix.em.model import Model, resolve_objective, working_frame
 from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor
 from bayesmix.errors import (
-    BayesmixError,
     BayesmixWarning,
     InvalidInputError,
     InvalidTypeError,
@@ -29,7 +23,6 @@ from bayesmix.errors import (
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.given_sources import new_rows
 from bayesmix.observation.instrument import refuse_measured
-from bayesmix.search.fit import FEW_ITERATIONS, fit
 from bayesmix.sources import streaming
 
 if TYPE_CHECKING:
@@ -94,41 +87,6 @@ def with_batch(
             source = source.present()
             result = streaming.arrived(estimator.result_, source, name, forgetting)
     estimator._adopt(result)
-
-
-# A fresh start that gains less, in nats, would only exchange the order of components.
-GAIN = 1.0
-# Samples on which components of the two fits are compared.
-SAMPLES_COMPARED = 2000
-
-
-def better_start(
-    warm: FitResult, model: Model, source: Source, settings: Settings, monitor: Monitor
-) -> Mixture | None:
-    """Return the mixture of one fresh quick start if it is better than the warm start, else None.
-
-    Its components are in the order of the warm start. Fits of few iterations are not compared, as
-    they are parts of a longer one.
-    """
-    if settings.max_iter < FEW_ITERATIONS or monitor.stopped is not None:
-        return None
-    quick = replace(settings, search=False, n_init=1, stopping=AMONG_CANDIDATES)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            fresh = fit(model, source, quick, monitor)
-        except BayesmixError:
-            return None
-    gained = fresh.objective > warm.objective + GAIN
-    if fresh.degenerate is not None or not (gained or warm.degenerate is not None):
-        return None
-    if fresh.n_components != warm.n_components:
-        return fresh.mixture
-    sample = source.spread(SAMPLES_COMPARED)
-    values = np.asarray(sample.values, dtype=np.float64)
-    shared = warm.responsibilities(values).T @ fresh.responsibilities(values)
-    places = linear_sum_assignment(-shared[: warm.n_components, : fresh.n_components])[1]
-    return fresh.mixture.subset(places, fresh.counts)
 
 
 def last_mixture(last: FitResult, model: Model, source: Source) -> Mixture | None:

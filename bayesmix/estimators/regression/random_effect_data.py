@@ -34,7 +34,7 @@ from bayesmix.families.random_effects import (
 from bayesmix.families.regressions import scaled_solution
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.regression_vector import Names
-from bayesmix.search.starts import ROUNDED, Given, begun, one_hot
+from bayesmix.starts.responsibilities import ROUNDED, Given, begun, one_hot
 
 # Own matrices and ratios of the structures; see ``EffectCovariance``.
 COVARIANCES = {"shared": (False, False), "proportional": (False, True), "free": (True, False)}

@@ -47,9 +47,9 @@ from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions,
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.regression_vector import FittedRegressions, Names
-from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
 from bayesmix.sources.memory import ArraySource, is_source
 from bayesmix.starts.chain_starts import STICKY, sums_of_assignment
+from bayesmix.starts.responsibilities import ROUNDED, Given, begun, one_hot, sort_keys
 
 # Units of which starts are compared on large data.
 MOST_UNITS = 10_000

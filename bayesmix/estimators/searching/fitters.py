@@ -23,13 +23,13 @@ from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
-from bayesmix.search.candidate_starts import n_superfluous
 from bayesmix.search.fit import fit
-from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 from bayesmix.sources.sample_weights import unless_equal
+from bayesmix.starts.candidate_starts import n_superfluous
+from bayesmix.starts.responsibilities import Given
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, UserRows

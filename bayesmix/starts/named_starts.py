@@ -1,9 +1,9 @@
-"""Starts named by ``init_params`` or given by the user, under a prior, or of many components."""
+"""Starts named by ``init_params`` or given there, under a prior, or of many components."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,17 @@ import numpy as np
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
-from bayesmix.em.model import Model, Settings, Start
-from bayesmix.em.run import Problem, State
+from bayesmix.em.model import Assign, Attempt
+from bayesmix.em.run import Problem, State, begin_at
+from bayesmix.em.start import Begun
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.search import starts
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import OptimumSearch
-from bayesmix.search.starts import (
+from bayesmix.starts.responsibilities import (
     LLOYD_ROUNDS,
     OTHER_STARTS,
     Given,
@@ -35,6 +34,7 @@ from bayesmix.search.starts import (
     plus_plus,
     spread_of,
 )
+from bayesmix.starts.restricted_starts import begun_near
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -55,7 +55,7 @@ def named_start(
     seed: int,
     run: int,
     family: Family | None = None,
-) -> Start:
+) -> Assign:
     """Return the start named by ``init_params``, adapted to a family if given."""
     if name == "random":
         return partial(random_shares, n_components, seed, run)
@@ -72,6 +72,23 @@ def named_start(
     if name == "kmeans":
         centres = lloyd(rows, centres, LLOYD_ROUNDS)
     return NearestCentre(centres, summary, spread=spread)
+
+
+@dataclass(frozen=True)
+class NamedStart:
+    """The start that ``init_params`` names."""
+
+    name: str
+
+    def begun(self, attempt: Attempt) -> Begun:
+        """Begin at the start; held values belong to the clusters that they fit best."""
+        problem, model, settings = attempt.problem, attempt.model, attempt.settings
+        source, K, seed = problem.source, model.n_components, settings.seed
+        given = source, source.summary, K, seed, attempt.index, model.family
+        assign = named_start(self.name, *given)
+        if model.restriction is not None:
+            return Begun(begun_near(attempt, assign))
+        return Begun(begun(problem, assign, K))
 
 
 def start_of(value: Any, source: Source, n_components: int, noise: bool, seed: int) -> Given:
@@ -138,22 +155,27 @@ def guided_by_a_prior(search: OptimumSearch, state: State, passes: int) -> State
 ROWS_OF_EACH, ROUNDS = 30, 10
 
 
-def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
-    """Return a mixture from k-means of a subsample, under a prior that prevents singularity."""
-    K = model.n_components
-    source = problem.source
-    sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
-    generator = stream(settings.seed, Purpose.START, index)
-    rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
-    centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
-    nearest = starts.NearestCentre(centres, source.summary)
-    statistics = starts.begun(replace(problem, source=sample), nearest, K).expectation.statistics
-    objective = problem.objective
-    if objective.name == "maximum_likelihood":
-        # without a prior for the family, start from the likelihood
-        with suppress(UnsupportedError):
-            objective = under_a_prior(problem, sample, K)
-    factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
-    return objective.update(
-        of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution
-    )
+@dataclass(frozen=True)
+class StartOfMany:
+    """A start of many components on large data, which are not searched."""
+
+    def begun(self, attempt: Attempt) -> Begun:
+        """Begin at k-means of a subsample, under a prior that prevents singularity."""
+        problem, settings, K = attempt.problem, attempt.settings, attempt.model.n_components
+        source = problem.source
+        drawn = stream(settings.seed, Purpose.SUBSAMPLE, attempt.index)
+        sample = source.sample(ROWS_OF_EACH * K, drawn)
+        generator = stream(settings.seed, Purpose.START, attempt.index)
+        rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+        centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
+        nearest = NearestCentre(centres, source.summary)
+        statistics = begun(replace(problem, source=sample), nearest, K).expectation.statistics
+        objective = problem.objective
+        if objective.name == "maximum_likelihood":
+            # without a prior for the family, start from the likelihood
+            with suppress(UnsupportedError):
+                objective = under_a_prior(problem, sample, K)
+        factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
+        sums = of_statistics(statistics.scaled(factor))
+        mixture = objective.update(sums, None, problem.frame, problem.guard.resolution)
+        return Begun(begin_at(problem, mixture))

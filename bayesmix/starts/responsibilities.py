@@ -21,7 +21,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import FARTHEST, Rows, Summary
 from bayesmix.em.expectation import sums_at
-from bayesmix.em.model import Model, Start
+from bayesmix.em.model import Assign, Model
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array, Integers, has_gaps, quantiles, without_gaps
 from bayesmix.numerics.memo import cached
@@ -192,7 +192,7 @@ def numbered_starts(
     index: int,
     numbers: range,
     graphs: bool,
-) -> Iterator[tuple[int, Start]]:
+) -> Iterator[tuple[int, Assign]]:
     """Yield starts by k-means++ and a few rounds of k-means, in columns of two scales in turn.
 
     With ``graphs`` the first is a core with a rim, and some use clusters of a graph, most for
@@ -386,14 +386,14 @@ def one_hot(labels: Any, n_components: int) -> Array:
 
 
 def begun(
-    problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
+    problem: Problem, start: Assign, n_components: int, origin: Mixture | None = None
 ) -> State:
     """Return a state that starts with an M-step from responsibilities; see ``begin``."""
     step = partial(sums_at, start, problem.family, problem.frame, n_components)
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
-def given_to(problem: Problem, source: Source, start: Start) -> Start:
+def given_to(problem: Problem, source: Source, start: Assign) -> Assign:
     """Return a start on a source for the source of a problem, which may have coordinates."""
     return start if problem.source is source else Given(source.map(start, 1))
 

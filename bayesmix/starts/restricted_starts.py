@@ -19,14 +19,14 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.restrictions import OF_MOVES, Restriction
 from bayesmix.core.rows import Rows
-from bayesmix.em.given_noise import Fit
-from bayesmix.em.model import Attempt, Model, Start, rank
+from bayesmix.em.model import Assign, Attempt, Model, rank
 from bayesmix.em.restricted import begun_at, named_parameter
 from bayesmix.em.run import State, run
+from bayesmix.em.start import Begun
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.search.labelled_starts import CONCENTRATION, FEW_PASSES
-from bayesmix.search.starts import Given, begun, numbered_starts
+from bayesmix.starts.labelled_starts import CONCENTRATION, FEW_PASSES
+from bayesmix.starts.responsibilities import Given, begun, numbered_starts
 
 # Ways of assigning clusters to components that are tried, and clusterings by k-means.
 MOST_PLACEMENTS, CLUSTERINGS = 120, 3
@@ -40,16 +40,20 @@ FIRST_PASSES, FINALISTS = 3, 4
 class Placed:
     """A start whose clusters become components in another order."""
 
-    start: Start
+    start: Assign
     order: Integers
 
     def __call__(self, rows: Rows) -> Array:
         return self.start(rows)[:, self.order]
 
 
-def begun_restricted(fit: Fit, attempt: Attempt) -> State:
-    """Return the best start after short runs."""
-    return _best(attempt, _states(fit, attempt), _random(attempt))
+@dataclass(frozen=True)
+class RestrictedStart:
+    """The best of several starts after short runs, for held and equal parameters."""
+
+    def begun(self, attempt: Attempt) -> Begun:
+        """Return the best start after short runs."""
+        return Begun(_best(attempt, _states(attempt), _random(attempt)))
 
 
 def begun_from(attempt: Attempt, mixture: Mixture) -> State:
@@ -57,7 +61,7 @@ def begun_from(attempt: Attempt, mixture: Mixture) -> State:
     return _best(attempt, (begun_at(attempt.problem, own) for own in _placed(attempt, mixture)), ())
 
 
-def begun_near(attempt: Attempt, start: Start) -> State:
+def begun_near(attempt: Attempt, start: Assign) -> State:
     """Return a start with its clusters in the order that fits the held values best."""
     problem, K = attempt.problem, attempt.model.n_components
     sums = begun(problem, start, K).expectation
@@ -90,13 +94,13 @@ def _best(attempt: Attempt, starts: Iterator[State], slow: Iterable[State]) -> S
     return max(ends, key=lambda own: rank(problem, own)).afresh()
 
 
-def _states(fit: Fit, attempt: Attempt) -> Iterator[State]:
+def _states(attempt: Attempt) -> Iterator[State]:
     problem, model, settings = attempt.problem, attempt.model, attempt.settings
     K, source, seed = model.n_components, problem.source, settings.seed + attempt.index
     alone = replace(settings, n_init=1, seed=seed, sort=False)
     try:
         free = replace(model, restriction=None)
-        mixture = fit(free, source, alone, attempt.monitor.child()).mixture
+        mixture = attempt.fit(free, source, alone, attempt.monitor.child()).mixture
     except BayesmixError:  # the held parameters may be those that data do not determine
         mixture = None
     if mixture is not None and mixture.n_components == K:

@@ -8,7 +8,7 @@ Covariates tell components apart that the ordinary fit does not find, so random 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,13 +18,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.given_noise import Fit
-from bayesmix.em.model import Attempt, Start, rank, side_of
+from bayesmix.em.model import Assign, Attempt, rank, side_of
 from bayesmix.em.pruning import pruned
 from bayesmix.em.run import Problem, State, begin_at, run
+from bayesmix.em.start import Begun
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, without_gaps
-from bayesmix.search.starts import (
+from bayesmix.starts.responsibilities import (
     Given,
     NearestCentre,
     OfMixture,
@@ -36,7 +36,7 @@ from bayesmix.search.starts import (
 
 
 def best_start(
-    problem: Problem, starts: Iterable[Start], attempt: Attempt, passes: int, prunes: bool = False
+    problem: Problem, starts: Iterable[Assign], attempt: Attempt, passes: int, prunes: bool = False
 ) -> State:
     """Return the best state after a few passes from each start.
 
@@ -78,7 +78,7 @@ def labelled_only(n_components: int, rows: Rows) -> Array:
     return known_components(rows.side.log_factors(n_components))
 
 
-def respecting(start: Start, rows: Rows) -> Array:
+def respecting(start: Assign, rows: Rows) -> Array:
     """Return responsibilities of another start, multiplied by the factors of the labels."""
     shares = start(rows)
     factors = np.exp(rows.side.log_factors(shares.shape[1]))
@@ -95,23 +95,27 @@ def known_components(log_factors: Array) -> Array:
     return (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
 
 
-def begun_with_labels(fit: Fit, attempt: Attempt) -> State:
-    """Return the best of the starts after short runs; with covariates on a sample of large data."""
-    problem, settings, side = attempt.problem, attempt.settings, side_of(attempt.problem.source)
-    gated = side.covariates is not None
-    if gated and not side.grouped:
-        generator = stream(settings.seed, Purpose.SUBSAMPLE, attempt.index)
-        problem = replace(problem, source=problem.source.sample(MOST_ROWS, generator))
-    starts = _starts(fit, problem, attempt)
-    passes = MORE_PASSES if gated else FEW_PASSES
-    prunes = gated and side.labels is None and attempt.model.prune and problem.objective.variational
-    best = best_start(problem, starts, attempt, passes, prunes)
-    if problem.source is attempt.problem.source:
-        return best.afresh()
-    return begin_at(attempt.problem, best.current_mixture())
+@dataclass(frozen=True)
+class LabelledStart:
+    """The best of several starts after short runs, for labels, groups and covariates."""
+
+    def begun(self, attempt: Attempt) -> Begun:
+        """Return the best start; with covariates it is found on a sample of large data."""
+        problem, settings, side = attempt.problem, attempt.settings, side_of(attempt.problem.source)
+        gated = side.covariates is not None
+        if gated and not side.grouped:
+            generator = stream(settings.seed, Purpose.SUBSAMPLE, attempt.index)
+            problem = replace(problem, source=problem.source.sample(MOST_ROWS, generator))
+        passes = MORE_PASSES if gated else FEW_PASSES
+        without_labels = gated and side.labels is None
+        prunes = without_labels and attempt.model.prune and problem.objective.variational
+        best = best_start(problem, _starts(problem, attempt), attempt, passes, prunes)
+        if problem.source is attempt.problem.source:
+            return Begun(best.afresh())
+        return Begun(begin_at(attempt.problem, best.current_mixture()))
 
 
-def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
+def _starts(problem: Problem, attempt: Attempt) -> Iterator[Assign]:
     model, settings, index = attempt.model, attempt.settings, attempt.index
     K, source = model.n_components, problem.source
     labelled = side_of(source).labels is not None
@@ -133,7 +137,7 @@ def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
     )
     plain = replace(source, side=NO_SIDE_INFORMATION)  # type: ignore[type-var]  # in memory
     try:
-        mixture = fit(model, plain, alone, attempt.monitor.child()).mixture
+        mixture = attempt.fit(model, plain, alone, attempt.monitor.child()).mixture
     except BayesmixError:
         if not labelled:
             raise

@@ -12,7 +12,7 @@ from bayesmix.em.run import Problem, State, begin, begin_at
 from bayesmix.search.improver import merge_losses
 from bayesmix.search.moves import Assignment, Merge, Move, Split, best_splits, of_statistics
 from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
-from bayesmix.search.starts import OfMixture, begun
+from bayesmix.starts.responsibilities import OfMixture, begun
 
 # Splits of a mixture with one component less that serve as starts, and passes to find them.
 GROWN_STARTS, GROWN_PASSES = 2, 2
