@@ -20,6 +20,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
@@ -85,6 +86,7 @@ def conformal_region(
     82.0
     """
     seed = root_seed(random_state)
+    X = host(X)
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, 1), None
     if is_source(X):

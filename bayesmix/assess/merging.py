@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from bayesmix.core.protocols import FittedMixture
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.clusters import (
     OUTLYING,
@@ -114,10 +115,11 @@ class Merging:
 
     def predict_proba(self, X: Any, n_clusters: int | None = None) -> Array:
         """Return the probabilities of the clusters (n, C), sums over their components."""
-        probabilities: Array = self.model.predict_proba(X)
+        probabilities = self.model.predict_proba(X)
         labels = self.labels(n_clusters)
-        sums: Array = probabilities @ np.equal.outer(labels, np.arange(labels.max() + 1))
-        return np.minimum(sums, 1.0)  # rounding may exceed 1
+        sums = host(probabilities) @ np.equal.outer(labels, np.arange(labels.max() + 1))
+        # Rounding may exceed 1.
+        return cast("Array", like(np.minimum(sums, 1.0), probabilities))
 
     def predict(self, X: Any, n_clusters: int | None = None) -> Integers:
         """Return the most probable cluster of every observation (n,), -1 for outlying ones."""

@@ -29,6 +29,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.device_arrays import host
 from bayesmix.selection.criteria import record
 from bayesmix.selection.pipelines import density_in_data_units
 from bayesmix.selection.scores import (
@@ -275,6 +276,7 @@ def nested_cv(
     """
     named = dict(procedures) if isinstance(procedures, Mapping) else {"procedure": procedures}
     seed = root_seed(random_state)
+    X, sample_weight = host(X), host(sample_weight)
     if is_collection(X):
         X, sample_weight = partitioned(X, sample_weight, n_jobs), None
     weights = weights_of(X, sample_weight)

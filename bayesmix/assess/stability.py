@@ -29,6 +29,7 @@ from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host
 from bayesmix.selection.pipelines import fit_weighted, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.dask_workers import collected as partitioned
@@ -362,6 +363,7 @@ def _pairs(counts: Any) -> float:
 def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
     """Return the data of positive weight, weights for the fit (or None) and for comparison."""
     validation.unmasked("sample_weight", sample_weight)
+    X, sample_weight = host(X), host(sample_weight)
     if is_collection(X):
         X, sample_weight = partitioned(X, sample_weight, 1), None
     if is_source(X):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import ClusterMixin
@@ -13,6 +13,7 @@ from bayesmix.core import validation
 from bayesmix.estimators.select import select
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.clusters import most_probable_clusters, shares_of_clusters
 
 
@@ -118,11 +119,15 @@ class MixtureClustering(ClusterMixin, Showing):  # type: ignore[misc]  # scikit-
         each_its_own = np.arange(search.n_components_)
         self.cluster_of_component_ = each_its_own if fixed else search.answer_.labels.copy()
         self.n_clusters_ = int(self.cluster_of_component_.max()) + 1
-        of_components = search.predict_proba(X)
+        of_components = host(search.predict_proba(X))
         self.labels_ = most_probable_clusters(of_components, self.cluster_of_component_)
         surest = self._shares(of_components).max(axis=1)
         self.probabilities_ = np.where(self.labels_ >= 0, surest, 0.0)
         return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
+        """Find the clusters; return ``labels_`` in the array library of X."""
+        return cast("Integers", like(self.fit(X, y, sample_weight).labels_, X))
 
     def _shares(self, of_components: Array) -> Array:
         """Return probabilities of clusters (n, C) from those of components."""

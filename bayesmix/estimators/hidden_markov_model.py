@@ -34,6 +34,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
+from bayesmix.numerics.device_arrays import host, like
 from bayesmix.observation.measured import with_errors
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
@@ -403,11 +404,14 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         return StatesOfRows(states, result.family.continuous, **options)
 
     def _chained(self, X: Any, *given: Any, smooth: bool = True) -> Array:
-        """Return ``StatesOfRows`` (n, K + 1) of all samples; ``given`` as ``GivenSequences``."""
+        """Return ``StatesOfRows`` (n, K + 1) of all samples, in the array library of X.
+
+        ``given``: as ``GivenSequences``.
+        """
         step, n_components = self._states(smooth=smooth), self._fitted().n_components
         source = few_enough(self._in_parts(X, GivenSequences(*given)), n_components + 1)
         with single_threaded_blas():
-            return source.map(step, n_components)
+            return cast("Array", like(source.map(step, n_components), X))
 
     def predict_proba(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None,
@@ -454,15 +458,16 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            return self.predict_proba(X, lengths, groups, covariates, times, exact_times).argmax(
-                axis=1
-            )
+            given = (lengths, groups, covariates, times, exact_times)
+            states = host(self.predict_proba(X, *given)).argmax(axis=1)
+            return cast("Integers", like(states, X))
         source = self._sequences(X, GivenSequences(lengths, groups, covariates, times, exact_times))
         chain = self._chain_of(self._fitted())
         initial = chain.first_states(source.side)
         joint = self._states().log_densities(source.rows)
         moves = chain.transitions_at(source.side)
-        return most_probable_paths(joint, source.side.starts, initial, moves)
+        paths = most_probable_paths(joint, source.side.starts, initial, moves)
+        return cast("Integers", like(paths, X))
 
     def fit_predict(  # type: ignore[override]  # of sequences
         self,

@@ -36,6 +36,7 @@ from bayesmix.estimators.searching.search_results import SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.device_arrays import like
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
@@ -601,11 +602,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
         Covariates, or lengths or groups of sequences, are passed as in ``fit``.
         """
-        return self.best_estimator_.predict(self.features_read(X), *given, **beside)
+        return like(self.best_estimator_.predict(self.features_read(X), *given, **beside), X)
 
     def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
+        shares = self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
+        return like(shares, X)
 
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
         """Return the mean log density in nats under the best candidate."""

@@ -21,13 +21,40 @@ def host(X: Any) -> Any:
     if not is_elsewhere(X):
         return X
     if compat.is_torch_array(X):
-        return X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        # NumPy has no such type.
+        return (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()
     if compat.is_cupy_array(X):
         return X.get()
     namespace = compat.array_namespace(X)
     if compat.is_array_api_strict_namespace(namespace):
         X = X.to_device(namespace.Device("CPU_DEVICE"))
     return np.asarray(X)
+
+
+def on_processor(X: Any) -> bool:
+    """Whether X is an array of another library in the memory of the processor."""
+    if not is_elsewhere(X):
+        return False
+    if compat.is_torch_array(X):
+        return bool(X.device.type == "cpu")
+    if compat.is_jax_array(X):
+        return all(place.platform == "cpu" for place in X.devices())
+    namespace = compat.array_namespace(X)
+    strict = compat.is_array_api_strict_namespace(namespace)
+    return strict and bool(X.device == namespace.Device("CPU_DEVICE"))
+
+
+def here(X: Any) -> Any:
+    """Return X as a NumPy array, without a copy, if it lies in the memory of the processor."""
+    return host(X) if on_processor(X) else X
+
+
+def like(values: Any, X: Any) -> Any:
+    """Return a result on the host in the library and on the device of X, text unchanged."""
+    if not is_elsewhere(X) or not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        return values
+    return beside(values, X)
 
 
 def beside(values: Array | Integers, X: Any) -> Any:

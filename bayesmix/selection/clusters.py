@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
 from bayesmix.selection.data_checks import NARROW, RoundedFeature
@@ -208,18 +209,19 @@ def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Bool
 
 def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:
     """Return the most probable cluster (n,) by probabilities of components, -1 for none."""
-    return shares_of_clusters(shares, clusters).argmax(axis=1) + OUTLYING
+    own = shares_of_clusters(host(shares), clusters)
+    return cast("Integers", like(own.argmax(axis=1) + OUTLYING, shares))
 
 
 def shares_of_clusters(shares: Array, clusters: Integers) -> Array:
     """Return probabilities (n, 1 + C) of being outlying, and of each cluster.
 
     ``shares`` are those of components (n, K) or (n, K + 1): a last column beyond the components is
-    the noise, which is outlying.
+    the noise, which is outlying. Answers are in the array library of ``shares``.
     """
     labels = np.append(clusters, np.full(shares.shape[1] - len(clusters), OUTLYING))
-    sums: Array = shares @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
-    return sums
+    sums = host(shares) @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
+    return cast("Array", like(sums, shares))
 
 
 def sizes_of(

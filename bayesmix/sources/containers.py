@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidTypeError
+from bayesmix.numerics.device_arrays import here
 
 
 def tabular(X: Any, name: str = "X") -> Any:
@@ -26,8 +27,11 @@ def tabular(X: Any, name: str = "X") -> Any:
 
 
 def native(X: Any) -> Any:
-    """Return lazy frames collected, and frames of narwhals as those of the library beneath."""
-    X = X.collect() if type(X).__name__ == "LazyFrame" else X
+    """Return lazy frames collected, frames of narwhals as those beneath, tensors as arrays.
+
+    Arrays of other libraries become NumPy arrays without a copy, but those on a device stay there.
+    """
+    X = here(X.collect() if type(X).__name__ == "LazyFrame" else X)
     return X.to_native() if hasattr(type(X), "to_native") else X
 
 

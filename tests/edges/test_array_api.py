@@ -11,7 +11,8 @@ from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, Expectation
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.arrays import is_elsewhere
-from bayesmix.numerics.device_arrays import host
+from bayesmix.numerics.device_arrays import here as read_here
+from bayesmix.numerics.device_arrays import host, like, on_processor
 from bayesmix.sources import device_steps as device_passes
 from bayesmix.sources.device_steps import on_device
 
@@ -56,6 +57,8 @@ def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, place, monkeypatch
     monkeypatch.setattr(
         "bayesmix.sources.device_steps.device_sums", lambda *given: passes.append(1) or sums(*given)
     )
+    # PyTorch's arrays on the processor would be read as NumPy's.
+    monkeypatch.setattr("bayesmix.numerics.device_arrays.on_processor", lambda X: False)
     X, weights = rows(), np.random.default_rng(1).integers(0, 3, 400).astype(float)
     for here, away in zip(models(covariance), models(covariance), strict=True):
         for own in (None, weights):
@@ -169,3 +172,80 @@ def test_arrays_of_numpy_are_here():
     for here in (rows(), np.float64(1.0), [1.0], np.ma.array([1.0]), None, "auto"):
         assert not is_elsewhere(here)
     assert is_elsewhere(there(rows()))
+
+
+PROCESSORS = ("CPU_DEVICE", "torch")
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_arrays_on_the_processor_are_read_without_a_copy(name):
+    X = rows()
+    Y = there(X, name)
+    assert on_processor(Y)
+    assert not on_processor(there(X))
+    assert not on_processor(X)
+    assert np.shares_memory(read_here(Y), host(Y))
+    assert read_here(X) is X
+    away = there(X)
+    assert read_here(away) is away
+    again = like(X.argmax(axis=1), Y)
+    assert type(again) is type(Y)
+    assert like(np.array(["a"]), Y).dtype.kind == "U"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_select_and_clusterings_of_arrays_on_the_processor_are_those_of_numpy(name):
+    X = rows()
+    Y = there(X, name)
+    here, away = (bm.select(values, random_state=0) for values in (X, Y))
+    assert away.summary() == here.summary()
+    for say in ("predict", "predict_proba", "predict_clusters", "score_samples"):
+        told = getattr(away, say)(Y)
+        assert type(told) is type(Y)
+        assert np.array_equal(host(told), getattr(here, say)(X))
+    assert away.describe(Y).sentences == here.describe(X).sentences
+    clustering, own = bm.MixtureClustering(), bm.MixtureClustering().fit(X)
+    labels = clustering.fit_predict(Y)
+    assert type(labels) is type(Y)
+    assert np.array_equal(host(labels), own.labels_)
+    assert isinstance(clustering.labels_, np.ndarray)
+    assert np.array_equal(host(clustering.predict(Y)), own.predict(X))
+    assert np.array_equal(host(clustering.predict_proba(Y)), own.predict_proba(X))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["CPU_DEVICE", "device1", "torch"])
+def test_checks_of_a_fit_take_arrays_of_other_libraries(name):
+    X = rows(200)
+    Y = there(X, name)
+    model = fitted(bm.GaussianMixture(3, random_state=0), Y)
+    own = fitted(bm.GaussianMixture(3, random_state=0), X)
+    first, second = (
+        bm.stability(side, values, n_resamples=3, random_state=0)
+        for side, values in ((model, Y), (own, X))
+    )
+    assert repr(first) == repr(second)
+    search = bm.MixtureSearch(n_components=(2, 3), random_state=0)
+    nested = [bm.nested_cv(search, values, cv=2, random_state=0).table for values in (X, Y)]
+    assert nested[0]["n_components"].tolist() == nested[1]["n_components"].tolist()
+    regions = [bm.conformal_region(search, values, random_state=0) for values in (X, Y)]
+    assert regions[0].n_calibration == regions[1].n_calibration
+    merged = [bm.merge_components(side) for side in (own, model)]
+    assert np.array_equal(host(merged[1].predict(Y)), merged[0].predict(X))
+    np.testing.assert_allclose(host(merged[1].predict_proba(Y)), merged[0].predict_proba(X))
+    assert model.describe(Y).sentences == own.describe(X).sentences
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_states_are_told_where_sequences_lie(name):
+    X = rows(120)
+    Y = there(X, name)
+    here, away = (
+        fitted(bm.HiddenMarkovModel(2, random_state=0, search=None), values) for values in (X, Y)
+    )
+    for algorithm in ("smoothing", "viterbi"):
+        told = away.predict(Y, algorithm=algorithm)
+        assert type(told) is type(Y)
+        assert np.array_equal(host(told), here.predict(X, algorithm=algorithm))
+    assert type(away.score_samples(Y)) is type(Y)

@@ -23,6 +23,7 @@ from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictio
 from bayesmix.estimators.inputs.given_trials import in_trials, numbers_of_draws
 from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.device_arrays import here, like
 from bayesmix.observation.measured import with_errors
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
@@ -63,6 +64,11 @@ class FittedMethods:
         self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
     ) -> PerRow:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
+        return cast("PerRow", like(self._mapped(here(X), method, n_columns, covariates), X))
+
+    def _mapped(
+        self, X: Any, method: Callable[..., PerRow], n_columns: int, covariates: Any
+    ) -> PerRow:
         if self._fitted().side.design is not None or covariates is not None:
             source = self._at_covariates(self._seen(X), covariates)
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)

@@ -27,6 +27,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.sources.memory import all_weights, is_collection, is_source, with_sparse_rows
@@ -119,6 +120,7 @@ def describe_fit(
     if X is None:
         del options["sample_weight"]
         return describe_draws(model, clusters=groups, sizes=counts, **options)
+    X = host(X)
     probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
     return describe(model, X, probabilities=probabilities, groups=groups, **options)
 

@@ -33,6 +33,7 @@ from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.families.amounts import logged_names, parts_of
 from bayesmix.families.coding import brief
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
@@ -331,7 +332,7 @@ class SearchResults:
     def clusters_by(self, probabilities: Array) -> Any:
         """Return the most probable cluster (n,) by probabilities of components (n, K)."""
         clusters = most_probable_clusters(probabilities, self.clusters_)
-        return clusters if self.answer_.names is None else self.answer_.in_words(clusters)
+        return clusters if self.answer_.names is None else self.answer_.in_words(host(clusters))
 
     def describe(
         self,
@@ -407,13 +408,13 @@ class SearchResults:
     def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
         self._refuse_regression()
-        X = self._as_fitted(X)
-        density = self.best_estimator_.score_samples(self.features_read(X), **beside)
-        if self._others is None or self._selected is None:
-            return density
-        return density + self._others.score_samples(
-            feature_selection.picked(self, X, self._selected.rest)
-        )
+        values = self._as_fitted(X)
+        density = self.best_estimator_.score_samples(self.features_read(values), **beside)
+        if self._others is not None and self._selected is not None:
+            density = density + self._others.score_samples(
+                feature_selection.picked(self, values, self._selected.rest)
+            )
+        return like(density, X)
 
     def true_values(self, X: Any, **options: Any) -> Any:
         """Return the posterior of true values of ``Measured`` data under the best candidate."""
