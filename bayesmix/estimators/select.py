@@ -37,6 +37,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
 from bayesmix.families.successes import Binomial
 from bayesmix.families.transformed import Transformed
+from bayesmix.numerics.device_arrays import host
 from bayesmix.observation.measured import Measured
 from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
@@ -230,11 +231,12 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
     if is_source(X) or is_collection(X):
         return X, None
     validation.written_out("X", X)
+    values = host(X)
     try:
-        if np.ndim(X) != 2 or np.iscomplexobj(X):
+        if np.ndim(values) != 2 or np.iscomplexobj(values):
             return X, None
         frame = isinstance(X, pd.DataFrame)
-        values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(X, np.float64)
+        values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(values, float)
     except (AttributeError, TypeError, ValueError):  # the search refuses these data, with advice
         return X, None
     logs = log_scale_of(values, BESIDE_POWERS)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import array_api_compat as compat
 import numpy as np
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidTypeError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 
 # An array of any such library, and its namespace of functions.
@@ -21,6 +21,8 @@ def host(X: Any) -> Any:
     if not is_elsewhere(X):
         return X
     if compat.is_torch_array(X):
+        if str(X.layout) != "torch.strided":
+            raise InvalidTypeError("X must be dense, got a sparse tensor: pass X.to_dense()")
         X = X.detach().cpu()
         # NumPy has no such type.
         return (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()

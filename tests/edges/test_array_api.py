@@ -215,6 +215,22 @@ def test_select_and_clusterings_of_arrays_on_the_processor_are_those_of_numpy(na
 
 
 @pytest.mark.slow
+def test_select_of_arrays_on_a_device_finds_the_clusters():
+    X = rows()
+    here, away = (bm.select(values, random_state=0) for values in (X, there(X)))
+    assert away.n_clusters_ == here.n_clusters_ == 3
+    assert np.array_equal(host(away.predict_clusters(there(X))), here.predict_clusters(X))
+    away.names = ("a", "b", "c")
+    assert set(away.predict_clusters(there(X))) == {"a", "b", "c"}
+
+
+def test_sparse_tensors_are_refused_by_name():
+    sparse = pytest.importorskip("torch").asarray(rows()).to_sparse()
+    with pytest.raises(TypeError, match="to_dense"):
+        bm.GaussianMixture(3).fit(sparse)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CPU_DEVICE", "device1", "torch"])
 def test_checks_of_a_fit_take_arrays_of_other_libraries(name):
     X = rows(200)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
+from bayesmix.numerics.arrays import is_elsewhere
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import is_source, with_sparse_rows
 
@@ -18,7 +19,8 @@ def table_of(X: Any) -> Any:
     """Return X if it has rows; otherwise a NumPy array of it."""
     refuse_no_table(X)
     X = tabular(with_sparse_rows(X))
-    return X if is_source(X) or isinstance(X, Sized) else np.asarray(X)
+    held = is_source(X) or is_elsewhere(X) or isinstance(X, Sized)
+    return X if held else np.asarray(X)
 
 
 def numeric_table(X: Any) -> Any:
