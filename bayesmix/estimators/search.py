@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,6 @@ from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.errors import (
-    BayesmixError,
     BayesmixWarning,
     InvalidInputError,
     SelectionWarning,
@@ -32,14 +31,15 @@ from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
 from bayesmix.estimators.searching.rival_families import better_by_powers
-from bayesmix.estimators.searching.search_results import SearchResults
+from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.numerics.device_arrays import like
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection import criteria, search_tables
 from bayesmix.selection import sweep as growth
+from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.clusters import (
     COMPONENTS,
@@ -61,7 +61,6 @@ from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_so
 from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
-    from bayesmix.core.sources import Source
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
@@ -308,7 +307,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if sample is not None:
             rows = self._fitted_to_all(task, compared, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
-        source, clusters = subject.source, None
+        source, clusters, of_noise = subject.source, None, None
         if isinstance(source, ArraySource) and not self.interrupted_:
             clusters = partial(
                 cluster_numbers,
@@ -321,12 +320,23 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             )
         every = subject.given or subject
         sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
-        size = None if sample is None else len(sample)
-        of_noise = None
         if clusters is not None and subject.independent and self._selected is None:
             of_noise = partial(search_checks.note_on_noise, self.cv, source)
-        found = clusters, sizes, of_noise
-        self._adopt(rows, criterion, source, checks, tested, *found, unordered, size)
+        size = None if sample is None else len(sample)
+        self._adopt(
+            SearchFindings(
+                candidates=rows,
+                criterion=criterion,
+                n=source.total_weight,
+                checks=checks,
+                folds=tested,
+                clusters=clusters,
+                sizes=sizes,
+                noise=of_noise,
+                unordered=unordered,
+                compared_on=size,
+            )
+        )
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             self.__dict__.update(better_by_powers(self, source) or {})
         self._say_logs()
@@ -481,94 +491,77 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         except KeyboardInterrupt:
             self.interrupted_ = True
 
-    def _adopt(
-        self,
-        rows: list[Candidate],
-        wanted: str,
-        source: Source,
-        checks: DataChecks,
-        folds: list[tuple[int, int, Candidate]],
-        clusters: Callable[..., ClusterNumbers] | None,
-        sizes: Callable[[Candidate, Integers], tuple[Array, float]],
-        of_noise: Callable[[Candidate], str] | None,
-        unordered: Candidate | None = None,
-        compared_on: int | None = None,
-    ) -> None:
-        """Rank the candidates, those without a value last, and adopt the clusters of the best.
-
-        The rule of ``select`` takes the simplest one with the most probable number of clusters.
-        """
-        criterion = criteria.criterion_with_values(rows, wanted)
-        if criterion != wanted:
-            warn(
-                f"some of the best candidates have no reliable {wanted} (see the column note of "
-                f"results_), so {criterion} was used",
-                BayesmixWarning,
-            )
-        order = criteria.chosen(rows, criterion)
-        if not order:
-            raise BayesmixError(criteria.why_none(rows, criterion))
-        found = None
-        if clusters is not None:
-            try:
-                found = clusters(rows, order, criterion)
-            except KeyboardInterrupt:
-                self.interrupted_ = True
-        best, leading = order[0], rows[order[0]]
-        if found is not None and criterion == criteria.RULE:
-            best = found.best
-            order = [best, *(i for i in order if i != best)]
-        rest = [i for i in range(len(rows)) if i not in order]
-        rest.sort(key=lambda i: -rows[i].comparable(criteria.ON_SAMPLE))
-        ranked = [*order, *rest]
-        rows = [rows[i] for i in ranked]
-        if self._selected is not None and self._feature_names_given() is None:
-            # Columns without names have their position in the data of the search.
-            columns = tuple(f"x{d}" for d in self._selected.read)
-            for mixture in [last_step(row.estimator) for row in rows if row.estimator is not None]:
-                mixture.result_ = replace(mixture.result_, columns=columns)
+    def _adopt(self, findings: SearchFindings) -> None:
+        """Rank the candidates, those without a value last, and adopt the clusters of the best."""
+        criterion, order = findings.chosen
+        clusters = self._clusters_found(findings, criterion, order)
+        # The rule of ``select`` takes the simplest one with the most probable number of clusters.
+        by_clusters = clusters is not None and criterion == criteria.RULE
+        best, leading = order[0], findings.candidates[order[0]]
+        if clusters is not None and by_clusters:
+            best = clusters.best
+        ranked = findings.ranked([best, *(i for i in order if i != best)])
+        rows = [findings.candidates[i] for i in ranked]
+        self._name_columns(rows)
         self.folds_ = search_tables.folds(
-            sorted((ranked.index(i), part, row) for i, part, row in folds)
+            sorted((ranked.index(i), part, row) for i, part, row in findings.folds)
         )
         self._show(rows, criterion)
-        result = rows[0].result
+        checks, result = findings.checks, rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
-        independent = noun_of(rows[0].estimator) == "component"
-        self._hierarchy = None if found is None else found.clusterings[best].hierarchy
-        if found is not None:
-            labels = found.of(best)
-        elif independent:
+        self._hierarchy = None if clusters is None else clusters.clusterings[best].hierarchy
+        if clusters is not None:
+            labels = clusters.of(best)
+        elif noun_of(rows[0].estimator) == "component":
             labels = clusters_of_components(result, checks.rounded, self.clusters)
         else:
             labels = np.arange(result.n_components)
         ended = checks.ended(rows[0], leading)
-        noise = "" if of_noise is None or self.interrupted_ else of_noise(rows[0])
-        self.cautions_ = [*filter(None, [noise]), *checks.notes(rows, labels, ended)]
-        part, of = "", self._selected
-        about = "" if of is None else of.sentence(self._feature_names(), result.n_components)
-        if compared_on is not None:
-            n_fits = sum(row.result is not None for row in rows)
-            part = f" on {compared_on:,} observations, of which {n_fits} were fitted to all"
-        self._told = (
-            {
-                "candidates": rows,
-                "criterion": criterion,
-                "n": source.total_weight,
-                "probabilities": criteria.posterior_of(rows, self._prior_over_k),
-                "notes": self.cautions_,
-                "labels": labels,
-                "cluster_probabilities": {} if found is None else found.probabilities,
-                "features": about,
-                "compared_on": part,
-                "unordered": unordered,
-                "criterion_asked": self._criterion_asked and criterion == wanted != criteria.RULE,
-                "at_least": ended,
-            },
-            sizes(rows[0], labels),
+        noise = findings.noise
+        on_noise = "" if noise is None or self.interrupted_ else noise(rows[0])
+        self.cautions_ = [*filter(None, [on_noise]), *checks.notes(rows, labels, ended)]
+        selected, names = self._selected, self._feature_names
+        asked_for = self._criterion_asked and criterion == findings.criterion
+        sizes, outlying = findings.sizes(rows[0], labels)
+        self._told = AnswerText(
+            candidates=rows,
+            criterion=criterion,
+            n=findings.n,
+            probabilities=criteria.posterior_of(rows, self._prior_over_k),
+            notes=self.cautions_,
+            labels=labels,
+            sizes=sizes,
+            outlying=outlying,
+            cluster_probabilities={} if clusters is None else clusters.probabilities,
+            features="" if selected is None else selected.sentence(names(), result.n_components),
+            compared_on=findings.on_sample,
+            unordered=findings.unordered,
+            criterion_asked=asked_for and criterion != criteria.RULE,
+            at_least=ended,
         )
         if not self.refit:  # fits are not kept
             self.summary()
+
+    def _clusters_found(
+        self, findings: SearchFindings, criterion: str, order: list[int]
+    ) -> ClusterNumbers | None:
+        """Return the clusters of candidates that may win; None if interrupted."""
+        if findings.clusters is None:
+            return None
+        try:
+            return findings.clusters(findings.candidates, order, criterion)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            return None
+
+    def _name_columns(self, rows: list[Candidate]) -> None:
+        """Name selected columns without names by their position in the data of the search."""
+        if self._selected is None or self._feature_names_given() is not None:
+            return
+        columns = tuple(f"x{d}" for d in self._selected.read)
+        for mixture in [last_step(row.estimator) for row in rows if row.estimator is not None]:
+            mixture.result_ = replace(mixture.result_, columns=columns)
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
         scored = criteria.record(criterion).column

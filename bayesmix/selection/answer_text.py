@@ -135,9 +135,10 @@ def difference(behind: Score) -> str:
 class AnswerText:
     """Result of a search, best candidate first, and its text; ``n``: sum of the sample weights.
 
-    ``labels`` (K,): cluster of each component of the best candidate, with the probabilities of
-    their number; ``features`` says which features were selected. ``criterion_asked``: whether the
-    user named the criterion, whose number then comes first.
+    ``labels`` (K,): cluster of each component of the best candidate, with the ``sizes`` (C,) of the
+    clusters, the observations in none, and the probabilities of their number; ``features`` says
+    which features were selected. ``criterion_asked``: whether the user named the criterion, whose
+    number then comes first.
     """
 
     candidates: list[Candidate]
@@ -146,6 +147,8 @@ class AnswerText:
     probabilities: Probabilities | None
     notes: Sequence[str]
     labels: Integers
+    sizes: Array
+    outlying: float
     cluster_probabilities: Mapping[int, float]
     features: str = ""
     compared_on: str = ""  # on how many observations, if not on all
@@ -153,13 +156,13 @@ class AnswerText:
     criterion_asked: bool = False
     at_least: bool = False  # whether the automatic range of K ended at the best candidate
 
-    def answer(self, sizes: Array, outlying: float) -> Answer:
-        """Return the answer with these sizes of clusters (C,)."""
+    def answer(self) -> Answer:
+        """Return the answer, with its text."""
         return Answer(
             self.noun,
             self.labels,
-            sizes,
-            outlying,
+            self.sizes,
+            self.outlying,
             self.headline,
             self.summary(),
             self.verbose(),

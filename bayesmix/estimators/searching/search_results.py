@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,14 @@ from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixError,
+    BayesmixWarning,
+    InvalidInputError,
+    UndefinedError,
+    UnsupportedError,
+    warn,
+)
 from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs.given_sources import in_order_of_fit
 from bayesmix.estimators.regression.coded_frames import as_coded
@@ -39,12 +46,12 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
-from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
+from bayesmix.selection.clusters import ClusterNumbers, Hierarchy, most_probable_clusters
 from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
 from bayesmix.selection.finalists import Finalists
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
-from bayesmix.selection.summary_text import label
+from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.tasks import Task
 
 if TYPE_CHECKING:
@@ -78,6 +85,56 @@ def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
     return words
 
 
+@dataclass(frozen=True)
+class SearchFindings:
+    """What a search found, before its candidates are ranked."""
+
+    candidates: list[Candidate]
+    criterion: str  # that was asked for
+    n: float  # observations, or the sum of their weights
+    checks: DataChecks
+    folds: list[tuple[int, int, Candidate]]  # number of the candidate, of the fold, and its fit
+    # From the candidates, those with a value in order, and the criterion.
+    clusters: Callable[[list[Candidate], list[int], str], ClusterNumbers] | None
+    # Sizes of the clusters (C,) of the best candidate, and the number of observations in none.
+    sizes: Callable[[Candidate, Integers], tuple[Array, float]]
+    noise: Callable[[Candidate], str] | None  # a note on uniform noise
+    unordered: Candidate | None  # the best mixture without the order of the samples
+    compared_on: int | None  # size of the sample on which candidates were compared
+
+    @property
+    def chosen(self) -> tuple[str, list[int]]:
+        """The criterion, and the candidates with a value, best first.
+
+        Raises ``BayesmixError`` if no candidate has a value.
+        """
+        criterion = criteria.criterion_with_values(self.candidates, self.criterion)
+        if criterion != self.criterion:
+            warn(
+                f"some of the best candidates have no reliable {self.criterion} (see the column "
+                f"note of results_), so {criterion} was used",
+                BayesmixWarning,
+            )
+        order = criteria.chosen(self.candidates, criterion)
+        if not order:
+            raise BayesmixError(criteria.why_none(self.candidates, criterion))
+        return criterion, order
+
+    def ranked(self, order: list[int]) -> list[int]:
+        """Return all candidates, those without a value last."""
+        rest = [i for i in range(len(self.candidates)) if i not in order]
+        rest.sort(key=lambda i: -self.candidates[i].comparable(criteria.ON_SAMPLE))
+        return [*order, *rest]
+
+    @property
+    def on_sample(self) -> str:
+        """On how many observations candidates were compared, if not on all."""
+        if self.compared_on is None:
+            return ""
+        n_fits = sum(row.result is not None for row in self.candidates)
+        return f" on {self.compared_on:,} observations, of which {n_fits} were fitted to all"
+
+
 class SearchResults:
     """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
 
@@ -88,8 +145,7 @@ class SearchResults:
     _averaged: AveragedDensity | None
     _selected: FeatureSelection | None
     _others: Any
-    # The answer, or the fields of its text and the sizes of the clusters.
-    _told: Answer | tuple[dict[str, Any], tuple[Array, float]]
+    _told: Answer | AnswerText  # the answer, or what its text is made from
     _hierarchy: Hierarchy | None
     _coding: Coding | None
     interrupted_: bool
@@ -284,8 +340,7 @@ class SearchResults:
         """
         check_is_fitted(self, "results_")
         if not isinstance(self._told, Answer):
-            fields, sizes = self._told
-            self._told = AnswerText(**fields).answer(*sizes)
+            self._told = self._told.answer()
         return self._told
 
     @property
