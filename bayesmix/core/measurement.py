@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+import numpy as np
 
 from bayesmix.core.rows import Observation
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices
 
 if TYPE_CHECKING:
@@ -49,3 +52,18 @@ class Measurement(Observation, Protocol):
 
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""
+
+    def moments(self, mixture: Mixture[Any], rows: Rows, shares: Array) -> tuple[Array, Array]:
+        """Return means and mean squares (n, D) of true values in the frame, by shares (n, K)."""
+        _refuse_true_values(self)
+
+    def drawn(self, mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
+        """Return draws (n, D) of true values given what was measured, in data units."""
+        _refuse_true_values(self)
+
+
+def _refuse_true_values(measurement: Measurement) -> NoReturn:
+    raise UnsupportedError(
+        "true_values needs errors, limits or rounding, as of bayesmix.Measured(X, error=...), or a "
+        f"measurement with moments and drawn, got {type(measurement).__name__}"
+    )

@@ -89,13 +89,14 @@ class Mixture(Generic[C, W]):
 
     @property
     def patterned(self) -> Booleans:
-        """Dependent columns (D,), whose patterns of missing values are treated one by one.
+        """Columns (D,) whose patterns of missing values are treated one by one.
 
-        All columns if framed directions mix them.
+        They are dependent, or scaled by the frame, so that the units of the density change; all
+        columns if framed directions mix them.
         """
         if self.frame.basis is not None:
             return np.ones(len(self.frame.centre), dtype=bool)
-        return cast("Incomplete", self.components).patterned
+        return cast("Incomplete", self.components).patterned | (self.frame.scale != 1.0)
 
     def log_joint(self, rows: Rows) -> Array:
         """Return E[log π_k] + E[log p(x_n | θ_k)] (n, K) of what was seen, in the frame."""

@@ -132,14 +132,6 @@ class PositivePoints(PointsByColumn):
 
     support = Support.POSITIVE
 
-    @property
-    def patterned(self) -> Booleans:
-        """All columns, as missing scaled columns change the units of the density."""
-        return np.ones(self.means.shape[1], dtype=bool)
-
-    def seen_in(self, columns: Integers) -> Self:
-        return self.marginal(columns)
-
 
 class PositiveFamily(WithoutPrior, ABC):
     """Families of positive columns with a shape and a scale each.

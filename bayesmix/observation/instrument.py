@@ -181,6 +181,16 @@ class Instrument:
             joint[indices] = view.joint
         return joint
 
+    def moments(self, mixture: Mixture[Any], rows: Rows, shares: Array) -> tuple[Array, Array]:
+        from bayesmix.observation.true_values import moments
+
+        return moments(mixture, rows, shares)
+
+    def drawn(self, mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
+        from bayesmix.observation.true_values import drawn
+
+        return drawn(mixture, rows, generator)
+
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return the log volumes of the columns with a density."""
         seen = ~np.isnan(np.asarray(rows.values)) & ~self.censored

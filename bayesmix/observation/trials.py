@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.core.components import Components, Densities
+from bayesmix.core.measurement import Measurement
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Event, Rows
-from bayesmix.core.sources import Source
+from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Form, Step, block_sums, sum_of_blocks
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.linear import Sums
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SuccessesInTrials:
+class SuccessesInTrials(Measurement):
     """Numbers of successes and of trials (n, D); both are 0 where nothing was observed."""
 
     successes: Array
@@ -62,12 +62,6 @@ class SuccessesInTrials:
             raise InvalidInputError(
                 f"trials needs family=Binomial() without n_trials, got {family!r}: leave out trials"
             )
-
-    def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
-        return ()
-
-    def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
-        return ()
 
     def spans(self, rows: Rows) -> tuple[Array, Array]:
         """Return shares and bars of one standard error of each."""

@@ -30,6 +30,7 @@ from bayesmix.observation.instrument import instrument_of
 from bayesmix.observation.missing import Drawing
 
 if TYPE_CHECKING:
+    from bayesmix.core.measurement import Measurement
     from bayesmix.em.result import FitResult
     from bayesmix.observation.cells import CellView
     from bayesmix.observation.deconvolution import NormalView
@@ -112,6 +113,14 @@ def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     return reduce(add, (view.sums() for _, view in views_of(mixture, rows, sums=True)))
 
 
+def moments(mixture: Mixture[Any], rows: Rows, shares: Array) -> tuple[Array, Array]:
+    """Return means and mean squares (n, D) of true values in the frame, by shares (n, K)."""
+    first, second = np.empty((2, *rows.values.shape))
+    for indices, view in views_of(mixture, rows):
+        first[indices], second[indices] = view.moments(shares[indices])
+    return first, second
+
+
 def drawn(mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
     """Return draws (n, D) of true values given what was measured, in data units."""
     shares, _ = mixture.responsibilities(rows)
@@ -127,7 +136,9 @@ class Measuring(Drawing):
     """E-step over true values."""
 
     name = "true values given what was measured"
-    drawn = staticmethod(drawn)
+
+    def drawn(self, mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
+        return measurement_of(rows).drawn(mixture, rows, generator)
 
     def step(self, mixture: Mixture[Components]) -> Step:
         return partial(chunk_sums, mixture)
@@ -141,16 +152,20 @@ class TrueValues(NamedTuple):
     draws: Array
 
 
+def measurement_of(rows: Rows) -> Measurement:
+    """Return how samples were measured, or raise an error if they are exact."""
+    if rows.side.measurement is None:
+        raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
+    return rows.side.measurement
+
+
 def true_values(
     result: FitResult, rows: Rows, n_draws: int, generator: np.random.Generator
 ) -> TrueValues:
     """Return the posterior of the true values of measured samples, averaged over components."""
-    if rows.side.measurement is None:
-        raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
-    mixture, (first, second) = result.density, np.empty((2, *rows.values.shape))
+    measurement, mixture = measurement_of(rows), result.density
     shares, _ = mixture.responsibilities(rows)
-    for indices, view in views_of(mixture, rows):
-        first[indices], second[indices] = view.moments(shares[indices])
+    first, second = measurement.moments(mixture, rows, shares)
     deviations = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
-    draws = np.array([drawn(mixture, rows, generator) for _ in range(n_draws)])
+    draws = np.array([measurement.drawn(mixture, rows, generator) for _ in range(n_draws)])
     return TrueValues(mixture.frame.undo(first), deviations, draws.reshape(-1, *first.shape))

@@ -279,11 +279,12 @@ def why_none(rows: list[Candidate], criterion: str) -> str:
             "categories: use the default criterion, or merge rare categories"
         )
     reasons = [row.note for row in rows if row.note]
-    reasons += [
-        str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
-    ]
+    if scored.posterior:
+        reasons += [
+            str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
+        ]
     kinds = {re.sub(r"\d+", "", reason): reason for reason in reversed(reasons)}
-    text = "; ".join(reversed(kinds.values()))
+    text = "; ".join(reversed(kinds.values())) or "it is not finite for any fit"
     if len(kinds) == 1 and text.startswith("failed: "):
         text, none = text.removeprefix("failed: "), "no candidate could be fitted"
     return f"{none}: {text}"

@@ -19,7 +19,7 @@ from sklearn.utils.validation import _num_samples
 
 from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
-from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.errors import InvalidInputError, InvalidTypeError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import all_weights, in_parts, is_source
 
@@ -38,6 +38,18 @@ class Score:
     standard_error: float = math.nan
     note: str = ""
     pareto_k: float = math.nan
+
+
+def as_score(value: Any, criterion: str) -> Score:
+    """Return what a criterion of the user returned as a score."""
+    if isinstance(value, Score):
+        return value
+    try:
+        return Score(float(value))
+    except (TypeError, ValueError):
+        raise InvalidTypeError(
+            f"criterion {criterion} must return a number or a bayesmix.Score, got {value!r:.60}"
+        ) from None
 
 
 # Criteria of a fit on its training data.

@@ -20,7 +20,7 @@ from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.criteria import PLUG_IN, log_relabellings, record
-from bayesmix.selection.scores import Fold, Score, ScoreFunction
+from bayesmix.selection.scores import Fold, Score, ScoreFunction, as_score
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, Procedure, UserRows
@@ -249,8 +249,7 @@ class Task:
             scores["elbo"] = Score(result.objective)
             scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))
         for name, criterion in self.criteria.items():
-            score = criterion(result, self.fitter.source_of(model))
-            scores[name] = score if isinstance(score, Score) else Score(float(score))
+            scores[name] = as_score(criterion(result, self.fitter.source_of(model)), name)
         notes = [] if result.converged else [f"not converged ({result.status})"]
         notes += [f"{name}: {score.note}" for name, score in scores.items() if score.note]
         return replace(row, note="; ".join(notes))

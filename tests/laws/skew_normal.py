@@ -68,13 +68,6 @@ class SkewNormals(PointsByColumn):
     def deviations(self):
         return np.sqrt(self.variances + (1.0 - 2.0 / np.pi) * self.slopes**2)
 
-    @property
-    def patterned(self):
-        return np.ones(self.means.shape[1], dtype=bool)
-
-    def seen_in(self, columns):
-        return self.marginal(columns)
-
     def _parts(self, values):
         total = self.variances + self.slopes**2
         away = values[:, None] - self.locations

@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
+from laws.skew_normal import SkewNormal
 
 LEVELS = (("a", "b", "c"), ("no", "yes"), (1, 2, 3, 4))
 INFERENCES = {
@@ -287,3 +288,16 @@ def test_rows_that_lack_a_whole_block_say_what_the_others_do():
     assert np.isfinite(found.elbo_)
     for step in np.split(found.objective_trace_, found.result_.segments[1:]):
         assert (np.diff(step) >= -1e-11 * np.abs(step[1:])).all()
+
+
+def test_a_family_of_somebody_else_whose_frame_scales_has_the_density_of_the_observed_cells():
+    # Its components say nothing of missing values.
+    X = 100.0 + stats.skewnorm.rvs(3.0, scale=20.0, size=(300, 2), random_state=0)
+    X[::3, 1] = np.nan
+    model = bm.Mixture(1, family=SkewNormal(), missing="use", search=None, random_state=0).fit(X)
+    location, slope, variance = (
+        getattr(model, f"{name}_")[0, 0] for name in ("locations", "slopes", "variances")
+    )
+    ratio, scale = slope / np.sqrt(variance), np.sqrt(variance + slope**2)
+    expected = stats.skewnorm.logpdf(X[::3, 0], ratio, location, scale)
+    np.testing.assert_allclose(model.score_samples(X[::3]), expected, rtol=1e-10)

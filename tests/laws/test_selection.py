@@ -624,3 +624,18 @@ def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
     }
     with pytest.raises(UnsupportedError, match="got Poisson"):
         grid(bm.Mixture(family=bm.Poisson()), bm.Poisson(), None)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("high", "must return a number or a bayesmix.Score, got 'high'"),
+        (math.nan, "no candidate has a value of mine: it is not finite for any fit"),
+    ],
+)
+def test_a_criterion_of_the_user_that_has_no_number_says_so(value, why):
+    def mine(fit, source):
+        return value
+
+    with pytest.raises(BayesmixError, match=why):
+        bm.MixtureSearch(n_components=(1, 2), criterion=mine, n_jobs=1).fit(two_groups())

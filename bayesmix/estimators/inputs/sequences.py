@@ -31,6 +31,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import group_codes, place_in_sequence
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.scores import Fold, make_splits, n_rows_of
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
@@ -213,6 +214,7 @@ def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
         )
     if source.weights is not None:
         raise UnsupportedError("sequences do not support sample weights: leave them out")
+    refuse_measured(source, "a hidden Markov model")
     return replace(source, side=SideInformation(begins=begins))
 
 

@@ -87,7 +87,7 @@ class Columns(ColumnsOfComponents, Predictive):
         """Standard deviation of each column (K, D)."""
 
     def seen_in(self, columns: Integers) -> Densities:
-        return SeenColumns(self)
+        return SeenColumns(self.marginal(columns))
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         return filled(self, values, labels, generator)

@@ -352,7 +352,7 @@ class SeenColumns:
         return self.columns.patterned
 
     def seen_in(self, columns: Integers) -> SeenColumns:
-        return self
+        return SeenColumns(self.columns.marginal(columns))
 
     def expected_log_density(self, values: Array) -> Array:
         gaps = np.isnan(values)
