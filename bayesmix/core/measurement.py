@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import numpy as np
 
@@ -53,11 +53,15 @@ class Measurement(Observation, Protocol):
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""
 
-    def moments(self, mixture: Mixture[Any], rows: Rows, shares: Array) -> tuple[Array, Array]:
+    def moments(
+        self, mixture: Mixture[Densities], rows: Rows, shares: Array
+    ) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame, by shares (n, K)."""
         _refuse_true_values(self)
 
-    def drawn(self, mixture: Mixture[Any], rows: Rows, generator: np.random.Generator) -> Array:
+    def drawn(
+        self, mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator
+    ) -> Array:
         """Return draws (n, D) of true values given what was measured, in data units."""
         _refuse_true_values(self)
 
