@@ -185,8 +185,11 @@ class GateSums(AddedByField):
         return f"covariates separate {{which}} from the first completely ({most})", (component,)
 
     def largest(self, terms: list[str]) -> tuple[int, str]:
-        """Return component and name of the largest coefficient."""
-        sizes = np.abs(self.gate.coefficients)
+        """Return component and name of the largest coefficient.
+
+        The intercept, which balances those of columns, is named only where it is far larger.
+        """
+        sizes = np.abs(self.gate.coefficients) * np.append(0.1, np.ones(len(terms) - 1))
         component, place = np.unravel_index(sizes.argmax(), sizes.shape)
         return int(component), f"most: {terms[place]}"
 

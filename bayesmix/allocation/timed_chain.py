@@ -70,6 +70,11 @@ class Elapsed:
         return replace(self, codes=self.codes[rows], exact=exact)
 
     @property
+    def between(self) -> Array:
+        """Times (n,) since the sample before."""
+        return self.distinct[self.codes]
+
+    @property
     def inexact(self) -> Self:
         """The times, between which the chain entered all states."""
         return replace(self, exact=None)

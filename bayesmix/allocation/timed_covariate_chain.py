@@ -233,7 +233,7 @@ class TimedCovariateChain:
         elapsed, P = elapsed_of(side), self.log_rates.shape[2]
         covariates = np.roll(Gate.needed(side)[:, :P], 1, axis=0)
         rates, exact = self.rates_of(covariates), exact_places(elapsed)
-        exponentials = MatrixExponentials(rates, elapsed.distinct[elapsed.codes])
+        exponentials = MatrixExponentials(rates, elapsed.between)
         jumps = absorbed(rates[exact]) / elapsed.unit
         every = np.arange(len(covariates))
         return Moves(exponentials, every, side.begins, exact, jumps), covariates

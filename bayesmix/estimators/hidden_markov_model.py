@@ -535,40 +535,62 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         *,
         lengths: Any = None,
         groups: Any = None,
+        covariates: Any = None,
+        times: Any = None,
+        exact_times: Any = None,
         **options: Any,
     ) -> Any:
         """Return first states, transitions, and parameters of the states with standard errors.
 
-        ``X`` are the data of a maximum likelihood fit, ``lengths`` or ``groups`` its sequences,
-        which may be left out. ``standard_errors`` and ``options`` are as in ``Mixture``; "sandwich"
-        and "bootstrap" are by sequence.
+        ``X`` are the data of a maximum likelihood fit; its sequences, covariates and times may be
+        left out. ``standard_errors`` and ``options`` are as in ``Mixture``; "sandwich" and
+        "bootstrap" are by sequence.
         """
-        self._check_sequences(lengths, groups)
+        self._check_of_fit(GivenSequences(lengths, groups, covariates, times, exact_times))
         return super().parameter_table(X, standard_errors, **options)
 
     def gate_coefficients(
-        self, X: Any, *arguments: Any, lengths: Any = None, groups: Any = None, **options: Any
+        self,
+        X: Any,
+        *arguments: Any,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
+        times: Any = None,
+        exact_times: Any = None,
+        **options: Any,
     ) -> Any:
         """Return coefficients of covariates as ``Mixture``, in log odds, or log rates with times.
 
-        ``lengths`` or ``groups`` are the sequences of the fit, which may be left out.
+        ``X`` are the data of the fit; its sequences, covariates and times may be left out.
         """
-        self._check_sequences(lengths, groups)
+        self._check_of_fit(GivenSequences(lengths, groups, covariates, times, exact_times))
         return super().gate_coefficients(X, *arguments, **options)
 
-    def _check_sequences(self, lengths: Any, groups: Any) -> None:
-        """Raise an error for other sequences than those of the fit."""
-        begins = self._fitted().side.begins
-        if (lengths is None and groups is None) or begins is None:
+    def _check_of_fit(self, given: GivenSequences) -> None:
+        """Raise an error for other sequences, covariates or times than those of the fit."""
+        side = self._fitted().side
+        if side.begins is None:
             return
-        given = sequences.starts_of_sequences(lengths, groups, len(begins))
-        if not np.array_equal(given, begins):
-            name = "groups" if lengths is None else "lengths"
-            raise InvalidInputError(f"{name} must be those of the fit, or left out")
+        begins = side.begins
+        if given.lengths is not None or given.groups is not None:
+            begins = sequences.starts_of_sequences(given.lengths, given.groups, len(begins))
+        of_fit = {"groups" if given.lengths is None else "lengths": (begins, side.begins)}
+        rows: Any = ArraySource(np.zeros((len(begins), 1)), side=SideInformation(begins=begins))
+        if self._used(given.covariates) is not None:
+            table = cast("ArraySource", self._at_covariates(rows, given.covariates)).side.covariates
+            of_fit["covariates"] = table, side.covariates
+        if given.times is not None:
+            elapsed = self._timed(rows, given.times, given.exact_times).side.elapsed
+            of_fit["times"] = elapsed.between, side.elapsed.between
+        for name, values in of_fit.items():
+            if not np.allclose(*values):
+                raise InvalidInputError(f"{name} must be those of the fit, or left out")
 
     def transition_matrix(
-        self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None
-    ) -> Any:
+        self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None,
+        *, lengths: Any = None, groups: Any = None,
+    ) -> Any:  # fmt: skip
         """Return the probabilities of transitions, at given covariates or averaged.
 
         Parameters
@@ -583,6 +605,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         elapsed : float or array (m,), optional
             Times over which transitions take place, of a fit with ``times``; by default the mean
             time between samples.
+        lengths, groups : optional
+            Sequences of the fit, which may be left out.
 
         Returns
         -------
@@ -605,6 +629,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         (2, 2, 2)
         """
         result = self._fitted()
+        self._check_of_fit(GivenSequences(lengths, groups))
         if elapsed is not None:
             if X is not None:
                 raise UnsupportedError("elapsed has no standard errors: leave out X")
@@ -726,10 +751,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
                 f"times and future_times, one for each of the {steps} steps ahead, are needed: the "
                 "fit had times"
             )
-        both = np.append(np.asarray(times)[-1:], np.asarray(future))
-        spans: Any = np.diff(both)
-        if spans.dtype.kind == "m":
-            spans = spans / np.timedelta64(1, "D")
+        last = sequences.times_as_numbers(times)[-1:]
+        spans: Any = np.diff(np.append(last, sequences.times_as_numbers(future)))
         if not (spans > 0).all():
             raise InvalidInputError("future_times must increase, and follow times")
         return np.asarray(spans, dtype=np.float64)

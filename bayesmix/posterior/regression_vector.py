@@ -420,7 +420,8 @@ def coefficient_table(
 def printed_coefficients(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of coefficients as text."""
     texts = dict.fromkeys(table.columns, significant) | {"p": printed_p}
-    return table.apply(lambda column: column.map(texts[column.name], na_action="ignore")).fillna("")
+    shown = table.apply(lambda column: column.map(texts[column.name], na_action="ignore"))
+    return shown.astype(object).fillna("")
 
 
 def printed_p(p: float) -> str:

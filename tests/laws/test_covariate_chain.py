@@ -404,3 +404,27 @@ def test_a_state_that_collapses_is_moved(effects):
         warnings.simplefilter("ignore", BayesmixWarning)
         m.fit(X, lengths=[10] * 20, covariates=Z)
     assert m.covariances_.min() > 1e-4
+
+
+def test_tables_take_the_data_of_the_fit_as_predictions_do(panel):
+    X, lengths, Z, model = panel
+    given = {"lengths": lengths, "covariates": Z}
+    assert model.parameter_table(X, **given).equals(model.parameter_table(X))
+    assert model.gate_coefficients(X, **given).equals(model.gate_coefficients(X))
+    with pytest.raises(InvalidInputError, match="covariates must be those of the fit"):
+        model.gate_coefficients(X, covariates=Z[::-1])
+    with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):
+        model.transition_matrix([[0.0]], X, lengths=[len(X)])
+
+
+def test_the_column_that_makes_a_state_certain_is_named():
+    rng = generator(640)
+    treated = np.repeat(rng.random(150) < 0.5, 4)
+    states = np.zeros(600, dtype=int)
+    for row in range(600):  # only the treated leave state 0
+        last = states[row - 1] if row % 4 else 0
+        states[row] = rng.random() < (0.8 if last else 0.4 * treated[row]) and row % 4 > 0
+    X, Z = rng.normal(6.0 * states)[:, None], pd.DataFrame({"treated": treated * 1.0})
+    model = bm.HiddenMarkovModel(2, covariate_effects="transitions", random_state=0, n_init=2)
+    with pytest.warns(BayesmixWarning, match=r"certain given covariates \(most: treated\)"):
+        model.fit(X, lengths=[4] * 150, covariates=Z)

@@ -1,5 +1,6 @@
 """Hidden Markov chains in continuous time, at uneven times."""
 
+from datetime import date
 from itertools import pairwise, product
 
 import numpy as np
@@ -303,11 +304,46 @@ def test_the_unit_of_time_changes_rates_alone(fitted):
         assert_allclose(again.log_likelihood_, model.log_likelihood_, atol=1e-6)
 
 
-def test_tables_take_the_sequences_of_the_fit(fitted):
-    model, X, _, lengths = fitted
-    assert model.parameter_table(X, lengths=lengths).equals(model.parameter_table(X))
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2020-01-01", periods=4, tz="Europe/Berlin"),
+        [date(2020, 1, day) for day in (1, 2, 3, 4)],
+        pd.Series(pd.timedelta_range("1D", periods=4)),
+        pd.Series(range(4), dtype="Int64"),
+    ],
+)
+def test_dates_of_any_kind_are_days(times):
+    X = [[0.0], [1.0], [2.5], [0.5]]
+    assert bm.HiddenMarkovModel(1).fit(X, times=times).result_.side.elapsed.unit == 1.0
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2020-01-01", "2020-01-02", "2020-01-03"], "numbers or dates, got '2020-01-01'"),
+        ([1.0, None, 3.0], r"no missing values, got one for row 1 \(row 1 of sequence 0\)"),
+        (pd.to_datetime(["2020-01-01", "2020-01-02", None]), "got one for row 2"),
+        (pd.period_range("2020-01", periods=3, freq="M"), "numbers or dates, got '2020-01'"),
+        (np.ma.masked_equal([1.0, 2.0, 3.0], 2.0), "masked"),
+        ([1.0, 2.0], r"shape \(3,\)"),
+    ],
+)
+def test_times_that_are_no_times_are_named(times, message):
+    with pytest.raises(InvalidInputError, match=message):
+        bm.HiddenMarkovModel(1).fit([[0.0], [1.0], [2.5]], times=times)
+
+
+def test_tables_take_the_sequences_and_times_of_the_fit(fitted):
+    model, X, times, lengths = fitted
+    table = model.parameter_table(X, lengths=lengths, times=times)
+    assert table.equals(model.parameter_table(X))
     with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):
         model.parameter_table(X, lengths=[len(X)])
+    with pytest.raises(InvalidInputError, match="times must be those of the fit"):
+        model.parameter_table(X, lengths=lengths, times=times**2)
+    with pytest.raises(InvalidInputError, match="covariates must be left out"):
+        model.parameter_table(X, covariates=X)
 
 
 def test_transitions_over_any_time(fitted):

@@ -77,10 +77,12 @@ def held_coefficients(
         raise UnsupportedError("VariationalBayes() does not support hold: use inference=None")
     K, first = int(estimator.n_components), int(design.intercept)
     values = checked_values("hold['coef']", hold["coef"], (K, len(design.names)), REAL, K)
-    if (both := (~np.isnan(values)).any(axis=0)[shared[shared < len(design.terms)] - first]).any():
-        name = design.terms[int(shared[np.argmax(both)])]
+    given: Booleans = (~np.isnan(values)).any(axis=0)
+    both = [place for place in shared if place < len(design.terms) and given[place - first]]
+    if both:
         raise InvalidInputError(
-            f"hold['coef'] has values of column {name!r}, which is fixed: leave it out of fixed"
+            f"hold['coef'] has values of column {design.terms[both[0]]!r}, which is fixed: leave "
+            "it out of fixed"
         )
     values = np.pad(values * design.scale, ((0, 0), (first, n_further)), constant_values=np.nan)
     held: Booleans = ~np.isnan(values)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -19,7 +21,7 @@ from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.gated_chain import CovariateChainPrior
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
-from bayesmix.core.given_arrays import finite_array
+from bayesmix.core.given_arrays import finite_array, unmasked
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
@@ -92,9 +94,13 @@ def elapsed_times(
 ) -> Elapsed:
     """Return the times between samples of sequences, from those (n,) of the samples."""
     begins = cast("Booleans", side.begins)
-    given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
-    if given.dtype.kind == "M":
-        given = (given - given.min()) / np.timedelta64(1, "D")
+    given = times_as_numbers(times)
+    absent = np.isnan(given) if given.dtype.kind == "f" else np.zeros(given.shape, dtype=bool)
+    if absent.shape == begins.shape and absent.any():
+        raise InvalidInputError(
+            f"times must have no missing values, got one for "
+            f"{place_in_sequence(int(np.argmax(absent)), side)}: leave such samples out"
+        )
     values: Array = finite_array("times", given, begins.shape)
     wrong = (np.diff(values, prepend=-np.inf) <= 0.0) & ~begins
     if wrong.any():
@@ -113,6 +119,30 @@ def elapsed_times(
                 f"{exact.dtype} of shape {exact.shape}"
             )
     return Elapsed.of(values, begins, unit, exact)
+
+
+def times_as_numbers(times: Any) -> Any:
+    """Return times as an array of numbers, those of dates and durations in days."""
+    unmasked("times", times)
+    given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
+    if given.dtype.kind in "OUST":
+        import pandas as pd
+
+        present = [each for each in given.flat if not pd.isna(each)]
+        dated = bool(present) and isinstance(present[0], date | np.datetime64)  # with time zones
+        if present and not dated and not isinstance(present[0], Real | np.timedelta64 | timedelta):
+            got = str(present[0])
+            raise InvalidInputError(
+                f"times must be numbers or dates, got {got!r:.40}: convert them, for example with "
+                "pandas.to_datetime"
+            )
+        given = pd.to_datetime(given, utc=True).tz_localize(None).to_numpy() if dated else given
+        given = given if dated else pd.Series(given).infer_objects().to_numpy()
+    if given.dtype.kind == "M":
+        given = given - np.datetime64("2000-01-01")
+    if given.dtype.kind == "m":
+        given = given / np.timedelta64(1, "D")
+    return given
 
 
 def chain_prior(
