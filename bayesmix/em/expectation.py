@@ -197,45 +197,18 @@ class Linear(Form):
         )
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-        form, coefficients = mixture.linear, mixture.coefficients
-        if rows.keeps_features(coefficients.shape[1]):
-            features = rows.features(form, mixture.frame)
-            joint = coefficients.dot(features)
-            allocated = mixture.allocate(joint.T, rows)
-            if rows.weights is not None:
-                joint *= rows.weights
-            totals = weighed(allocated.log_normaliser, rows)
-            of_features = FeatureSums(form, joint.dot(features.T))
-            return ChunkSums(*totals, of_features, allocated.statistics)
-        n_components, n_features = coefficients.shape
-        if form.kind == PRODUCTS and mixture.frame.n_directions >= WIDE * n_components:
+        """Return the sums of a chunk by the fastest of four ways that agree to rounding."""
+        n_components, n_features = mixture.coefficients.shape
+        if rows.keeps_features(n_features):
+            return sums_at_once(mixture, rows)
+        many_columns = mixture.frame.n_directions >= WIDE * n_components
+        if many_columns and mixture.linear.kind == PRODUCTS:
             return centred_sums(CENTRED, mixture, rows)
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums
 
             return sequence_sums(self, mixture, rows, n_features)
-        blocks = rows.blocks(block_rows(n_features, n_components))
-        size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
-        room, joints = np.empty((n_features, size)), np.empty((n_components, size))
-        room[0] = 1.0
-        in_place = form.kind in COLUMNS_FIRST and mixture.frame.basis is None
-        framed = room[1:width] if in_place else np.empty((width - 1, size))
-        log_normaliser = np.empty(len(rows))
-        sums, allocation = np.zeros(coefficients.shape), None
-        for block in blocks:
-            columns, place = slice(len(block)), block.first - rows.first
-            features, joint = room[:, columns], joints[:, columns]
-            form.features(block.framed(mixture.frame, framed[:, columns]), features)
-            np.matmul(coefficients, features, out=joint)
-            allocated = mixture.allocate(joint.T, block)
-            log_normaliser[place : place + len(block)] = allocated.log_normaliser
-            if allocated.statistics is not None:
-                more = allocated.statistics
-                allocation = more if allocation is None else allocation + more
-            if block.weights is not None:
-                joint *= block.weights
-            sums += np.dot(joint, features.T)
-        return ChunkSums(*weighed(log_normaliser, rows), FeatureSums(form, sums), allocation)
+        return sums_by_blocks(mixture, rows)
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
@@ -287,6 +260,50 @@ class Linear(Form):
             else map(together.subset, np.arange(places.size).reshape(places.shape))
         )
         return list(zip(statistics, values.tolist(), strict=True))
+
+
+def sums_at_once(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """Return the sums of samples whose features are kept, by two products.
+
+    Log joint densities are Θ φ(x), and sums are r φ(x)ᵀ with responsibilities r (Bishop 2006, eq.
+    9.23 and 9.24 to 9.27; 10.46 to 10.53).
+    """
+    form = mixture.linear
+    features = rows.features(form, mixture.frame)
+    joint = mixture.coefficients.dot(features)
+    allocated = mixture.allocate(joint.T, rows)  # turns them into responsibilities in place
+    if rows.weights is not None:
+        joint *= rows.weights
+    totals = weighed(allocated.log_normaliser, rows)
+    return ChunkSums(*totals, FeatureSums(form, joint.dot(features.T)), allocated.statistics)
+
+
+def sums_by_blocks(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """Return the sums of samples as by ``sums_at_once``, in blocks that stay in the cache."""
+    form, coefficients = mixture.linear, mixture.coefficients
+    n_components, n_features = coefficients.shape
+    blocks = rows.blocks(block_rows(n_features, n_components))
+    size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
+    room, joints = np.empty((n_features, size)), np.empty((n_components, size))
+    room[0] = 1.0
+    in_place = form.kind in COLUMNS_FIRST and mixture.frame.basis is None
+    framed = room[1:width] if in_place else np.empty((width - 1, size))
+    log_normaliser = np.empty(len(rows))
+    sums, allocation = np.zeros(coefficients.shape), None
+    for block in blocks:
+        columns, place = slice(len(block)), block.first - rows.first
+        features, joint = room[:, columns], joints[:, columns]
+        form.features(block.framed(mixture.frame, framed[:, columns]), features)
+        np.matmul(coefficients, features, out=joint)
+        allocated = mixture.allocate(joint.T, block)
+        log_normaliser[place : place + len(block)] = allocated.log_normaliser
+        if allocated.statistics is not None:
+            more = allocated.statistics
+            allocation = more if allocation is None else allocation + more
+        if block.weights is not None:
+            joint *= block.weights
+        sums += np.dot(joint, features.T)
+    return ChunkSums(*weighed(log_normaliser, rows), FeatureSums(form, sums), allocation)
 
 
 @dataclass(frozen=True)

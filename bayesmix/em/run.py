@@ -346,12 +346,12 @@ def _m_step(
 
 
 def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = False) -> State:
-    """Return the state after an accepted pass, extrapolated where possible."""
-    if (
-        problem.accelerate
-        and state.plain_left <= 0
-        and not _is_met(problem, state, problem.stopping.expected)
-    ):
+    """Return the state after an accepted pass: extrapolated, or an M-step and an E-step.
+
+    The E-step is at the mixture that maximises the objective for the sums of the last one (Bishop
+    2006, sec. 9.3.1 and 10.2.1).
+    """
+    if _may_extrapolate(problem, state):
         jumped = _extrapolate(problem, state, monitor)
         if jumped.iterations > state.iterations or monitor.stopped is not None:
             return jumped
@@ -374,27 +374,48 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     if lost and not thorough:  # a component may be singular
         return step(problem, state, monitor, thorough=True)
     monitor.tick(iteration, value, gain)
-    new_segment = changed or form is not state.form or lost
+    after = replace(
+        state,
+        mixture=mixture,
+        expectation=expectation,
+        objective=value,
+        form=form,
+        resolution=resolution,
+        events=events,
+    )
+    return _recorded(problem, state, after, changed, lost)
+
+
+def _may_extrapolate(problem: Problem, state: State) -> bool:
+    """Whether enough plain passes were made, and more than rounding is left to gain."""
+    if not problem.accelerate or state.plain_left > 0:
+        return False
+    return not _is_met(problem, state, problem.stopping.expected)
+
+
+def _recorded(problem: Problem, state: State, after: State, changed: bool, lost: bool) -> State:
+    """Return the state after a plain pass with its trace, segments, memory and events.
+
+    ``changed``: the guard changed the mixture. ``lost``: the objective fell by more than rounding.
+    """
+    value, events = after.objective, after.events
+    new_segment = changed or after.form is not state.form or lost
     if lost and not changed and all(event.kind != "fell" for event in events):
-        text = f"the objective fell by {-gain:.3g} nats in one pass: compare other starts"
+        fall = state.objective - value
+        text = f"the objective fell by {fall:.3g} nats in one pass: compare other starts"
         events += (Event("fell", text, at_pass=state.passes),)
     anderson = Anderson() if new_segment else state.anderson
     if problem.accelerate and not changed:
-        anderson = anderson.remembered(state.expectation.pack(), expectation)
-    return State(
-        mixture,
-        expectation,
-        value,
-        form,
-        resolution,
+        anderson = anderson.remembered(state.expectation.pack(), after.expectation)
+    return replace(
+        after,
         trace=(*state.trace, value),
         segments=_with_segment(state) if new_segment else state.segments,
         recent=(value,) if new_segment else (*state.recent, value)[-6:],
         plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
         anderson=anderson,
-        events=events + _change_of_form(state.form, form, state.passes),
+        events=events + _change_of_form(state.form, after.form, state.passes),
         passes=state.passes + 1,
-        status=state.status,
     )
 
 
