@@ -163,6 +163,11 @@ class Mixture(Generic[C, W]):
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
 
+    def expected_log_joint(self: Mixture[Components], statistics: Statistics) -> float:
+        """Return <S, Θ> = Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]) without constants."""
+        of_rows = self.linear.expected_log_likelihood(statistics)
+        return of_rows + float(statistics.counts @ self.finite_log_weights)
+
 
 @dataclass(frozen=True)
 class FeatureSums(AddedByField):

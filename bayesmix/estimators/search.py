@@ -75,7 +75,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
         None: increase K from 1 until the criterion is clearly worse (at most 30; with
-        cross-validation 10; on a sample that is large for the columns 300, see ``most_samples``).
+        cross-validation 10; for large data 300, see ``most_samples``).
     covariance_type : str or sequence of str, optional
         Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
         variational estimators the six with a conjugate prior.
@@ -132,7 +132,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Of larger data in memory, candidates are compared on a random sample of this size, and the
         best few are fitted to all data; the others have no fit and no scores. With
         ``n_components=None``, K grows in widening steps if the sample has at least 10,000
-        observations, and 100 for each parameter of a full component (20,000 for 18 columns).
+        observations, and 100 for each parameter of a full component (20,000 for 18 columns). Of
+        more columns and 10,000 observations, variational normals take K from merges of clusters.
         None: all candidates are fitted to all data, as always with cross-validation.
 
     Attributes
@@ -285,7 +286,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
         sample = self._sample(subject, not by_fits, seed)
         compared = task if sample is None else task.on(sample, roughly=coarse)
-        sweep: Any = CoarseSweep(compared, chains) if coarse else Sweep(compared, chains)
+        wide = coarse and search_checks.is_wide(self, subject)
+        sweep: Any = CoarseSweep(compared, chains, wide) if coarse else Sweep(compared, chains)
         self._run(sweep)
         if (
             not coarse
@@ -303,6 +305,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             rows = sweep.candidates(weights)
         rows, tested = subject.by_unit(rows, sweep)
         large = sample is not None or subject.source.shape[0] >= search_checks.MOST_SAMPLES
+        large = large and not wide  # merges of many clusters have made the moves of a full search
         rows = self._completed(sweep.task, rows, criterion, large)
         if sample is not None:
             rows = self._fitted_to_all(task, compared, rows, criterion)

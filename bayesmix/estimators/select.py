@@ -108,7 +108,8 @@ def select(
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse, with a prior that decreases with K (beta-negative-binomial): at most 30, and 300 in
-        widening steps for more than 20,000 observations of up to 18 columns.
+        widening steps for more than 20,000 observations of up to 18 columns, or by merges for
+        10,000 of more columns.
     covariance_type : str or sequence of str, optional
         Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
         and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six

@@ -6,6 +6,9 @@ last steps, or twice once the best structure has ended, would leave it behind th
 Then all pairs of components whose merge is predicted to gain are merged at once, from the best
 candidate and from the next larger one, and numbers beside the best are fitted until its neighbours
 are, the smaller one from the best by a merge.
+
+Of many columns, structures that have not ended at 3 components go on at the number that merges of
+many small clusters leave: components that are split one by one keep to poor optima there.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from bayesmix.selection.candidates import (
 from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
 
 if TYPE_CHECKING:
+    from bayesmix.core.mixture import Mixture
     from bayesmix.core.protocols import Parameters
     from bayesmix.numerics.arrays import Array
 
@@ -38,6 +42,8 @@ STEPS_SEEN = 2
 FURTHER = 2.0
 # Share of a gap beside the best that the next step takes: most curves bend near the best.
 PARTS_OF_A_GAP = 4
+# Components at which structures of many columns go on by merges: with STEPS_SEEN gains.
+BEFORE_MERGES = 3
 
 
 def widening(most: int) -> list[int]:
@@ -57,9 +63,11 @@ class CoarseSweep:
 
     task: Task
     chains: list[list[Parameters]]
+    merges: bool = False  # whether structures go on by merges of many small clusters
     fits: dict[tuple[int, int], Candidate] = field(default_factory=dict)
     from_above: set[tuple[int, int]] = field(default_factory=set)  # begun at the next larger K
     superfluous: dict[tuple[int, int], int] = field(default_factory=dict)  # components of fits
+    agglomerated: dict[int, Mixture] = field(default_factory=dict)  # what merges left, by chain
 
     total = None  # the number of fits is not known beforehand
 
@@ -106,8 +114,26 @@ class CoarseSweep:
                 if number in growing and k in rungs[number] and k in places[number]:
                     yield number, places[number][k]
             growing = {number for number in growing if not self._ended(number, growing)}
+            if self.merges and k == BEFORE_MERGES:
+                for number in sorted(growing, key=self._best_of, reverse=True):
+                    if self._ended(number, growing):
+                        growing.remove(number)
+                    elif (place := self._agglomerated(number, places[number])) is not None:
+                        growing.remove(number)
+                        if (number, place) not in self.fits:
+                            yield number, place
+                growing = {number for number in growing if not self._ended(number, growing)}
             if not growing:
                 return
+
+    def _agglomerated(self, number: int, places: dict[int, int]) -> int | None:
+        """Return the place of the number of components that merges leave, None without any."""
+        chain_ = self.chains[number]
+        mixture = self.task.fitter.agglomerated(chain_[0], asked(chain_[-1]))
+        place = None if mixture is None else places.get(mixture.n_components)
+        if mixture is not None and place is not None:
+            self.agglomerated[number] = mixture
+        return place
 
     def _ended(self, number: int, growing: set[int]) -> bool:
         """Whether more components of a structure need not be tried, given those that grow."""
@@ -133,6 +159,9 @@ class CoarseSweep:
     def _worth(self, key: tuple[int, int]) -> float:
         row = self.fits[key]
         return -math.inf if row.sound is None else row.comparable(self.task.watched)
+
+    def _best_of(self, number: int) -> float:
+        return max(self._worth((number, place)) for place in self._places(number))
 
     def _places(self, number: int) -> list[int]:
         """Return the fitted places of a chain."""
@@ -163,7 +192,8 @@ class CoarseSweep:
                 return number, fewer
             for gap, step in ((best - below, -1), (above - best, 1)):
                 if gap > 1:
-                    return number, best + step * max(1, gap // PARTS_OF_A_GAP)
+                    parts = gap if number in self.agglomerated else PARTS_OF_A_GAP
+                    return number, best + step * max(1, gap // parts)
             if best and (number, best - 1) not in self.from_above:
                 return number, best - 1
         return None
@@ -198,10 +228,15 @@ class CoarseSweep:
         places = self._places(number)
         near = [max((other for other in places if other < place), default=None)]
         near.append(min((other for other in places if other > place), default=None))
+        beside = [other for other in near if other is not None]
+        parameters, merged = self.chains[number][place], self.agglomerated.get(number)
+        if merged is not None:  # the other side is far
+            beside = sorted(beside, key=lambda other: abs(other - place))[:1]
         simpler = [self.fits[key] for key in self._simpler[number, place] if key in self.fits]
         simpler = sorted(simpler, key=lambda row: row.reached)[-1:]
-        rows = [*(self.fits[number, other] for other in near if other is not None), *simpler]
+        rows = [*(self.fits[number, other] for other in beside), *simpler]
         starts = tuple(row.begin for row in rows if row.begin is not None)
-        parameters = self.chains[number][place]
+        if merged is not None and merged.n_components == asked(parameters):
+            starts = (merged,)
         index = sum(map(len, self.chains[:number])) + place
         return Question(parameters, index, ALL_DATA, starts)

@@ -81,6 +81,9 @@ class Fitter(Protocol):
     def fit(self, candidate: Procedure, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, also from ``warm_starts``, mixtures of at most as many components."""
 
+    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
+        """Return a mixture of at most ``most`` components that merges have left, if supported."""
+
     def n_superfluous(self, candidate: Procedure) -> int:
         """Return how many components of a fitted candidate may be merged at once; 0 if unknown."""
 

@@ -141,7 +141,7 @@ class Stream:
         """Return Σ_b H_b + <Σ_b S_b, Θ> + regulariser, in the frame."""
         mixture = replace(self.mixture, components=self.mixture.components.released())
         total = self.total
-        joint = expected_log_joint(mixture, total.statistics)
+        joint = mixture.expected_log_joint(total.statistics)
         return total.free + joint + objective.regulariser(mixture)
 
 
@@ -152,18 +152,12 @@ def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
     statistics = expectation.statistics
     return BatchSums(
         statistics,
-        expectation.log_normaliser - expected_log_joint(mixture, statistics),
+        expectation.log_normaliser - mixture.expected_log_joint(statistics),
         entropies,
         hard_counts,
         source.shape[0],
         source.total_weight,
     )
-
-
-def expected_log_joint(mixture: Mixture[Components], statistics: Statistics) -> float:
-    """Return <S, Θ> = Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]) without constants."""
-    of_rows = mixture.linear.expected_log_likelihood(statistics)
-    return of_rows + float(statistics.counts @ mixture.finite_log_weights)
 
 
 def _entropies(mixture: Mixture[Components], rows: Rows) -> Array:

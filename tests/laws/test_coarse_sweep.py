@@ -67,6 +67,42 @@ def test_structures_that_cannot_catch_up_end_early(large):
     assert largest.max() <= 12  # of 300
 
 
+@pytest.fixture
+def wide(monkeypatch):
+    """Six columns are many."""
+    monkeypatch.setattr(search_checks, "FEWEST_SAMPLES", 1000)
+    monkeypatch.setattr(search_checks, "SAMPLES_PER_PARAMETER", 1000)
+
+
+def unlike_groups(rng, n_groups, n, D):
+    """Normal groups with covariances of their own."""
+    labels = np.arange(n) % n_groups
+    shapes = np.eye(D) + 0.5 * rng.normal(size=(n_groups, D, D))
+    noise = np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(n, D)))
+    return 8.0 * rng.normal(size=(n_groups, D))[labels] + noise, labels
+
+
+@pytest.mark.slow
+def test_many_columns_have_the_answer_of_a_search_of_all_numbers(wide):
+    X, labels = unlike_groups(np.random.default_rng(6), 9, 2000, 6)
+    merges = bm.select(X, column_powers=False)
+    full = bm.select(X, None, "full", column_powers=False, most_samples=None)
+    assert merges.best_params_ == {"covariance_type": "full", "n_components": 9}
+    best, of_full = (search.results_["elbo_log_k"][0] for search in (merges, full))
+    assert best == pytest.approx(of_full, rel=1e-6)
+    assert np.unique(merges.predict(X) * 9 + labels).size == 9
+    tried = merges.results_.loc[merges.results_["covariance_type"] == "full", "n_components"]
+    assert sorted(tried) == [1, 2, 3, 8, 9, 10]  # of 300: what merges leave, and its neighbours
+
+
+@pytest.mark.slow
+def test_many_columns_may_have_more_than_thirty_groups(wide):
+    X, labels = lattice(np.random.default_rng(7), 34, 3000, 6)
+    search = bm.select(X, column_powers=False)
+    assert search.n_clusters_ == 34
+    assert np.unique(search.predict(X) * 34 + labels).size == 34
+
+
 def test_candidates_say_on_how_many_observations_they_were_compared(large):
     X, _ = lattice(np.random.default_rng(4), 3, 2000)
     table = bm.select(X, **large).results_

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.procedures import last_step
 from bayesmix.em.model import check_values, resolve
 from bayesmix.em.result import FitResult
@@ -28,6 +29,7 @@ from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 from bayesmix.sources.sample_weights import unless_equal
+from bayesmix.starts.agglomeration import agglomerated
 from bayesmix.starts.candidate_starts import n_superfluous
 from bayesmix.starts.responsibilities import Given
 
@@ -110,6 +112,10 @@ class Unfitted:
         """Return the fitter itself: its fits do not end early."""
         return self
 
+    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
+        """Return None: merges are not predicted."""
+        return None
+
     def n_superfluous(self, candidate: Any) -> int:
         """Return 0: merges are not predicted."""
         return 0
@@ -146,6 +152,14 @@ class SourceFitter(Unfitted):
 
     def roughly(self) -> SourceFitter:
         return replace(self, rough=True)
+
+    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
+        """Return a mixture of at most ``most`` components that merges have left, if supported."""
+        candidate = self.candidate(parameters)
+        model = candidate._model_of(candidate._model(), self.source)
+        settings = candidate._settings(model, self.source).among(())
+        with single_threaded_blas():
+            return agglomerated(resolve(model, self.source, settings), most, settings.seed)
 
     def n_superfluous(self, candidate: Any) -> int:
         """Return how many pairs of components may be merged at once with a predicted gain."""

@@ -256,7 +256,7 @@ def beside(
 
 
 def is_coarse(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
-    """Whether K grows by itself, and candidates are compared on a sample of large data.
+    """Whether K grows by itself over large data, and candidates are fits of normal components.
 
     ``by_fits``: the criteria that compare candidates are those of single fits.
     """
@@ -264,10 +264,27 @@ def is_coarse(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
     plain = not prefix_of(subject.estimator) and isinstance(subject.source, ArraySource)
     if not (grows and by_fits and plain and subject.independent) or side_of(subject.source):
         return False
-    most = search.most_samples
-    n_rows, n_columns = subject.source.shape
-    enough = max(FEWEST_SAMPLES, SAMPLES_PER_PARAMETER * n_columns * (n_columns + 3) // 2)
-    return most is not None and n_rows > most >= enough
+    most, n_rows = search.most_samples, subject.source.shape[0]
+    if most is None:
+        return False
+    if is_wide(search, subject):
+        return n_rows >= FEWEST_SAMPLES
+    return n_rows > most >= _enough(subject.source)
+
+
+def is_wide(search: Any, subject: SubjectOfSamples) -> bool:
+    """Whether many complete columns have variational normals, whose merges follow from sums."""
+    model, source = last_step(subject.estimator)._model(), subject.source
+    normal = model.inference.variational and model.family.linear and model.family.any_real
+    if not normal or search.param_grid or source.summary.n_missing:
+        return False
+    return _enough(source) > MOST_SAMPLES
+
+
+def _enough(source: Source) -> int:
+    """Return the samples from which components that are split one by one find groups."""
+    n_columns = source.shape[1]
+    return max(FEWEST_SAMPLES, SAMPLES_PER_PARAMETER * n_columns * (n_columns + 3) // 2)
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
