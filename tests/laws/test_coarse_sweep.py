@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.estimators.searching import search_checks
@@ -90,7 +91,7 @@ def test_many_columns_have_the_answer_of_a_search_of_all_numbers(wide):
     assert merges.best_params_ == {"covariance_type": "full", "n_components": 9}
     best, of_full = (search.results_["elbo_log_k"][0] for search in (merges, full))
     assert best == pytest.approx(of_full, rel=1e-6)
-    assert np.unique(merges.predict(X) * 9 + labels).size == 9
+    assert adjusted_rand_score(labels, merges.predict(X)) > 0.99
     tried = merges.results_.loc[merges.results_["covariance_type"] == "full", "n_components"]
     assert sorted(tried) == [1, 2, 3, 8, 9, 10]  # of 300: what merges leave, and its neighbours
 
