@@ -31,6 +31,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import block_rows
 from bayesmix.em.result import FitResult, plug_in_density
+from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
@@ -178,13 +179,13 @@ class GoodnessOfFit:
         reach = float(np.quantile(np.abs(away / unit).max(axis=1), level))
         return self.grid - reach * deviation, self.grid + reach * deviation
 
-    def summary(self) -> str:
-        """Return the test result, the kind of misfit and the component with the worst fit."""
-        p = f"(p = {self.p_value:.2g})"
-        if self.fits:
-            lines = [f"The test does not reject the model {p}."]
-        else:
-            lines = [f"The test rejects the model {p}. {self._difference()}."]
+    @property
+    def shown(self) -> Shown:
+        """What text, notebooks and files show."""
+        p, lines, cautions = f"(p = {self.p_value:.2g})", [], []
+        title = f"The test does not reject the model {p}."
+        if not self.fits:
+            title = f"The test rejects the model {p}. {self._difference()}."
             worst = self.components.iloc[int(self.components["p_value"].argmin())]
             if len(self.components) > 1 and worst["p_value"] <= LEVEL:
                 lines.append(
@@ -193,11 +194,17 @@ class GoodnessOfFit:
                     "95% contour."
                 )
         if self.n_failed:
-            lines.append(
+            cautions.append(
                 f"{self.n_failed} of {len(self.replicates)} replicates could not be fitted and "
                 "count as more extreme than the data."
             )
-        return "\n".join([*lines, *self.notes])
+        components = self.components.rename_axis("").reset_index()
+        tables = (ShownTable("components", "", components),)
+        return Shown(title, tuple(lines), tables, (*cautions, *self.notes))
+
+    def summary(self) -> str:
+        """Return the test result, the kind of misfit and the component with the worst fit."""
+        return self.shown.text()
 
     def _difference(self) -> str:
         """Describe the largest deviation from the model."""
@@ -224,7 +231,10 @@ class GoodnessOfFit:
         return plot_goodness_of_fit(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"<GoodnessOfFit: {self.summary().splitlines()[0]}>"
+        return f"<GoodnessOfFit: {self.shown.title}>"
+
+    def _repr_html_(self) -> str:
+        return self.shown.html()
 
 
 def goodness_of_fit(

@@ -17,6 +17,7 @@ from bayesmix.assess.stability import no_starts, quiet, repeated, to_refit
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.result import FitResult
+from bayesmix.em.shown import Shown
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
@@ -58,22 +59,26 @@ class LikelihoodRatioTest:
         """Whether the test rejects K components at the 5 % level."""
         return self.p_value <= LEVEL
 
-    def summary(self) -> str:
-        """Return the decision, p-value and statistic."""
+    @property
+    def shown(self) -> Shown:
+        """What text, notebooks and files show."""
         K, n = self.n_components, len(self.replicates)
         as_large = int((self.replicates >= self.statistic).sum())
         verdict = "is" if self.called_for else "is not"
-        lines = [
-            f"K={K} {verdict} rejected in favour of K={K + 1} (p = {self.p_value:.2g}).",
+        title = f"K={K} {verdict} rejected in favour of K={K + 1} (p = {self.p_value:.2g})."
+        ratio = (
             f"Twice the log likelihood ratio is {self.statistic:.2f}; {as_large} of {n} data sets "
-            f"simulated with K={K} have a ratio at least as large.",
-        ]
-        if self.n_failed:
-            lines.append(
-                f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count "
-                "as having at least the observed ratio."
-            )
-        return "\n".join(lines)
+            f"simulated with K={K} have a ratio at least as large."
+        )
+        failed = (
+            f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count "
+            "as having at least the observed ratio."
+        )
+        return Shown(title, (ratio,), cautions=(failed,) if self.n_failed else ())
+
+    def summary(self) -> str:
+        """Return the decision, p-value and statistic."""
+        return self.shown.text()
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the replicates and the observed statistic; see ``plot_likelihood_ratio``."""
@@ -82,7 +87,10 @@ class LikelihoodRatioTest:
         return plot_likelihood_ratio(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"<LikelihoodRatioTest: {self.summary().splitlines()[0]}>"
+        return f"<LikelihoodRatioTest: {self.shown.title}>"
+
+    def _repr_html_(self) -> str:
+        return self.shown.html()
 
 
 def likelihood_ratio_test(

@@ -27,6 +27,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import shortened
+from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.device_arrays import host
@@ -117,8 +118,9 @@ class NestedResult:
         row = self.scores.loc[name]
         return Score(float(row["held_out"]), float(row["standard_error"]))
 
-    def summary(self) -> str:
-        """Return the score and the choices of each procedure, and their paired differences."""
+    @property
+    def shown(self) -> Shown:
+        """What text, notebooks and files show."""
         lines = []
         for name, row in self.scores.iterrows():
             chosen = [f for f in self.folds if f.procedure == name and not f.note]
@@ -142,9 +144,13 @@ class NestedResult:
                 f"{row.standard_error:.4f} nats per observation{clear}."
             )
         failed = [f for f in self.folds if f.note]
-        if failed:
-            lines.append(f"{len(failed)} fits failed: {failed[0].note}")
-        return "\n".join(lines)
+        cautions = (f"{len(failed)} fits failed: {failed[0].note}",) if failed else ()
+        table = ShownTable("folds", "Outer folds, in nats per observation", self.table)
+        return Shown(lines[0], tuple(lines[1:]), (table,), cautions)
+
+    def summary(self) -> str:
+        """Return the score and the choices of each procedure, and their paired differences."""
+        return self.shown.text()
 
     def plot(self, ax: Any = None) -> Any:
         """Plot held-out and naive log density of every fold and procedure; see ``plot_nested``."""
@@ -155,6 +161,9 @@ class NestedResult:
     def __repr__(self) -> str:
         lines = [f"  {line}" for line in self.summary().splitlines()]
         return shortened([f"<NestedResult: {self.n_folds} outer folds>", *lines])
+
+    def _repr_html_(self) -> str:
+        return self.shown.html()
 
 
 def _choices(folds: list[OuterFold]) -> str:

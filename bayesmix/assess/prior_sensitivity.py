@@ -19,6 +19,7 @@ from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.procedures import last_step
 from bayesmix.core.protocols import Parameters
 from bayesmix.core.rows import Summary
+from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
@@ -68,8 +69,9 @@ class PriorSensitivity:
         """Share of the priors under which each K is selected (Series)."""
         return self.table["chosen"].value_counts(normalize=True).sort_index()
 
-    def summary(self) -> str:
-        """Return how many priors select the same K, and which priors differ."""
+    @property
+    def shown(self) -> Shown:
+        """What text, notebooks and files show."""
         chosen_k = self.table["chosen"]
         same = int((chosen_k == self.n_components).sum())
         line = f"K={self.n_components} under {same} of {len(chosen_k)} priors."
@@ -80,7 +82,12 @@ class PriorSensitivity:
             part = self._setting_apart()
             if part:
                 line += f" The choice depends most on {part}."
-        return line
+        table = ShownTable("priors", "Number of components by prior", self.table)
+        return Shown(line, tables=(table,))
+
+    def summary(self) -> str:
+        """Return how many priors select the same K, and which priors differ."""
+        return self.shown.text()
 
     def _setting_apart(self) -> str:
         """Return the hyperparameter whose values differ most in how often they agree."""
@@ -101,6 +108,9 @@ class PriorSensitivity:
 
     def __repr__(self) -> str:
         return f"PriorSensitivity: {self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return self.shown.html()
 
 
 def prior_sensitivity(

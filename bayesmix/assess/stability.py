@@ -27,6 +27,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
+from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host
@@ -179,16 +180,20 @@ class Stability:
         """Mean, median and quantiles of the agreement between complementary halves."""
         return _described(self.table["between_halves"].dropna())
 
-    def summary(self) -> str:
-        """Return how often K is selected again and how similar the clusterings are."""
+    @property
+    def shown(self) -> Shown:
+        """What text, notebooks and files show."""
         name, n = METHODS[self.method], len(self.table)
+        tables = (ShownTable("fits", "", self.table),)
         if not len(self.fitted):
-            return f"None of {n} {name} could be fitted; the column note of table has the reasons."
+            none = f"None of {n} {name} could be fitted; the column note of table has the reasons."
+            return Shown(none, (), tables)
         same = int((self.fitted["n_components"] == self.n_components).sum())
-        lines = [
+        title = (
             f"K={self.n_components} in {same} of {n} {name}; adjusted Rand index with the "
             f"clustering of all data: {_words(self.adjusted_rand)}."
-        ]
+        )
+        lines, cautions = [], []
         other_shares = self.k_shares.drop(self.n_components, errors="ignore")
         if len(other_shares):
             counts = (other_shares * len(self.fitted)).round().astype(int)
@@ -200,8 +205,12 @@ class Stability:
             alike = int((self.fitted["covariance_type"] == self.covariance_type).sum())
             lines.append(f"Covariance {self.covariance_type!r} in {alike} of {n}.")
         if self.n_failed:
-            lines.append(f"{self.n_failed} of {n} could not be fitted (see the column note).")
-        return "\n".join(lines)
+            cautions.append(f"{self.n_failed} of {n} could not be fitted (see the column note).")
+        return Shown(title, tuple(lines), tables, tuple(cautions))
+
+    def summary(self) -> str:
+        """Return how often K is selected again and how similar the clusterings are."""
+        return self.shown.text()
 
     def plot(self, ax: Any = None) -> Any:
         """Plot agreement by the number of components selected; see ``plot_stability``."""
@@ -210,7 +219,10 @@ class Stability:
         return plot_stability(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"<Stability: {self.summary().splitlines()[0]}>"
+        return f"<Stability: {self.shown.title}>"
+
+    def _repr_html_(self) -> str:
+        return self.shown.html()
 
 
 def stability(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import pandas as pd
 
 from bayesmix.checking.comparison import OCCUPIED, Distance, Mode, Moved
 from bayesmix.core.nouns import counted
-from bayesmix.em.display import FAINT, html_table, shortened
+from bayesmix.em.display import shortened
+from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.posterior.arviz_groups import FEWEST_EFFECTIVE, LARGEST_RHAT
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 
@@ -391,12 +391,10 @@ def as_text(check: Any) -> str:
 
 def as_html(check: Any) -> str:
     """Return the HTML for notebooks, in the colours of the page."""
-    frame = by_kind(check)
-    table = html_table([str(frame.index.name), *frame.columns], list(frame.itertuples()))
-    said = "".join(f"<li>{html.escape(_sentence(finding.text))}</li>" for finding in check.findings)
-    listed = f'<ul style="margin:.2em 0">{said}</ul>' if said else ""
-    note = f'<div style="{FAINT}">{html.escape(_sentence(check.note))}</div>' if check.note else ""
-    return f"<div><div>{html.escape(_sentence(headline(check)))}</div>{listed}{table}{note}</div>"
+    findings = tuple(_sentence(finding.text) for finding in check.findings)
+    table = ShownTable("parameters", "", by_kind(check).reset_index())
+    cautions = (_sentence(check.note),) if check.note else ()
+    return Shown(_sentence(headline(check)), findings, (table,), cautions).html()
 
 
 def by_kind(check: Any) -> pd.DataFrame:

@@ -264,7 +264,6 @@ def stability(
         "n_components": result.n_components,
         "shares": result.k_shares.to_dict(),
         "adjusted_rand": result.adjusted_rand.to_dict(),
-        "fits": result.table.to_dict("records"),
     }
     end_with_table(work, result, values, "stability.csv")
 
@@ -293,9 +292,8 @@ def sensitivity(
     values = {
         "n_components": result.n_components,
         "shares": result.shares.to_dict(),
-        "priors": result.table.to_dict("records"),
     }
-    end_with_table(work, result, values, "priors.csv", "Number of components by prior")
+    end_with_table(work, result, values, "priors.csv")
 
 
 def nested(
@@ -317,8 +315,7 @@ def nested(
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     result = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
-    values = result.scores.iloc[0].to_dict() | {"folds": result.table.to_dict("records")}
-    end_with_table(work, result, values, "folds.csv", "Outer folds, in nats per observation")
+    end_with_table(work, result, result.scores.iloc[0].to_dict(), "folds.csv")
 
 
 def work_on_table(
@@ -332,20 +329,20 @@ def work_on_table(
     return Work.on(command, screen, table, source, out)
 
 
-def end_with_table(
-    work: Work, result: Any, values: dict[str, Any], name: str, title: str = ""
-) -> None:
+def end_with_table(work: Work, result: Any, values: dict[str, Any], name: str) -> None:
     """End a command whose result has a table, which is shown if it has a title, and a figure."""
     from bayesmix.cli.data import csv_text
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
 
-    work.screen.answer(result.summary())
-    if title:
-        work.screen.table(frame_table(title, result.table))
+    shown = result.shown
+    work.screen.answer(shown.text())
+    for table in shown.tables:
+        if table.title:
+            work.screen.table(frame_table(table.title, table.frame))
     figure = Figure(lambda ax: result.plot(ax=ax))
     contents = {name: csv_text(result.table), f"{work.command}.png": figure}
-    work.end({"summary": result.summary()} | values | {"warnings": work.warnings}, contents)
+    work.end(shown.values() | values | {"warnings": work.warnings}, contents)
 
 
 def report(

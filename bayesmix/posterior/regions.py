@@ -6,7 +6,6 @@ Papadopoulos et al. 2002; Lei, Robins & Wasserman 2013), or of draws from the de
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from scipy.special import betaincinv
 
 from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, stream
+from bayesmix.em.shown import Shown
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.posterior.bands import checked_level, tails
@@ -222,23 +222,30 @@ class DensityRegion:
 
         return plot_region(self, X, ax=ax, **options)
 
-    def summary(self) -> str:
-        """Return the level, the threshold and the coverage of the region."""
-        head = (
+    @property
+    def shown(self) -> Shown:
+        """What text and notebooks show."""
+        title = (
             f"Highest density, level {self.level:g}: log density of at least {self.threshold:.4g}."
         )
         low, high = self.coverage_interval()
         if not self.calibrated:
-            return (
-                f"{head}\nBased on {self.scores.n_rows:,.0f} draws from the density, so the level "
+            based = (
+                f"Based on {self.scores.n_rows:,.0f} draws from the density, so the level "
                 "assumes a correct model. Calibration samples that were not used in the fit avoid "
                 "this assumption."
             )
-        return (
-            f"{head}\nCalibrated on {self.n_calibration:,.0f} samples. Expected coverage "
+            return Shown(title, cautions=(based,))
+        coverage = (
+            f"Calibrated on {self.n_calibration:,.0f} samples. Expected coverage "
             f"{self.expected_coverage:.3f}, 90 % interval over calibration sets "
             f"[{low:.3f}, {high:.3f}]."
         )
+        return Shown(title, (coverage,))
+
+    def summary(self) -> str:
+        """Return the level, the threshold and the coverage of the region."""
+        return self.shown.text()
 
     def __repr__(self) -> str:
         how = (
@@ -250,8 +257,7 @@ class DensityRegion:
         )
 
     def _repr_html_(self) -> str:
-        lines = self.summary().splitlines()
-        return "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+        return self.shown.html()
 
 
 def rank_of(n_rows: float, level: float) -> int:

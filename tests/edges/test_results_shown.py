@@ -1,5 +1,7 @@
 """Every result prints in five lines at most, and says the same at length in ``summary()``."""
 
+import html
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,6 +95,20 @@ def test_what_is_left_out_of_a_repr_is_in_the_summary():
     n_lines = len(found.summary().splitlines())
     assert n_lines > 4
     assert f"... {n_lines - 3} more in summary()" in repr(found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Stability", "NestedResult", "PriorSensitivity", "GoodnessOfFit", "LikelihoodRatioTest"],
+)
+def test_text_html_and_json_of_a_result_show_the_same(name, gm, vb, search):
+    result = MADE[name](gm, vb, search)
+    shown, page = result.shown, result._repr_html_()
+    assert result.summary() == shown.text() == shown.values()["summary"]
+    assert all(html.escape(line) in page for line in result.summary().splitlines())
+    for table in shown.tables:
+        assert len(shown.values()[table.name]) == len(table.frame)
+        assert all(f">{html.escape(str(head))}</th>" in page for head in table.frame)
 
 
 def test_leave_one_out_says_whether_it_is_reliable():
