@@ -40,6 +40,16 @@ def test_association_is_that_of_textbooks_less_its_expectation_by_chance():
     assert strength(three, four) == pytest.approx(np.sqrt(v**2 - 6.0 / n / 2.0))
 
 
+def test_dependence_of_a_column_with_gaps_is_that_of_its_rows():
+    draw, labels = np.random.default_rng(5), np.repeat([0, 1], [800, 100])
+    codes = np.where(labels, draw.integers(0, 2, 900), 0)
+    y = np.where(labels, 2.5 * codes + draw.normal(size=900), np.nan)
+    pair = Variable("c", codes * 1.0, ("a", "b")), Variable("y", y)
+    inside = labels == 1
+    r = np.corrcoef(codes[inside], normal_scores(y, inside)[inside])[0, 1]
+    assert strength(*pair, labels=labels) == pytest.approx(np.sqrt(r**2 - 1.0 / 100))
+
+
 def test_columns_that_differ_only_between_groups_are_not_named():
     draw, labels = np.random.default_rng(2), np.repeat([0, 1], 300)
     x, y = 5.0 * labels + draw.normal(size=(2, 600))

@@ -49,27 +49,34 @@ def local_dependence(
     rows = np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(int)
     shares = (probabilities * weights[:, None])[rows]
     blocks = [_coded(variable, rows) for variable in variables]
-    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
-    values = np.column_stack(blocks)
-    seen = ~np.isnan(values)
-    values = np.where(seen, values, 0.0)
-    products = np.zeros((values.shape[1], values.shape[1]))
-    for share in shares.T:
-        given = share[:, None] * seen
-        means = (given * values).sum(axis=0) / np.maximum(given.sum(axis=0), 1e-300)
-        residuals = np.where(seen, values - means, 0.0)
-        products += (residuals * share[:, None]).T @ residuals
-    observed = seen[:, ends[:-1]] * 1.0
-    counts = (observed * shares.sum(axis=1)[:, None]).T @ observed
-    products /= np.maximum(counts, 1e-300)[np.ix_(*2 * [np.repeat(np.arange(D), np.diff(ends))])]
-    found = {}
+    values, ends = np.column_stack(blocks), np.cumsum([0, *(block.shape[1] for block in blocks)])
+    complete = [not np.isnan(block).any() for block in blocks]
+    products, found = _products(np.nan_to_num(values), shares), {}
     for i, j in combinations(range(D), 2):
-        if independent[i, j] and counts[i, j] > 0.0:
-            a, b = slice(ends[i], ends[i + 1]), slice(ends[j], ends[j + 1])
-            strength = _association(products[a, a], products[b, b], products[a, b], counts[i, j])
-            if strength >= max(MEDIUM, LEAST_ERRORS / np.sqrt(counts[i, j])):
+        if not independent[i, j]:
+            continue
+        a, b = np.arange(ends[i], ends[i + 1]), np.arange(ends[j], ends[j + 1])
+        of_pair, n_both = products, shares.sum()
+        if not (complete[i] and complete[j]):  # by the rows that have both
+            pair = values[:, [*a, *b]]
+            both = ~np.isnan(pair).any(axis=1)
+            of_pair, n_both = _products(pair[both], shares[both]), shares[both].sum()
+            a, b = np.arange(len(a)), np.arange(len(a), len(a) + len(b))
+        if n_both > 0.0:
+            parts = (of_pair[np.ix_(*at)] for at in ((a, a), (b, b), (a, b)))
+            strength = _association(*parts, n_both)
+            if strength >= max(MEDIUM, LEAST_ERRORS / np.sqrt(n_both)):
                 found[variables[i].name, variables[j].name] = strength
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _products(values: Array, shares: Array) -> Array:
+    """Return the sums of products (d, d) of residuals of values (n, d) from components' means."""
+    products = np.zeros((values.shape[1], values.shape[1]))
+    for share in shares.T:
+        residuals = values - share @ values / np.maximum(share.sum(), 1e-300)
+        products += (residuals * share[:, None]).T @ residuals
+    return products
 
 
 def _coded(variable: Variable, rows: Any) -> Array:

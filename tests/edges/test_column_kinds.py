@@ -93,6 +93,7 @@ KINDS = {
     "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers except"),
     "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
     "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "dates"),
+    "caught": ([*(f"{i % 24:02d}:{i % 60:02d}" for i in range(N - 1)), "9.12"], "exclude", "dates"),
     "type": (np.array(["Compact", "Large", "Sporty", "Small", "Van"])[np.arange(N) % 5],
              "categorical", ""),
     "MBSA2": (np.array(["Agree", "StronglyAgree", "Disagree"])[np.arange(N) % 3], "ratings",
