@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bayesmix.core.nouns import counted
 from bayesmix.families.coding import A_CODE, brief
-from bayesmix.io.numbers_in_text import CELLS_NAMED
+from bayesmix.io.numbers_in_text import CELLS_NAMED, stripped
 from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.
@@ -27,6 +29,11 @@ NUMERIC_CODES = {-1, -2} | {
 } - {7, 8, 9}
 # The same at an end of a scale of answers.
 SCALE_CODES = {-2, -1, 7, 8, 9}
+# Levels that are no answers, in lower-case letters. One can be the cluster of those who gave none.
+UNANSWERED = {
+    "unknown", "unk", "not known", "not stated", "not recorded", "no answer", "no response", "refused",
+    "refusal", "don't know", "dont know", "prefer not to say", "prefer not to answer", "undisclosed",
+}  # fmt: skip
 # Norm of a residual, relative to its column, that is rounding.
 ROUNDING = 1e-8
 
@@ -76,6 +83,15 @@ def outlying(values: Array, levels: Array) -> str:
             if times > len(codes) and (gap > np.ptp(others) or apart or negative):
                 return f"{', '.join(f'{code:.10g}' for code in codes)} in {times} rows {A_CODE}"
     return ""
+
+
+def unanswered(column: pd.Series[Any], levels: Sequence[Any]) -> str:
+    """Return that levels such as "Refused", beside at least two others, may mean missing, or ""."""
+    words = [level for level in levels if str(level).strip().lower() in UNANSWERED]
+    if not words or len(levels) - len(words) < 2:
+        return ""
+    n_rows = int(stripped(column).isin(list(map(str, words))).sum())
+    return f"{', '.join(map(str, words))} in {counted(n_rows, 'row')} {A_CODE}"
 
 
 def odd_levels(levels: Sequence[Any]) -> str:

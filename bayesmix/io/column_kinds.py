@@ -20,13 +20,14 @@ from scipy.special import chdtrc
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import AS_REQUESTED, KINDS, ZERO_ONE, Level, brief, is_missing
-from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
+from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
     MOST_RATINGS,
     linear_functions,
     odd_levels,
     outlying,
+    unanswered,
 )
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
@@ -465,6 +466,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
             doubt = f"levels may have an order: {UNORDERED}"
         elif beside := except_for(levels):
             doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
+    doubt = doubt or unanswered(column, levels)
     return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
 
 
@@ -481,7 +483,7 @@ def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
         for level in column.dropna().unique()
         if not is_missing(level)
     }
-    ordered = sorted(levels, key=lambda level: (isinstance(level, str), level))
+    ordered = in_order(levels)
     by_rank = ranked(ordered)[1] if len(ordered) <= MOST_RATINGS else {}
     return tuple(by_rank.values() or ordered)
 

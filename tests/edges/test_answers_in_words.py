@@ -63,11 +63,30 @@ def test_answers_that_may_have_an_order_remain_categories_with_a_word():
     brackets = coded(drawn(("5-9", "10-14", "15+")))[1]
     assert brackets.levels == (("5-9", "10-14", "15+"),)
     assert brackets.doubts.startswith("q0: levels may have an order")
+    incomes = ("Under 2,600", "2,600 to 5,200", "10,400 to 15,600", "Above 36,400", "Refused")
+    rides = ("never", "sometimes", "most of time", "always", "did not ride")
+    hours = ("<5", "5", "6", "10+")
+    coding = coded(drawn(incomes).assign(ride=drawn(rides), hours=drawn(hours)))[1]
+    assert coding.levels == (incomes, rides, hours)
+    assert "q0: Refused beside answers on a scale" in coding.doubts
+    assert "ride: did not ride beside answers on a scale" in coding.doubts
+    assert "hours: levels may have an order" in coding.doubts
     doubts = coded(frame, {"q0": "ratings"})[1].doubts
     assert doubts.startswith("q0: levels are in alphabetical order; if they have another, give it")
     numbered = frame["q0"].map({"nie": "1 nie", "oft": "2 oft", "immer": "10 immer"})
     frame, coding = coded(pd.DataFrame({"q": numbered}), {"q": "ratings"})
     assert (coding.doubts, coding.levels) == ("", (("1 nie", "2 oft", "10 immer"),))
+
+
+def test_levels_that_are_no_answers_are_named():
+    nation = drawn(("English", "Welsh", "Refused", "Unknown"))
+    n_rows = int(nation["q0"].isin(["Refused", "Unknown"]).sum())
+    coding = coded(nation)[1]
+    named = f"q0 (Refused, Unknown in {n_rows} rows may mean missing)"
+    assert coding.doubts == (
+        f"{named}: read the file with na=['Refused', 'Unknown'], or replace them by NaN"
+    )
+    assert not coded(drawn(("yes", "unknown")))[1].doubts
 
 
 def survey(n_classes=3, n_items=8, noise=0.8, seed=0, n=400):
