@@ -31,8 +31,9 @@ NUMERIC_CODES = {-1, -2} | {
 SCALE_CODES = {-2, -1, 7, 8, 9}
 # Levels that are no answers, in lower-case letters. One can be the cluster of those who gave none.
 UNANSWERED = {
-    "unknown", "unk", "not known", "not stated", "not recorded", "no answer", "no response", "refused",
-    "refusal", "don't know", "dont know", "prefer not to say", "prefer not to answer", "undisclosed",
+    "unknown", "unk", "not known", "not stated", "not recorded", "no answer", "no response",
+    "refused", "refusal", "don't know", "dont know", "prefer not to say", "prefer not to answer",
+    "undisclosed",
 }  # fmt: skip
 # Norm of a residual, relative to its column, that is rounding.
 ROUNDING = 1e-8

@@ -103,6 +103,9 @@ YEARS = (1800, 2100)
 MOSTLY_DATES, TOLD_BY = 0.9, 20
 # Fewer levels, or columns with the same levels, show no scale.
 FEWEST_OF_A_SCALE = 3
+# Counts of which 5 % or more are below 5 are near zero. Others, as Poisson counts of mean 10 or more,
+# are nearly normal, and so are measurements in whole units, which depend on other columns.
+NEAR_ZERO = 5
 # Counts begin near zero, fill half of the range up to their 95 % quantile, and their largest value
 # is rare, unlike the numbers of groups.
 LARGEST_START = 2
@@ -313,6 +316,8 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
     """
     quantile = np.quantile(values, 0.95, method="higher")
     if not 0 <= levels[0] <= LARGEST_START or quantile >= MOST_COUNTED:
+        return False
+    if not named and np.quantile(values, 0.05) >= NEAR_ZERO:
         return False
     tailed = levels[0] == 0 and 2 * levels[-1] > MOST_RATINGS
     tailed = tailed and np.mean(2 * values > levels[-1]) < LEAST_IN_UPPER_HALF
