@@ -61,7 +61,7 @@ KEYS |= {"participant", "hhid", "identifier"}
 MOSTLY_UNIQUE = 0.8
 NUMBERED = KEYS | {"index", "nr", "no", "row", "code", "serial", "obs", "case", "seqno", "record"}
 NUMBERED |= {"user", "customer", "account", "order", "person", "household", "nummer", "numero"}
-NUMBERED |= {"student", "employee", "member", "invoice"}
+NUMBERED |= {"student", "employee", "member", "invoice", "rownames", "rowname"}
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "telefon"}
 PLACES |= {"telefono", "tel", "fax", "postleitzahl"}
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
@@ -103,7 +103,7 @@ YEARS = (1800, 2100)
 MOSTLY_DATES, TOLD_BY = 0.9, 20
 # Fewer levels, or columns with the same levels, show no scale.
 FEWEST_OF_A_SCALE = 3
-# Counts of which 5 % or more are below 5 are near zero. Others, as Poisson counts of mean 10 or more,
+# Counts of which 5 % are below 5 are near zero. Others, as Poisson counts of mean 10 or more,
 # are nearly normal, and so are measurements in whole units, which depend on other columns.
 NEAR_ZERO = 5
 # Counts begin near zero, fill half of the range up to their 95 % quantile, and their largest value

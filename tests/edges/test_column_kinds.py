@@ -18,6 +18,7 @@ from bayesmix.io.table_columns import coded
 RNG = np.random.default_rng(20)
 N = 240
 SHUFFLED = RNG.permutation(N)
+PORTIONS = np.random.default_rng(7).poisson(25, N)
 KINDS = {
     # Row numbers, identifiers and dates
     "Unnamed: 0": (np.arange(N) + 7, "exclude", "row numbers"),
@@ -29,6 +30,7 @@ KINDS = {
     "studentid": (np.arange(N)[::-1] * 7 + 1000, "exclude", "looks like an identifier: "),
     "obs": (np.arange(N) * 3 // 2, "exclude", "looks like an identifier: all"),
     "listing": (50_000 + SHUFFLED, "exclude", "looks like an identifier: consecutive"),
+    "rownames": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "Kunden-Nr": (7 + np.arange(N) % (N - 30), "exclude", "looks like an identifier: 210"),
     "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
@@ -86,6 +88,9 @@ KINDS = {
     "nvisits": (RNG.poisson(3, N), "counts", "integers from 0 to"),
     "numbids": (np.r_[RNG.poisson(1.7, N - 1), 10], "counts", "integers from 0 to 10"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
+    # Far from zero, but for a few: whole grams, unless the name says that they were counted
+    "protein": (np.where(np.arange(N) % 40, PORTIONS, 0), "continuous", ""),
+    "n_calls": (np.where(np.arange(N) % 40, PORTIONS, 0), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
     # Text
