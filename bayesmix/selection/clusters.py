@@ -265,6 +265,8 @@ N_WEIGHTINGS = 200  # the standard error of a probability of 0.9 is then 0.02
 MOST_CONTENDING, SELDOM = 14, 0.02
 # Observations that are weighted; of larger data evenly spaced ones.
 MOST_WEIGHTED = 20_000
+# Observations about which folds are asked. A component of one in a thousand has a hundred of them.
+MOST_ASSIGNED = 100_000
 # A criterion on other data differs from the observed one by twice the sampling variance of either.
 BOTH_SAMPLES = np.sqrt(2.0)
 
@@ -460,18 +462,42 @@ def _merged(
     def labels(hierarchy: Hierarchy) -> Integers:
         return labels_of(hierarchy.groups(hierarchy.n_suggested), small)
 
-    assignments = task.fitter.assignments(candidate.estimator, folds) if K > 1 and folds else None  # type: ignore[arg-type]
+    fitter, folds, places = _asked(task.fitter, folds, drawn)
+    assignments = fitter.assignments(candidate.estimator, folds) if K > 1 and folds else None  # type: ignore[arg-type]
     if assignments is None:
         hierarchy = Hierarchy.of(result)
         clusters = labels(hierarchy)
         return Clustering(clusters, hierarchy, small), [number_of(clusters)] * len(draws)
     assignments = _of_own_rows(assignments, small, too_few(result))
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
-    of_drawn = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
+    if fitter is not task.fitter:  # sizes are those of all data
+        hierarchy = replace(hierarchy, weights=result.counts / result.counts.sum())
+    of_drawn = Assignments(assignments.full[places], assignments.held_out[places])
     # Deviations of weights are smaller where the draws stand for more observations.
     observed = (drawn.given + (draw - drawn.given) / drawn.spread for draw in draws)
     numbers = [number_of(labels(overlapping(of_drawn, weights, OVERLAP))) for weights in observed]
     return Clustering(labels(hierarchy), hierarchy, small), numbers
+
+
+def _asked(
+    fitter: Fitter, folds: tuple[Fold, ...], drawn: _Weights
+) -> tuple[Fitter, tuple[Fold, ...], Integers]:
+    """Return the data about which folds are asked, the folds, and the places of weighted rows.
+
+    Of large data these are evenly spaced observations and the weighted ones.
+    """
+    n_rows = fitter.source.shape[0]
+    if n_rows <= MOST_ASSIGNED:
+        return fitter, folds, drawn.rows
+    rows = np.union1d(drawn.rows, np.arange(0, n_rows, -(-n_rows // MOST_ASSIGNED)))
+
+    def among(part: Integers) -> Integers:
+        inside = np.zeros(n_rows, dtype=bool)
+        inside[part] = True
+        return np.flatnonzero(inside[rows])
+
+    some = tuple(Fold(among(fold.train), among(fold.test)) for fold in folds)
+    return fitter.on(rows), some, np.searchsorted(rows, drawn.rows)
 
 
 def _of_own_rows(assignments: Assignments, small: Booleans, few: Booleans) -> Assignments:

@@ -9,6 +9,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import UndefinedError
+from bayesmix.selection import clusters
 from bayesmix.selection.answer_text import likely_range
 from bayesmix.selection.clusters import ClusterNumbers, overlapping
 from bayesmix.selection.tasks import Assignments
@@ -44,6 +45,19 @@ def test_a_rare_cluster_is_certain_when_it_is_far():
     assert search.n_clusters_ == 3
     assert search.cluster_probabilities_[3] >= 0.95
     assert (search.predict_clusters(rare) == search.predict_clusters(rare)[0]).all()
+
+
+def test_some_observations_of_large_data_tell_which_components_are_one_cluster(monkeypatch):
+    rng = np.random.default_rng(5)
+    rows = np.vstack([three(1200, 5), rng.uniform([20.0, 0.0], [26.0, 1.0], size=(600, 2))])
+    options = {"n_components": (4, 5, 6), "covariance_type": "diag", "column_powers": False}
+    of_all = bm.select(rows, **options)
+    assert of_all.n_components_ > of_all.n_clusters_ == 4  # the rectangle is several components
+    monkeypatch.setattr(clusters, "MOST_ASSIGNED", 500)
+    monkeypatch.setattr(clusters, "MOST_WEIGHTED", 300)
+    of_some = bm.select(rows, **options)
+    assert of_some.clusters_.tolist() == of_all.clusters_.tolist()
+    assert of_some.cluster_probabilities_[4] >= 0.95
 
 
 def assert_agreement(search, rows):
