@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Level: TypeAlias = str | int | float | bool
 
-NAMED = 5
+# Levels, guessed names or reasons that a text lists; names that the line on columns lists.
+NAMED, MOST_NAMED = 5, 20
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
@@ -81,10 +82,10 @@ def named(levels: tuple[Level, ...]) -> str:
     return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
 
 
-def brief(names: list[str]) -> str:
-    """List names; of many the first, the last, and how many there are."""
+def brief(names: Sequence[str], most: int = NAMED) -> str:
+    """List names; of more than ``most`` the first, the last, and how many there are."""
     names = [name or "unnamed column" for name in names]
-    if len(names) <= NAMED:
+    if len(names) <= most:
         return ", ".join(names)
     return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)} columns)"
 
@@ -163,7 +164,8 @@ class Coding:
                         remedy = f"; to overrule, set columns={{{name!r}: {other!r}}}"
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
-            parts += [f"{title}: {', '.join(texts)}"] if texts else []
+            more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
+            parts += [f"{title}: {', '.join(texts[:NAMED] + more)}"] if texts else []
         # Where cells prevent the use of a column, their remedy is the one to read.
         cells = any(reason.startswith(NUMBERS_EXCEPT) for *_, reason in self.left_out)
         return "; ".join(parts) + ("" if cells else remedy) if parts else ""
@@ -258,4 +260,4 @@ class Coding:
             ("categorical", levels),
             ("left out", dropped),
         )
-        return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)
+        return "; ".join(f"{what}: {brief(names, MOST_NAMED)}" for what, names in said if names)

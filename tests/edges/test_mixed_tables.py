@@ -538,6 +538,17 @@ def test_a_european_file_is_read_without_an_option(shell):
     assert same["model"]["means"] == numbers["model"]["means"]
 
 
+def test_the_line_on_many_columns_names_some_of_each_kind(shell):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 30)), columns=[f"gene{d}" for d in range(30)])
+    drawn = rng.geometric(np.linspace(0.1, 0.5, 12), (60, 12)) - 1
+    counted = pd.DataFrame(drawn, columns=[f"n{d}" for d in range(12)])
+    pd.concat([frame, counted], axis=1).to_csv("wide.csv", index=False)
+    said = shell("fit", "wide.csv", "--components", 1).stdout
+    assert "Columns: continuous: gene0, gene1, ..., gene29 (30 columns); counts: n0 (" in said
+    assert "), and 7 more; to overrule, give" in said
+
+
 def test_kinds_of_columns_can_be_overruled(shell):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
