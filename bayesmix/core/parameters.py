@@ -155,9 +155,9 @@ class _Level:
     level: int
 
     def __call__(self, values: Array, steps: Array) -> Array:
-        p, own = values.copy(), slice(self.start, self.end)
+        p, block = values.copy(), slice(self.start, self.end)
         p[:, self.level] *= np.exp(steps)
-        p[:, own] /= p[:, own].sum(axis=1, keepdims=True)
+        p[:, block] /= p[:, block].sum(axis=1, keepdims=True)
         return p
 
 
@@ -228,15 +228,15 @@ class Parameter:
 
     def coordinates(self, components: Any) -> Iterator[Coordinate[PointDensities]]:
         """Yield the coordinates, which move components."""
-        for own in self.domain.coordinates(self, components):
-            shared = self.shared or own.shared
+        for coordinate in self.domain.coordinates(self, components):
+            shared, units = self.shared or coordinate.shared, coordinate.units
             yield replace(
-                own,
-                moved=_OfField(self.field, own.moved),
-                units=np.full_like(own.units, own.units.mean()) if shared else own.units,
-                block=own.block if components.independent_columns else "all",
+                coordinate,
+                moved=_OfField(self.field, coordinate.moved),
+                units=np.full_like(units, units.mean()) if shared else units,
+                block=coordinate.block if components.independent_columns else "all",
                 shared=shared,
-                spread=self.spread or own.spread,
+                spread=self.spread or coordinate.spread,
                 field=self.field,
             )
 
@@ -272,10 +272,10 @@ def within(domain: Domain) -> Mapping[str, Any]:
 def declared(record: Any) -> tuple[Parameter, ...]:
     """Return the parameters that a record, or its class, declares."""
     found = []
-    for own in fields(record):
-        if DECLARED in own.metadata:
-            options = own.metadata[DECLARED]
-            found.append(Parameter(own.name, **options | {"label": options["label"] or own.name}))
+    for item in fields(record):
+        if DECLARED in item.metadata:
+            options = item.metadata[DECLARED]
+            found.append(Parameter(item.name, **options | {"label": options["label"] or item.name}))
     return tuple(found)
 
 
@@ -334,4 +334,4 @@ def reported(
     components: Any, quantities: Sequence[ReportedQuantity], columns: tuple[int, ...] | None
 ) -> list[Reported]:
     """Return the entries of quantities; ``columns`` are those of the table."""
-    return [entry for own in quantities for entry in own.reported(components, columns)]
+    return [entry for quantity in quantities for entry in quantity.reported(components, columns)]

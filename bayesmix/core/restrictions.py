@@ -52,7 +52,7 @@ class HeldValues:
     def members(self) -> list[tuple[Integers, Booleans]]:
         """Components of each group, and which cells of theirs are free."""
         groups = [np.flatnonzero(self.groups == label) for label in np.unique(self.groups)]
-        return [(own, ~self.held[own[0]]) for own in groups]
+        return [(group, ~self.held[group[0]]) for group in groups]
 
     @property
     def n_restrictions(self) -> int:
@@ -106,17 +106,17 @@ class Restriction:
 
     def of(self, name: str) -> HeldValues | None:
         """Return what is known of a parameter, None if it is free."""
-        return next((own for own in self.parameters if own.name == name), None)
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     @cached_property
     def of_components(self) -> Restriction:
         """What concerns the components."""
-        return Restriction(tuple(own for own in self if own.name not in OF_ALLOCATION))
+        return Restriction(tuple(each for each in self if each.name not in OF_ALLOCATION))
 
     @cached_property
     def of_allocation(self) -> Restriction:
         """What concerns mixing weights, or the chain."""
-        return Restriction(tuple(own for own in self if own.name in OF_ALLOCATION))
+        return Restriction(tuple(each for each in self if each.name in OF_ALLOCATION))
 
     def __bool__(self) -> bool:
         return bool(self.parameters)
@@ -124,18 +124,18 @@ class Restriction:
     @property
     def n_restrictions(self) -> int:
         """Number of free parameters that are lost."""
-        return sum(own.n_restrictions for own in self)
+        return sum(parameter.n_restrictions for parameter in self)
 
     def classes(self, n_components: int) -> Integers:
         """Return labels (K,) of components that may be exchanged: nothing of theirs is held."""
         keys: list[tuple[object, ...]] = []
-        of_components = [own for own in self if len(own.groups) == n_components]
+        of_components = [parameter for parameter in self if len(parameter.groups) == n_components]
         for k in range(n_components):
             key: tuple[object, ...] = ()
-            for own in of_components:
-                held, values = own.by_component
-                size = int((own.groups == own.groups[k]).sum())
-                group = own.groups[k] if size > 1 else -1
+            for parameter in of_components:
+                held, values = parameter.by_component
+                size = int((parameter.groups == parameter.groups[k]).sum())
+                group = parameter.groups[k] if size > 1 else -1
                 key += (int(group), tuple(np.where(held[k], values[k], np.nan).astype(str)))
             keys.append(key)
         first = {key: place for place, key in reversed(list(enumerate(keys)))}

@@ -81,11 +81,11 @@ def named_parameter(mixture: Mixture[Any, Any], name: str) -> Array:
 def restricted_values(mixture: Mixture[Any, Any], restriction: Restriction) -> Array:
     """Return the held parameters, and the differences of equal ones, which are constant."""
     values = []
-    for own in restriction:
-        estimates = named_parameter(mixture, own.name)
-        values.append(estimates[own.held])
-        if own.grouped:
-            values.append((estimates - estimates[own.leaders]).ravel())
+    for parameter in restriction:
+        estimates = named_parameter(mixture, parameter.name)
+        values.append(estimates[parameter.held])
+        if parameter.grouped:
+            values.append((estimates - estimates[parameter.leaders]).ravel())
     return np.concatenate(values)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, singledispatch
 from inspect import ismethod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -26,9 +26,11 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.draws import GaussianDraws
+from bayesmix.families.gaussian.family import Gaussian, Gaussians
 from bayesmix.families.gaussian.given_prior import GaussianPrior
-from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.moments import Moments, Quadratics
+from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
 from bayesmix.families.gaussian.prior_mode import map_prior
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.unusable_columns import refuse_constant
@@ -41,8 +43,6 @@ from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.given_prior import GaussianPrior
     from bayesmix.families.gaussian_twin import GaussianTwin
 
 Value = TypeVar("Value")
@@ -104,12 +104,14 @@ class Over:
             raise AttributeError(name)
         found = getattr(self.normals, name)
         if not ismethod(found):
-            return self._lifted(found)
-        return lambda *given, **same: self._lifted(found(*map(_lowered, given), **same))
+            return lifted(found, self.function)
+        return lambda *given, **same: lifted(found(*map(_lowered, given), **same), self.function)
 
-    def _lifted(self, value: Any, function: Function | None = None) -> Any:
-        kind = OVER.get(type(value).__name__)
-        return value if kind is None else kind(function or self.function, value)
+
+@singledispatch
+def lifted(value: Any, function: Function) -> Any:
+    """Return a result of the normal components of g(x) as one of x; others are unchanged."""
+    return value
 
 
 def _lowered(value: Any) -> Any:
@@ -154,7 +156,7 @@ class TransformedComponents(Over):
         return self.normals.statistics(self.function.apply(values), responsibilities)
 
     def unframed(self, frame: Frame) -> Any:
-        return self._lifted(self.normals.unframed(self.function.frame(frame.scale)))
+        return lifted(self.normals.unframed(self.function.frame(frame.scale)), self.function)
 
     @property
     def means(self) -> Array:
@@ -187,13 +189,13 @@ class TransformedComponents(Over):
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Any:
         transformed = self.function.at(given).apply(values)
         found = self.normals.conditional(columns, given, transformed)
-        return self._lifted(found, self.function.at(columns))
+        return lifted(found, self.function.at(columns))
 
     def marginal(self, columns: Integers) -> Any:
-        return self._lifted(self.normals.marginal(columns), self.function.at(columns))
+        return lifted(self.normals.marginal(columns), self.function.at(columns))
 
     def seen_in(self, columns: Integers) -> Any:
-        return self._lifted(self.normals.seen_in(columns), self.function.at(columns))
+        return lifted(self.normals.seen_in(columns), self.function.at(columns))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
         transformed = self.function.at(given).apply(values)
@@ -343,19 +345,37 @@ class TransformedGuard(Over):
         repair = guard.examine(inner, resolution, events, thorough)
         if repair is None or repair.mixture is None:
             return repair
-        components = self._lifted(repair.mixture.components)
+        components = lifted(repair.mixture.components, self.function)
         moved = replace(mixture, weights=repair.mixture.weights, components=components)
         return Repair(repair.events, repair.resolution, moved)
 
 
 # Keyed by name, as priors, draws and twins load on first use.
-OVER: dict[str, Any] = {
-    **dict.fromkeys(("Gaussians", "GaussianPosterior", "Students"), TransformedComponents),
-    "Quadratics": TransformedLinear,
-    "GaussianDraws": TransformedDraws,
-    "NormalWishart": TransformedPrior,
-    "GaussianGuard": TransformedGuard,
-}
+@lifted.register(Gaussians)
+@lifted.register(GaussianPosterior)
+@lifted.register(Students)
+def _(value: Any, function: Function) -> TransformedComponents:
+    return TransformedComponents(function, value)
+
+
+@lifted.register
+def _(value: Quadratics, function: Function) -> TransformedLinear:
+    return TransformedLinear(function, value)
+
+
+@lifted.register
+def _(value: GaussianDraws, function: Function) -> TransformedDraws:
+    return TransformedDraws(function, value)
+
+
+@lifted.register
+def _(value: NormalWishart, function: Function) -> TransformedPrior:
+    return TransformedPrior(function, value)
+
+
+@lifted.register
+def _(value: GaussianGuard, function: Function) -> TransformedGuard:
+    return TransformedGuard(function, value)
 
 
 @dataclass(frozen=True, repr=False)

@@ -124,9 +124,9 @@ class FreeAllocation:
             logs = np.log(rows)
 
         def moved(steps: Array) -> Array:
-            away = np.zeros_like(rows)
-            away[free] = steps
-            return np.asarray(softmax(logs + away, axis=1))
+            steps_of_rows = np.zeros_like(rows)
+            steps_of_rows[free] = steps
+            return np.asarray(softmax(logs + steps_of_rows, axis=1))
 
         def score(at: Array, counts: Array) -> Array:
             return np.asarray((counts - at * counts.sum(axis=1, keepdims=True))[free])
@@ -155,15 +155,15 @@ def _joined(
     apart: Callable[[Weights, Sums], list[tuple[Weights, Sums]]],
 ) -> FreeAllocation:
     """Return the parameters of all parts; ``apart`` has the weights and statistics of each."""
-    ends = np.cumsum([own.size for own in parts])
+    ends = np.cumsum([part.size for part in parts])
 
     def moved(steps: Array) -> Weights:
         split = np.split(steps, ends[:-1])
-        return whole(*(own.moved(step) for own, step in zip(parts, split, strict=True)))
+        return whole(*(part.moved(step) for part, step in zip(parts, split, strict=True)))
 
     def score(at: Weights, sums: Sums) -> Array:
         pairs = zip(parts, apart(at, sums), strict=True)
-        return np.concatenate([own.score(*of_part) for own, of_part in pairs])
+        return np.concatenate([part.score(*of_part) for part, of_part in pairs])
 
     return FreeAllocation(int(ends[-1]), moved, score)
 

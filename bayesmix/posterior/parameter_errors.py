@@ -116,8 +116,8 @@ class ParameterScores(FitScores):
         """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
         of_weights = (np.eye(self.result.n_components)[k] - self.shares)[:, 1:]
         first = (of_weights[:, :, None] * self.design[:, None, :]).reshape(len(of_weights), -1)
-        own = [*range(first.shape[1]), *(places[k] for places in self.places[1])]
-        return np.hstack([first, self.gradients[:, :, k].T]), np.array(own, dtype=int)
+        columns = [*range(first.shape[1]), *(places[k] for places in self.places[1])]
+        return np.hstack([first, self.gradients[:, :, k].T]), np.array(columns, dtype=int)
 
     @cached_property
     def scores(self) -> Array:
@@ -130,8 +130,8 @@ class ParameterScores(FitScores):
             )
         scores = np.zeros((size[0], self.places[0]))
         for k in range(self.result.n_components):
-            own, places = self._complete(k)
-            scores[:, places] += self.responsibilities[:, k : k + 1] * own
+            gradients, places = self._complete(k)
+            scores[:, places] += self.responsibilities[:, k : k + 1] * gradients
         return scores
 
     @cached_property
@@ -140,9 +140,9 @@ class ParameterScores(FitScores):
         places, weights = self.places[1], self.weights
         total: Array = (weights[:, None] * self.scores).T @ self.scores
         for k in range(self.result.n_components):
-            own, at = self._complete(k)
+            gradients, at = self._complete(k)
             counts = weights * self.responsibilities[:, k]
-            total[np.ix_(at, at)] -= (counts[:, None] * own).T @ own
+            total[np.ix_(at, at)] -= (counts[:, None] * gradients).T @ gradients
         free = self.shares[:, 1:]
         spread = weights[:, None, None] * free[:, :, None] * (np.eye(free.shape[1]) - free[:, None])
         X = self.design
@@ -150,10 +150,10 @@ class ParameterScores(FitScores):
         products = free.shape[1] * X.shape[1]
         total[:products, :products] += of_weights.reshape(products, products)
         for first, second, curvature in self._curvatures():
-            for i, j, own in zip(places[first], places[second], curvature, strict=True):
-                total[i, j] -= own
+            for i, j, value in zip(places[first], places[second], curvature, strict=True):
+                total[i, j] -= value
                 if first != second:
-                    total[j, i] -= own
+                    total[j, i] -= value
         return total
 
     def _curvatures(self) -> Iterator[tuple[int, int, Array]]:
@@ -234,8 +234,8 @@ def _dense_hessians(
     basis[np.arange(len(rows)), rows, columns] = basis[np.arange(len(rows)), columns, rows] = 1.0
     units = np.array([each.units for each in coordinates]).T
     for k, precision in enumerate(np.linalg.inv(components.covariances)):
-        away = (values - components.means[k]) @ precision
-        first, second = shares[:, k] @ away, (shares[:, k, None] * away).T @ away
+        whitened = (values - components.means[k]) @ precision
+        first, second = shares[:, k] @ whitened, (shares[:, k, None] * whitened).T @ whitened
         n, turned, hessian = shares[:, k].sum(), precision @ basis, hessians[k]
         hessian[:D, :D] = -n * precision
         hessian[D:, :D] = -(turned @ first)
@@ -296,7 +296,7 @@ def parameter_table(
         if survey is not None and standard_errors == "sandwich":
             degrees = scores.degrees_of_freedom(survey)
     index = parameter_index(parameters, scores.result)
-    estimates = np.concatenate([own.values for own in parameters])
+    estimates = np.concatenate([entry.values for entry in parameters])
     quantile = stats.t.ppf(0.5 + 0.5 * level, degrees)
     return bounded_intervals(index, estimates, errors, quantile)
 
@@ -308,11 +308,11 @@ def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: Any
     kinds = index.get_level_values(0)
     for names, scale, back in ((SHARES, logit, expit), (POSITIVE, np.log, np.exp)):
         # On scales without limits; at their limits estimates have no errors.
-        own = kinds.isin(names) & (half > 0.0)
-        middle = scale(estimates[own])
-        slopes = estimates[own] * (1.0 - estimates[own] if scale is logit else 1.0)
+        limited = kinds.isin(names) & (half > 0.0)
+        middle = scale(estimates[limited])
+        slopes = estimates[limited] * (1.0 - estimates[limited] if scale is logit else 1.0)
         for column, sign in (("lower", -1.0), ("upper", 1.0)):
-            table.loc[own, column] = back(middle + sign * half[own] / slopes)
+            table.loc[limited, column] = back(middle + sign * half[limited] / slopes)
     return table
 
 
@@ -380,5 +380,5 @@ def _bootstrapped(
         )
     side, mass = scores.result.side, scores.mass
     tables = (parameters_of(one, side, mass) for one in points)
-    draws = [np.concatenate([own.values for own in table]) for table in tables]
+    draws = [np.concatenate([entry.values for entry in table]) for table in tables]
     return np.std(np.array(draws), axis=0, ddof=1)

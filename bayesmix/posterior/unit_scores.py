@@ -55,17 +55,17 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     it, weighted by the probability of having been there.
     """
     weights: Any = mixture.weights
-    own = mixture.components.unframed(mixture.frame).reported()
+    of_components = mixture.components.unframed(mixture.frame).reported()
     if side.ordered:
-        return [*chain_parameters(weights, side, mass), *own]
+        return [*chain_parameters(weights, side, mass), *of_components]
     shares = weights.mean()
     if side.covariates is not None:
         shares = mass @ np.exp(weights.log_weights(side.covariates)) / mass.sum()
     if mixture.noise is None:
-        return [Reported("share", NO_COLUMN, None, shares), *own]
+        return [Reported("share", NO_COLUMN, None, shares), *of_components]
     noise = mixture.noise.weight
     share = Reported("share", NO_COLUMN, None, (1.0 - noise) * shares)
-    return [share, Reported("noise", NO_COLUMN, None, np.array([noise])), *own]
+    return [share, Reported("noise", NO_COLUMN, None, np.array([noise])), *of_components]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +143,9 @@ class FitScores(ABC):
         size, K = self.allocation.size + self.noisy, self.result.n_components
         places = []
         for each in self.coordinates:
-            own = 1 if each.shared else K
-            places.append(np.broadcast_to(np.arange(size, size + own), (K,)))
-            size += own
+            n_places = 1 if each.shared else K
+            places.append(np.broadcast_to(np.arange(size, size + n_places), (K,)))
+            size += n_places
         return size, places
 
     def moved(self, steps: Array) -> Mixture[Any]:
@@ -178,11 +178,11 @@ class FitScores(ABC):
 
         def all_values(step: Array) -> Array:
             table = parameters_of(self.moved(step), rows.side, self.mass)
-            return np.concatenate([own.values for own in table])
+            return np.concatenate([entry.values for entry in table])
 
         def component_values(each: Coordinate[Any], step: float) -> Array:
             moved = each.moved(self.components, step * each.units)
-            return np.array([own.values for own in moved.unframed(self.frame).reported()])
+            return np.array([entry.values for entry in moved.unframed(self.frame).reported()])
 
         derivative = np.zeros((len(all_values(np.zeros(size))), size))
         steps = DIFFERENCE * np.eye(size)[: self.allocation.size + self.noisy]
@@ -191,15 +191,17 @@ class FitScores(ABC):
         for each, at in zip(self.coordinates, places, strict=True):
             # A step of all classes at once; each moves its own values alone.
             slopes = component_values(each, DIFFERENCE) - component_values(each, -DIFFERENCE)
-            own = derivative[-slopes.size :].reshape(-1, K, size)
-            own[:, np.arange(K), at] += slopes / (2.0 * DIFFERENCE)
+            by_class = derivative[-slopes.size :].reshape(-1, K, size)
+            by_class[:, np.arange(K), at] += slopes / (2.0 * DIFFERENCE)
         return derivative
 
     @property
     def certain(self) -> Booleans:
         """Whether each reported parameter (m,) is 1 in any fit: the weight of one class alone."""
         alone = self.allocation.size == 0
-        named = [(alone and own.parameter in WEIGHTS, len(own.values)) for own in self.parameters]
+        named = [
+            (alone and each.parameter in WEIGHTS, len(each.values)) for each in self.parameters
+        ]
         return np.repeat(*np.array(named).T).astype(bool)
 
     @cached_property
@@ -240,7 +242,7 @@ class FitScores(ABC):
     def undeclared(self) -> str | None:
         """Why errors by derivatives are not defined: the family declares other parameters."""
         family, K = self.result.family, self.result.n_components
-        n_declared = sum(1 if own.shared else K for own in self.coordinates)
+        n_declared = sum(1 if coordinate.shared else K for coordinate in self.coordinates)
         n_counted = family.n_parameters(K, self.point.frame.n_directions)
         if n_declared == n_counted:
             return None

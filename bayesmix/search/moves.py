@@ -233,14 +233,14 @@ def whitened(values: Array, weights: Array) -> Array:
     Principal axes are those of standardised columns; axes without extent are left out.
     """
     total = weights.sum()
-    near = np.clip(values, -FARTHEST, FARTHEST)
-    away: Array = near - weights @ near / total
-    covariance = (weights * away.T) @ away / total
+    clipped = np.clip(values, -FARTHEST, FARTHEST)
+    centred: Array = clipped - weights @ clipped / total
+    covariance = (weights * centred.T) @ centred / total
     deviation = np.sqrt(np.diagonal(covariance))
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
     variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
     wide = variances > NO_EXTENT * variances[-1]
-    return oriented(away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide])), weights)
+    return oriented(centred @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide])), weights)
 
 
 def oriented(along: Array, weights: Array) -> Array:

@@ -58,7 +58,8 @@ class RestrictedStart:
 
 def begun_from(attempt: Attempt, mixture: Mixture) -> State:
     """Return the best start from a mixture whose components are in any order."""
-    return _best(attempt, (begun_at(attempt.problem, own) for own in _placed(attempt, mixture)), ())
+    states = (begun_at(attempt.problem, placed) for placed in _placed(attempt, mixture))
+    return _best(attempt, states, ())
 
 
 def begun_near(attempt: Attempt, start: Assign) -> State:
@@ -82,7 +83,7 @@ def _best(attempt: Attempt, starts: Iterator[State], slow: Iterable[State]) -> S
         if monitor.stopped is not None:
             break
     ends = []
-    states = sorted(states, key=lambda own: rank(problem, own), reverse=True)[:FINALISTS]
+    states = sorted(states, key=lambda state: rank(problem, state), reverse=True)[:FINALISTS]
     for state in chain(states, slow):
         try:
             ends.append(run(problem, state, monitor, FEW_PASSES))
@@ -91,7 +92,7 @@ def _best(attempt: Attempt, starts: Iterator[State], slow: Iterable[State]) -> S
     if not ends:
         assert last is not None
         raise last
-    return max(ends, key=lambda own: rank(problem, own)).afresh()
+    return max(ends, key=lambda state: rank(problem, state)).afresh()
 
 
 def _states(attempt: Attempt) -> Iterator[State]:
@@ -104,8 +105,8 @@ def _states(attempt: Attempt) -> Iterator[State]:
     except BayesmixError:  # the held parameters may be those that data do not determine
         mixture = None
     if mixture is not None and mixture.n_components == K:
-        for own in _placed(attempt, mixture):
-            yield begun_at(problem, own)
+        for placed in _placed(attempt, mixture):
+            yield begun_at(problem, placed)
     orders = _restriction(attempt).placements(K, MOST_PLACEMENTS) or [np.arange(K)]
     numbers = range(CLUSTERINGS if K > 1 else 1)
     for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False):
@@ -119,7 +120,7 @@ def _random(attempt: Attempt) -> Iterator[State]:
     Components with a common mean lie within each other, where there are no clusters to start from.
     """
     K, source = attempt.model.n_components, attempt.problem.source
-    if any(own.grouped and not own.simplex for own in _restriction(attempt)):
+    if any(parameter.grouped and not parameter.simplex for parameter in _restriction(attempt)):
         generator = stream(attempt.settings.seed, Purpose.START, attempt.index)
         for _ in range(RANDOM):
             shares = generator.dirichlet(np.full(K, CONCENTRATION), source.shape[0])
@@ -152,14 +153,14 @@ def nearest(restriction: Restriction, mixture: Mixture) -> Integers:
     """Return the order of components with the smallest distances to the held values."""
     K = mixture.n_components
     distances = np.zeros((K, K))
-    for own in restriction:
+    for parameter in restriction:
         # Transitions, and a shared covariance, tell nothing of single components.
-        if own.name in OF_MOVES or len(own.groups) != K:
+        if parameter.name in OF_MOVES or len(parameter.groups) != K:
             continue
-        held, values = own.by_component
-        rows = named_parameter(mixture, own.name).reshape(held.shape)
+        held, values = parameter.by_component
+        rows = named_parameter(mixture, parameter.name).reshape(held.shape)
         unit = np.maximum(rows.std(axis=0), np.finfo(np.float64).tiny)
-        away = np.where(held, rows[:, None] / unit - values / unit, 0.0)
-        distances += np.abs(away).sum(axis=2)
+        differences = np.where(held, rows[:, None] / unit - values / unit, 0.0)
+        distances += np.abs(differences).sum(axis=2)
     order: Integers = linear_sum_assignment(distances.T)[1]
     return order
