@@ -589,7 +589,6 @@ FAMILIES_BY_NAME = {
     "assess/latent_classes.py": "latent class analysis is that of categorical components",
     "cli/data.py": "options of the shell by the names that its user writes",
     "cli/fits.py": "which estimator a named family has",
-    "em/model.py": "a ridge is scikit-learn's option of normal components",
     "estimators/base.py": "attributes of GaussianMixture under scikit-learn's names",
     "estimators/classifier.py": "the estimator of normal classes has its own options",
     "estimators/gaussian.py": "priors of GaussianMixture",
@@ -609,7 +608,6 @@ FAMILIES_BY_NAME = {
     "observation/true_values.py": "errors of measurement are convolved with normal components",
     "plots/subject.py": "the remedy of products",
     "relevance/relevance_search.py": "nominal levels are split into indicators",
-    "selection/answer_text.py": "a product of one part is named as that part",
 }
 
 

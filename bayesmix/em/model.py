@@ -332,7 +332,7 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         return (few_points(K, n_rows, n_distinct),)
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
-    if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
+    if largest is None or largest >= K:
         return ()
     errors = source.summary.known_errors
     if errors is not None and errors.all():  # they bound the likelihood

@@ -99,7 +99,6 @@ def model(candidate: Candidate, with_number: bool = True) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
     family = None if result is None else result.family
-    family = getattr(family, "only_part", None) or family  # all columns have one family
     noun = noun_of(candidate.estimator)
     words = "" if family is None else family.adjective
     K = candidate.n_components

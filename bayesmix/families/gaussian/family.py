@@ -352,6 +352,8 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         return n_components * n_features + self.structure.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        if self.ridge is not None:  # which bounds the likelihood
+            return None
         return self.structure.max_components(n_distinct, n_features)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:

@@ -130,6 +130,12 @@ class Product:
         return self.parts[0].family if len(self.parts) == 1 else None
 
     @property
+    def adjective(self) -> str:
+        """Term for the components, that of the part if there is one."""
+        only = self.only_part
+        return "mixed" if only is None else str(only.adjective)
+
+    @property
     def title(self) -> str:
         """Name of the model in sentences."""
         only = self.only_part
@@ -152,7 +158,6 @@ class Product:
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
-    adjective = "mixed"
     separable = OfParts(all)
     takes_intervals = OfParts(all)
     continuous = OfParts(any)
