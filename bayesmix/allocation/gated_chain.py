@@ -36,7 +36,7 @@ from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 
 @dataclass(frozen=True)
@@ -416,13 +416,20 @@ class CovariateChainPrior:
 halfway.register(CovariateChain, CovariateChain.halfway_to)
 
 
-def determine_first_states(n_sequences: int, n_coefficients: int) -> bool:
-    """Whether sequences suffice for effects of covariates on their first states.
+def determine_first_states(covariates: Array, begins: Booleans) -> bool:
+    """Whether sequences suffice for effects of covariates (n, P) on their first states.
 
-    Covariates separate half of all assignments of 2 P points to two states, and more of fewer
-    points (Cover 1965), so that coefficients would not be finite.
+    Covariates separate half of all assignments of 2 (P + 1) points to two states, and more of fewer
+    points (Cover 1965), so that coefficients would not be finite. Those of first samples must not
+    be collinear, as a column of time is that begins at the same value in all sequences.
     """
-    return n_sequences > 2 * n_coefficients
+    first, P = covariates[begins], covariates.shape[1]
+    if len(first) <= 2 * (P + 1):
+        return False
+    spread = covariates.std(axis=0)
+    moved = (first - first.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    # Sums of squares of smaller parts would have no digits left, as in ``Standardised.of``.
+    return int(np.linalg.matrix_rank(moved, tol=1e-6 * np.sqrt(len(first)))) == P
 
 
 def gated(inference: Any, source: Source, n_components: int) -> Any:
@@ -455,6 +462,9 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
         return replace(inference, weights=gate)
     if chained:
         return replace(inference, weights=GatedChainPrior(gate, weights))
-    of_first = weights.effects == "all" and determine_first_states(len(rows.side.starts), P)
+    of_first = weights.effects == "all"
+    if of_first:
+        side: Any = rows.side
+        of_first = determine_first_states(side.covariates[:, 1:], side.begins)
     first = None if of_first else GatePrior.normal(1)
     return replace(inference, weights=replace(weights, gate=gate, first=first))

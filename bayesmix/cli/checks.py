@@ -76,20 +76,24 @@ def predict(
         return
     fit, source, present = model_and_rows(screen, "predict", model, saved, asked, measured)
     beside: dict[str, Any] = {}
-    in_file: Any = slice(None)
+    in_time: Any = slice(None)
+    in_file = in_time
     K = fit.n_components_
     if sequences.names:
         if not takes_sequences(fit):
             raise InvalidInputError("--sequence and --order are for hidden Markov models")
-        columns_of_time = copied_columns(asked, ",".join(sequences.names))
-        in_time, groups = rows_in_time(columns_of_time, sequences, source.shape[0])
-        source, beside, in_file = source.subset(in_time), {"groups": groups}, in_time.argsort()
+        columns_of_time = copied_columns(asked, sequences.by_option)
+        in_time, beside = rows_in_time(columns_of_time, sequences, source.shape[0])
+        source, in_file = source.subset(in_time), in_time.argsort()
     if (design := fit.result_.side.design) is not None:
         covariates = covariates_of(asked, design)
-        complete = covariates.notna().all(axis=1).to_numpy()
-        say_left_out(screen.note, complete, "without a value of a covariate")
-        source, present = source.subset(complete[present].nonzero()[0]), complete & present
-        beside["covariates"] = covariates[present]
+        if takes_sequences(fit):  # their rows are never left out
+            beside["covariates"] = covariates.iloc[in_time]
+        else:
+            complete = covariates.notna().all(axis=1).to_numpy()
+            say_left_out(screen.note, complete, "without a value of a covariate")
+            source, present = source.subset(complete[present].nonzero()[0]), complete & present
+            beside["covariates"] = covariates[present]
     probabilities = fit.predict_proba(source, **beside)[in_file]
     labels = most_probable(probabilities, K)
     densities = fit.score_samples(source, **beside)[in_file]

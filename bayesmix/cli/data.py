@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -234,45 +234,51 @@ def read_beside(
     """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
 
-    if sequences.names and covariates is not None:
-        raise InvalidInputError("--covariates does not support sequences: leave it out")
-    beside = [*sequences.names, *(names(covariates) or [])]
+    gate = names(covariates) or []
+    beside = [*sequences.names, *gate]
     told = {} if table.weight_type is not WeightKind.FREQUENCY else {"weight_type": "frequency"}
     if not beside:
         return read_table(screen, table, family=family), told
-    exclude = ",".join([*(names(table.exclude) or []), *beside])
+    exclude = ",".join(dict.fromkeys([*(names(table.exclude) or []), *beside]))
     table = replace(table, exclude=exclude)
+    columns = copied_columns(table, sequences.by_option | {"covariates": gate})
     source = read_table(screen, table, bool(sequences.names), family)
-    columns = copied_columns(table, ",".join(beside))
+    frame = indicators(pd.DataFrame({name: columns[name] for name in gate}), "--covariates")
     if sequences.names:
         if not isinstance(source, ArraySource):
             raise InvalidInputError("--sequence and --order need data in memory, got data in parts")
-        rows, groups = rows_in_time(columns, sequences, source.shape[0])
-        return source.subset(rows), {"groups": groups}
-    frame = indicators(pd.DataFrame(columns), "--covariates")
+        rows, in_time = rows_in_time(columns, sequences, source.shape[0])
+        if covariates is not None:
+            in_time["covariates"] = frame.iloc[rows]
+        return source.subset(rows), in_time
     numbers = getattr(source, "numbers", None)
     return source, {"covariates": frame if numbers is None else frame.iloc[numbers]} | told
 
 
 def rows_in_time(
     columns: dict[str, list[Any]], sequences: Sequences, n_rows: int
-) -> tuple[Integers, Integers]:
-    """Return rows by sequence and time, and the sequence of each; raise for unequal time steps."""
+) -> tuple[Integers, dict[str, Any]]:
+    """Return rows by sequence and time, and their sequences and times as arguments of a fit.
+
+    Raises ``InvalidInputError`` for unequal steps of --order.
+    """
     import pandas as pd
 
+    option = "--order" if sequences.times is None else "--times"
+    by = sequences.order or sequences.times
     groups, time = np.zeros(n_rows, dtype=np.intp), np.arange(n_rows, dtype=np.float64)
     if sequences.sequence is not None:
         groups = np.asarray(pd.factorize(pd.Series(columns[sequences.sequence]))[0], dtype=np.intp)
     dates = False
-    if sequences.order is not None:
-        given = pd.Series(columns[sequences.order])
+    if by is not None:
+        given = pd.Series(columns[by])
         numbers = pd.to_numeric(given, errors="coerce")
         if dates := bool(numbers.isna().any()):
             numbers = pd.to_datetime(given, errors="coerce", format="ISO8601")
         if numbers.isna().any():
             row = int(np.argmax(numbers.isna()))
             raise InvalidInputError(
-                f"--order: {given[row]!r} in row {row + 1} is neither a number nor a date such "
+                f"{option}: {given[row]!r} in row {row + 1} is neither a number nor a date such "
                 "as 2026-01-31"
             )
         time = numbers.to_numpy().astype(np.int64 if dates else np.float64)
@@ -280,14 +286,23 @@ def rows_in_time(
     steps = np.diff(time[rows])[np.diff(groups[rows]) == 0]
     if len(steps) and not steps.min() > 0:
         raise InvalidInputError(
-            "--order: two rows have the same time: if there are several sequences, give --sequence"
+            f"{option}: two rows have the same time: if there are several sequences, give "
+            "--sequence"
         )
-    if len(steps) and not dates and not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
+    in_time: dict[str, Any] = {"groups": groups[rows]}
+    if sequences.times is not None:
+        in_time["times"] = numbers.to_numpy()[rows]
+    elif (
+        sequences.order is not None
+        and len(steps)
+        and not dates
+        and not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0)
+    ):
         raise InvalidInputError(
             f"--order: times have unequal steps, from {steps.min():g} to {steps.max():g}: insert "
-            "rows without values, and use --missing use"
+            "rows without values and use --missing use, or give --times in place of --order"
         )
-    return rows, groups[rows]
+    return rows, in_time
 
 
 def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
@@ -389,16 +404,18 @@ def unseen_of(model: Any) -> str:
     return str(getattr(model, "unseen", "missing")) if takes_gaps else "error"
 
 
-def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
-    """Return columns of DATA to copy to the output."""
+def copied_columns(rows: Numbers, asked: Mapping[str, list[str]]) -> dict[str, list[Any]]:
+    """Return the columns of DATA that options name, beside those that are fitted."""
     from bayesmix.io.table_columns import check_names
 
-    if not (wanted := names(keep)):
+    if not (wanted := [name for of_option in asked.values() for name in of_option]):
         return {}
     if rows.data == STANDARD_INPUT:
-        raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
+        option = next(option for option, of_option in asked.items() if of_option)
+        raise InvalidInputError(f"--{option} reads DATA twice, so it must be a file and not a pipe")
     table = whole_table(rows, ())
-    check_names(rows.data, list(map(str, table)), wanted, None, "keep")
+    for option, of_option in asked.items():
+        check_names(rows.data, list(map(str, table)), of_option, None, option)
     return {name: ["" if value != value else value for value in table[name]] for name in wanted}
 
 
@@ -424,7 +441,7 @@ def answers_by_row(
 
     # As objects, integers remain integers beside rows without an answer.
     answers = answers.astype(object).set_axis(np.flatnonzero(present)).reindex(range(len(present)))
-    copied = copied_columns(rows, keep)
+    copied = copied_columns(rows, {"keep": names(keep) or []})
     if clash := [name for name in copied if name in answers]:
         raise InvalidInputError(
             f"--keep must not name columns of the output, got {', '.join(clash)}: rename them"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,18 +77,24 @@ class Work:
 
         from bayesmix.cli.shown_tables import frame_table
 
+        values: dict[str, Any] = {}
+        title = "Log odds of components against the first"
         if hasattr(model, "transmat_"):
             states = pd.RangeIndex(1, model.n_components_ + 1, name="from")
             moves = pd.DataFrame(model.transmat_, states, [f"to {k}" for k in states]).reset_index()
             moves["expected duration"] = model.expected_durations_
-            self.screen.table(frame_table("Transition probabilities", moves))
-            return {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
+            elapsed = model.result_.side.elapsed
+            over = "" if elapsed is None else f" over a time of {elapsed.unit:.3g}"
+            self.screen.table(frame_table(f"Transition probabilities{over}", moves))
+            values = {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
+            title = "Coefficients of first states and transitions (log odds"
+            title += ")" if elapsed is None else ", log rates)"
         if not hasattr(model, "gate_coef_"):
-            return {}
+            return values
         how = {"weight_type": self.weight_type and self.weight_type.value}
         table = self.noting(lambda: model.gate_coefficients(self.source, **how)).reset_index()
-        self.screen.table(frame_table("Log odds of components against the first", table))
-        return {"gate": table.to_dict("records")}
+        self.screen.table(frame_table(title, table))
+        return values | {"gate": table.to_dict("records")}
 
     def show_groups(
         self, model: Any, beside: dict[str, Any], frame: Any = None
@@ -313,17 +320,23 @@ def select(
     model.bayesmix, and figures. --report writes all results to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
+    likelihood = gated or sequences.times is not None  # these have no variational fits
     candidates = for_survey(candidates, table)
-    search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
+    search_for = unfitted_search(candidates, run, table.missing, likelihood, ordered)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_beside, with_excluded
     from bayesmix.cli.shown_tables import candidate_table
+    from bayesmix.estimators.searching.search_of_sequences import effects_compared
+    from bayesmix.estimators.select import with_effects
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
     source, beside = read_beside(screen, table, covariates, sequences, candidates.family)
     with screen.noting_warnings(screen.postpone):
         search = search_for(source).set_params(checkpoint=checkpoint)
+    if ordered and gated:
+        effects = effects_compared(beside["covariates"], None, beside["groups"], source.shape[0])
+        search.set_params(param_grid=with_effects(search.param_grid, effects))
     work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
     if report:
@@ -346,6 +359,9 @@ def select(
     work.end_search(search, description, pages, gate)
 
 
+Effects = StrEnum("Effects", "FIRST TRANSITIONS ALL")
+
+
 def fit(
     *,
     table: options.Table,
@@ -357,6 +373,14 @@ def fit(
     family: options.OneFamily = None,
     noise: options.Noise = False,
     covariates: options.Covariates = None,
+    effects: Annotated[
+        Effects,
+        options.option(
+            "NAME",
+            "What depends on --covariates in sequences: first (states), transitions or all",
+            "--covariate-effects",
+        ),
+    ] = Effects.ALL,
     sequences: options.Sequences,
     method: Annotated[
         options.Method,
@@ -395,6 +419,8 @@ def fit(
         n_jobs=run.jobs,
         missing=missing_for(table.missing, n_with_gaps(source), "--noise" if noise else None),
     )
+    if sequences.names and covariates is not None:
+        model.set_params(covariate_effects=effects.value)
     work.fit(model, **beside)
     interrupted = model.result_.status == "interrupted"
     screen.say()

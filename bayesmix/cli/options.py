@@ -61,7 +61,10 @@ MissingValues = Annotated[
     ),
 ]
 Noise = Annotated[bool, flag("noise", "Add a uniform noise component for outliers")]
-Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
+Covariates = Annotated[
+    str | None,
+    option("A,B", "Covariates of the mixing weights, or of first states and transitions"),
+]
 Out = Annotated[str | None, option("DIR", "Folder for the results")]
 Static = Annotated[
     bool, flag("static", "Use images instead of interactive figures, which contain the data")
@@ -225,11 +228,22 @@ class Sequences:
         str | None,
         option("COLUMN", "Column of times to sort by, for hidden Markov chains"),
     ] = None
+    times: Annotated[
+        str | None,
+        option("COLUMN", "The same for uneven times, for chains in continuous time"),
+    ] = None
+
+    @property
+    def by_option(self) -> dict[str, list[str]]:
+        """The columns that are named, by option."""
+        if self.order is not None and self.times is not None:
+            raise InvalidInputError("--order and --times must not both be given: leave --order out")
+        return {option: [name] for option, name in vars(self).items() if name is not None}
 
     @property
     def names(self) -> list[str]:
         """The columns that are named."""
-        return [name for name in (self.sequence, self.order) if name is not None]
+        return [name for of_option in self.by_option.values() for name in of_option]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Messages name arguments of functions; the shell has options instead.
 WORDS = (
     (r"\bprior='auto'", "--method map"),
+    (r"^times of the samples are needed, as the fit had times", "the fit had --times: give them"),
     (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
     (r"\bn_components=(\d+)", r"--components \1"),
     (r"\bn_components\b", "--components"),
@@ -61,7 +62,7 @@ WORDS = (
     (r"^path must", "DATA must"),
     (
         r"^(columns|weight|exclude|categorical|continuous|counts|ratings|keep|sep|decimal|encoding|na"
-        r"|fixed|random|limits|inflation|missing) must",
+        r"|fixed|random|limits|inflation|missing|sequence|order|times|covariates) must",
         r"--\1 must",
     ),
     (r"\b[Vv]alue error, ", ""),

@@ -84,6 +84,15 @@ def fit_sentence(model: Any) -> str:
     return f"{size}: {objective} nats, {ended}."
 
 
+# What covariates of candidates affect in a chain.
+EFFECTS_SHOWN = {
+    "none": "none",
+    "first": "first states",
+    "transitions": "transitions",
+    "all": "both",
+}
+
+
 def candidate_table(search: Any) -> Table:
     """Return the table of candidates: K by covariance structure, or one per line."""
     results = search.results_
@@ -148,6 +157,9 @@ def _line_per_candidate(search: Any) -> Table:
     several = len(set(families)) > 1
     if several:
         table.add_column("family")
+    effects = results.get("covariate_effects")
+    if effects is not None:
+        table.add_column("covariates of")
     table.add_column("components", justify="right")
     if pruned:
         table.add_column("found", justify="right")
@@ -160,6 +172,7 @@ def _line_per_candidate(search: Any) -> Table:
         error = "" if errors is None else f" ({errors[row]:,.2f})"
         table.add_row(
             *([families[place]] if several else []),
+            *([] if effects is None else [EFFECTS_SHOWN[effects[row]]]),
             str(results["n_components"][row]),
             *([str(remaining[row])] if pruned else []),
             _number(results[criterion][row], error),

@@ -202,10 +202,11 @@ def regress(
         frame[target] = amounts
     X, decided = features_of(screen, frame, rows, kinds, used)
     frame = complete(screen, frame, [*decided, *used], target, missing)
-    in_time = None
+    in_time: dict[str, Any] = {}
     if sequences.names:
         columns = {name: frame[name].tolist() for name in sequences.names}
         order, in_time = rows_in_time(columns, sequences, len(frame))
+        in_time["sequences"] = in_time.pop("groups")
         frame = frame.iloc[order]
     X = X.loc[frame.index]
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
@@ -220,8 +221,7 @@ def regress(
     )
     data: dict[str, Any] = {"weight_type": weight_type(rows)}
     data |= {name: frame[key] for name, key in roles.items() if key is not None}
-    if in_time is not None:
-        data["sequences"] = in_time
+    data |= in_time
     if gated:
         data["gate"] = indicators(frame[gated], "--gate")
     work.noting(lambda: search.fit(X, frame[target], **data))

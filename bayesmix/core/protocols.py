@@ -65,6 +65,10 @@ class ElapsedTimes(Protocol):
         """Which times are those of entering an absorbing state."""
 
     @property
+    def between(self) -> Array:
+        """Times (n,) since the sample before."""
+
+    @property
     def inexact(self) -> Self:
         """Times none of which is exact."""
 

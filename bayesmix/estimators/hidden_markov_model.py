@@ -91,7 +91,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     covariate_effects : {"first", "transitions", "all", "none"}, default="first"
         What depends on ``covariates``: first states, transitions (latent transition analysis), or
         both. With "all" first states depend on them only if there are more than two sequences for
-        each coefficient: fewer do not determine this effect. "none" ignores covariates.
+        each coefficient, and covariates of first samples are not collinear: otherwise this effect
+        is not determined. "none" ignores covariates.
     covariate_timing : {"entered", "left"}, default="entered"
         Whose covariates a transition depends on: those of the sample that is entered, or of the
         one before it, that is left, as in depmixS4. With ``times`` rates depend on those of the
@@ -575,14 +576,15 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         begins = side.begins
         if given.lengths is not None or given.groups is not None:
             begins = sequences.starts_of_sequences(given.lengths, given.groups, len(begins))
-        of_fit = {"groups" if given.lengths is None else "lengths": (begins, side.begins)}
+        name = "groups" if given.lengths is None else "lengths"
+        of_fit: dict[str, Any] = {name: (begins, side.begins)}
         rows: Any = ArraySource(np.zeros((len(begins), 1)), side=SideInformation(begins=begins))
         if self._used(given.covariates) is not None:
             table = cast("ArraySource", self._at_covariates(rows, given.covariates)).side.covariates
             of_fit["covariates"] = table, side.covariates
         if given.times is not None:
             elapsed = self._timed(rows, given.times, given.exact_times).side.elapsed
-            of_fit["times"] = elapsed.between, side.elapsed.between
+            of_fit["times"] = elapsed.between, cast("Any", side.elapsed).between
         for name, values in of_fit.items():
             if not np.allclose(*values):
                 raise InvalidInputError(f"{name} must be those of the fit, or left out")

@@ -99,7 +99,9 @@ def test_commands_for_clusters_name_what_takes_chains(run, patients, command):
         (("--order", "week"), "same time: if there are several sequences, give --sequence"),
         (("--order", "id"), "neither a number nor a date"),
         ((*IN_ORDER, "--noise"), "noise does not support sequences"),
-        ((*IN_ORDER, "--covariates", "x"), "--covariates does not support sequences"),
+        ((*IN_ORDER, "--covariates", "y"), "--covariates must be found in patients.csv"),
+        (("--sequence", "id", "--times", "day"), "--times must be found in patients.csv"),
+        ((*IN_ORDER, "--times", "week"), "--order and --times must not both be given"),
     ],
 )
 def test_bad_sequences_end_with_a_message(run, patients, options, message):
@@ -111,3 +113,53 @@ def test_unequal_steps_of_time_are_refused(run, patients):
     patients.drop(index=7).to_csv("patients.csv", index=False)
     said = run("fit", "patients.csv", "--components", 2, *IN_ORDER, code=2).stderr
     assert "times have unequal steps, from 1 to 2" in " ".join(said.split())
+    assert "give --times in place of --order" in " ".join(said.split())
+
+
+def test_rows_of_sequences_may_alternate_in_the_file(run, patients):
+    patients.drop(index=7).sort_values("week", kind="stable").to_csv("patients.csv", index=False)
+    run("fit", "patients.csv", "--components", 2, *IN_ORDER[:2], "--columns", "x", "--out", "found")
+    table = patients.drop(index=7)
+    direct = bm.HiddenMarkovModel(2, random_state=0).fit(table[["x"]], groups=table["id"])
+    saved = bm.load("found/model.bayesmix")
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
+
+
+def test_sequences_have_covariates_and_uneven_times(run, patients):
+    patients["drug"] = (patients["week"] % 7 < 3).astype(float)
+    table = patients.drop(index=[7, 71, 130]).reset_index(drop=True)
+    shuffled = table.sample(frac=1.0, random_state=1)
+    shuffled.to_csv("patients.csv", index=False)
+    options = ("--components", 2, "--columns", "x", "--sequence", "id", "--times", "week")
+    effects = ("--covariates", "drug", "--covariate-effects", "transitions")
+    said = run("fit", "patients.csv", *options, *effects, "--out", "found").stdout
+    direct = bm.HiddenMarkovModel(2, covariate_effects="transitions", random_state=0)
+    given = {"groups": table["id"], "times": table["week"], "covariates": table[["drug"]]}
+    direct.fit(table[["x"]], **given)
+    saved = bm.load("found/model.bayesmix")
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
+    assert len(json.loads(Path("found/result.json").read_text("utf-8"))["gate"]) == 5
+    assert "Transition probabilities over a time of" in said
+    assert "log rates" in said
+    shown = ("--sequence", "id", "--times", "week", "--out", "states.csv")
+    run("predict", "found/model.bayesmix", "patients.csv", *shown)
+    p = pd.read_csv("states.csv")[["p1", "p2"]].to_numpy()
+    assert np.allclose(p, direct.predict_proba(table[["x"]], **given)[shuffled.index], atol=1e-5)
+    said = run("predict", "found/model.bayesmix", "patients.csv", "--sequence", "id", code=2).stderr
+    assert "the fit had --times: give them" in " ".join(said.split())
+
+
+@pytest.mark.slow
+def test_a_selection_compares_the_effects_of_covariates(run):
+    rng = generator(46, 31)
+    stress, week = rng.normal(size=480), np.tile(np.arange(12), 40)
+    states = np.zeros(480, dtype=int)
+    for row in range(480):
+        last = states[row - 1] if week[row] else rng.random() < 0.5
+        states[row] = rng.random() < 1.0 / (1.0 + np.exp(1.5 - 3.0 * last - 1.5 * stress[row]))
+    table = pd.DataFrame({"id": np.repeat(np.arange(40), 12), "week": week, "stress": stress})
+    table.assign(mood=rng.normal(4.0 * states)).to_csv("moods.csv", index=False)
+    options = ("--columns", "mood", "--covariates", "stress", "--components", 2)
+    said = run("select", "moods.csv", *IN_ORDER, *options, "--covariance", "tied").stdout
+    assert "normal states with covariates of first states and transitions" in " ".join(said.split())
+    assert next(line.split()[0] for line in said.splitlines() if "*" in line) == "both"

@@ -140,6 +140,16 @@ def test_few_first_states_do_not_depend_on_covariates_and_are_not_called_separat
         ]
 
 
+def test_time_that_begins_at_the_same_value_does_not_affect_first_states():
+    rng = generator(642)
+    Z = pd.DataFrame({"wave": np.tile([0.0, 1.0, 2.0], 60)})
+    X = rng.normal(np.where(rng.random(180) < 0.5, 0.0, 4.0))[:, None]
+    m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0, n_init=2)
+    m.fit(X, lengths=[3] * 60, covariates=Z)
+    assert (m.gate_coef_[0] == 0.0).all()
+    assert ", transitions by wave" in m.summary()
+
+
 def test_equal_transitions_of_every_sample_are_those_of_a_plain_chain():
     rng, lengths = generator(634), (250, 1, 149)
     log_density, transition = rng.normal(size=(400, 4)), rng.dirichlet(np.ones(4), 4)

@@ -77,7 +77,7 @@ def held_coefficients(
         raise UnsupportedError("VariationalBayes() does not support hold: use inference=None")
     K, first = int(estimator.n_components), int(design.intercept)
     values = checked_values("hold['coef']", hold["coef"], (K, len(design.names)), REAL, K)
-    given: Booleans = (~np.isnan(values)).any(axis=0)
+    given: Any = (~np.isnan(values)).any(axis=0)
     both = [place for place in shared if place < len(design.terms) and given[place - first]]
     if both:
         raise InvalidInputError(

@@ -21,7 +21,7 @@ from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.gated_chain import CovariateChainPrior
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
-from bayesmix.core.given_arrays import finite_array, unmasked
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
@@ -123,7 +123,7 @@ def elapsed_times(
 
 def times_as_numbers(times: Any) -> Any:
     """Return times as an array of numbers, those of dates and durations in days."""
-    unmasked("times", times)
+    validation.unmasked("times", times)
     given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
     if given.dtype.kind in "OUST":
         import pandas as pd
