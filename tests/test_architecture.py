@@ -603,7 +603,6 @@ FAMILIES_BY_NAME = {
     "estimators/searching/feature_selection.py": "normal features are transformed to symmetry",
     "estimators/searching/rival_families.py": "powers are rivals of normal components",
     "estimators/select.py": "kinds of columns, as users declare them",
-    "observation/cells.py": "values above a bound are one node for Weibull components alone",
     "observation/instrument.py": "errors of measurement are convolved with normal components",
     "observation/true_values.py": "errors of measurement are convolved with normal components",
     "plots/subject.py": "the remedy of products",

@@ -286,12 +286,14 @@ class AtAPoint:
     """Components at a point, which stand for themselves.
 
     ``parameters`` are declared by the fields of the record, ``reports`` are what tables show.
-    ``support`` are the values of a column where these may be intervals.
+    ``support`` are the values of a column where these may be intervals. ``reads_bounds``:
+    statistics read a negative value as one above its size, and components have ``log_survival``.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     reports: ClassVar[tuple[ReportedQuantity, ...]] = MOMENTS
     support: ClassVar[Support] = Support.REAL
+    reads_bounds: ClassVar[bool] = False
 
     @property
     def independent_columns(self) -> bool:

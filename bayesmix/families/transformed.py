@@ -128,6 +128,7 @@ class TransformedComponents(Over):
 
     function: Function
     normals: Normals
+    reads_bounds = False
 
     def expected_log_density(self, values: Array) -> Array:
         lower, upper = self.function.lower, self.function.upper

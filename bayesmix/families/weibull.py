@@ -177,6 +177,7 @@ class Weibulls(PositivePoints):
     scales: Array = field(metadata=parameter(POSITIVE))
 
     named = ("shapes", "scales", "means")
+    reads_bounds = True
 
     @property
     def means(self) -> Array:

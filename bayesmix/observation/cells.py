@@ -17,7 +17,6 @@ import numpy as np
 from bayesmix.core.families import Support
 from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.rows import Rows
-from bayesmix.families.weibull import Weibulls
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Hidden, instrument_of
@@ -39,7 +38,7 @@ LOGS, LARGEST_COUNT = 700.0, 2.0**53
 class CellView(MeasuredView):
     """What a chunk tells of values in cells."""
 
-    survival: bool = False  # whether Weibull values above a bound are one node, for sums alone
+    survival: bool = False  # whether values above a bound may be one node, for sums alone
 
     @once
     def hidden(self) -> Hidden:
@@ -129,7 +128,7 @@ def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: 
         column = getattr(column, "parts", [column])[0]
         nodes_of, least = NODES[column.support]
         inside = (columns == d) & (low < high) & (high >= least)
-        survives = inside & np.isposinf(high) & (survival and isinstance(column, Weibulls))
+        survives = inside & np.isposinf(high) & (survival and column.reads_bounds)
         for chosen, nodes_in in ((survives, _survival), (inside & ~survives, nodes_of)):
             if chosen.any():
                 nodes = nodes_in(column, low[chosen], high[chosen])
@@ -139,8 +138,8 @@ def _nodes_in(component: Any, survival: bool, columns: Array, low: Array, high: 
     return Nodes(owner, values, mass, logs)
 
 
-def _survival(column: Weibulls, low: Array, high: Array) -> Nodes:
-    """Return minus each bound, which the statistics of a Weibull read as a value above it."""
+def _survival(column: Any, low: Array, high: Array) -> Nodes:
+    """Return minus each bound, which the statistics of the column read as a value above it."""
     logs = column.log_survival(low[:, None])[:, 0, 0]
     values = np.where(low > 0.0, -low, np.nan)
     return Nodes(np.arange(len(low)), values, np.ones(len(low)), logs)
