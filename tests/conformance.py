@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.em.model import MaximumLikelihood
     from bayesmix.em.run import Aitken, Change
+    from bayesmix.em.start import GivenNoise, Start
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.search import MixtureSearch
@@ -90,6 +91,13 @@ if TYPE_CHECKING:
     from bayesmix.sources.local_workers import Local
     from bayesmix.sources.memory import ArraySource
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
+    from bayesmix.starts.chain_starts import ChainStart
+    from bayesmix.starts.chosen_start import SearchedStart
+    from bayesmix.starts.given_starts import StartAt, StartFrom, WarmStart
+    from bayesmix.starts.labelled_starts import LabelledStart
+    from bayesmix.starts.named_starts import NamedStart, StartOfMany
+    from bayesmix.starts.noise_starts import NoiseOfFit
+    from bayesmix.starts.restricted_starts import RestrictedStart
 
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
@@ -444,3 +452,9 @@ if TYPE_CHECKING:
         _far: FarDensities = point
         _far = posterior
         _far = predictive
+
+    def _starts(noise: NoiseOfFit, chain: ChainStart, mixture: StartAt, shares: StartFrom) -> None:
+        _starts: tuple[Start, ...] = (noise, chain, mixture, shares, WarmStart(mixture))
+        _starts = (SearchedStart(True), NamedStart("kmeans"), StartOfMany())
+        _starts = (LabelledStart(), RestrictedStart())
+        _noise: GivenNoise = noise

@@ -20,6 +20,7 @@ from typing import Protocol
 import pytest
 
 from bayesmix.core import components, engines, families, measurement, priors, sources
+from bayesmix.em import start
 from bayesmix.families import registry
 from bayesmix.sources import devices
 
@@ -300,7 +301,7 @@ def test_each_breach_is_found_and_named(tmp_path, name, text, breach):
 
 def test_every_protocol_is_bound_to_classes():
     """The type checker holds a protocol only where ``conformance`` names it, or one above it."""
-    modules = (components, engines, families, measurement, devices, priors, sources)
+    modules = (components, engines, families, measurement, devices, priors, sources, start)
     protocols = {
         value
         for module in modules
