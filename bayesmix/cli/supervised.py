@@ -114,8 +114,13 @@ def classify(
         scores = work.noting(fold_scores)
         error = 1.0 - scores.mean()
         spread = scores.std(ddof=1) / folds**0.5
-        screen.answer(f"Cross-validated error: {error:.3f} ± {spread:.3f} ({folds} folds).")
+        shares = y[labelled].value_counts(normalize=True)
+        always = f"always {shares.index[0]}: {1.0 - shares.iloc[0]:.3f}"
+        screen.answer(
+            f"Cross-validated error: {error:.3f} ± {spread:.3f} ({folds} folds; {always})."
+        )
         values["error"], values["error_standard_error"] = error, spread
+        values["error_of_largest_class"] = 1.0 - shares.iloc[0]
     contents: dict[str, Any] = {"model.bayesmix": classifier}
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))

@@ -26,6 +26,9 @@ from bayesmix.selection.criteria import RULE, RULE_BEFORE
 from bayesmix.sources.writing import absent, file_to_write, path_text, write
 from bayesmix.version import __version__
 
+# Name of the model in the folder that --out names.
+OF_THE_SHELL = "model.bayesmix"
+
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
@@ -250,7 +253,9 @@ def load(path: str | PathLike[str]) -> Any:
         if not os.path.exists(path):
             raise absent("a saved model", path)
         kind = "a folder" if os.path.isdir(path) else "not a file"
-        raise InvalidInputError(f"path must name a saved model, but {path} is {kind}")
+        inside = os.path.join(path, OF_THE_SHELL)
+        remedy = f": {inside} is one" if os.path.isfile(inside) else ""
+        raise InvalidInputError(f"path must name a saved model, but {path} is {kind}{remedy}")
     with opened(path) as stream:
         return _model(*unpack(stream))
 

@@ -176,6 +176,9 @@ def test_paths_that_cannot_be_are_refused(tmp_path):
     assert problem.value.errno == errno.ENOENT
     with pytest.raises(InvalidInputError, match="is a folder"):
         bm.load(tmp_path)
+    save(fitted("em full"), tmp_path / "model.bayesmix")
+    with pytest.raises(InvalidInputError, match=r"is a folder: .*model\.bayesmix is one$"):
+        bm.load(tmp_path)
 
 
 # Damage

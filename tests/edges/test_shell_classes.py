@@ -25,6 +25,7 @@ def test_classify_writes_the_classifier_of_the_class(run):
     output = run("classify", "train.csv", *options).stdout
     assert "Mixture classifier (EDDA): 3 classes, 4 features" in output
     assert "Cross-validated error: 0.0" in output
+    assert "(5 folds; always setosa: 0.667)." in output
     answers = pd.read_csv("classes/predictions.csv")
     assert answers["class"].tolist() == ["setosa"] * 5
     assert json.loads(Path("classes/result.json").read_text("utf-8"))["n_parameters"] == 36
