@@ -39,6 +39,7 @@ WORDS = (
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (r"\bvariable_selection=True", "--variable-selection"),
     (r"\(exclude\)", "(--exclude)"),
+    (r"leave them out, or use Mixture\(family=\"auto\"\)", "give --exclude, or no --family"),
     (r"\bset noise=True", "use --noise"),
     (r"\b(?:use |set )?variable_selection=False", "leave out --variable-selection"),
     (r"\b(?:use |set )?noise=(?:None|False)", "leave out --noise"),

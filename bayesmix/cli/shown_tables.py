@@ -344,28 +344,34 @@ def component_tables(
 
 
 # Headers and columns that leave room for numbers in a terminal of 80 columns.
-SHORT, MOST_SPACED = {"standard_error": "error"}, 6
+SHORT, MOST_SPACED, TERMINAL = {"standard_error": "error"}, 6, 80
 
 
 def frame_table(title: str, frame: pd.DataFrame) -> Table:
-    """Return a frame of numbers and text as a table."""
+    """Return a frame of numbers and text as a table, whose numbers are never shortened."""
     from bayesmix.core.printed_numbers import significant
     from bayesmix.posterior.regression_vector import printed_p
 
-    table = new_table(title)
-    digits: Callable[[float], str] = four_digits
-    if frame.shape[1] > MOST_SPACED:
-        table.padding, digits = (0, 0, 0, 1), significant
-    printed = {name: printed_p if name == "p" else digits for name in frame.columns}
-    for name, column in frame.items():
+    table, wide = new_table(title), frame.shape[1] > MOST_SPACED
+    digits: Callable[[float], str] = significant if wide else four_digits
+    heads = [escape(SHORT.get(str(name), str(name))) for name in frame.columns]
+    columns = [
+        [_cell(value, printed_p if name == "p" else digits) for value in column]
+        for name, column in frame.items()
+    ]
+    widths = [max(map(len, (head, *cells))) for head, cells in zip(heads, columns, strict=True)]
+    if wide:  # two spaces between columns, or one
+        table.padding = (0, 0, 0, int(sum(widths) + 2 * (len(widths) - 1) <= TERMINAL))
+    for head, width, (_, column) in zip(heads, widths, frame.items(), strict=True):
         of_numbers = column.dtype.kind in "biuf"
         table.add_column(
-            escape(SHORT.get(str(name), str(name))),
+            head,
             justify="right" if of_numbers else "left",
             no_wrap=not of_numbers,
+            min_width=width if of_numbers else None,
         )
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(_cell, row, printed.values()))
+    for row in zip(*columns, strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -18,6 +18,7 @@ from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
+from bayesmix.core.printed_numbers import significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import LOOSE_BOUND, MaximumLikelihood, Model
@@ -736,7 +737,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             durations = ", ".join(f"{each:.3g}" for each in self.expected_durations_)
             lines = [head, f"Stationary distribution: {weights}. Expected durations: {durations}."]
         if self._response.dispersed:
-            lines.append(f"Scales: {', '.join(f'{scale:.3g}' for scale in self.scale_)}.")
+            lines.append(f"Scales: {', '.join(map(significant, self.scale_))}.")
         if self._q is not None and self._data.gate is not None:
             lines.append(f"{LOOSE_BOUND}.")
         return lines

@@ -159,11 +159,12 @@ def test_regressions_of_sequences_are_states_in_order_of_time(run):
     assert list(coefficients["state"].unique()) == ["state 1", "state 2"]
 
 
-def test_coefficients_fit_a_terminal(run, tmp_path):
+@pytest.mark.parametrize("unit", [1.0, 9000.0])
+def test_coefficients_fit_a_terminal(run, tmp_path, unit):
     rng = np.random.default_rng(11)
     x, second = rng.normal(size=120), rng.integers(0, 2, 120)
-    y = np.where(second, 2.0 + x, -2.0 - x) + 0.3 * rng.normal(size=120)
-    pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "d.csv", index=False)
+    y = unit * (np.where(second, 2.0 + x, -2.0 - x) + 0.3 * rng.normal(size=120))
+    pd.DataFrame({"age in years": x, "y": y}).to_csv(tmp_path / "d.csv", index=False)
     shown = run("regress", "d.csv", "--target", "y", "--components", 2).stdout
     table = shown.split("Coefficients")[1].splitlines()[1:]
     assert max(map(len, table)) <= 80
