@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from bayesmix.core.rows import COMPLETE, MOST_KEPT, Frame, Rows
+from bayesmix.core.rows import COMPLETE, MOST_INDEXED, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 from bayesmix.numerics.gaps import patterns
@@ -74,17 +74,21 @@ def by_pattern(
     """Return groups of observations by pattern of missing values.
 
     Each has its observed columns and the indices of its observations. Observations with
-    patterns that have fewer than ``at_least`` members (None: with any missing value) form a
-    single group with all columns, but for those without any value.
+    patterns that have fewer than ``at_least`` members (None: all observations) form a single group
+    with all columns, but for those without any value.
     """
     key = (None if among is None else among.tobytes(), at_least)
     if key in chunk.patterns:
         return chunk.patterns[key]
     values, every = np.asarray(chunk.values), np.arange(chunk.values.shape[1])
     groups, rest = [], []
-    for columns, rows in patterns(values, among):
-        frequent = at_least is not None and len(rows) >= at_least
-        if len(columns) in (0, len(every)) or frequent:
+    if at_least is None and not np.isnan(values).all(axis=1).any():
+        groups, found = [Pattern(every, np.arange(len(values)), chunk)], iter(())
+    else:
+        found = patterns(values, among)
+    for columns, rows in found:
+        alone = at_least is not None and (len(columns) == len(every) or len(rows) >= at_least)
+        if not len(columns) or alone:
             weights = None if chunk.weights is None else chunk.weights[rows]
             seen = values[np.ix_(rows, columns)]
             groups.append(Pattern(columns, rows, Rows(seen, weights, side=chunk.side[rows])))
@@ -93,7 +97,7 @@ def by_pattern(
     if rest:
         rows = np.concatenate(rest)
         groups.append(Pattern(every, rows, chunk.some(rows)))
-    if values.size <= MOST_KEPT:
+    if values.size <= MOST_INDEXED:
         chunk.patterns[key] = groups
     return groups
 

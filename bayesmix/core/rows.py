@@ -68,6 +68,8 @@ LOWEST_LOG = -1e300
 LEAST_SQUARES_RIDGE = 1e-6
 # Features with at most this many values are cached between passes.
 MOST_KEPT = 2**17
+# Data with at most this many values keep their chunks and patterns of missing values.
+MOST_INDEXED = 2**21
 
 
 @dataclass(frozen=True)

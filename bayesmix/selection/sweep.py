@@ -51,7 +51,7 @@ class Sweep:
     task: Task
     chains: list[list[Parameters]]
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
-    at_least: int = 0  # minimum length of every chain
+    at_least: dict[int, int] = field(default_factory=dict)  # minimum lengths of some chains
     pruned: Mixture | None = None  # start of candidates with as many components
 
     @property
@@ -135,7 +135,7 @@ class Sweep:
     def _ended(self, chain: int, fold: int) -> bool:
         """Whether a chain ends before its last candidate."""
         rows = self.done(chain, fold)
-        if len(rows) < self.at_least:
+        if len(rows) < self.at_least.get(chain, 0):
             return False
         if self.task.growth_ends is None or self.task.given_up(rows):
             return self.task.given_up(rows)
@@ -249,8 +249,9 @@ def pruned_fit(task: Task, parameters: dict[str, Any], most: int) -> Mixture | N
 def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
     """Extend chains to the K of the pruned fit; return whether any is extended.
 
-    Candidates with that K are also fitted from it. A pruned fit may keep too many components: it
-    extends nothing if the best structure's candidate with as many is far behind the best.
+    Candidates with that K are also fitted from it. A pruned fit may keep too many components, and
+    suits some structures only: a chain is extended unless its candidate with as many, fitted from
+    it, is far behind the best.
     """
     task, name = sweep.task, sweep.task.watched
     fits = [sweep.done(chain, ALL_DATA) for chain in range(len(sweep.chains))]
@@ -269,18 +270,29 @@ def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
         return False
     k = pruned.n_components
     if k > tried:
-        chain = sweep.chains[of_best]
-        place = next((i for i, parameters in enumerate(chain) if asked(parameters) == k), None)
-        if place is None:
+        values = {of_best: _value_from(sweep, of_best, k)}
+        if not values[of_best] > best.value(name) - FAR_BEHIND:
             return False
-        row = task(Question(chain[place], sweep.number(of_best, place), ALL_DATA, (pruned,)))
-        if row.interrupted:
-            raise KeyboardInterrupt
-        if row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND:
-            return False
+        for chain in range(len(sweep.chains)):
+            if chain != of_best:
+                values[chain] = _value_from(sweep, chain, k)
+        least = max(best.value(name), *values.values()) - FAR_BEHIND
+        sweep.at_least = {chain: k for chain, value in values.items() if value > least}
     for rows in fits:
         for place, row in enumerate(rows):
             if row.asked == k and row.sound is not None:
                 rows[place] = task.refit(row, pruned, Effort.STARTS)
-    sweep.at_least = k
     return k > tried
+
+
+def _value_from(sweep: Sweep, chain: int, k: int) -> float:
+    """Return the value of a chain's candidate with K fitted from the pruned fit, or -inf."""
+    candidates = sweep.chains[chain]
+    place = next((i for i, parameters in enumerate(candidates) if asked(parameters) == k), None)
+    if place is None or sweep.pruned is None:
+        return -math.inf
+    number = sweep.number(chain, place)
+    row = sweep.task(Question(candidates[place], number, ALL_DATA, (sweep.pruned,)))
+    if row.interrupted:
+        raise KeyboardInterrupt
+    return row.comparable(sweep.task.watched)

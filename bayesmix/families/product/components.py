@@ -13,6 +13,7 @@ from bayesmix.core.components import DensitiesAndStatistics, Named
 from bayesmix.core.parameters import Coordinate, Reported
 from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
+from bayesmix.families.product.stacks import Stacks
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 
@@ -27,14 +28,16 @@ class SumOverParts(PerPart):
     def subset(self, keep: Integers) -> Self:
         return self.over("subset", keep=keep)
 
+    @once
+    def stacks(self) -> Stacks:
+        """The parts, those of one kind together."""
+        return Stacks.of(self.parts, self.layout.places)
+
     def expected_log_density(self, values: Array) -> Array:
-        densities = self.each("expected_log_density", self.layout.split(values))
-        return sum(densities, np.zeros((len(values), self.n_components), order="F"))
+        return self.stacks.expected_log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        split = self.layout.split(values)
-        parts = self.each("statistics", split, responsibilities=responsibilities)
-        return ProductStatistics(self.layout, parts)
+        return ProductStatistics(self.layout, self.stacks.statistics(values, responsibilities))
 
 
 class LinearProduct(SumOverParts):
@@ -74,13 +77,8 @@ class LinearProduct(SumOverParts):
         return ProductStatistics(self.layout, self.each("from_sums", own))
 
     def seen(self, values: Array) -> DensitiesAndStatistics:
-        each = self.each("seen", self.layout.split(values))
-        total: Array = sum(
-            (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
-        )
-        return total, lambda shares: ProductStatistics(
-            self.layout, tuple(statistics(shares) for _, statistics in each)
-        )
+        total, statistics = self.stacks.seen(values)
+        return total, lambda shares: ProductStatistics(self.layout, statistics(shares))
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
