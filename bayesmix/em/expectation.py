@@ -361,7 +361,7 @@ def block_rows(width: int, n_components: int) -> int:
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """Add the results of ``of_block`` over the blocks of a chunk, in order."""
     width = 2 * columns_read(rows.values)  # deviations from a mean, plain and whitened
-    n_blocks = max(1, -(-len(rows) // block_rows(width, n_components)))
+    n_blocks = max(1, round(len(rows) / block_rows(width, n_components)))
     return reduce(add, map(of_block, rows.blocks(max(1, -(-len(rows) // n_blocks)))))
 
 

@@ -34,6 +34,9 @@ STRUCTURE = "covariance_type"
 MOST_BY_FOLDS = 10
 # Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
 MOST_SAMPLES = 20_000
+# The same of mixed tables, a pass over which costs several times as much; a component of one in 200
+# has 25.
+MOST_MIXED_SAMPLES = 5_000
 # Samples from which candidates are compared in widening steps: of 5,000 observations of 45 columns,
 # in 21 groups, such steps found 11.
 FEWEST_SAMPLES = 10_000
