@@ -218,6 +218,8 @@ FAR_BEHIND, IN_A_ROW = 10.0, 2
 # plateaus of the evidence, as of 25 clusters on a grid, need many samples per component.
 ROWS_FOR_PRUNED_FIT = 20.0
 ROWS_OF_PRUNED_FIT = 3000
+# Nats per observation by which a rough fit from it may be below the optimum: 0.05 of 2,000 loans.
+ROUGH_LOSS = 0.05
 
 
 def far_behind(values: Sequence[float]) -> bool:
@@ -270,13 +272,15 @@ def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
         return False
     k = pruned.n_components
     if k > tried:
-        values = {of_best: _value_from(sweep, of_best, k)}
+        values = {of_best: _value_from(sweep, task, of_best, k)}
         if not values[of_best] > best.value(name) - FAR_BEHIND:
             return False
+        roughly = replace(task, fitter=task.fitter.roughly())
         for chain in range(len(sweep.chains)):
             if chain != of_best:
-                values[chain] = _value_from(sweep, chain, k)
+                values[chain] = _value_from(sweep, roughly, chain, k)
         least = max(best.value(name), *values.values()) - FAR_BEHIND
+        least -= ROUGH_LOSS * best.result.total_weight
         sweep.at_least = {chain: k for chain, value in values.items() if value > least}
     for rows in fits:
         for place, row in enumerate(rows):
@@ -285,14 +289,14 @@ def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
     return k > tried
 
 
-def _value_from(sweep: Sweep, chain: int, k: int) -> float:
+def _value_from(sweep: Sweep, task: Task, chain: int, k: int) -> float:
     """Return the value of a chain's candidate with K fitted from the pruned fit, or -inf."""
     candidates = sweep.chains[chain]
     place = next((i for i, parameters in enumerate(candidates) if asked(parameters) == k), None)
     if place is None or sweep.pruned is None:
         return -math.inf
     number = sweep.number(chain, place)
-    row = sweep.task(Question(candidates[place], number, ALL_DATA, (sweep.pruned,)))
+    row = task(Question(candidates[place], number, ALL_DATA, (sweep.pruned,)))
     if row.interrupted:
         raise KeyboardInterrupt
-    return row.comparable(sweep.task.watched)
+    return row.comparable(task.watched)
