@@ -53,7 +53,8 @@ def independent_family(family: Any, n_columns: int) -> Any:
                 f"Exponential, Binomial, Bernoulli and Categorical features, got {part!r}: use one "
                 "of these, or variable_selection=False"
             )
-    return family.with_covariance("diag")
+    family = family.with_covariance("diag")
+    return family.by_kind() if isinstance(family, Product) else family
 
 
 def refuse_unsupported(estimator: Any, param_grid: Any) -> None:

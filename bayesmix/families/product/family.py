@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -18,6 +18,7 @@ from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -55,6 +56,15 @@ class OfParts:
 
     def __get__(self, product: Any, owner: Any) -> bool:
         return self.holds(bool(getattr(family, self.name)) for family in product.families)
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Return one part of the columns of parts of one family."""
+    family: Any = parts[0].family
+    if len(parts) > 1 and isinstance(family, LevelsFamily):
+        levels: Any = [part.family for part in parts]
+        family = family.with_levels(tuple(one for own in levels for one in own.levels))
+    return Part(tuple(name for part in parts for name in part.columns), family)
 
 
 @dataclass(frozen=True)
@@ -217,6 +227,16 @@ class Product:
     def with_covariance(self, covariance: str) -> Product:
         parts = (replace(p, family=p.family.with_covariance(covariance)) for p in self.parts)
         return replace(self, parts=tuple(parts))
+
+    def by_kind(self) -> Product:
+        """Return the same densities with all discrete columns of a family in one part."""
+        kinds: dict[object, list[Part]] = {}
+        for number, part in enumerate(self.parts):
+            family: Any = part.family
+            own = {one.name for one in fields(family)} if is_dataclass(family) else {"unknown"}
+            alike = not family.continuous and own <= {"levels"}
+            kinds.setdefault(type(family) if alike else number, []).append(part)
+        return replace(self, parts=tuple(_joined(parts) for parts in kinds.values()))
 
     def structures(self, n_columns: int) -> Iterator[tuple[str | Family, int]]:
         for part in self.parts:
