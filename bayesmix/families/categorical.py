@@ -159,7 +159,7 @@ class LevelProbabilities(PosteriorColumns):
     def expected(self) -> tuple[Array, ...]:
         return (self.log_shares,)
 
-    @property
+    @cached_property
     def log_normalisers(self) -> Array:
         sums = self.reading.sums
         return sums(gammaln(self.concentration)) - gammaln(sums(self.concentration))

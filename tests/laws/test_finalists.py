@@ -1,9 +1,11 @@
 """Large data: candidates are compared on a sample, and the best are fitted to all of it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.estimators.select import procedure
 from bayesmix.selection.tasks import Task
 
 
@@ -125,3 +127,11 @@ def test_cross_validation_uses_all_data(rng):
 def test_the_size_must_be_a_number(rng):
     with pytest.raises(bm.errors.InvalidInputError, match="most_samples must be"):
         searched(groups(rng, (30, 30)), 0)
+
+
+def test_mixed_tables_are_compared_on_fewer_observations():
+    rng = np.random.default_rng(0)
+    numbers = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])
+    mixed = numbers.assign(c=rng.choice(["x", "y", "z"], 60))
+    sizes = [procedure(table).most_samples for table in (numbers, mixed)]
+    assert sizes == [20_000, 5_000]

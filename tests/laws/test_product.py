@@ -349,3 +349,41 @@ def test_what_holds_one_family_only_is_refused_with_what_to_do():
     m = fit(rows, bm.VariationalBayes())
     with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs give named draws"):
         m.sample_posterior()
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_parts_of_one_kind_give_in_one_product_what_each_gives_alone(gaps):
+    rng, n = generator(18), 60
+    levels = tuple((tuple(range(size)),) for size in (3, 2, 12, 40))
+    families = {d: bm.Categorical(own) for d, own in enumerate(levels)}
+    families |= {4: bm.Poisson(), 5: bm.Gaussian(), 6: bm.Poisson(), 7: bm.Bernoulli()}
+    columns = [rng.integers(0, size, n) for size in (3, 2, 12, 40)]
+    columns += [rng.poisson(3, n), rng.normal(size=n), rng.poisson(1, n), rng.integers(0, 2, n)]
+    rows = np.column_stack(columns).astype(float)
+    inference, family = bm.VariationalBayes(), bm.Product(families)
+    m = bm.Mixture(2, family=family, inference=inference, prune=False, random_state=0)
+    posterior = m.fit(rows).result_.mixture.components
+    if gaps:
+        rows[rng.random(rows.shape) < 0.3] = np.nan
+    shares = np.asfortranarray(soft_assignments(rng, n, 2))
+    density, sums = posterior.linear.seen(rows) if gaps else CENTRED.densities(posterior, rows)
+    alone = [
+        part.linear.seen(own) if gaps else CENTRED.densities(part, own)
+        for part, own in zip(posterior.parts, posterior.layout.split(rows), strict=True)
+    ]
+    np.testing.assert_allclose(density, sum(own for own, _ in alone), rtol=1e-12)
+    for together, (_, of_part) in zip(sums(shares).parts, alone, strict=True):
+        np.testing.assert_allclose(together.pack(), of_part(shares).pack(), atol=1e-12)
+
+
+def test_discrete_columns_of_one_family_in_one_part_have_the_same_density():
+    rng, n = generator(19), 50
+    families = {0: bm.Categorical([(0, 1, 2)]), 1: bm.Poisson(), 2: bm.Categorical([(0, 1)])}
+    families |= {3: bm.Gaussian(), 4: bm.Poisson()}
+    columns = [rng.integers(0, 3, n), rng.poisson(2, n), rng.integers(0, 2, n), rng.normal(size=n)]
+    rows = np.column_stack([*columns, rng.poisson(1, n)]).astype(float)
+    family = bm.Product(families)
+    joined = family.over(None, 5).by_kind()
+    assert [part.columns for part in joined.parts] == [(0, 2), (1, 4), (3,)]
+    fits = [bm.Mixture(1, family=own).fit(rows) for own in (family, joined)]
+    np.testing.assert_allclose(*(m.score_samples(rows) for m in fits), rtol=1e-12)

@@ -33,6 +33,7 @@ from bayesmix.numerics.arrays import (
     Stored,
     diagonal_matrices,
 )
+from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
     from bayesmix.core.restrictions import Restriction
@@ -246,7 +247,8 @@ class ConjugatePrior(ABC, Generic[Q]):
 
     def _prior(self, n_totals: int) -> Q:
         """Return the prior as the factor of a component without observations."""
-        return self.given(Sums(np.zeros(1), np.zeros((1, n_totals))))
+        nothing = Sums(np.zeros(1), np.zeros((1, n_totals)))
+        return cached(self, ("prior", n_totals), lambda: self.given(nothing))
 
     def kl(self, q: Q) -> float:
         prior = self._prior(q.natural[0].shape[1])
