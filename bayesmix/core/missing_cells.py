@@ -81,12 +81,10 @@ def by_pattern(
     if key in chunk.patterns:
         return chunk.patterns[key]
     values, every = np.asarray(chunk.values), np.arange(chunk.values.shape[1])
-    groups, rest = [], []
     if at_least is None and not np.isnan(values).all(axis=1).any():
-        groups, found = [Pattern(every, np.arange(len(values)), chunk)], iter(())
-    else:
-        found = patterns(values, among)
-    for columns, rows in found:
+        return [Pattern(every, np.arange(len(values)), chunk)]
+    groups, rest = [], []
+    for columns, rows in patterns(values, among):
         alone = at_least is not None and (len(columns) == len(every) or len(rows) >= at_least)
         if not len(columns) or alone:
             weights = None if chunk.weights is None else chunk.weights[rows]

@@ -509,9 +509,7 @@ def test_only_structures_that_suit_the_pruned_fit_go_on_to_its_components(monkey
     for number, values in enumerate(([-900.0, -800.0], [-950.0, -820.0], [-990.0, -890.0])):
         rows = chain(values, 3)
         result = SimpleNamespace(total_weight=200.0, n_features=2)
-        done = [
-            SimpleNamespace(asked=k, sound=None, result=result, parameters={}) for k in (1, 2)
-        ]
+        done = [SimpleNamespace(asked=k, sound=None, result=result, parameters={}) for k in (1, 2)]
         for own, row in zip(done, rows, strict=True):
             own.value, own.comparable = row.value, row.comparable
         sweep.rows[number, -1] = done

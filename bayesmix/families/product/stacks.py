@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bayesmix.core.components import DensitiesAndStatistics, Statistics
+from bayesmix.core.components import Statistics
 from bayesmix.families.independent.columns import PosteriorColumns
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.independent.linear import Counts, LinearInTotals, Plain, Sums
@@ -62,7 +62,7 @@ class Stacks:
             alike.setdefault(_kind(form, part), []).append(part)
         return cls(tuple(_stack(forms, places, tuple(parts)) for parts in alike.values()))
 
-    def seen(self, values: Array) -> DensitiesAndStatistics:
+    def seen(self, values: Array) -> tuple[Array, Callable[[Array], tuple[Statistics, ...]]]:
         """Return log densities (n, K) of the observed cells, and a function to statistics."""
         found = [stack.form.seen(stack.of(values)) for stack in self.members]
         total = found[0][0]
