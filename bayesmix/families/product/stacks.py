@@ -4,22 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from bayesmix.core.components import Statistics
+from bayesmix.core.components import DensitiesAndStatistics, Statistics
 from bayesmix.families.independent.columns import PosteriorColumns
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.independent.linear import Counts, LinearInTotals, Plain, Sums
 from bayesmix.numerics.arrays import Array, Integers
 
 
+class OfPart(Protocol):
+    """K densities of some columns, at a point, posterior, or linear form of either."""
+
+    @property
+    def n_components(self) -> int: ...
+
+    def seen(self, values: Array) -> DensitiesAndStatistics:
+        """Return log densities (n, K) of the observed cells, and a function to statistics."""
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return log densities (n, K) of complete rows."""
+
+    def statistics(self, values: Array, responsibilities: Array) -> Statistics:
+        """Return the statistics under responsibilities (n, K)."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """Densities of some parts at once: their numbers, columns, and ends of their totals."""
 
-    form: Any
+    form: OfPart
     parts: tuple[int, ...]
     columns: Integers
     ends: tuple[int, ...]
