@@ -261,7 +261,8 @@ def stability(
     from bayesmix.assess.stability import stability as repeated
 
     work = work_on_table("stability", table, out, run, candidates.family)
-    search = search_for(work.source).set_params(progress=False)
+    search, work.source = search_for(work.source)
+    search.set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     result = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
     values = {
@@ -289,7 +290,7 @@ def sensitivity(
     from bayesmix.assess.prior_sensitivity import prior_sensitivity
 
     work = work_on_table("sensitivity", table, out, run)
-    search = search_for(work.source)
+    search, work.source = search_for(work.source)
     work.fit(search)
     how: Any = {"n_jobs": run.jobs, "progress": work.screen.progress}
     result = work.noting(lambda: prior_sensitivity(search, work.source, **how))
@@ -316,7 +317,8 @@ def nested(
     from bayesmix.assess.nested import nested_cv
 
     work = work_on_table("nested", table, out, run, candidates.family)
-    searches = {"the search": search_for(work.source).set_params(progress=False)}
+    search, work.source = search_for(work.source)
+    searches = {"the search": search.set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     result = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
     end_with_table(work, result, result.scores.iloc[0].to_dict(), "folds.csv")

@@ -224,10 +224,13 @@ def unfitted_search(
     missing: options.Missing | None = None,
     gated: bool = False,
     ordered: bool = False,
-) -> Callable[[Source], Any]:
-    """Return the unfitted search, with its options checked before any data are read."""
+) -> Callable[[Source], tuple[Any, Source]]:
+    """Return the unfitted search for data and these with their amounts on the log scale.
+
+    The options are checked before any data are read.
+    """
     from bayesmix.cli.data import missing_for, n_with_gaps
-    from bayesmix.estimators.select import chain, comparable, procedure
+    from bayesmix.estimators.select import chain, comparable, on_log_scale, procedure
     from bayesmix.selection.criteria import NAMES, POSTERIOR
 
     components = options.numbers(candidates.components)
@@ -242,21 +245,34 @@ def unfitted_search(
             "posterior"
         )
     variational = partial(chain, family=None, variational=True) if ordered else comparable
-    return lambda source: procedure(
-        source,
-        components,
-        structures,
-        criterion or ("bic" if method == "em" else "auto"),
-        run.seed,
-        estimator=None if method == "em" or of_posterior else variational(source),
-        ordered=ordered,
-        noise=candidates.noise,
-        missing=missing_for(missing, n_with_gaps(source), "--noise" if candidates.noise else None),
-        family=families if families is None or len(families) > 1 else families[0],
-        n_jobs=run.jobs,
-        variable_selection=candidates.variable_selection,
-        irrelevant=candidates.irrelevant.value,
-    )
+    family: Any = families if families is None or len(families) > 1 else families[0]
+    plain = method == "variational" and criterion in (None, "auto") and family is None
+    plain = plain and not (gated or ordered or candidates.noise or candidates.variable_selection)
+
+    def search_for(source: Source) -> tuple[Any, Source]:
+        own = family
+        if plain:
+            source, own = on_log_scale(source)
+        search = procedure(
+            source,
+            components,
+            structures,
+            criterion or ("bic" if method == "em" else "auto"),
+            run.seed,
+            estimator=None if method == "em" or of_posterior else variational(source),
+            ordered=ordered,
+            noise=candidates.noise,
+            missing=missing_for(
+                missing, n_with_gaps(source), "--noise" if candidates.noise else None
+            ),
+            family=own,
+            n_jobs=run.jobs,
+            variable_selection=candidates.variable_selection,
+            irrelevant=candidates.irrelevant.value,
+        )
+        return search, source
+
+    return search_for
 
 
 def demo(
@@ -279,7 +295,7 @@ def demo(
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search = unfitted_search(options.Candidates(), run)(source)
+    search, work.source = unfitted_search(options.Candidates(), run)(source)
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
@@ -333,7 +349,8 @@ def select(
     screen = Screen(run)
     source, beside = read_beside(screen, table, covariates, sequences, candidates.family)
     with screen.noting_warnings(screen.postpone):
-        search = search_for(source).set_params(checkpoint=checkpoint)
+        search, source = search_for(source)
+        search.set_params(checkpoint=checkpoint)
     if ordered and gated:
         effects = effects_compared(beside["covariates"], None, beside["groups"], source.shape[0])
         search.set_params(param_grid=with_effects(search.param_grid, effects))

@@ -37,6 +37,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
 from bayesmix.families.successes import Binomial
 from bayesmix.families.transformed import Transformed
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.device_arrays import host
 from bayesmix.observation.measured import Measured
 from bayesmix.observation.trials import SuccessesInTrials
@@ -226,6 +227,8 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
     """
     coding = coding_of(X) if is_source(X) else None
     if isinstance(X, ArraySource) and not side_of(X) and coding is not None:
+        if len(coding.continuous) == len(coding.names):
+            return X, logarithms_of(np.asarray(X.values))
         places = [coding.names.index(name) for name in coding.continuous]
         logs = log_scale_of(np.asarray(X.values)[:, places]) if places else None
         return replace(X, coding=replace(coding, logs=logs)), None
@@ -240,10 +243,13 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(values, float)
     except (AttributeError, TypeError, ValueError):  # the search refuses these data, with advice
         return X, None
+    return X, logarithms_of(values)
+
+
+def logarithms_of(values: Array) -> Transformed | None:
+    """Return the family of continuous columns (n, D) of which some are amounts, or None."""
     logs = log_scale_of(values, BESIDE_POWERS)
-    if logs is None:
-        return X, None
-    return X, Transformed(Gaussian(), logs)
+    return None if logs is None else Transformed(Gaussian(), logs)
 
 
 def with_effects(param_grid: Any, effects: list[str]) -> Any:

@@ -6,8 +6,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
+from typer.testing import CliRunner
 
 import bayesmix as bm
+from bayesmix.cli.app import app
 from bayesmix.families.amounts import are_amounts, best_bic
 from bayesmix.families.monotone import Logarithms
 
@@ -107,3 +109,16 @@ def test_amounts_of_numeric_tables_have_the_answer_of_their_logarithms():
         direct.predict_clusters(np.column_stack([np.log(X[:, :2]), X[:, 2]])),
     )]  # fmt: skip
     assert abs(both[0] - both[1]) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [["income", "debt", "age", "home"], ["income", "debt"]])
+def test_the_shell_has_amounts_on_the_log_scale_as_select_has(columns, tmp_path):
+    table = groups(3, 300)[0][columns]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    asked = ["--components", "2:3", "--covariance", "diag", "--jobs", "1", "-q"]
+    ended = CliRunner().invoke(app, ["select", str(tmp_path / "table.csv"), *asked])
+    search = bm.select(table, (2, 3), "diag", n_jobs=1)
+    answer, scale, *_ = search.summary().splitlines()
+    assert scale in ("Log scale: income, debt.", "Log scale: debt.")
+    assert ended.output.splitlines()[:2] == [answer, scale]
