@@ -117,22 +117,39 @@ class CoarseSweep:
             if self.merges and k == BEFORE_MERGES:
                 for number in sorted(growing, key=self._best_of, reverse=True):
                     if self._ended(number, growing):
+                        continue
+                    if (place := self._agglomerated(number, places[number])) is not None:
                         growing.remove(number)
-                    elif (place := self._agglomerated(number, places[number])) is not None:
-                        growing.remove(number)
-                        if (number, place) not in self.fits:
-                            yield number, place
+                        yield number, place
                 growing = {number for number in growing if not self._ended(number, growing)}
+                yield from self._alike(growing, places)
             if not growing:
                 return
+
+    def _alike(self, growing: set[int], places: list[dict[int, int]]) -> Iterator[tuple[int, int]]:
+        """Yield structures that ended, at the number that merges left of the best structure.
+
+        Few components say little of simple structures: those of many spherical groups differ.
+        """
+        if not self.agglomerated:
+            return
+        best = max(self.agglomerated, key=self._best_of)
+        mixture = self.agglomerated[best]
+        for number in range(len(self.chains)):
+            if number in growing or number in self.agglomerated:
+                continue
+            if (place := places[number].get(mixture.n_components)) is not None:
+                self.agglomerated[number] = mixture
+                yield number, place
 
     def _agglomerated(self, number: int, places: dict[int, int]) -> int | None:
         """Return the place of the number of components that merges leave, None without any."""
         chain_ = self.chains[number]
         mixture = self.task.fitter.agglomerated(chain_[0], asked(chain_[-1]))
         place = None if mixture is None else places.get(mixture.n_components)
-        if mixture is not None and place is not None:
-            self.agglomerated[number] = mixture
+        if mixture is None or place is None or (number, place) in self.fits:
+            return None
+        self.agglomerated[number] = mixture
         return place
 
     def _ended(self, number: int, growing: set[int]) -> bool:

@@ -100,6 +100,7 @@ def test_many_columns_have_the_answer_of_a_search_of_all_numbers(wide):
 def test_many_columns_may_have_more_than_thirty_groups(wide):
     X, labels = lattice(np.random.default_rng(7), 34, 3000, 6)
     search = bm.select(X, column_powers=False)
+    assert search.best_params_ == {"covariance_type": "spherical", "n_components": 34}
     assert search.n_clusters_ == 34
     assert np.unique(search.predict(X) * 34 + labels).size == 34
 
