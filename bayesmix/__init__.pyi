@@ -30,6 +30,7 @@ from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_cu
 from bayesmix.assess.trajectory_tables import trajectory_outcomes as trajectory_outcomes
 from bayesmix.assess.trajectory_tables import trajectory_table as trajectory_table
 from bayesmix.assess.trajectory_tables import trajectory_test as trajectory_test
+from bayesmix.assess.wave_similarity import wave_similarity as wave_similarity
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
 from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.model import MaximumLikelihood as MaximumLikelihood

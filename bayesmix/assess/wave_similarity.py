@@ -1,0 +1,188 @@
+"""Similarity of states over waves: whether variables measure the states in the same way.
+
+Invariance of measurement over time is the base of latent transition analysis: a state is the same
+at all waves if its item probabilities or means are (Collins & Lanza 2010, ch. 7; Nylund-Gibson et
+al. 2023). A variable that is free has a column for each wave, which is missing at other waves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.base import clone
+
+from bayesmix.assess.class_tests import information_criteria
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.em.model import resolve
+from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.run import Monitor, step
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.rates import Poisson
+from bayesmix.families.successes import Bernoulli
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.sources.memory import ArraySource
+from bayesmix.starts.chain_starts import sums_of_assignment
+from bayesmix.starts.responsibilities import Given, begun
+
+
+def wave_similarity(
+    model: Any,
+    X: Any,
+    *,
+    lengths: Any = None,
+    groups: Any = None,
+    covariates: Any = None,
+    waves: Any = None,
+) -> pd.DataFrame:
+    """Compare states of a hidden Markov model over waves (invariance of measurement).
+
+    Parameters
+    ----------
+    model : HiddenMarkovModel
+        Its number of states, family and structure; it need not be fitted. Maximum likelihood.
+        Normal states need ``covariance_type="diag"``, several variables being independent given
+        the state; other families are Bernoulli, Categorical and Poisson.
+    X : array or frame (n, D)
+        Numbers, missing where unknown with ``missing="use"``.
+    lengths, groups, covariates
+        As in ``HiddenMarkovModel.fit``.
+    waves : array (n,), optional
+        Wave of each sample; by default its place in the sequence.
+
+    Returns
+    -------
+    DataFrame
+        Log likelihood, number of parameters, AIC and BIC of models in which all variables have the
+        same parameters at all waves ("equal"), one has its own at each wave ("free: name"), or all
+        have ("free"), with a likelihood ratio test of "equal" against each.
+
+    Raises
+    ------
+    InvalidInputError
+        For X that is not numeric, and fewer than two waves.
+    UnsupportedError
+        For other families, and for priors.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> states = np.repeat(rng.random(150) < 0.5, 3)
+    >>> X = (rng.random((450, 4)) < np.where(states[:, None], 0.8, 0.2)).astype(float)
+    >>> hmm = bm.HiddenMarkovModel(2, family="bernoulli", random_state=0)
+    >>> table = bm.wave_similarity(hmm, X, lengths=[3] * 150)
+    >>> table["bic"].idxmin()
+    'equal'
+    """
+    if not hasattr(model, "covariate_effects") or not hasattr(model, "family"):
+        raise InvalidInputError(f"model must be a HiddenMarkovModel, got {type(model).__name__}")
+    try:
+        values = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError("X must be numbers: code answers as 0, 1, 2, ...") from None
+    given = {"lengths": lengths, "groups": groups, "covariates": covariates}
+    equal = clone(model).fit(X, **given)
+    result: FitResult = equal.result_
+    if result.inference.name != "maximum_likelihood":
+        raise UnsupportedError("wave_similarity needs maximum likelihood: use inference=None")
+    if isinstance(result.family, Gaussian):
+        plain = equal.covariance_type == "diag"
+    else:
+        plain = isinstance(result.family, Bernoulli | Categorical | Poisson)
+    if not plain:
+        raise UnsupportedError(
+            "wave_similarity needs variables that are independent given the state: use "
+            "covariance_type='diag', or the family Bernoulli, Categorical or Poisson"
+        )
+    if isinstance(result.family, Categorical):  # codes of levels
+        places = [np.unique(column[~np.isnan(column)]) for column in values.T]
+        seen = [np.searchsorted(*pair) for pair in zip(places, values.T, strict=True)]
+        values = np.where(np.isnan(values), np.nan, np.column_stack(seen))
+    codes = _codes_of_waves(waves, result.side.begins)
+    names = result.columns or tuple(f"x{place}" for place in range(values.shape[1]))
+    fits = {"equal": result}
+    shares = equal.predict_proba(X, **given)
+    with single_threaded_blas():
+        for place, name in enumerate(names if len(names) > 1 else ()):
+            fits[f"free: {name}"] = _freed(equal, values, shares, codes, names, [place])
+        fits["free"] = _freed(equal, values, shares, codes, names, range(len(names)))
+    return _table(fits)
+
+
+def _codes_of_waves(waves: Any, begins: Any) -> Integers:
+    """Return the numbers (n,) of the waves, by default places in sequences."""
+    if waves is None and begins.sum() == 1:
+        raise InvalidInputError(
+            "lengths or groups must give the sequences, as waves are places in them, or waves be "
+            "given"
+        )
+    places = np.arange(len(begins))
+    codes = places - np.maximum.accumulate(np.where(begins, places, 0))
+    if waves is not None:
+        codes = pd.factorize(np.asarray(waves), sort=True)[0]
+    if len(codes) != len(begins) or codes.min() < 0 or codes.max() == 0:
+        raise InvalidInputError(
+            f"waves must have a value for each of the {len(begins)} samples, and at least two "
+            f"different ones, got {len(codes)} values of {codes.max() + 1} waves"
+        )
+    return np.asarray(codes, dtype=np.intp)
+
+
+def _freed(
+    equal: Any, values: Array, shares: Array, codes: Integers, names: Sequence[str], free: Any
+) -> FitResult:
+    """Return the fit in which some variables have own parameters at each wave.
+
+    ``shares`` (n, K) are the responsibilities of the equal fit, from which it starts.
+    """
+    columns, origins, labels = [], [], []
+    for place, name in enumerate(names):
+        for wave in range(codes.max() + 1) if place in free else (None,):
+            column = values[:, place].copy()
+            if wave is not None:
+                column[codes != wave] = np.nan
+            if not np.isnan(column).all():
+                columns.append(column)
+                origins.append(place)
+                labels.append(name if wave is None else f"{name} (wave {wave + 1})")
+    side = equal.result_.side
+    source = ArraySource(np.column_stack(columns), side=side, columns=tuple(labels))
+    candidate = clone(equal).set_params(missing="use", n_init=1, search="short")
+    family = equal.result_.family
+    if isinstance(family, Categorical):
+        sizes = family.reading.sizes[origins].astype(int)
+        candidate.set_params(
+            family=Categorical(tuple(tuple(range(size)) for size in sizes.tolist()))
+        )
+    model = candidate._model_of(candidate._model(), source)
+    problem = resolve(model, source, candidate._settings(model, source).among(()))
+    state = begun(problem, Given(shares), shares.shape[1])
+    sums = sums_of_assignment(shares, side.begins)
+    state = replace(state, expectation=replace(state.expectation, allocation=sums))
+    near = step(problem, state, Monitor()).current_mixture()
+    candidate._fit(lambda n_jobs: source, (near,))
+    result: FitResult = candidate.result_
+    return result
+
+
+def _table(fits: dict[str, FitResult]) -> pd.DataFrame:
+    """Return log likelihoods, criteria and tests of the equal model against each."""
+    rows = []
+    for name, fit in fits.items():
+        sums = DensitySums(fit.log_likelihood, 0.0, 0.0, fit.total_weight)
+        criteria = information_criteria(sums, fit.n_parameters)
+        row = {"model": name, "log_likelihood": fit.log_likelihood}
+        row |= {"n_parameters": fit.n_parameters, "aic": criteria["aic"], "bic": criteria["bic"]}
+        rows.append(row)
+    table = pd.DataFrame(rows).set_index("model")
+    df = (table["n_parameters"] - table["n_parameters"]["equal"]).where(table.index != "equal")
+    statistic = 2.0 * (table["log_likelihood"] - table["log_likelihood"]["equal"])
+    statistic = statistic.where(table.index != "equal")
+    return table.assign(chi_squared=statistic, df=df, p=stats.chi2.sf(statistic, df))
