@@ -22,10 +22,6 @@ from bayesmix.em.model import resolve
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, step
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.categorical import Categorical
-from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.rates import Poisson
-from bayesmix.families.successes import Bernoulli
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import ArraySource
 from bayesmix.starts.chain_starts import sums_of_assignment
@@ -92,19 +88,11 @@ def wave_similarity(
     result: FitResult = equal.result_
     if result.inference.name != "maximum_likelihood":
         raise UnsupportedError("wave_similarity needs maximum likelihood: use inference=None")
-    if isinstance(result.family, Gaussian):
-        plain = equal.covariance_type == "diag"
-    else:
-        plain = isinstance(result.family, Bernoulli | Categorical | Poisson)
-    if not plain:
+    if not result.unframed.independent_columns:
         raise UnsupportedError(
             "wave_similarity needs variables that are independent given the state: use "
-            "covariance_type='diag', or the family Bernoulli, Categorical or Poisson"
+            "covariance_type='diag', or a family such as Bernoulli, Categorical or Poisson"
         )
-    if isinstance(result.family, Categorical):  # codes of levels
-        places = [np.unique(column[~np.isnan(column)]) for column in values.T]
-        seen = [np.searchsorted(*pair) for pair in zip(places, values.T, strict=True)]
-        values = np.where(np.isnan(values), np.nan, np.column_stack(seen))
     codes = _codes_of_waves(waves, result.side.begins)
     names = result.columns or tuple(f"x{place}" for place in range(values.shape[1]))
     fits = {"equal": result}
@@ -155,12 +143,6 @@ def _freed(
     side = equal.result_.side
     source = ArraySource(np.column_stack(columns), side=side, columns=tuple(labels))
     candidate = clone(equal).set_params(missing="use", n_init=1, search="short")
-    family = equal.result_.family
-    if isinstance(family, Categorical):
-        sizes = family.reading.sizes[origins].astype(int)
-        candidate.set_params(
-            family=Categorical(tuple(tuple(range(size)) for size in sizes.tolist()))
-        )
     model = candidate._model_of(candidate._model(), source)
     problem = resolve(model, source, candidate._settings(model, source).among(()))
     state = begun(problem, Given(shares), shares.shape[1])
