@@ -496,3 +496,12 @@ def test_a_mixture_of_fewer_components_keeps_the_mean_of_the_whole(data):
     small = bm.reduce_mixture(m, 2)
     np.testing.assert_allclose(small.weights_ @ small.means_, m.weights_ @ m.means_, rtol=1e-9)
     assert float(bm.divergence(m, m)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_product_refuses_a_subspace_whose_rest_it_would_leave_out():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([in_factors(rng, n=60)[0], rng.poisson(3.0, 60)])
+    last = X.shape[1] - 1
+    family = bm.Product({tuple(range(last)): bm.CommonSubspace(2), last: bm.Poisson()})
+    with pytest.raises(UnsupportedError, match=r"must not be CommonSubspace\(2\)"):
+        bm.Mixture(2, family=family, random_state=0).fit(X)

@@ -280,6 +280,12 @@ class Product:
         """
         layout = self.layout
         found = each(self.families, "set_aside", layout.frames(frame), layout.sources(source))
+        for family, (own, _) in zip(self.families, found, strict=True):
+            if own.rest is not None:
+                raise UnsupportedError(
+                    f"a part of Product must not be {family!r}, whose components share a density "
+                    "of the other directions: use Gaussian('diag'), or fit its columns alone"
+                )
         flat = [
             part for part, (own, _) in zip(self.parts, found, strict=True) if own.flat is not None
         ]
