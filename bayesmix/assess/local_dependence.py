@@ -63,8 +63,8 @@ def local_dependence(
             of_pair, n_both = _products(pair[both], shares[both]), shares[both].sum()
             a, b = np.arange(len(a)), np.arange(len(a), len(a) + len(b))
         if n_both > 0.0:
-            parts = (of_pair[np.ix_(*at)] for at in ((a, a), (b, b), (a, b)))
-            strength = _association(*parts, n_both)
+            first, second, cross = (of_pair[np.ix_(*at)] for at in ((a, a), (b, b), (a, b)))
+            strength = _association(first, second, cross, n_both)
             if strength >= max(MEDIUM, LEAST_ERRORS / np.sqrt(n_both)):
                 found[variables[i].name, variables[j].name] = strength
     return dict(sorted(found.items(), key=lambda item: -item[1]))
