@@ -46,7 +46,7 @@ def wave_similarity(
         Normal states need ``covariance_type="diag"``, several variables being independent given
         the state; other families are Bernoulli, Categorical and Poisson.
     X : array or frame (n, D)
-        Numbers, missing where unknown with ``missing="use"``.
+        Values are missing where unknown, with ``missing="use"``.
     lengths, groups, covariates
         As in ``HiddenMarkovModel.fit``.
     waves : array (n,), optional
@@ -62,7 +62,7 @@ def wave_similarity(
     Raises
     ------
     InvalidInputError
-        For X that is not numeric, and fewer than two waves.
+        For fewer than two waves.
     UnsupportedError
         For other families, and for priors.
 
@@ -79,10 +79,6 @@ def wave_similarity(
     """
     if not hasattr(model, "covariate_effects") or not hasattr(model, "family"):
         raise InvalidInputError(f"model must be a HiddenMarkovModel, got {type(model).__name__}")
-    try:
-        values = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError("X must be numbers: code answers as 0, 1, 2, ...") from None
     given = {"lengths": lengths, "groups": groups, "covariates": covariates}
     equal = clone(model).fit(X, **given)
     result: FitResult = equal.result_
@@ -94,6 +90,7 @@ def wave_similarity(
             "covariance_type='diag', or a family such as Bernoulli, Categorical or Poisson"
         )
     codes = _codes_of_waves(waves, result.side.begins)
+    values = np.asarray(equal._seen(X, lengths, groups).values, dtype=np.float64)  # and codes
     names = result.columns or tuple(f"x{place}" for place in range(values.shape[1]))
     fits = {"equal": result}
     shares = equal.predict_proba(X, **given)

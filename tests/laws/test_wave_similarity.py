@@ -68,6 +68,14 @@ def test_one_state_that_is_free_has_the_likelihood_of_each_wave(family):
     assert table.loc["free", "n_parameters"] == sum(each.n_parameters_ for each in alone)
 
 
+def test_levels_are_counted_as_they_are():
+    rng = generator(652)
+    answers = pd.DataFrame({"a": rng.choice([1, 2, 5], 80), "b": rng.choice([0, 7], 80)})
+    hmm = bm.HiddenMarkovModel(1, family="categorical", random_state=0)
+    table = bm.wave_similarity(hmm, answers, lengths=[2] * 40)
+    assert table["n_parameters"].tolist() == [3, 5, 4, 6]
+
+
 def test_waves_that_are_given_may_be_absent_for_some():
     X = panel(n=60).drop(index=[1, 5])
     wave, person = X.index.to_numpy() % 2, X.index.to_numpy() // 2
