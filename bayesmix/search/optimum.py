@@ -170,7 +170,8 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 30, 8, 3)
+FULL = Schedule(11, 30, 6, 4)
+OF_BOUNDS = replace(FULL, agree=8, settled=3)  # which have fewer optima than likelihoods
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
@@ -318,7 +319,7 @@ class OptimumSearch:
         levels_only = family.keeps_zeros and not family.continuous
         if levels_only or not family.rearranged:
             return MANY_OPTIMA
-        return FULL
+        return OF_BOUNDS if self.problem.objective.variational else FULL
 
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
@@ -332,6 +333,8 @@ class OptimumSearch:
         sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
+            begun = [run.state for run in runs if run.number >= 0]
+            most = 1 if self._agree(begun) >= schedule.agree else schedule.settled
             for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
                 if ends and is_valueless(self.problem, short.state):
                     break
@@ -350,14 +353,14 @@ class OptimumSearch:
                     self.attempts.note("settle", str(short), state, 0.0, True)
                 sound = any(not is_valueless(self.problem, end) for end in ends)
                 # One more is settled than is improved, as some end at one optimum.
-                enough = len(self._apart(ends)) >= schedule.settled
-                enough = enough or (several and len(ends) > schedule.settled)
+                enough = len(self._apart(ends)) >= most
+                enough = enough or (several and len(ends) > most)
                 if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
                     break
             collapsed = sum(is_valueless(self.problem, short.state) for short in runs)
             if self._stopped or (sound and 2 * collapsed < len(runs)):
                 break
-        return self._apart(ends)[: schedule.settled]
+        return self._apart(ends)[:most]
 
     @property
     def _stopped(self) -> bool:
@@ -399,7 +402,7 @@ class OptimumSearch:
     def _begun(self, numbers: range, schedule: Schedule) -> Iterator[tuple[int, State]]:
         """Yield numbers and states of the starts, before their first M-step."""
         summary, seed = self.problem.source.summary, self.settings.seed
-        given = summary, self.model, seed, self.index, numbers, schedule is FULL
+        given = summary, self.model, seed, self.index, numbers, schedule in (FULL, OF_BOUNDS)
         for number, start in numbered_starts(self.sample.source, *given):
             yield number, begun(self.sample, start, self.model.n_components)
 
