@@ -21,7 +21,7 @@ from bayesmix.core.parameters import (
     reported,
 )
 from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding
     from bayesmix.core.restrictions import Restriction
     from bayesmix.core.sources import Source
+    from bayesmix.numerics.sparse import SparseRows
 
 S = TypeVar("S", bound="Statistics", contravariant=True)  # statistics of a family
 P = TypeVar("P", contravariant=True)  # densities at a point
@@ -214,6 +215,14 @@ class FamilyOf(Protocol[S, P]):
         ``first`` is the number of the first observation, for the message.
         """
         return
+
+    def check_sparse(self, values: SparseRows) -> None:
+        """Raise ``InvalidInputError`` for sparse rows outside the support, here entry by entry."""
+        try:
+            self.check(values.matrix.data[:, None])
+        except InvalidInputError:  # name its row and column
+            for row in range(len(values)):
+                self.check(np.asarray(values[row : row + 1]), row)
 
     def frame(self, summary: Summary) -> Frame: ...
 

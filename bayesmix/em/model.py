@@ -373,13 +373,9 @@ def check_sparse(family: Family, values: SparseRows) -> None:
     if not family.takes_sparse:
         raise InvalidTypeError(
             f"X must be dense for {family!r}, got a sparse matrix: pass X.toarray(), or use "
-            "Multinomial(), Poisson() or Bernoulli()"
+            "Multinomial(), Poisson(), Bernoulli() or VonMisesFisher()"
         )
-    try:
-        family.check(values.matrix.data[:, None])
-    except InvalidInputError:  # name its row and column
-        for row in range(len(values)):
-            family.check(np.asarray(values[row : row + 1]), row)
+    family.check_sparse(values)
 
 
 def check_values(family: Family, source: Source, width: int) -> None:

@@ -29,6 +29,7 @@ from bayesmix.families.without_prior import WithoutPrior, events_of_limited
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
 from bayesmix.numerics.rounding import LENGTH_ROUNDING
+from bayesmix.numerics.sparse import SparseRows, is_sparse
 
 # Concentrations are at most this multiple of that of all data, as for variances on unit scale.
 NARROWEST = 1e6
@@ -103,7 +104,12 @@ class VonMisesFishers(AtAPoint, ByComponent):
         return LinearInTotals(constants[:, None], slopes, PLAIN_SUMS)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k) (n, K) by κ (1 - μᵀx) = κ |x - μ|² / 2, free of cancellation."""
+        """Return log p(x | k) (n, K) by κ (1 - μᵀx) = κ |x - μ|² / 2, free of cancellation.
+
+        Of sparse rows by μᵀx, as differences would be dense.
+        """
+        if is_sparse(values):
+            return values @ self.linear.slopes.T + self.linear.constants[:, 0]
         out = np.empty((len(values), self.n_components), order="F")
         constants = log_constants(self.n_features, self.concentrations)
         for k, (direction, concentration) in enumerate(
@@ -186,7 +192,7 @@ def _cosines(n: int, n_features: int, concentration: float, rng: np.random.Gener
 
 @dataclass(frozen=True)
 class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
-    """Directions: rows of length 1 in two or more dimensions.
+    """Directions: rows of length 1 in two or more dimensions, dense or sparse.
 
     Maximum likelihood only. The density is with respect to the surface of the sphere.
 
@@ -206,6 +212,7 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     any_real = False
     drawn_columns = 0
     linear = True
+    takes_sparse = True
     no_prior = (
         "a VonMisesFisher has no prior here: use inference=MaximumLikelihood(), or Gaussian() "
         "without the unit length"
@@ -213,7 +220,13 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for rows that are no unit vectors."""
-        lengths = np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64))
+        self._check_lengths(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)), first)
+
+    def check_sparse(self, values: SparseRows) -> None:
+        """Raise an error for sparse rows that are no unit vectors."""
+        self._check_lengths(np.sqrt(values.row_sums(values.matrix.data**2)))
+
+    def _check_lengths(self, lengths: Array, first: int = 0) -> None:
         wrong = np.abs(lengths - 1.0) > LENGTH_ROUNDING
         if wrong.any():
             row = int(np.argmax(wrong))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 
-FAMILIES = [bm.Multinomial(), bm.Poisson(), bm.Bernoulli()]
-INFERENCES = [bm.MaximumLikelihood(), bm.MaximumAPosteriori(), bm.VariationalBayes()]
+WITH_PRIOR = [bm.Multinomial(), bm.Poisson(), bm.Bernoulli()]
+FAMILIES = [*WITH_PRIOR, bm.VonMisesFisher()]
+ML = bm.MaximumLikelihood()
+INFERENCES = [ML, bm.MaximumAPosteriori(), bm.VariationalBayes()]
+CASES = [*product(WITH_PRIOR, INFERENCES), (bm.VonMisesFisher(), ML)]
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +32,14 @@ def words() -> np.ndarray:
 
 
 def of_family(family, X) -> np.ndarray:
+    if family.name == "von_mises_fisher":
+        return X / np.linalg.norm(X, axis=1, keepdims=True)
     return (X > 0.0).astype(float) if family.name == "bernoulli" else X
 
 
-@pytest.mark.parametrize("inference", INFERENCES, ids=["ml", "map", "vb"])
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    ("family", "inference"), CASES, ids=lambda part: getattr(part, "name", type(part).__name__)
+)
 def test_sparse_rows_have_the_fit_of_dense_rows(words, family, inference) -> None:
     X = of_family(family, words)
     start = np.random.default_rng(1).dirichlet(np.ones(3), len(X))
@@ -116,3 +126,27 @@ def test_families_that_read_dense_rows_and_wrong_entries_are_named(words) -> Non
     wrong[7, 3] = np.nan
     with pytest.raises(InvalidInputError, match="got nan in row 7, column 3"):
         model.fit(sp.csr_array(wrong))
+
+
+def test_lengths_of_sparse_directions_are_checked_by_row(words) -> None:
+    X = words / np.linalg.norm(words, axis=1, keepdims=True)
+    X[7] *= 2.0
+    model = bm.Mixture(2, family=bm.VonMisesFisher())
+    with pytest.raises(InvalidInputError, match="got length 2 in row 7"):
+        model.fit(sp.csr_array(X))
+    X[7] = 0.0
+    with pytest.raises(InvalidInputError, match="got length 0 in row 7"):
+        model.fit(sp.csr_array(X))
+
+
+@pytest.mark.slow
+def test_directions_of_texts_tell_their_subjects(words) -> None:
+    """Rows as those of scikit-learn's ``TfidfVectorizer``; subjects are drawn as in ``words``."""
+    rng = np.random.default_rng(0)
+    rng.dirichlet(np.full(40, 0.2), 3)
+    rng.integers(5, 60, 200)
+    subjects = rng.integers(0, 3, 200)
+    rows = TfidfTransformer().fit_transform(sp.csr_array(words))
+    search = bm.select(rows, [1, 2, 3], family="von_mises_fisher")
+    assert search.n_components_ == 3
+    assert adjusted_rand_score(search.predict(rows), subjects) > 0.95
