@@ -21,7 +21,7 @@ from bayesmix.core.parameters import (
     reported,
 )
 from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
@@ -217,7 +217,9 @@ class FamilyOf(Protocol[S, P]):
         return
 
     def check_sparse(self, values: SparseRows) -> None:
-        """Raise ``InvalidInputError`` for sparse rows outside the support, here entry by entry."""
+        """Raise an error where sparse rows are not read, or outside the support by entries."""
+        if not self.takes_sparse:
+            raise dense_needed(self)
         try:
             self.check(values.matrix.data[:, None])
         except InvalidInputError:  # name its row and column
@@ -281,6 +283,14 @@ class FamilyOf(Protocol[S, P]):
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """Return the guard against collapse; ``repair`` allows it to move a component."""
+
+
+def dense_needed(family: Any) -> InvalidTypeError:
+    """Return the error of a family that reads dense rows."""
+    return InvalidTypeError(
+        f"X must be dense for {family!r}, got a sparse matrix: pass X.toarray(), or use "
+        "Multinomial(), Poisson(), Bernoulli() or VonMisesFisher()"
+    )
 
 
 class Support(Enum):

@@ -21,10 +21,10 @@ from bayesmix.em.expectation import CENTRED, SPARSE, Form, Linear
 from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import ROUGH, Monitor, Problem, State
 from bayesmix.em.under_a_prior import with_priors
-from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
-from bayesmix.numerics.sparse import SparseRows, is_sparse
+from bayesmix.numerics.sparse import is_sparse
 from bayesmix.observation.missing import Gapped
 from bayesmix.sources.memory import ArraySource, has_sparse_rows
 
@@ -368,16 +368,6 @@ def _checked(family: Family, rows: Rows) -> int:
     return len(rows)
 
 
-def check_sparse(family: Family, values: SparseRows) -> None:
-    """Raise an error for families that read dense rows, and for entries outside the support."""
-    if not family.takes_sparse:
-        raise InvalidTypeError(
-            f"X must be dense for {family!r}, got a sparse matrix: pass X.toarray(), or use "
-            "Multinomial(), Poisson(), Bernoulli() or VonMisesFisher()"
-        )
-    family.check_sparse(values)
-
-
 def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
     measurement = side_of(source).measurement
@@ -387,7 +377,7 @@ def check_values(family: Family, source: Source, width: int) -> None:
         raise InvalidInputError(family.needs_measurement)
     values = getattr(source, "values", None)
     if is_sparse(values):
-        check_sparse(family, values)
+        family.check_sparse(values)
     elif not family.any_real:
         source.reduce(partial(_checked, family), width)
 

@@ -14,7 +14,6 @@ from bayesmix.allocation.noise import given_noise
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.validation import unmasked, written_out
-from bayesmix.em.model import check_sparse
 from bayesmix.errors import (
     InvalidInputError,
     InvalidTypeError,
@@ -88,7 +87,8 @@ def refuse_sparse(source: Source, estimator: Any) -> None:
     if is_sparse(values):
         inner = last_step(getattr(estimator, "estimator", estimator))
         family: Any = getattr(inner, "family", None)
-        check_sparse(Gaussian() if family in (None, "auto") else family_named(family), values)
+        chosen = Gaussian() if family in (None, "auto") else family_named(family)
+        chosen.check_sparse(values)
 
 
 def weights_of_fit(sample_weight: Any, n_rows: int) -> Array | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from bayesmix.core.engines import Whole
-from bayesmix.core.families import Family
+from bayesmix.core.families import Family, dense_needed
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.parameters import Parameter
 from bayesmix.core.restrictions import Restriction
@@ -26,6 +26,7 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
+    from bayesmix.numerics.sparse import SparseRows
 
 
 Columns: TypeAlias = tuple[str | int, ...]
@@ -251,6 +252,9 @@ class Product:
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True
+
+    def check_sparse(self, values: SparseRows) -> None:
+        raise dense_needed(self)
 
     def check(self, values: Stored, first: int = 0) -> None:
         for part, columns in zip(self.parts, self.layout.columns, strict=True):
