@@ -84,7 +84,8 @@ def wave_similarity(
     result: FitResult = equal.result_
     if result.inference.name != "maximum_likelihood":
         raise UnsupportedError("wave_similarity needs maximum likelihood: use inference=None")
-    if not result.unframed.independent_columns:
+    components: Any = result.unframed
+    if not components.independent_columns:
         raise UnsupportedError(
             "wave_similarity needs variables that are independent given the state: use "
             "covariance_type='diag', or a family such as Bernoulli, Categorical or Poisson"
