@@ -14,8 +14,9 @@ from bayesmix.search.moves import Assignment, Merge, Move, Split, best_splits, o
 from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
 from bayesmix.starts.responsibilities import OfMixture, begun
 
-# Splits of a mixture with one component less that serve as starts, and passes to find them.
-GROWN_STARTS, GROWN_PASSES = 2, 2
+# Splits of a mixture with one component less that serve as starts, and passes to find them. With
+# two, 6 to 10 components of a census in mixed columns kept to optima 100 to 300 nats below.
+GROWN_STARTS, GROWN_PASSES = 5, 2
 # Overlapping pairs whose merges are predicted, for each component to lose.
 PAIRS_OF_A_MERGE = 4
 
