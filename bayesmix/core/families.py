@@ -158,8 +158,11 @@ class FamilyOf(Protocol[S, P]):
         """Return the columns of each part of a product with their family, by default one part."""
         return [(list(range(n_columns)), self)]
 
-    def with_covariance(self, covariance: str) -> Family:
-        """Return the family with this covariance structure for its Gaussians, if it has any."""
+    def with_covariance(self, covariance: Any) -> Family:
+        """Return the family with this covariance structure for its Gaussians, if it has any.
+
+        A family of Gaussians, such as ``FactorAnalytic(q)``, takes their place.
+        """
         return self
 
     def structures(self, n_columns: int) -> Iterator[tuple[str | Family, int]]:

@@ -439,8 +439,9 @@ class Transformed(Over):
     def knowing(self, summary: Summary) -> Transformed:
         return self
 
-    def with_covariance(self, covariance: str) -> Transformed:
-        return replace(self, family=self.family.with_covariance(covariance))
+    def with_covariance(self, covariance: Any) -> Transformed:
+        family: Any = self.family.with_covariance(covariance)
+        return replace(self, family=family)
 
     @property
     def takes_intervals(self) -> bool:

@@ -47,9 +47,12 @@ class NoiseOfFit:
     def check(self, problem: Problem) -> None:
         volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
         if problem.frame.n_flat or not np.isfinite(volume):
+            n_rows, n_columns = problem.source.shape
+            remedy = "drop constant and linearly dependent columns"
+            if n_rows <= n_columns:
+                remedy = f"{n_rows} observations need fewer than {n_rows} columns"
             raise InvalidInputError(
-                "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop "
-                "constant and linearly dependent columns"
+                f"noise='uniform' has density 1 / V, but the volume V of the data is 0: {remedy}"
             )
 
     def added(self, problem: Problem, mixture: Mixture) -> Mixture:

@@ -505,3 +505,13 @@ def test_a_product_refuses_a_subspace_whose_rest_it_would_leave_out():
     family = bm.Product({tuple(range(last)): bm.CommonSubspace(2), last: bm.Poisson()})
     with pytest.raises(UnsupportedError, match=r"must not be CommonSubspace\(2\)"):
         bm.Mixture(2, family=family, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("structure", [bm.CommonSubspace(2), bm.FactorAnalytic(1)])
+def test_structures_with_factors_are_those_of_all_estimators(data, structure):
+    X, labels = data
+    wanted = bm.GaussianMixture(3, covariance_type=structure, random_state=0).fit(X)
+    general = bm.Mixture(3, covariance_type=structure, random_state=0).fit(X)
+    assert general.score(X) == pytest.approx(wanted.score(X), abs=1e-9)
+    classifier = bm.MixtureClassifier(covariance_type=structure).fit(X, labels)
+    assert classifier.score(X, labels) > 0.95

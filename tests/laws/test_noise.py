@@ -331,6 +331,12 @@ def test_rows_without_volume_are_refused():
         bm.GaussianMixture(1, noise="uniform").fit(rows)
 
 
+def test_rows_that_are_fewer_than_columns_have_no_volume():
+    few = np.random.default_rng(0).normal(size=(5, 6))
+    with pytest.raises(InvalidInputError, match="5 observations need fewer than 5 columns"):
+        bm.GaussianMixture(1, noise="uniform").fit(few)
+
+
 def test_what_does_not_know_of_noise_refuses_it():
     rows, labels = geysers()
     point = from_labels(labels).fit(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.families import AtAPoint, FamilyOf
+from bayesmix.core.families import AtAPoint, Family, FamilyOf
 from bayesmix.core.parameters import REAL, parameter
 from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summary
 from bayesmix.core.validation import one_of
@@ -244,8 +244,10 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def structure(self) -> Structure:
         return NAMED[self.covariance]
 
-    def with_covariance(self, covariance: str) -> Gaussian:
-        return replace(self, covariance=covariance)
+    def with_covariance(self, covariance: Any) -> Family:
+        if not hasattr(covariance, "n_extended_directions"):
+            return replace(self, covariance=covariance)
+        return covariance  # factor analysers, or a common subspace
 
     def structures(self, n_columns: int) -> Iterator[tuple[str, int]]:
         yield self.covariance, n_columns

@@ -225,7 +225,7 @@ class Product:
     def families_of_columns(self, n_columns: int) -> list[tuple[list[int], Family]]:
         return list(zip(map(list, self.layout.columns), self.families, strict=True))
 
-    def with_covariance(self, covariance: str) -> Product:
+    def with_covariance(self, covariance: Any) -> Product:
         parts = (replace(p, family=p.family.with_covariance(covariance)) for p in self.parts)
         return replace(self, parts=tuple(parts))
 
