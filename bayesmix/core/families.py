@@ -158,7 +158,7 @@ class FamilyOf(Protocol[S, P]):
         """Return the columns of each part of a product with their family, by default one part."""
         return [(list(range(n_columns)), self)]
 
-    def with_covariance(self, covariance: Any) -> Family:
+    def with_covariance(self, covariance: str | Family) -> Family:
         """Return the family with this covariance structure for its Gaussians, if it has any.
 
         A family of Gaussians, such as ``FactorAnalytic(q)``, takes their place.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -244,10 +244,10 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def structure(self) -> Structure:
         return NAMED[self.covariance]
 
-    def with_covariance(self, covariance: Any) -> Family:
-        if not hasattr(covariance, "n_extended_directions"):
-            return replace(self, covariance=covariance)
-        return covariance  # factor analysers, or a common subspace
+    def with_covariance(self, covariance: str | Family) -> Family:
+        if FamilyOf in type(covariance).__mro__:  # factor analysers, or a common subspace
+            return cast("Family", covariance)
+        return replace(self, covariance=cast("str", covariance))
 
     def structures(self, n_columns: int) -> Iterator[tuple[str, int]]:
         yield self.covariance, n_columns

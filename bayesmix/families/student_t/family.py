@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from bayesmix.core.components import Components
-from bayesmix.core.families import FamilyOf
+from bayesmix.core.families import Family, FamilyOf
 from bayesmix.core.parameters import Parameter
 from bayesmix.core.rows import NO_ROWS, Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -86,8 +86,8 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance]
 
-    def with_covariance(self, covariance: str) -> StudentT:
-        return replace(self, covariance=covariance)
+    def with_covariance(self, covariance: str | Family) -> StudentT:
+        return replace(self, covariance=cast("str", covariance))
 
     def structures(self, n_columns: int) -> Iterator[tuple[str, int]]:
         yield self.covariance, n_columns
