@@ -452,9 +452,10 @@ def test_nested_densities_are_those_of_the_procedure_run_on_each_fold():
     X = two_groups(90)
     search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0)
     found = bm.nested_cv({"em": search, "one": bm.GaussianMixture(random_state=0)}, X, cv=KFold(3))
-    expected = np.zeros(90)
+    expected, numbers = np.zeros(90), []
     for train, test in KFold(3).split(X):
         expected[test] = search.fit(X[train]).score_samples(X[test])
+        numbers.append(search.best_estimator_.n_components)
     assert found.held["em"].density == pytest.approx(expected, rel=1e-12)
     assert found.scores.loc["em", "held_out"] == pytest.approx(expected.mean())
     assert found.score("em").standard_error == pytest.approx(expected.std(ddof=1) / math.sqrt(90))
@@ -462,7 +463,7 @@ def test_nested_densities_are_those_of_the_procedure_run_on_each_fold():
     paired = found.held["em"].density - found.held["one"].density
     assert difference["difference"] == pytest.approx(paired.mean())
     assert difference["standard_error"] == pytest.approx(paired.std(ddof=1) / math.sqrt(90))
-    assert found.table.query("procedure == 'em'")["n_components"].tolist() == [2, 2, 2]
+    assert found.table.query("procedure == 'em'")["n_components"].tolist() == numbers
     assert "em is better than one" in found.summary()
 
 
