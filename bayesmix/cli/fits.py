@@ -250,9 +250,9 @@ def unfitted_search(
     plain = plain and not (gated or ordered or candidates.noise or candidates.variable_selection)
 
     def search_for(source: Source) -> tuple[Any, Source]:
-        own = family
+        of_columns = family
         if plain:
-            source, own = on_log_scale(source)
+            source, of_columns = on_log_scale(source)
         search = procedure(
             source,
             components,
@@ -265,7 +265,7 @@ def unfitted_search(
             missing=missing_for(
                 missing, n_with_gaps(source), "--noise" if candidates.noise else None
             ),
-            family=own,
+            family=of_columns,
             n_jobs=run.jobs,
             variable_selection=candidates.variable_selection,
             irrelevant=candidates.irrelevant.value,

@@ -64,7 +64,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     ----------
     n_components : int, "auto" or mapping of class to either, default=1
         Number of components of each class; "auto" selects 1 to 5 for each class by BIC.
-    covariance_type : str or sequence of str, default="auto"
+    covariance_type : str, FactorAnalytic, CommonSubspace, or sequence of these, default="auto"
         Structures to compare; "auto": the fourteen of mclust, or for variational inference the six
         with a conjugate prior.
     family : Family, "auto" or str, optional
@@ -305,8 +305,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             "components": alone,
             "covariance_type": [
                 " x ".join(
-                    str(getattr(family, "covariance", family.name))
-                    for _, family in result.family.families_of_columns(result.n_features)
+                    str(next(family.structures(len(columns)), (family.name,))[0])
+                    for columns, family in result.family.families_of_columns(result.n_features)
                 )
                 for result in results
             ],

@@ -53,7 +53,7 @@ class Mixture(MixtureEstimator):
     inference : optional
         ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` (default with ``Ordinal``) or
         ``VariationalBayes()``, optionally with priors.
-    covariance_type : str, optional
+    covariance_type : str, FactorAnalytic or CommonSubspace, optional
         Covariance structure of Gaussians; None: that of the family.
     prune : bool, default=True
         For variational fits: whether to remove components with less than one observation, if the

@@ -78,8 +78,7 @@ KEPT = (
 def by_weight(counts: Array, family: Any) -> Integers:
     """Return components by decreasing counts; those with held coefficients keep their places."""
     order = np.arange(len(counts))
-    held = getattr(family, "held", None)
-    free = order if held is None else np.flatnonzero(~held.held.any(axis=1))
+    free = order if family.held is None else np.flatnonzero(~family.held.held.any(axis=1))
     order[free] = free[np.argsort(-counts[free], kind="stable")]
     return order
 

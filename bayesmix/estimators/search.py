@@ -496,7 +496,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
     def _adopt(self, findings: SearchFindings) -> None:
         """Rank the candidates, those without a value last, and adopt the clusters of the best."""
-        criterion, order = findings.chosen
+        criterion, order = findings.chosen()
         clusters = self._clusters_found(findings, criterion, order)
         # The rule of ``select`` takes the simplest one with the most probable number of clusters.
         by_clusters = clusters is not None and criterion == criteria.RULE

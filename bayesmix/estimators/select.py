@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.protocols import Parameters, UserRows
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
+    from bayesmix.families.coding import Coding
     from bayesmix.selection.scores import ScoreFunction
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
@@ -108,9 +109,9 @@ def select(
         identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
-        worse, with a prior that decreases with K (beta-negative-binomial): at most 30, and 300 in
-        widening steps for more than 20,000 observations of up to 18 columns, or by merges for
-        10,000 of more columns.
+        worse, with a prior that decreases with K (beta-negative-binomial). K is at most 30. It is
+        at most 300 for more than 20,000 observations of up to 18 columns, in widening steps, and
+        for 10,000 or more observations of more columns, by merges.
     covariance_type : str or sequence of str, optional
         Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
         and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six
@@ -427,10 +428,15 @@ class SearchPlan:
             chosen["param_grid"] = [self._grid_of(member) for member in self.families]
         return chosen
 
+    @cached_property
+    def coding(self) -> Coding | None:
+        """The coding of a table with columns of several kinds; None for other data."""
+        return coding_of_table(self.X)
+
     @property
     def _most_samples(self) -> int:
         """Number of samples on which candidates are compared."""
-        coding = coding_of_table(self.X)
+        coding = self.coding
         mixed = coding is not None and (coding.has_levels or coding.counts)
         return MOST_MIXED_SAMPLES if mixed else MOST_SAMPLES
 
@@ -444,7 +450,7 @@ class SearchPlan:
     @cached_property
     def n_numeric(self) -> int:
         """Number of numeric columns that may depend on each other, 2 for several."""
-        coding = coding_of_table(self.X)
+        coding = self.coding
         if coding is not None:
             return len(coding.numbers) - len(coding.counts)
         shape: Any = getattr(self.X, "shape", ())

@@ -432,6 +432,8 @@ def added(
 class LeastSquares:
     """Families fitted by reweighted least squares, whose sums may be extrapolated."""
 
+    held: HeldValues | None = None  # coefficients of the design that keep a value
+
     def feasible(self, statistics: RegressionSums) -> bool:
         """Whether information matrices are not negative in any direction, but for rounding."""
         values = np.linalg.eigvalsh(statistics.information)

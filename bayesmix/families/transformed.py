@@ -6,7 +6,7 @@ g(x), as of square roots, the density integrates to less than 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, singledispatch
 from inspect import ismethod
@@ -351,32 +351,20 @@ class TransformedGuard(Over):
         return Repair(repair.events, repair.resolution, moved)
 
 
-# Keyed by name, as priors, draws and twins load on first use.
-@lifted.register(Gaussians)
-@lifted.register(GaussianPosterior)
-@lifted.register(Students)
-def _(value: Any, function: Function) -> TransformedComponents:
-    return TransformedComponents(function, value)
+def _by(over: Callable[[Function, Any], Over]) -> Callable[[Any, Function], Over]:
+    return lambda value, function: over(function, value)
 
 
-@lifted.register
-def _(value: Quadratics, function: Function) -> TransformedLinear:
-    return TransformedLinear(function, value)
-
-
-@lifted.register
-def _(value: GaussianDraws, function: Function) -> TransformedDraws:
-    return TransformedDraws(function, value)
-
-
-@lifted.register
-def _(value: NormalWishart, function: Function) -> TransformedPrior:
-    return TransformedPrior(function, value)
-
-
-@lifted.register
-def _(value: GaussianGuard, function: Function) -> TransformedGuard:
-    return TransformedGuard(function, value)
+for of_normals, over in (
+    (Gaussians, TransformedComponents),
+    (GaussianPosterior, TransformedComponents),
+    (Students, TransformedComponents),
+    (Quadratics, TransformedLinear),
+    (GaussianDraws, TransformedDraws),
+    (NormalWishart, TransformedPrior),
+    (GaussianGuard, TransformedGuard),
+):
+    lifted.register(of_normals, _by(over))
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,7 +8,8 @@ candidate and from the next larger one, and numbers beside the best are fitted u
 are, the smaller one from the best by a merge.
 
 Of many columns, structures that have not ended at 3 components go on at the number that merges of
-many small clusters leave: components that are split one by one keep to poor optima there.
+many small clusters leave: components that are split one by one keep to poor optima there. Those
+that have ended are fitted at the number of the best one.
 """
 
 from __future__ import annotations
@@ -115,16 +116,22 @@ class CoarseSweep:
                     yield number, places[number][k]
             growing = {number for number in growing if not self._ended(number, growing)}
             if self.merges and k == BEFORE_MERGES:
-                for number in sorted(growing, key=self._best_of, reverse=True):
-                    if self._ended(number, growing):
-                        continue
-                    if (place := self._agglomerated(number, places[number])) is not None:
-                        growing.remove(number)
-                        yield number, place
-                growing = {number for number in growing if not self._ended(number, growing)}
-                yield from self._alike(growing, places)
+                yield from self._by_merges(growing, places)
             if not growing:
                 return
+
+    def _by_merges(
+        self, growing: set[int], places: list[dict[int, int]]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield structures at the numbers that merges leave; those are removed from ``growing``."""
+        for number in sorted(growing, key=self._best_of, reverse=True):
+            if self._ended(number, growing):
+                continue
+            if (place := self._agglomerated(number, places[number])) is not None:
+                growing.remove(number)
+                yield number, place
+        growing -= {number for number in growing if self._ended(number, growing)}
+        yield from self._alike(growing, places)
 
     def _alike(self, growing: set[int], places: list[dict[int, int]]) -> Iterator[tuple[int, int]]:
         """Yield structures that ended, at the number that merges left of the best structure.
@@ -144,8 +151,8 @@ class CoarseSweep:
 
     def _agglomerated(self, number: int, places: dict[int, int]) -> int | None:
         """Return the place of the number of components that merges leave, None without any."""
-        chain_ = self.chains[number]
-        mixture = self.task.fitter.agglomerated(chain_[0], asked(chain_[-1]))
+        candidates = self.chains[number]
+        mixture = self.task.fitter.agglomerated(candidates[0], asked(candidates[-1]))
         place = None if mixture is None else places.get(mixture.n_components)
         if mixture is None or place is None or (number, place) in self.fits:
             return None

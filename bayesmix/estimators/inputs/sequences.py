@@ -136,8 +136,10 @@ def times_as_numbers(times: Any) -> Any:
                 f"times must be numbers or dates, got {got!r:.40}: convert them, for example with "
                 "pandas.to_datetime"
             )
-        given = pd.to_datetime(given, utc=True).tz_localize(None).to_numpy() if dated else given
-        given = given if dated else pd.Series(given).infer_objects().to_numpy()
+        if dated:
+            given = pd.to_datetime(given, utc=True).tz_localize(None).to_numpy()
+        else:
+            given = pd.Series(given).infer_objects().to_numpy()
     if given.dtype.kind == "M":
         given = given - np.datetime64("2000-01-01")
     if given.dtype.kind == "m":

@@ -102,11 +102,11 @@ class SearchFindings:
     unordered: Candidate | None  # the best mixture without the order of the samples
     compared_on: int | None  # size of the sample on which candidates were compared
 
-    @property
     def chosen(self) -> tuple[str, list[int]]:
-        """The criterion, and the candidates with a value, best first.
+        """Return the criterion, and the candidates with a value, best first.
 
-        Raises ``BayesmixError`` if no candidate has a value.
+        Warns if another criterion than the one asked for is used; raises ``BayesmixError`` if no
+        candidate has a value.
         """
         criterion = criteria.criterion_with_values(self.candidates, self.criterion)
         if criterion != self.criterion:

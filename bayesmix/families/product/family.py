@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -64,7 +65,7 @@ def _joined(parts: Sequence[Part]) -> Part:
     family: Any = parts[0].family
     if len(parts) > 1 and isinstance(family, LevelsFamily):
         levels: Any = [part.family for part in parts]
-        family = family.with_levels(tuple(one for own in levels for one in own.levels))
+        family = family.with_levels(tuple(chain.from_iterable(each.levels for each in levels)))
     return Part(tuple(name for part in parts for name in part.columns), family)
 
 
@@ -234,8 +235,8 @@ class Product:
         kinds: dict[object, list[Part]] = {}
         for number, part in enumerate(self.parts):
             family: Any = part.family
-            own = {one.name for one in fields(family)} if is_dataclass(family) else {"unknown"}
-            alike = not family.continuous and own <= {"levels"}
+            names = {item.name for item in fields(family)} if is_dataclass(family) else {"unknown"}
+            alike = not family.continuous and names <= {"levels"}
             kinds.setdefault(type(family) if alike else number, []).append(part)
         return replace(self, parts=tuple(_joined(parts) for parts in kinds.values()))
 
@@ -284,8 +285,8 @@ class Product:
         """
         layout = self.layout
         found = each(self.families, "set_aside", layout.frames(frame), layout.sources(source))
-        for family, (own, _) in zip(self.families, found, strict=True):
-            if own.rest is not None:
+        for family, (of_part, _) in zip(self.families, found, strict=True):
+            if of_part.rest is not None:
                 raise UnsupportedError(
                     f"a part of Product must not be {family!r}, whose components share a density "
                     "of the other directions: use Gaussian('diag'), or fit its columns alone"
