@@ -22,7 +22,7 @@ from bayesmix.core.parameters import (
 )
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
@@ -173,6 +173,10 @@ class FamilyOf(Protocol[S, P]):
     def refitted(self, values: Array, responsibilities: Array) -> Family:
         """Return the family with what it learned from data, such as powers, learned from these."""
         return self
+
+    def coordinates(self, values: Array) -> Array:
+        """Return coordinates (n, C) of complete data in which k-means finds small clusters."""
+        return standardised(values)
 
     @property
     def heavy_tails(self) -> bool:

@@ -17,7 +17,7 @@ from bayesmix.numerics.memo import cached, once
 from bayesmix.numerics.sparse import is_sparse
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Densities
+    from bayesmix.core.components import Additive, Densities
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import Pattern
     from bayesmix.core.mixture import Mixture
@@ -411,6 +411,10 @@ class Rows:
             features.flags.writeable = False
             self._kept[form.kind] = frame, features
         return features
+
+    def statistics(self, family: Any, frame: Frame, shares: Array) -> Additive:
+        """Return the statistics of a family under weighted responsibilities (n, K)."""
+        return cast("Additive", family.statistics(self.framed(frame), shares))
 
     def log_base(self, form: Any) -> Array:
         """Return log h(x) (n,) of a linear form over sparse rows, cached."""

@@ -333,7 +333,25 @@ class SparseStep:
         return block_sums(self.mixture, joint, rows, partial(form.statistics, values))
 
 
-CENTRED, LINEAR, SPARSE = Centred(), Linear(), Sparse()
+@dataclass(frozen=True)
+class OnCells(Linear):
+    """Products with the mean features of cells, which have no centred form."""
+
+    name = "cells"
+
+    @property
+    def surer(self) -> Form:
+        return self
+
+    @property
+    def in_search(self) -> Form:
+        return self
+
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
+        return True
+
+
+CENTRED, LINEAR, SPARSE, ON_CELLS = Centred(), Linear(), Sparse(), OnCells()
 LINEAR_IN_SEARCH = Linear(large=True)
 
 
@@ -389,7 +407,7 @@ def sums_at(
         shares = np.array(responsibilities(block), dtype=np.float64)
         if block.weights is not None:
             shares *= block.weights[:, None]
-        return ChunkSums(0.0, 0.0, family.statistics(block.framed(frame), shares))
+        return ChunkSums(0.0, 0.0, block.statistics(family, frame, shares))
 
     return sum_of_blocks(rows, n_components, of_block)
 

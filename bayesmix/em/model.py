@@ -17,7 +17,7 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.core.validation import in_memory
-from bayesmix.em.expectation import CENTRED, SPARSE, Form, Linear
+from bayesmix.em.expectation import CENTRED, ON_CELLS, SPARSE, Form, Linear
 from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import ROUGH, Monitor, Problem, State
 from bayesmix.em.under_a_prior import with_priors
@@ -26,6 +26,7 @@ from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
 from bayesmix.numerics.sparse import is_sparse
 from bayesmix.observation.missing import Gapped
+from bayesmix.sources.cells import is_condensed, members_of
 from bayesmix.sources.memory import ArraySource, has_sparse_rows
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     measurement, family = side_of(source).measurement, model.family
     if measurement is not None:
         return cast("Form", measurement.form(family, model.inference.variational, seed))
+    if is_condensed(source):
+        return ON_CELLS
     if has_sparse_rows(source):
         return SPARSE
     if source.summary.n_missing:
@@ -258,7 +261,7 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
         return frame, measurement.notes(model.family, source.columns)
     if prior is not None and prior.fixes_scale:
         return frame, ()
-    return model.family.set_aside(frame, source)
+    return model.family.set_aside(frame, members_of(source))
 
 
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
@@ -344,6 +347,7 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
 
 def count_distinct(source: Source, needed: int) -> int:
     """Count distinct observations, up to about ``needed``."""
+    source = members_of(source)
     return cached(source, ("n_distinct", needed), partial(_counted_distinct, source, needed))
 
 
@@ -378,7 +382,7 @@ def check_values(family: Family, source: Source, width: int) -> None:
     values = getattr(source, "values", None)
     if is_sparse(values):
         family.check_sparse(values)
-    elif not family.any_real:
+    elif not (family.any_real or is_condensed(source)):  # the members of cells were checked
         source.reduce(partial(_checked, family), width)
 
 

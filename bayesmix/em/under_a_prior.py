@@ -10,6 +10,7 @@ from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.sources.cells import members_of
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective
@@ -88,7 +89,7 @@ def with_priors(
         prior = family.reference_prior(source.summary, frame)
         weights = inference.weights or DirichletPrior(1.0 / n_components)
     elif isinstance(inference, MaximumAPosteriori):
-        prior = family.map_prior(source, frame, n_components)
+        prior = family.map_prior(members_of(source), frame, n_components)
         weights = inference.weights or DirichletPrior(1.0)
     else:
         raise InvalidInputError(

@@ -129,10 +129,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         """
         return to_sklearn(self)
 
-    def _sparse_weights(self, concentration: float) -> dict[str, Any]:
-        """Return parameters under which superfluous components empty."""
-        return {"weight_concentration_prior": concentration}
-
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
         family = family_of(self.covariance_type, self.reg_covar)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.em.model import MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
@@ -150,10 +149,6 @@ class Mixture(MixtureEstimator):
             keys = ", ".join(f"components_[{key!r}]" for key in self.components_)
             raise AttributeError(f"a product of families has no {name}: use that of a part, {keys}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _sparse_weights(self, concentration: float) -> dict[str, Any]:
-        """Return parameters under which superfluous components empty."""
-        return {"inference": replace(self.inference, weights=DirichletPrior(concentration))}
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

@@ -49,13 +49,13 @@ from bayesmix.selection.clusters import (
     clusters_of_components,
     sizes_of,
 )
-from bayesmix.selection.coarse_sweep import CoarseSweep
 from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
 from bayesmix.selection.full_searches import completed
 from bayesmix.selection.scores import Fold, weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
+from bayesmix.selection.tree_search import TreeSearch, search_by_tree
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 from bayesmix.sources.survey_weights import weighted
@@ -275,28 +275,23 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         subject = self._of_selected_features(subject, falls, seed)
         folded = any(criteria.record(name).folds for name in wanted)
         by_fits = not folded and criterion != "loo"
-        coarse = search_checks.is_coarse(self, subject, by_fits)
-        chains, checks = self._range(subject, folded, variational, coarse, seed)
+        by_tree = search_checks.is_by_tree(self, subject, by_fits)
+        chains, checks = self._range(subject, folded, variational, by_tree, seed)
         self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        n_chains = 1 if coarse else len(chains) * (1 + len(splits))
+        n_chains = len(chains) * (1 + len(splits))
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
-        task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
+        grows = checks.grows and not splits and not by_tree
+        task = self._task(subject, splits, functions, kept_fits, criterion, variational, grows)
         sample = self._sample(subject, not by_fits, seed)
-        compared = task if sample is None else task.on(sample, roughly=coarse)
-        wide = coarse and search_checks.is_wide(self, subject)
-        sweep: Any = CoarseSweep(compared, chains, wide) if coarse else Sweep(compared, chains)
+        sweep: Any = Sweep(task, chains)
+        if by_tree or sample is not None:
+            prior = self._prior_over_k if criterion == criteria.RULE else {}
+            reach = self.polish if self.refit else None
+            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach)
         self._run(sweep)
-        if (
-            not coarse
-            and task.growth_ends
-            and variational
-            and subject.independent
-            and self._selected is None
-        ):
-            self._grow(sweep, max(checks.numbers))
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
         if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
@@ -304,11 +299,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             self._run(sweep)
             rows = sweep.candidates(weights)
         rows, tested = subject.by_unit(rows, sweep)
-        large = sample is not None or subject.source.shape[0] >= search_checks.MOST_SAMPLES
-        large = large and not wide  # merges of many clusters have made the moves of a full search
-        rows = self._completed(sweep.task, rows, criterion, large)
-        if sample is not None:
-            rows = self._fitted_to_all(task, compared, rows, criterion)
+        if isinstance(sweep, Sweep):
+            rows = self._completed(sweep.task, rows, criterion)
+        if criterion == criteria.RULE:
+            rows = criteria.with_log_posteriors(rows, self._prior_over_k)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters, of_noise = subject.source, None, None
         if isinstance(source, ArraySource) and not self.interrupted_:
@@ -325,7 +319,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
         if clusters is not None and subject.independent and self._selected is None:
             of_noise = partial(search_checks.note_on_noise, self.cv, source)
-        size = None if sample is None else len(sample)
         self._adopt(
             SearchFindings(
                 candidates=rows,
@@ -337,7 +330,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 sizes=sizes,
                 noise=of_noise,
                 unordered=unordered,
-                compared_on=size,
+                compared_on=sweep.compared_on,
             )
         )
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
@@ -387,13 +380,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         splits: tuple[Fold, ...],
         functions: dict[str, Any],
         kept_fits: Any,
-        checks: DataChecks,
         criterion: str,
         variational: bool,
+        grows: bool,
     ) -> Task:
-        """Return how candidates are fitted, and when K stops growing."""
-        grows = checks.grows and not splits
-        watched = "elbo_log_k" if criterion == criteria.RULE else criterion
+        """Return how candidates are fitted; if K ``grows`` one by one, also when it stops."""
+        watched = "elbo_log_k" if criterion == criteria.RULE else criteria.record(criterion).column
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
@@ -410,12 +402,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         subject: SubjectOfSamples,
         folded: bool,
         variational: bool,
-        coarse: bool,
+        by_tree: bool,
         seed: int,
     ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
-        chains, left_out = search_checks.chains_of(self, subject, folded, variational, coarse)
+        chains, left_out = search_checks.chains_of(self, subject, folded, variational, by_tree)
         subject.check(chains)
         side, grows = side_of(subject.source), self.n_components is None
         if side.labels is not None:
@@ -427,7 +419,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         plain = subject.as_given if subject.independent and not prefix else None
         if plain is not None and self._selected is not None:
             plain = with_names_of_selected(self, plain)
-        few_features = partial(search_checks.note_on_features, estimator, self.param_grid, coarse)
+        few_features = partial(search_checks.note_on_features, estimator, self.param_grid)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
@@ -445,18 +437,14 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             are_directions(plain),
         )
 
-    def _completed(
-        self, task: Task, rows: list[Candidate], criterion: str, large: bool
-    ) -> list[Candidate]:
-        """Return candidates after full searches of the best, with the criterion of the rule."""
-        polish = 0.0 if task.by_folds or (large and self.polish is None) else self.polish
+    def _completed(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+        """Return candidates after full searches of the best."""
+        polish = 0.0 if task.by_folds else self.polish
         if polish is not None and self.refit and not self.interrupted_:
             try:
-                rows = completed(task, rows, criterion, polish, self._prior_over_k, large)
+                rows = completed(task, rows, criterion, polish, self._prior_over_k)
             except KeyboardInterrupt:
                 self.interrupted_ = True
-        if criterion == criteria.RULE:
-            return criteria.with_log_posteriors(rows, self._prior_over_k)
         return rows
 
     _automatic = False  # whether the numbers stand for the automatic range of another search
@@ -468,7 +456,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
 
-    def _run(self, sweep: Sweep | CoarseSweep) -> None:
+    def _run(self, sweep: Sweep | TreeSearch) -> None:
         """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
         with FitProgress(sweep.total, self.progress) as bar:
             try:
@@ -485,14 +473,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                     "candidates",
                     BayesmixWarning,
                 )
-
-    def _grow(self, sweep: Sweep, most: int) -> None:
-        """Make the pruned fit, and go on if it has more components than were tried."""
-        try:
-            if not self.interrupted_ and growth.extend_to_pruned_fit(sweep, most):
-                self._run(sweep)
-        except KeyboardInterrupt:
-            self.interrupted_ = True
 
     def _adopt(self, findings: SearchFindings) -> None:
         """Rank the candidates, those without a value last, and adopt the clusters of the best."""
@@ -513,6 +493,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         checks, result = findings.checks, rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
+        simplest = best if clusters is None else clusters.simplest
+        self._simplest = findings.candidates[simplest].estimator
         self._hierarchy = None if clusters is None else clusters.clusterings[best].hierarchy
         if clusters is not None:
             labels = clusters.of(best)

@@ -28,7 +28,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
-from bayesmix.estimators.searching.search_checks import MOST_MIXED_SAMPLES, MOST_SAMPLES, shape_of
+from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
 from bayesmix.estimators.searching.search_of_sequences import effects_compared
 from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
 from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
@@ -418,7 +418,7 @@ class SearchPlan:
     @cached_property
     def search_options(self) -> dict[str, Any]:
         """Options of the search, of which the user's are first."""
-        chosen: dict[str, Any] = {"most_samples": self._most_samples}
+        chosen: dict[str, Any] = {"most_samples": MOST_SAMPLES}
         if self.criterion not in ("auto", RULE):
             chosen["polish"] = POLISH
         if self.estimator_given is None and self.family is None and not self.ordered:
@@ -432,13 +432,6 @@ class SearchPlan:
     def coding(self) -> Coding | None:
         """The coding of a table with columns of several kinds; None for other data."""
         return coding_of_table(self.X)
-
-    @property
-    def _most_samples(self) -> int:
-        """Number of samples on which candidates are compared."""
-        coding = self.coding
-        mixed = coding is not None and (coding.has_levels or coding.counts)
-        return MOST_MIXED_SAMPLES if mixed else MOST_SAMPLES
 
     def _grid_of(self, family: Any) -> dict[str, Any]:
         more: Any = self.options.get("param_grid", {})

@@ -40,7 +40,7 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian_twin import GaussianTwin
@@ -219,7 +219,7 @@ class TransformedLinear(TransformedComponents):
 
     @property
     def kind(self) -> object:
-        return "transformed", self.normals.kind
+        return "transformed", repr(self.function), self.normals.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
         transformed = self.function.apply(values)
@@ -470,6 +470,9 @@ class Transformed(Over):
         return refuse_where(
             outside, values, first, wanted, "move values away from the limits, or rescale"
         )
+
+    def coordinates(self, values: Array) -> Array:
+        return standardised(self.function.apply(values))
 
     def frame(self, summary: Summary) -> Frame:
         """Return powers of two near the medians of positive numbers; others are not scaled."""

@@ -27,7 +27,7 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.monotone import LOG
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, standardised
 
 
 class NamedPoint(PointComponents, Protocol):
@@ -150,6 +150,10 @@ class PositiveFamily(WithoutPrior, ABC):
     @abstractmethod
     def variances_of_logs(self, shapes: Array) -> Array:
         """Return the variance of log x, or about that."""
+
+    def coordinates(self, values: Array) -> Array:
+        """Return logarithms, on which components are nearly symmetric."""
+        return standardised(np.log(values))
 
     def check(self, values: Stored, first: int = 0) -> None:
         refuse_not_positive(values, first, self.with_article)

@@ -294,7 +294,10 @@ class Clustering:
 
 @dataclass(frozen=True)
 class ClusterNumbers:
-    """Clusterings of candidates that may win, by index, and probabilities of their number."""
+    """Clusterings of candidates that may win, by index, and probabilities of their number.
+
+    Candidates are in the order of the criterion, best first.
+    """
 
     clusterings: dict[int, Clustering]
     probabilities: dict[int, float]
@@ -318,18 +321,27 @@ class ClusterNumbers:
 
     @property
     def best(self) -> int:
-        """The candidate with fewest components that forms the likeliest number of clusters.
+        """The best candidate by the criterion that forms the likeliest number of clusters.
 
-        If none forms it on the observed data, the one whose components can be cut into it.
+        If none forms it on the observed data, the best whose components can be cut into it.
         """
+        return (self._formed or self._able or [*self.clusterings])[0]
+
+    @property
+    def simplest(self) -> int:
+        """The candidate with fewest components among those that ``best`` chooses from."""
+        some = self._formed or self._able or [*self.clusterings]
+        return min(some, key=lambda i: len(self.clusterings[i].clusters))
+
+    @property
+    def _formed(self) -> list[int]:
         n = self.likeliest
-        formed = [
-            i for i, clustering in self.clusterings.items() if number_of(clustering.clusters) == n
-        ]
-        able = [i for i, clustering in self.clusterings.items() if clustering.into(n) is not None]
-        return min(
-            formed or able or self.clusterings, key=lambda i: len(self.clusterings[i].clusters)
-        )
+        return [i for i, own in self.clusterings.items() if number_of(own.clusters) == n]
+
+    @property
+    def _able(self) -> list[int]:
+        n = self.likeliest
+        return [i for i, own in self.clusterings.items() if own.into(n) is not None]
 
     def of(self, candidate: int) -> Integers:
         """Return the clusters of a candidate, in the likeliest number if it can form it."""

@@ -24,12 +24,10 @@ def polished(
     rows: list[Candidate],
     worth: Callable[[list[Candidate]], Array],
     within: float,
-    large: bool,
 ) -> list[Candidate]:
     """Return candidates after full searches of at most MOST_POLISHED, best first.
 
-    A candidate is searched if its ``worth`` is at least that of the best minus ``within``. On
-    ``large`` data other structures with as many components also start from its fit.
+    A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
     """
     rows, done = list(rows), set[int]()
     if not task.fitter.searches:
@@ -48,10 +46,6 @@ def polished(
         if rows[i].reached > before + A_GAIN and not task.by_folds:
             _pass_down(task, rows, i)
         done.add(i)
-        if large:
-            for j, row in enumerate(rows):
-                if row.asked == rows[i].asked and j != i:
-                    rows[j] = task.refit(row, rows[i].begin, Effort.STARTS)
         values = worth(rows)
     return rows
 
@@ -78,7 +72,6 @@ def completed(
     criterion: str,
     polish: float,
     prior_over_k: dict[int, float],
-    large: bool,
 ) -> list[Candidate]:
     """Return candidates of which those that may win got the full search.
 
@@ -86,7 +79,7 @@ def completed(
     full search; with folds only the winner is.
     """
     if criterion == RULE:
-        return polished(task, rows, partial(log_posteriors, prior=prior_over_k), polish, large)
+        return polished(task, rows, partial(log_posteriors, prior=prior_over_k), polish)
     scored = record(criterion).column
 
     def worth(rows: list[Candidate]) -> Array:
@@ -95,4 +88,4 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    return polished(task, rows, worth, polish, large)
+    return polished(task, rows, worth, polish)

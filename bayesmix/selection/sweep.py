@@ -4,27 +4,21 @@ Candidates form chains over K, per fold or on all data. Each fit starts from the
 its chain and from simpler structures with the same K on the same data. Nothing is shared between
 folds, so fits may run in any process once those they start from are finished.
 
-If no range of K is given, chains grow until the evidence of the last few K is far below the best.
-The evidence may stay flat for many K before it rises (twenty-five equal clusters are almost as well
-described by twelve components as by sixteen). Therefore a variational fit that starts with too many
-components and prunes them is made as well.
+If no range of K is given, chains grow until the criterion of the last few K is far below the best.
 """
 
 from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn
-from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import (
     Candidate,
@@ -34,7 +28,7 @@ from bayesmix.selection.candidates import (
     simpler_candidates,
 )
 from bayesmix.selection.scores import Fold, Score, combined
-from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
+from bayesmix.selection.tasks import ALL_DATA, Question, Task
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters
@@ -51,8 +45,8 @@ class Sweep:
     task: Task
     chains: list[list[Parameters]]
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
-    at_least: dict[int, int] = field(default_factory=dict)  # minimum lengths of some chains
-    pruned: Mixture | None = None  # start of candidates with as many components
+
+    compared_on = ""  # candidates are compared on all observations
 
     @property
     def folds(self) -> list[int]:
@@ -128,15 +122,11 @@ class Sweep:
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         warm_starts = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
-        if self.pruned is not None and self.pruned.n_components == asked(parameters):
-            warm_starts.append(self.pruned)
         return Question(parameters, number, fold, tuple(warm_starts))
 
     def _ended(self, chain: int, fold: int) -> bool:
         """Whether a chain ends before its last candidate."""
         rows = self.done(chain, fold)
-        if len(rows) < self.at_least.get(chain, 0):
-            return False
         if self.task.growth_ends is None or self.task.given_up(rows):
             return self.task.given_up(rows)
         others = [self.done(other, fold) for other in range(len(self.chains)) if other != chain]
@@ -214,12 +204,6 @@ def hopeless(
 LARGEST = 30
 # Nats by which this many K in a row must be below the best K of their structure.
 FAR_BEHIND, IN_A_ROW = 10.0, 2
-# The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1:
-# plateaus of the evidence, as of 25 clusters on a grid, need many samples per component.
-ROWS_FOR_PRUNED_FIT = 20.0
-ROWS_OF_PRUNED_FIT = 3000
-# Nats per observation by which a rough fit from it may be below the optimum: 0.05 of 2,000 loans.
-ROUGH_LOSS = 0.05
 
 
 def far_behind(values: Sequence[float]) -> bool:
@@ -229,74 +213,3 @@ def far_behind(values: Sequence[float]) -> bool:
         return False
     best = np.nanmax(values) if np.isfinite(values).any() else np.nan
     return bool(all(not value > best - FAR_BEHIND for value in late)) and bool(np.isfinite(best))
-
-
-def pruned_fit(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
-    """Return a fit that starts with ``most`` components and prunes them; None if it fails."""
-    # An evenly spaced subset is large enough to estimate K.
-    fitter, n_rows = task.fitter, task.fitter.source.shape[0]
-    if (every := -(-n_rows // ROWS_OF_PRUNED_FIT)) > 1:
-        fitter = fitter.on(np.arange(0, n_rows, every))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            result = fitter.fit(fitter.sparse(parameters, most))
-        except BayesmixError:
-            return None
-    if result.status == "interrupted":
-        raise KeyboardInterrupt
-    return result.mixture
-
-
-def extend_to_pruned_fit(sweep: Sweep, most: int) -> bool:
-    """Extend chains to the K of the pruned fit; return whether any is extended.
-
-    Candidates with that K are also fitted from it. A pruned fit may keep too many components, and
-    suits some structures only: a chain is extended unless its candidate with as many, fitted from
-    it, is far behind the best.
-    """
-    task, name = sweep.task, sweep.task.watched
-    fits = [sweep.done(chain, ALL_DATA) for chain in range(len(sweep.chains))]
-    best, of_best = max(
-        ((row, chain) for chain, rows in enumerate(fits) for row in rows),
-        key=lambda pair: pair[0].comparable(name),
-    )
-    longest = max(map(len, sweep.chains))  # other chains end where there are too few samples
-    tried = min(len(fits[i]) for i, chain in enumerate(sweep.chains) if len(chain) == longest)
-    if tried >= most or best.result is None or not math.isfinite(best.value(name)):
-        return False
-    if best.result.total_weight <= ROWS_FOR_PRUNED_FIT * (best.result.n_features + 1) * tried:
-        return False
-    sweep.pruned = pruned = pruned_fit(task, best.parameters, most)
-    if pruned is None:
-        return False
-    k = pruned.n_components
-    if k > tried:
-        values = {of_best: _value_from(sweep, task, of_best, k)}
-        if not values[of_best] > best.value(name) - FAR_BEHIND:
-            return False
-        roughly = replace(task, fitter=task.fitter.roughly())
-        for chain in range(len(sweep.chains)):
-            if chain != of_best:
-                values[chain] = _value_from(sweep, roughly, chain, k)
-        least = max(best.value(name), *values.values()) - FAR_BEHIND
-        least -= ROUGH_LOSS * best.result.total_weight
-        sweep.at_least = {chain: k for chain, value in values.items() if value > least}
-    for rows in fits:
-        for place, row in enumerate(rows):
-            if row.asked == k and row.sound is not None:
-                rows[place] = task.refit(row, pruned, Effort.STARTS)
-    return k > tried
-
-
-def _value_from(sweep: Sweep, task: Task, chain: int, k: int) -> float:
-    """Return the value of a chain's candidate with K fitted from the pruned fit, or -inf."""
-    candidates = sweep.chains[chain]
-    place = next((i for i, parameters in enumerate(candidates) if asked(parameters) == k), None)
-    if place is None or sweep.pruned is None:
-        return -math.inf
-    number = sweep.number(chain, place)
-    row = task(Question(candidates[place], number, ALL_DATA, (sweep.pruned,)))
-    if row.interrupted:
-        raise KeyboardInterrupt
-    return row.comparable(task.watched)

@@ -25,6 +25,7 @@ from bayesmix.selection.scores import Fold, Score, ScoreFunction, as_score
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, Procedure, UserRows
     from bayesmix.core.sources import Chosen, Source
+    from bayesmix.selection.merge_tree import PartitionTree
 
 
 class Effort(Enum):
@@ -75,17 +76,21 @@ class Fitter(Protocol):
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """Return an unfitted estimator with other parameters."""
 
-    def sparse(self, parameters: Parameters, most: int) -> Procedure:
-        """Return an unfitted estimator with ``most`` components that empties superfluous ones."""
+    def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> Fitter | None:
+        """Return the fitter of cells, None where not all candidates are linear in features."""
+
+    def tree(self, parameters: Parameters, n_cells: int) -> PartitionTree | None:
+        """Return the tree of merges for a candidate's family, if it has one."""
+
+    def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
+        """Return the mixture after an M-step from labels (n,) of the samples, if there is one."""
+
+    @property
+    def noun(self) -> str:
+        """What samples are called, in the plural."""
 
     def fit(self, candidate: Procedure, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, also from ``warm_starts``, mixtures of at most as many components."""
-
-    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
-        """Return a mixture of at most ``most`` components that merges have left, if supported."""
-
-    def n_superfluous(self, candidate: Procedure) -> int:
-        """Return how many components of a fitted candidate may be merged at once; 0 if unknown."""
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,23 +114,6 @@ def _disjoint(losses: Sequence[Merge]) -> list[tuple[int, int]]:
         if not {i, j} & {k for pair in pairs for k in pair}:
             pairs.append((i, j))
     return pairs
-
-
-def n_superfluous(problem: Problem, mixture: Mixture) -> int:
-    """Return how many pairs of components may be merged at once with a predicted gain.
-
-    A bound charges for its parameters; of a likelihood BIC does.
-    """
-    family, K = problem.family, mixture.n_components
-    same = mixture.frame.equals(problem.frame) and family.made(mixture.components)
-    if K == 1 or not (same and family.rearranged):
-        return 0
-    state = begin_at(problem, replace(mixture, frame=problem.frame))
-    losses = merge_losses(problem, state, Assignment.under(problem, state), PAIRS_OF_A_MERGE * K)
-    D, n = problem.frame.n_directions, problem.source.total_weight
-    charged = 0.5 * (family.n_parameters(K, D) - family.n_parameters(K - 1, D)) * math.log(n)
-    least = 0.0 if problem.objective.variational else charged
-    return len(_disjoint([merge for merge in losses if merge[0] < least]))
 
 
 def _resumed(search: OptimumSearch, mixture: Mixture) -> State | None:

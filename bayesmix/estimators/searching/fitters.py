@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,11 +14,12 @@ from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.procedures import last_step
-from bayesmix.em.model import check_values, resolve
+from bayesmix.core.random import root_seed
+from bayesmix.em.model import Model, check_values, resolve
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
+from bayesmix.errors import DegenerateFitError
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.independent.levels import LevelsFamily
@@ -25,13 +27,13 @@ from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
+from bayesmix.selection.merge_tree import PartitionTree, cells_of_tree, tree_of
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
+from bayesmix.sources.cells import condensed, is_condensed
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 from bayesmix.sources.sample_weights import unless_equal
-from bayesmix.starts.agglomeration import agglomerated
-from bayesmix.starts.candidate_starts import n_superfluous
-from bayesmix.starts.responsibilities import Given
+from bayesmix.starts.responsibilities import Given, begun, one_hot, spread_of
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters, UserRows
@@ -100,25 +102,23 @@ class Unfitted:
             mixture.set_params(search=SEARCH_OF[effort])
         return copy
 
-    def sparse(self, parameters: Parameters, most: int) -> Any:
-        """Return a variational copy of ``most`` components with a sparse prior on the weights."""
-        copy = self.candidate(parameters, Effort.STARTS)
-        mixture = last_step(copy)
-        weights = mixture._sparse_weights(1.0 / most)
-        mixture.set_params(n_components=most, prune=True, **weights)
-        return copy
-
     def roughly(self) -> Self:
         """Return the fitter itself: its fits do not end early."""
         return self
 
-    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
-        """Return None: merges are not predicted."""
+    noun = "observations"
+
+    def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> Fitter | None:
+        """Return None: all observations are read."""
         return None
 
-    def n_superfluous(self, candidate: Any) -> int:
-        """Return 0: merges are not predicted."""
-        return 0
+    def tree(self, parameters: Parameters, n_cells: int) -> PartitionTree | None:
+        """Return None: there are no sums of cells."""
+        return None
+
+    def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
+        """Return None: fits have starts of their own."""
+        return None
 
     def shares(self, candidate: Any) -> Array | None:
         """Return None: the units of regressions are counted by the fit."""
@@ -153,24 +153,61 @@ class SourceFitter(Unfitted):
     def roughly(self) -> SourceFitter:
         return replace(self, rough=True)
 
-    def agglomerated(self, parameters: Parameters, most: int) -> Mixture | None:
-        """Return a mixture of at most ``most`` components that merges have left, if supported."""
+    @property
+    def noun(self) -> str:  # type: ignore[override]
+        """What samples are called, in the plural."""
+        return "cells" if is_condensed(self.source) else "observations"
+
+    def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> SourceFitter | None:
+        """Return the fitter of cells, None where not all candidates are linear in features."""
+        source: Any = self.source
+        if not isinstance(source, ArraySource) or source.summary.n_missing:
+            return None
+        families = [self._model(parameters).family for parameters in chains]
+        if not all(family.linear for family in families):
+            return None
+        seed = root_seed(self.estimator.random_state)
+        labels = cells_of_tree(source, families[0], n_cells, seed)
+        return replace(self, source=condensed(source, labels))
+
+    def tree(self, parameters: Parameters, n_cells: int) -> PartitionTree | None:
+        """Return the tree of merges for a candidate's family, of these cells or of new ones."""
+        source: Any = self.source
+        family = self._model(parameters).family
+        if is_condensed(source):
+            return PartitionTree(tree_of(family, source.members, source.labels))
+        seed = root_seed(self.estimator.random_state)
+        cells = cells_of_tree(source, family, n_cells, seed)
+        return PartitionTree(tree_of(family, source, cells), cells)
+
+    def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
+        """Return the mixture after an M-step from labels (n,), None if a component collapses."""
         candidate = self.candidate(parameters)
         model = candidate._model_of(candidate._model(), self.source)
-        settings = candidate._settings(model, self.source).among(())
-        with single_threaded_blas():
-            return agglomerated(resolve(model, self.source, settings), most, settings.seed)
-
-    def n_superfluous(self, candidate: Any) -> int:
-        """Return how many pairs of components may be merged at once with a predicted gain."""
-        model = candidate._model_of(candidate._model(), self.source)
         problem = resolve(model, self.source, candidate._settings(model, self.source).among(()))
-        return n_superfluous(problem, candidate.result_.mixture)
+        spread, K = spread_of(model.family), model.n_components
+        shares = (1.0 - spread) * one_hot(labels, K) + spread / K
+        expectation = begun(problem, Given(shares), K).expectation
+        frame, resolution = problem.frame, problem.guard.resolution
+        try:
+            mixture = problem.objective.update(expectation, None, frame, resolution)
+            _ = problem.densities(mixture)
+        except DegenerateFitError:
+            return None
+        return mixture
+
+    def _model(self, parameters: Parameters) -> Model:
+        candidate = self.candidate(parameters)
+        return candidate._model_of(candidate._model(), self.source)
 
     def source_of(self, candidate: Any) -> Source:
         return self.source
 
     def log_density(self, candidate: Any) -> Array:
+        if is_condensed(self.source):
+            mixture = candidate.result_.mixture
+            means: Array = mixture.responsibilities(self.source.rows)[1]
+            return means - mixture.frame.log_volume
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
         return in_memory(candidate.result_, source, FitResult.log_density)

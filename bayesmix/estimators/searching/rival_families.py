@@ -34,11 +34,11 @@ STANDARD_ERRORS = 2.0
 def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
-    The second search has the best structure of the first and at most as many components. It is not
-    made where powers gain less, on the responsibilities of the first, than half of the logarithm of
-    n for each column (BIC).
+    The second search has the structure of the simplest candidate with the most probable number of
+    clusters, and at most one component more. It is not made where powers gain less, on the
+    responsibilities of that candidate, than half of the logarithm of n for each column (BIC).
     """
-    best = search.best_estimator_
+    best = search._simplest
     result = best.result_
     logs = logs_of(result.family)
     plain = isinstance(result.family, Gaussian) or logs is not None
@@ -54,7 +54,6 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     if gain <= 0.5 * n_features * np.log(n):
         return None
     structure = best.covariance_type
-    asked = {row.asked for row in search.candidates_}
     mixture = Mixture(
         family=Transformed(Gaussian(structure), function),
         inference=VariationalBayes(weights=DirichletPrior(1.0)),
@@ -63,7 +62,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     )
     other = clone(search).set_params(
         estimator=mixture,
-        n_components=[k for k in sorted(asked) if k <= result.n_components + 1],
+        n_components=range(1, result.n_components + 2),
         covariance_type=structure,
         column_powers=False,
         checkpoint=None,

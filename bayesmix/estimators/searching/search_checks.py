@@ -14,15 +14,15 @@ from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.searching.feature_selection import few_features
 from bayesmix.families.names import refuse_unlike
-from bayesmix.selection import coarse_sweep
 from bayesmix.selection import sweep as growth
+from bayesmix.selection import tree_search
 from bayesmix.selection.answer_text import difference
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import Score, make_splits, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
-from bayesmix.sources.memory import ArraySource, processes
+from bayesmix.sources.memory import ArraySource, has_sparse_rows, processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -32,16 +32,8 @@ if TYPE_CHECKING:
 STRUCTURE = "covariance_type"
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
-# Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
-MOST_SAMPLES = 20_000
-# The same of mixed tables, a pass over which costs several times as much; a component of one in 200
-# has 25.
-MOST_MIXED_SAMPLES = 5_000
-# Samples from which candidates are compared in widening steps: of 5,000 observations of 45 columns,
-# in 21 groups, such steps found 11.
-FEWEST_SAMPLES = 10_000
-# Samples for each parameter of a component: with fewer, its optima are too poor in quick fits.
-SAMPLES_PER_PARAMETER = 100
+# Samples on which ``select`` compares families without sums of features.
+MOST_SAMPLES = 5_000
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
 # Observations on which a fit with noise is compared, and features of large data; standard errors by
 # which noise is better.
@@ -57,16 +49,14 @@ def one_component(estimator: Any) -> dict[str, Any]:
     return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
 
 
-def note_on_features(
-    estimator: Any, param_grid: Any, coarse: bool, source: Source, seed: int
-) -> str:
+def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> str:
     """Return a note if few of many features distinguish clusters, or "".
 
-    ``coarse``: evenly spaced observations are used, as the note does not need all.
+    Of larger data, evenly spaced observations are used, as the note does not need all.
     """
     if source.shape[1] < MANY_FEATURES:
         return ""
-    if coarse and isinstance(source, ArraySource):
+    if source.shape[0] > MOST_SCATTERED and isinstance(source, ArraySource):
         source = source.spread(MOST_SCATTERED)
     return few_features(estimator, param_grid, source, seed)
 
@@ -186,7 +176,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def chains_of(
-    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool, coarse: bool = False
+    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool, by_tree: bool = False
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
     """Return the candidates in chains over K, each model once, and those left out.
 
@@ -197,7 +187,7 @@ def chains_of(
     estimator, prefix = subject.estimator, prefix_of(subject.estimator)
     n_rows, n_columns = shape_of(subject.X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
-    most = coarse_sweep.LARGEST if coarse else most
+    most = tree_search.LARGEST if by_tree else most
     numbers = component_numbers(search.n_components, most)
     structures = structures_asked(
         search.covariance_type, None if prefix else n_columns, variational
@@ -258,36 +248,18 @@ def beside(
     return constrained(source, labels, None, covariates)
 
 
-def is_coarse(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
-    """Whether K grows by itself over large data, and candidates are fits of normal components.
+def is_by_tree(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
+    """Whether K grows by itself, in a search from the tops of trees.
 
-    ``by_fits``: the criteria that compare candidates are those of single fits.
+    ``by_fits``: the criteria that compare candidates are those of single fits. Sequences,
+    regressions, pipelines, and samples with labels or covariates have no trees.
     """
-    grows = search.n_components is None and not search.variable_selection
-    plain = not prefix_of(subject.estimator) and isinstance(subject.source, ArraySource)
-    if not (grows and by_fits and plain and subject.independent) or side_of(subject.source):
+    source = subject.source
+    plain = not prefix_of(subject.estimator) and isinstance(source, ArraySource)
+    if not (search.n_components is None and by_fits and plain and subject.independent):
         return False
-    most, n_rows = search.most_samples, subject.source.shape[0]
-    if most is None:
-        return False
-    if is_wide(search, subject):
-        return n_rows >= FEWEST_SAMPLES
-    return n_rows > most >= _enough(subject.source)
-
-
-def is_wide(search: Any, subject: SubjectOfSamples) -> bool:
-    """Whether many complete columns have variational normals, whose merges follow from sums."""
-    model, source = last_step(subject.estimator)._model(), subject.source
-    normal = model.inference.variational and model.family.linear and model.family.any_real
-    if not normal or search.param_grid or source.summary.n_missing:
-        return False
-    return _enough(source) > MOST_SAMPLES
-
-
-def _enough(source: Source) -> int:
-    """Return the samples from which components that are split one by one find groups."""
-    n_columns = source.shape[1]
-    return max(FEWEST_SAMPLES, SAMPLES_PER_PARAMETER * n_columns * (n_columns + 3) // 2)
+    side = side_of(source)
+    return not side and side.measurement is None and not has_sparse_rows(source)
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
-from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import (
     BayesmixError,
@@ -47,12 +45,10 @@ from bayesmix.selection.answer import Answer
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import ClusterNumbers, Hierarchy, most_probable_clusters
-from bayesmix.selection.criteria import RULE, posterior_of, record, with_log_posteriors
-from bayesmix.selection.finalists import Finalists
+from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
-from bayesmix.selection.summary_text import DataChecks, label
-from bayesmix.selection.tasks import Task
+from bayesmix.selection.summary_text import DataChecks
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
@@ -100,7 +96,7 @@ class SearchFindings:
     sizes: Callable[[Candidate, Integers], tuple[Array, float]]
     noise: Callable[[Candidate], str] | None  # a note on uniform noise
     unordered: Candidate | None  # the best mixture without the order of the samples
-    compared_on: int | None  # size of the sample on which candidates were compared
+    compared_on: str  # on what candidates were compared, if not on all observations
 
     def chosen(self) -> tuple[str, list[int]]:
         """Return the criterion, and the candidates with a value, best first.
@@ -129,10 +125,10 @@ class SearchFindings:
     @property
     def on_sample(self) -> str:
         """On how many observations candidates were compared, if not on all."""
-        if self.compared_on is None:
+        if not self.compared_on:
             return ""
         n_fits = sum(row.result is not None for row in self.candidates)
-        return f" on {self.compared_on:,} observations, of which {n_fits} were fitted to all"
+        return f" on {self.compared_on}, of which {n_fits} were fitted to all"
 
 
 class SearchResults:
@@ -582,25 +578,6 @@ class SearchResults:
         from bayesmix.report import write_report
 
         return write_report(self, path, X, title, interactive=interactive)
-
-    def _fitted_to_all(
-        self, task: Task, compared: Task, rows: list[Candidate], criterion: str
-    ) -> list[Candidate]:
-        """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
-        finalists = Finalists(
-            task, compared, rows, "elbo_log_k" if criterion == RULE else criterion
-        )
-        fits = finalists.fit_all()
-        with FitProgress(None, self.progress) as bar:
-            try:
-                for row in islice(fits, 1) if self.interrupted_ else fits:
-                    bar.advance(label(row))
-            except KeyboardInterrupt:
-                if not finalists.fits:
-                    raise
-                self.interrupted_ = True
-        rows = finalists.candidates()
-        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
 
     def _say_logs(self) -> None:
         """Add the columns that the best candidate describes on the log scale to the summary."""

@@ -434,6 +434,49 @@ class NormalWishart:
         means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
         return prior - q.log_normaliser + means - 0.5 * statistics.counts_of_means * LOG_2PI
 
+    def fixed_at(self, posterior: GaussianPosterior) -> NormalWishart:
+        """Return the prior with hyperparameters fixed at their values under q."""
+        scale: Any = posterior.scale
+        if not isinstance(scale, FixedScale):
+            scale = FixedScale(scale.algebra, scale.mean)
+        beta0 = posterior.prior_mean_precision
+        return replace(self, scale=scale, mean_precision=beta0, learns_mean_precision=False)
+
+    def component_evidence(self, statistics: Moments) -> Array:
+        """Return the log evidence (K,) of each component with a covariance of its own."""
+        (n_components, n_features), algebra = statistics.means.shape, self.structure.algebra
+        _, beta, q = self.parameters_given(statistics, self.scale, self.mean_precision, None)
+        p, counts = algebra.block_dimension(n_features), statistics.counts
+        scale: Any = self.scale
+        prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, p)
+        blocks = (prior - q.log_normaliser).reshape(n_components, -1).sum(axis=1)
+        means = 0.5 * n_features * np.log(self.mean_precision / beta)
+        return np.asarray(blocks + means - 0.5 * n_features * counts * LOG_2PI)
+
+    def shared_evidence(self, statistics: Moments) -> float:
+        """Return the log evidence of components that share their covariance."""
+        n_features, algebra = statistics.means.shape[1], self.structure.algebra
+        _, beta, q = self.parameters_given(statistics, self.scale, self.mean_precision, None)
+        p, scale = algebra.block_dimension(n_features), self.scale
+        prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, p)  # type: ignore[union-attr]
+        means = 0.5 * n_features * np.log(self.mean_precision / beta).sum()
+        normals = 0.5 * n_features * statistics.counts.sum() * LOG_2PI
+        return float((prior - q.log_normaliser).sum() + means - normals)
+
+    def scatter_loss(self, statistics: Moments, deltas: Array) -> Array:
+        """Return the log evidence (P,) that a shared scatter loses by each δ δᵀ (P, D)."""
+        _, _, q = self.parameters_given(statistics, self.scale, self.mean_precision, None)
+        if self.structure.blocks.dense:
+            whitened = deltas @ q.root[0]
+            squares = np.einsum("pd,pd->p", whitened, whitened)
+            return 0.5 * float(q.degrees_of_freedom.item(0)) * np.log1p(squares)
+        relative = deltas * deltas
+        if self.structure.isotropic:
+            relative = relative.sum(axis=1, keepdims=True)
+        relative = relative / q.scale_inverse.reshape(1, -1)
+        losses: Array = 0.5 * (q.degrees_of_freedom.reshape(1, -1) * np.log1p(relative)).sum(axis=1)
+        return losses
+
     def conditional(
         self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
     ) -> GaussianPosterior:

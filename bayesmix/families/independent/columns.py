@@ -261,6 +261,15 @@ class ConjugatePrior(ABC, Generic[Q]):
         prior = self._prior(statistics.totals.shape[1])
         return self.given(statistics).log_normalisers - prior.log_normalisers
 
+    def fixed_at(self, posterior: Q) -> Any:
+        """Return the prior itself, whose hyperparameters are fixed."""
+        return self
+
+    def component_evidence(self, statistics: Sums) -> Array:
+        """Return the log evidence (K,) of each component, without the base measure."""
+        evidence: Array = self.feature_evidence(statistics).sum(axis=1)
+        return evidence
+
     def log_density(self, components: Any) -> float:
         """Return log p(θ) at a point, with 0 log 0 = 0."""
         return float(self.log_density_of(components))

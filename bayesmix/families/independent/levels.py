@@ -23,7 +23,14 @@ from bayesmix.families.independent.linear import (
     Sums,
     towards_zero,
 )
-from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored, has_gaps
+from bayesmix.numerics.arrays import (
+    IMPOSSIBLE,
+    Array,
+    Integers,
+    Stored,
+    has_gaps,
+    standardised,
+)
 
 # Probabilities of the levels of each column.
 LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
@@ -240,6 +247,14 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
         given = [(one.name, getattr(self, one.name), one.default) for one in fields(own)]
         told = [f"{name}={value!r}" for name, value, default in given if value != default]
         return f"{type(self).__name__}({', '.join(told)})"
+
+    def coordinates(self, values: Array) -> Array:
+        """Return indicators of the levels, between which all distances are equal; else scores."""
+        if self.ordered:
+            return standardised(values)
+        codes = values.astype(np.int64)
+        indicators = [np.eye(1 + column.max())[column] for column in codes.T]
+        return np.hstack(indicators) / np.sqrt(2.0)
 
     @cached_property
     def reading(self) -> Levels:

@@ -43,7 +43,11 @@ class SumOverParts(PerPart):
 class LinearProduct(SumOverParts):
     """Linear forms of a product."""
 
-    kind, dense = "product", False
+    dense = False
+
+    @property
+    def kind(self) -> object:
+        return "product", *(part.kind for part in self.parts)
 
     @property
     def linear(self) -> LinearProduct:

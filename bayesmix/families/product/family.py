@@ -185,6 +185,9 @@ class Product:
     takes_noise = True
     holds_counts = OfParts(all)
 
+    def coordinates(self, values: Array) -> Array:
+        return np.hstack(each(self.families, "coordinates", self.layout.split(values)))
+
     @property
     def needs_measurement(self) -> str | None:
         """Message of an error for parts that need a measurement, None if none does."""

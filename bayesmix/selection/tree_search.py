@@ -1,0 +1,386 @@
+"""The search of ``select``: from the tops of trees to the best candidate, neighbour by neighbour.
+
+A candidate is a structure and family with a number of components K. Each structure has a tree of
+merges (``merge_tree``), whose partitions are starts and whose top is its first K. Then neighbours
+of the best candidates are fitted until none within reach gains: one component more or less, and
+other structures with as many. Of many observations, candidates are compared on cells, small groups
+that share their responsibilities; the best go on to all observations.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from bayesmix.core.parallel import in_turn
+from bayesmix.selection.candidates import Candidate, asked
+from bayesmix.selection.criteria import ON_SAMPLE
+from bayesmix.selection.merge_tree import usual_number
+from bayesmix.selection.scores import Score
+from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
+
+if TYPE_CHECKING:
+    from bayesmix.core.mixture import Mixture
+    from bayesmix.core.protocols import Parameters
+    from bayesmix.numerics.arrays import Array, Integers
+    from bayesmix.selection.merge_tree import PartitionTree
+
+# A candidate: the number of its structure, and K - 1.
+Key: TypeAlias = tuple[int, int]
+
+# Automatic limit of K: half of the largest number of cells.
+LARGEST = 1000
+# Observations from which candidates are compared on cells: with fewer, passes over all are as fast.
+CONDENSED = 2000
+# Cells are doubled while the best tree keeps more than this share of them.
+KEPT, MOST_CELLS = 0.25, 2000
+# Nats below the best within which a candidate has neighbours: e^-7 is a thousandth.
+REACH = 7.0
+# A structure is left out if it is worse by so many nats and so many paired standard errors,
+STRUCTURES_REACH, STANDARD_ERRORS = 10.0, 3.0
+# where there are at least so many observations for each column.
+FEWEST_FOR_COLUMN = 10
+# Distances in K at which neighbours of the best are tried: the gain of one component may hide
+# behind the loss of another.
+FURTHER = 2
+# Full searches, of the best first.
+MOST_SEARCHED = 4
+# Nats that make a better fit a new start for its neighbours.
+A_GAIN = 1.0
+
+
+@dataclass
+class TreeSearch:
+    """Candidates in chains over K, and those fitted to what is compared and to all data."""
+
+    task: Task
+    compared: Task
+    chains: list[list[Parameters]]
+    trees: list[PartitionTree | None]
+    log_prior: Callable[[int], float]
+    every: bool = False  # whether every candidate was asked for
+    reach_of_full: float | None = None  # nats behind the best for a full search, None for none
+    fits: dict[Key, Candidate] = field(default_factory=dict)
+    on_all: dict[Key, Candidate] = field(default_factory=dict)
+    behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
+    began: float = field(default_factory=time.process_time)
+
+    total = None  # the number of fits is not known beforehand
+
+    @property
+    def compared_on(self) -> str:
+        """On what candidates were compared, "" for all observations."""
+        if not self.condensed:
+            return ""
+        fitter = self.compared.fitter
+        return f"{fitter.source.shape[0]:,} {fitter.noun}"
+
+    @property
+    def condensed(self) -> bool:
+        """Whether candidates are compared on less than all observations."""
+        return self.compared is not self.task
+
+    @property
+    def n_candidates(self) -> int:
+        """Largest number of candidates."""
+        return sum(map(len, self.chains))
+
+    @property
+    def n_found(self) -> int:
+        """Number of candidates fitted so far."""
+        return len(self.fits)
+
+    def fit_all(self, workers: int) -> Iterator[Candidate]:
+        """Yield all fits; may be stopped at any time, with the best so far."""
+        for keys in self._asked_for() if self.every else self._first():
+            yield from self._side_by_side(keys, workers)
+        yield from self._walked(workers)
+        if self.reach_of_full is not None:
+            yield from self._searched(workers, self.reach_of_full)
+        if self.condensed:
+            yield from self._to_all_data()
+
+    def candidates(self, weights: Array | None = None) -> list[Candidate]:
+        """Return all candidates; those compared on cells alone have no fit and no other scores."""
+        if not self.condensed:
+            return [self.fits[key] for key in sorted(self.fits)]
+        rows = []
+        for key in sorted(self.fits):
+            row, fit = self.fits[key], self.on_all.get(key)
+            score = {ON_SAMPLE: Score(row.value(self.column))}
+            if fit is not None:
+                rows.append(replace(fit, scores=fit.scores | score))
+            elif row.sound is None:
+                rows.append(row)
+            else:
+                text = f"compared on {self.compared_on} alone"
+                bare = replace(row, scores=score, estimator=None, begin=None, note=text)
+                rows.append(bare)
+        return rows
+
+    def fits_to_folds(self) -> list[tuple[int, int, Candidate]]:
+        """Return nothing: there are no folds."""
+        return []
+
+    @property
+    def column(self) -> str:
+        """Column of the criterion."""
+        return self.task.watched
+
+    def worth(self, key: Key) -> float:
+        """Return the criterion of a candidate, with its prior; minus infinity without a value."""
+        return self._value(self.fits[key])
+
+    def _value(self, row: Candidate) -> float:
+        value = -math.inf if row.sound is None else row.comparable(self.column)
+        return value + self.log_prior(row.asked)
+
+    # What is fitted next.
+
+    def _asked_for(self) -> Iterator[list[Key]]:
+        """Yield all candidates, from few to many components."""
+        numbers = sorted({asked(parameters) for chain in self.chains for parameters in chain})
+        for k in numbers:
+            yield [key for n in range(len(self.chains)) if (key := self._at(n, k)) is not None]
+
+    def _first(self) -> Iterator[list[Key]]:
+        """Yield the candidates of one component, and those at the tops of the trees."""
+        structures = range(len(self.chains))
+        yield list(dict.fromkeys([*((n, 0) for n in structures), *map(self._top, structures)]))
+
+    def _walked(self, workers: int) -> Iterator[Candidate]:
+        """Fit neighbours of the best until none within reach is left."""
+        while not self.every and (keys := self._next()):
+            yield from self._side_by_side(keys, workers)
+
+    def _top(self, number: int) -> Key:
+        """Return the candidate of a structure at which its tree is best."""
+        tree, numbers = self.trees[number], self._numbers[number]
+        return number, 0 if tree is None else max(0, bisect_right(numbers, tree.best) - 1)
+
+    @cached_property
+    def _numbers(self) -> list[list[int]]:
+        """Numbers of components of each structure."""
+        return [[asked(parameters) for parameters in chain] for chain in self.chains]
+
+    def _at(self, number: int, n_components: int) -> Key | None:
+        """Return the candidate of a structure with so many components, if there is one."""
+        place = bisect_right(self._numbers[number], n_components) - 1
+        there = place >= 0 and self._numbers[number][place] == n_components
+        return (number, place) if there else None
+
+    @property
+    def best(self) -> Key:
+        """The best candidate of those compared."""
+        return max(self.fits, key=self.worth)
+
+    def _best_of(self, number: int) -> Key:
+        return max((key for key in self.fits if key[0] == number), key=self.worth)
+
+    def _next(self) -> list[Key]:
+        """Return candidates to fit next, none at the end."""
+        best = self.best
+        if not math.isfinite(self.worth(best)):
+            return []
+        likely = [number for number in range(len(self.chains)) if self._may_win(number)]
+        least = self.worth(best) - REACH
+        within = [key for key in self.fits if self.worth(key) >= least]
+        wanted = [self._onward(number) for number in likely]
+        wanted += [
+            [*self._beside(key, 1), *self._alike(key, likely)]
+            for key in sorted(within, key=self.worth, reverse=True)
+        ]
+        wanted.append(self._beside(best, FURTHER))
+        for keys in wanted:
+            if new := [key for key in dict.fromkeys(keys) if key not in self.fits]:
+                return new
+        return []
+
+    def _beside(self, key: Key, distance: int) -> list[Key]:
+        """Return the candidates of the same structure with so many components more or less."""
+        number, place = key
+        places = (place + distance, place - distance)
+        return [(number, p) for p in places if 0 <= p < len(self.chains[number])]
+
+    def _alike(self, key: Key, likely: Sequence[int]) -> list[Key]:
+        """Return other structures with as many components."""
+        k = self._numbers[key[0]][key[1]]
+        return [near for n in likely if (near := self._at(n, k)) is not None]
+
+    def _onward(self, number: int) -> list[Key]:
+        """Return the neighbours of the best K of a structure, further the further its tree is off.
+
+        Steps away from the top of the tree are doubled while they gain.
+        """
+        place, top = self._best_of(number)[1], self._top(number)[1]
+        fitted = [p for n, p in self.fits if n == number]
+        above, below = place + 1, place - 1
+        if place == max(fitted):
+            above = place + max(1, place - top)
+        elif place == min(p for p in fitted if p or not place):
+            below = place - max(1, top - place)
+        last = len(self.chains[number]) - 1
+        return [(number, max(0, below)), (number, min(above, last))]
+
+    def _may_win(self, number: int) -> bool:
+        """Whether a structure is not clearly worse than the best candidate.
+
+        Paired differences of log densities tell how sure that is.
+        """
+        best, own = self.best, self._best_of(number)
+        most = max(row.asked for key, row in self.fits.items() if key[0] == number)
+        if own[0] == best[0] or most < self.fits[best].asked:
+            return True
+        n, n_columns = self.task.fitter.source.shape
+        if n < FEWEST_FOR_COLUMN * n_columns:
+            return True
+        lost = self.worth(best) - self.worth(own)
+        if not lost > STRUCTURES_REACH:
+            return True
+        return lost <= STRUCTURES_REACH + STANDARD_ERRORS * self._standard_error(own, best)
+
+    def _standard_error(self, key: Key, other: Key) -> float:
+        """Return that of the difference of two log likelihoods, 0 where a fit has none."""
+        if (key, other) not in self.behind:
+            estimators = [self.fits[k].estimator for k in (key, other)]
+            if any(self.fits[k].sound is None for k in (key, other)):
+                return 0.0
+            fitter = self.compared.fitter
+            ours, theirs = (np.asarray(fitter.log_density(e)) for e in estimators)  # type: ignore[arg-type]
+            weights = fitter.source.in_memory().rows.weights_or_ones
+            away = ours - theirs
+            away -= np.average(away, weights=weights)
+            self.behind[key, other] = math.sqrt(float(weights @ (away * away)))
+        return self.behind[key, other]
+
+    # Fits.
+
+    def _side_by_side(self, keys: list[Key], workers: int) -> Iterator[Candidate]:
+        """Fit candidates that do not start from one another."""
+        questions = [(self._question(*key),) for key in keys]
+        fits = in_turn(self.compared.fit_or_load, questions, workers, self.began)
+        for key, row in zip(keys, fits, strict=True):
+            self._keep(self.compared, self.fits, key, row)
+            yield row
+
+    def _keep(self, task: Task, fits: dict[Key, Candidate], key: Key, row: Candidate) -> None:
+        task.repeat_warnings(row)
+        if not row.interrupted or row.estimator is not None:
+            fits[key] = row
+        if row.interrupted:
+            raise KeyboardInterrupt
+
+    def _index(self, key: Key) -> int:
+        return sum(map(len, self.chains[: key[0]])) + key[1]
+
+    def _question(self, number: int, place: int) -> Question:
+        """Return a fit that starts from the tree, from its neighbours and from other structures."""
+        parameters, key = self.chains[number][place], (number, place)
+        starts = self._starts_of_tree(number, parameters)
+        near = [self.fits[k] for k in self._beside(key, 1) if k in self.fits]
+        alike = [
+            row for k, row in self.fits.items() if k[0] != number and row.asked == asked(parameters)
+        ]
+        best = [row for rows in (near, alike) for row in sorted(rows, key=self._value)[-1:]]
+        starts += [row.begin for row in best if row.begin is not None]
+        return Question(parameters, self._index(key), ALL_DATA, tuple(starts))
+
+    def _starts_of_tree(self, number: int, parameters: Parameters) -> list[Mixture]:
+        tree, K = self.trees[number], asked(parameters)
+        if tree is None or K == 1 or tree.n_cells < K:
+            return []
+        start = self.compared.fitter.begun_at(parameters, tree.labels(K))
+        return [] if start is None else [start]
+
+    def _searched(self, workers: int, reach: float) -> Iterator[Candidate]:
+        """Give the best candidates a full search; neighbours start from what it gains."""
+        done: set[Key] = set()
+        while len(done) < MOST_SEARCHED and self.compared.fitter.searches:
+            key = max((k for k in self.fits if k not in done), key=self.worth, default=None)
+            if key is None or not self.worth(key) >= self.worth(self.best) - reach:
+                return
+            done.add(key)
+            before = self.fits[key].reached
+            self.fits[key] = self.compared.refit(self.fits[key], self.fits[key].begin, Effort.FULL)
+            yield self.fits[key]
+            if self.fits[key].reached > before + A_GAIN:
+                near = {*self._beside(key, 1), *self._alike(key, range(len(self.chains)))}
+                for other in sorted(near & self.fits.keys() - done):
+                    begin = self.fits[key].begin
+                    self.fits[other] = self.compared.refit(self.fits[other], begin, Effort.STARTS)
+                yield from self._walked(workers)
+
+    # From cells to all observations.
+
+    def _to_all_data(self) -> Iterator[Candidate]:
+        """Fit the best to all observations, and those that may be better there."""
+        key: Key | None = self.best
+        while key is not None:
+            if key not in self.fits:
+                yield from self._side_by_side([key], 1)
+            row = self.fits[key]
+            begin = () if row.begin is None else (row.begin,)
+            fit = self.task.fit_or_load(Question(row.parameters, self._index(key), ALL_DATA, begin))
+            self._keep(self.task, self.on_all, key, fit)
+            yield fit
+            key = self._next_on_all()
+
+    def _next_on_all(self) -> Key | None:
+        """Return the most promising candidate that was not fitted to all observations."""
+        best = max(self.on_all, key=lambda key: self._value(self.on_all[key]))
+        least = self.worth(best) - REACH
+        near = [key for key in self._beside(best, 1) if key not in self.on_all]
+        if new := [key for key in near if key not in self.fits]:
+            return new[0]
+        left = [
+            key
+            for key, row in self.fits.items()
+            if key not in self.on_all
+            and row.sound is not None
+            and (key in near or self.worth(key) >= least)
+        ]
+        return max(left, key=self.worth, default=None)
+
+
+def search_by_tree(
+    task: Task,
+    sample: Integers | None,
+    chains: list[list[Parameters]],
+    prior: dict[int, float],
+    every: bool,
+    reach_of_full: float | None,
+) -> TreeSearch:
+    """Return the search of chains over K, on cells of many observations or on a sample of them.
+
+    ``prior`` has the prior probability of each K, nothing if the criterion has none.
+    """
+    n = task.fitter.source.shape[0]
+    compared, n_cells = task, usual_number(n)
+    first = [chain[0] for chain in chains]
+    while True:
+        if sample is not None or (n > CONDENSED and not every):
+            cells = task.fitter.on_cells(n_cells, first)
+            if cells is not None:
+                compared = replace(task, fitter=cells, checkpoint=None)
+            elif sample is not None:
+                compared = task.on(sample, roughly=True)
+        trees = [compared.fitter.tree(parameters, n_cells) for parameters in first]
+        tops = [(tree.tree.evidence.max(), tree.best) for tree in trees if tree is not None]
+        enough = min(2 * n_cells, MOST_CELLS, n // 2)
+        if not tops or max(tops)[1] <= KEPT * n_cells or enough <= n_cells:
+            break
+        n_cells = enough
+    logs = {k: math.log(p) if p > 0.0 else -math.inf for k, p in prior.items()}
+    log_prior = partial(_log_of, logs)
+    return TreeSearch(task, compared, chains, trees, log_prior, every, reach_of_full)
+
+
+def _log_of(logs: dict[int, float], k: int) -> float:
+    return logs.get(k, 0.0)
