@@ -26,7 +26,7 @@ from bayesmix.numerics.arrays import Array, cost_of
 from bayesmix.numerics.memo import cached
 from bayesmix.numerics.sparse import is_sparse
 from bayesmix.observation.missing import Gapped
-from bayesmix.sources.cells import is_condensed, members_of
+from bayesmix.sources.condensed import is_condensed, members_of
 from bayesmix.sources.memory import ArraySource, has_sparse_rows
 
 if TYPE_CHECKING:

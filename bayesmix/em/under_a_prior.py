@@ -10,7 +10,7 @@ from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources.cells import members_of
+from bayesmix.sources.condensed import members_of
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Objective

@@ -467,10 +467,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 if not sweep.n_found:
                     raise
                 self.interrupted_ = True
+                of = "" if sweep.total is None else f" of {sweep.n_candidates}"
                 warn(
-                    f"interrupted: compared the first {sweep.n_found} of "
-                    f"{'at most ' if sweep.task.growth_ends else ''}{sweep.n_candidates} "
-                    "candidates",
+                    f"interrupted: compared the first {sweep.n_found}{of} candidates",
                     BayesmixWarning,
                 )
 

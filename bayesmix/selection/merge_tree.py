@@ -18,10 +18,10 @@ from scipy.special import gammaln
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from bayesmix.core.merging import Merging, merging_of
+from bayesmix.core.pair_merges import MergedClusters, clusters_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.memo import cached
-from bayesmix.sources.cells import condensed
+from bayesmix.sources.condensed import condensed
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def log_partition(counts: Array) -> float:
     return float(gammaln(K) - gammaln(n + K) + gammaln(counts + 1.0).sum() + gammaln(K + 1))
 
 
-def merge_tree(parts: Sequence[Merging], counts: Array, n_values: int) -> MergeTree:
+def merge_tree(parts: Sequence[MergedClusters], counts: Array, n_values: int) -> MergeTree:
     """Merge all clusters of these counts (L,); ``n_values`` of a covariance are kept for a pair."""
     counts, learned_at = counts.copy(), len(counts)
     merges: list[tuple[int, int]] = []
@@ -183,12 +183,14 @@ def merge_tree(parts: Sequence[Merging], counts: Array, n_values: int) -> MergeT
 def tree_of(family: Family, source: ArraySource, labels: Integers) -> MergeTree:
     """Return the tree of a family over the cells (n,) of a source, numbered without gaps."""
     columns = family.families_of_columns(source.shape[1])
-    parts = [_merging(part, source, own, labels) for own, part in columns]
+    parts = [_clusters(part, source, own, labels) for own, part in columns]
     counts = np.bincount(labels, source.rows.weights_or_ones).astype(np.float64)
     return merge_tree(parts, counts, source.shape[1] ** 2)
 
 
-def _merging(family: Any, source: ArraySource, columns: list[int], labels: Integers) -> Merging:
+def _clusters(
+    family: Any, source: ArraySource, columns: list[int], labels: Integers
+) -> MergedClusters:
     """Return the clusters of some columns under the family, or under normals where it has no sums.
 
     Normals are those of the coordinates.
@@ -202,7 +204,7 @@ def _merging(family: Any, source: ArraySource, columns: list[int], labels: Integ
     form = cells.form(family, frame)
     features = cells.mean_features(form, frame) * cells.rows.weights_or_ones
     prior = family.reference_prior(own.summary, frame)
-    return merging_of(prior, form.from_sums(features.T))
+    return clusters_of(prior, form.from_sums(features.T))
 
 
 def cells_of_tree(source: ArraySource, family: Family, n_cells: int, seed: int) -> Integers:

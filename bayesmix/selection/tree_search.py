@@ -99,11 +99,16 @@ class TreeSearch:
 
     def fit_all(self, workers: int) -> Iterator[Candidate]:
         """Yield all fits; may be stopped at any time, with the best so far."""
-        for keys in self._asked_for() if self.every else self._first():
-            yield from self._side_by_side(keys, workers)
-        yield from self._walked(workers)
-        if self.reach_of_full is not None:
-            yield from self._searched(workers, self.reach_of_full)
+        try:
+            for keys in self._asked_for() if self.every else self._first():
+                yield from self._side_by_side(keys, workers)
+            yield from self._walked(workers)
+            if self.reach_of_full is not None:
+                yield from self._searched(workers, self.reach_of_full)
+        except KeyboardInterrupt:
+            if self.condensed and self.fits:
+                yield self._fit_to_all(self.best)
+            raise
         if self.condensed:
             yield from self._to_all_data()
 
@@ -325,12 +330,16 @@ class TreeSearch:
         while key is not None:
             if key not in self.fits:
                 yield from self._side_by_side([key], 1)
-            row = self.fits[key]
-            begin = () if row.begin is None else (row.begin,)
-            fit = self.task.fit_or_load(Question(row.parameters, self._index(key), ALL_DATA, begin))
-            self._keep(self.task, self.on_all, key, fit)
-            yield fit
+            yield self._fit_to_all(key)
             key = self._next_on_all()
+
+    def _fit_to_all(self, key: Key) -> Candidate:
+        """Fit a candidate to all observations, from its fit to what is compared."""
+        row = self.fits[key]
+        begin = () if row.begin is None else (row.begin,)
+        fit = self.task.fit_or_load(Question(row.parameters, self._index(key), ALL_DATA, begin))
+        self._keep(self.task, self.on_all, key, fit)
+        return fit
 
     def _next_on_all(self) -> Key | None:
         """Return the most promising candidate that was not fitted to all observations."""

@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,7 @@ from bayesmix.selection.data_checks import (
 from bayesmix.selection.scores import Score, make_splits
 from bayesmix.selection.structures import largest_number
 from bayesmix.selection.summary_text import components
-from bayesmix.selection.sweep import Sweep, extend_to_pruned_fit, far_behind, hopeless, pruned_fit
-from bayesmix.selection.tasks import Task
+from bayesmix.selection.sweep import far_behind, hopeless
 from bayesmix.sources.memory import ArraySource
 
 
@@ -117,12 +115,11 @@ def test_one_normal_is_one_component(n_features):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["sweep.pruned_fit", "clusters._choices"])
-def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
+def test_an_interrupt_after_the_fits_keeps_what_they_say(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"bayesmix.selection.{place}", interrupted)
+    monkeypatch.setattr("bayesmix.selection.clusters._choices", interrupted)
     search = bm.select(rotated(2, 600), covariance_type=("tied", "diag"))
     assert search.interrupted_
     assert search.best_estimator_.n_components_ >= 1
@@ -487,41 +484,6 @@ def test_a_chain_is_hopeless_where_one_that_ended_is_out_of_reach():
     assert not hopeless(fast, [ended], "elbo_log_k", always)
     assert hopeless(slowing, [ended], "elbo_log_k", always)  # its last steps gained 10 each
     assert not hopeless(slow, [ended], "elbo_log_k", never)
-
-
-@pytest.mark.slow
-def test_a_pruned_fit_with_too_many_components_extends_no_chain():
-    rng = np.random.default_rng(1)
-    labels, means = rng.integers(4, size=1000), rng.normal(scale=3.0, size=(4, 10))
-    roots = np.eye(10) + 0.4 * rng.normal(size=(4, 10, 10))
-    rows = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(1000, 10)))
-    fitter = bm.BayesianGaussianMixture(random_state=0)._fitter(rows)
-    seen = pruned_fit(Task(fitter), {"n_components": 4, "covariance_type": "full"}, 30)
-    search = bm.select(rows, random_state=0, n_jobs=1)
-    assert search.n_components_ == 4
-    assert seen.n_components > search.results_["n_components"].max()
-
-
-def test_only_structures_that_suit_the_pruned_fit_go_on_to_its_components(monkeypatch):
-    chains = [[{"n_components": k, "covariance_type": name} for k in range(1, 9)] for name in "abc"]
-    task = Task(SimpleNamespace(roughly=lambda: None), watched="elbo_log_k")
-    sweep = Sweep(task, chains)
-    for number, values in enumerate(([-900.0, -800.0], [-950.0, -820.0], [-990.0, -890.0])):
-        rows = chain(values, 3)
-        result = SimpleNamespace(total_weight=200.0, n_features=2)
-        done = [SimpleNamespace(asked=k, sound=None, result=result, parameters={}) for k in (1, 2)]
-        for own, row in zip(done, rows, strict=True):
-            own.value, own.comparable = row.value, row.comparable
-        sweep.rows[number, -1] = done
-    pruned = SimpleNamespace(n_components=5)
-    monkeypatch.setattr("bayesmix.selection.sweep.pruned_fit", lambda *_: pruned)
-    # The rough fit of b may lose 10 nats of 200 observations, that of c is too far behind.
-    at_five = {0: -700.0, 1: -719.0, 2: -721.0}
-    monkeypatch.setattr(
-        "bayesmix.selection.sweep._value_from", lambda sweep, task, number, k: at_five[number]
-    )
-    assert extend_to_pruned_fit(sweep, 8)
-    assert sweep.at_least == {0: 5, 1: 5}
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):

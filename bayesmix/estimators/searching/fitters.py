@@ -30,7 +30,7 @@ from bayesmix.search.fit import fit
 from bayesmix.selection.merge_tree import PartitionTree, cells_of_tree, tree_of
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
-from bayesmix.sources.cells import condensed, is_condensed
+from bayesmix.sources.condensed import condensed, is_condensed
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
 from bayesmix.sources.sample_weights import unless_equal
 from bayesmix.starts.responsibilities import Given, begun, one_hot, spread_of

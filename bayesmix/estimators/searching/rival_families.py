@@ -54,6 +54,9 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     if gain <= 0.5 * n_features * np.log(n):
         return None
     structure = best.covariance_type
+    numbers = [*range(1, result.n_components + 2)]
+    if search.n_components is not None:
+        numbers = sorted({row.asked for row in search.candidates_} & set(numbers))
     mixture = Mixture(
         family=Transformed(Gaussian(structure), function),
         inference=VariationalBayes(weights=DirichletPrior(1.0)),
@@ -62,7 +65,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     )
     other = clone(search).set_params(
         estimator=mixture,
-        n_components=range(1, result.n_components + 2),
+        n_components=numbers,
         covariance_type=structure,
         column_powers=False,
         checkpoint=None,

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.moments import Moments
     from bayesmix.numerics.arrays import Array, Integers
 
 # Updates of hyperparameters at fixed clusters; more change gains by less than a tenth of a nat.
 UPDATES = 3
 
 
-class Merging(Protocol):
+class MergedClusters(Protocol):
     """K clusters of some columns."""
 
     def relearn(self) -> None:
@@ -36,7 +35,7 @@ class Merging(Protocol):
         """Add cluster ``second`` to ``first`` and drop it."""
 
 
-class SeparateMerging:
+class SeparateClusters:
     """Clusters with parameters of their own."""
 
     def __init__(self, prior: Any, statistics: Any) -> None:
@@ -63,10 +62,10 @@ class SeparateMerging:
         self.evidence[place] = self.fixed.component_evidence(merged)[0]
 
 
-class SharedMerging:
+class ClustersOfOneCovariance:
     """Normal clusters that share a covariance."""
 
-    def __init__(self, prior: Any, statistics: Moments) -> None:
+    def __init__(self, prior: Any, statistics: Any) -> None:
         self.prior, self.statistics = prior, statistics
         self.relearn()
 
@@ -97,7 +96,7 @@ def fixed_prior(prior: Any, statistics: Any) -> Any:
     return prior.fixed_at(posterior)
 
 
-def merging_of(prior: Any, statistics: Any) -> Merging:
+def clusters_of(prior: Any, statistics: Any) -> MergedClusters:
     """Return clusters under a conjugate prior of their parameters."""
-    kind = SharedMerging if statistics.shared else SeparateMerging
+    kind = ClustersOfOneCovariance if statistics.shared else SeparateClusters
     return kind(prior, statistics)
