@@ -341,7 +341,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             )
         )
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            self.__dict__.update(better_by_powers(self, source) or {})
+            self.__dict__.update(better_by_powers(self, source, checks.limit) or {})
         self._say_logs()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
@@ -392,7 +392,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         variational: bool,
     ) -> Task:
         """Return how candidates are fitted, and when K stops growing."""
-        grows = checks.grows and not splits
+        grows = checks.limit is not None and not splits
         watched = "elbo_log_k" if criterion == criteria.RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
@@ -431,7 +431,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
-            grows or self._automatic,
+            max(numbers) if grows else self._limit,
             subject.source.shape,
             left_out,
             rounded_features(plain, [feature.column for feature in subject.spread]),
@@ -459,7 +459,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             return criteria.with_log_posteriors(rows, self._prior_over_k)
         return rows
 
-    _automatic = False  # whether the numbers stand for the automatic range of another search
+    # Largest K of the automatic range of another search, of which this one has some numbers.
+    _limit: int | None = None
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
     _coding: Coding | None = None  # of the columns of a frame
@@ -541,7 +542,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             compared_on=findings.on_sample,
             unordered=findings.unordered,
             criterion_asked=asked_for and criterion != criteria.RULE,
-            at_least=ended,
+            ended=ended,
         )
         if not self.refit:  # fits are not kept
             self.summary()

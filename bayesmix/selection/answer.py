@@ -36,7 +36,8 @@ class Answer:
     probabilities : dict
         Probability of each number of clusters; empty if unknown.
     at_least : bool
-        Whether the automatic range of K ended before the number was found.
+        Whether the automatic range of K ended before the number was found, so that the headline
+        tells the least number.
     headline, text, details : str
         The number of clusters; the summary; the summary with ``verbose=True``.
     names : tuple of str, optional

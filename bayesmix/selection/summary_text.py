@@ -38,12 +38,13 @@ NAMES_SHOWN = 3
 class DataChecks:
     """Findings about the data, and the range of K.
 
-    ``left_out``: structures that so few observations cannot estimate; ``grows``: no K was given;
-    ``few_features``: a note if only some features seem to distinguish clusters.
+    ``limit``: the largest K of the automatic range, None where K was given; ``left_out``:
+    structures that so few observations cannot estimate; ``few_features``: a note if only some
+    features seem to distinguish clusters.
     """
 
     numbers: list[int]
-    grows: bool
+    limit: int | None
     shape: tuple[int, int]
     left_out: tuple[str, ...]
     rounded: tuple[RoundedFeature, ...]
@@ -112,8 +113,8 @@ class DataChecks:
 
         A range that the user gave has no end to be told.
         """
-        largest = max(self.numbers)
-        return self.grows and largest > 1 and any(row.asked >= largest for row in candidates)
+        limit = self.limit or 1
+        return limit > 1 and any(row.asked >= limit for row in candidates)
 
     def _changed(self) -> list[str]:
         """Return notes on what the search changed in the data."""
@@ -133,7 +134,7 @@ class DataChecks:
 
     def _range(self, ended: bool) -> list[str]:
         """Return notes on structures left out, and on K at the end of the automatic range."""
-        if self.grows and self.numbers == [1]:
+        if self.limit == 1:
             few = "Too few distinct" if self.repeated else "Too few"
             return [
                 f"{few} observations for {self.shape[1]} variables, so only K = 1 was fitted; "
@@ -147,7 +148,7 @@ class DataChecks:
                 f"and {features})."
             )
         if ended:
-            limit = f"K reached the automatic limit of {max(self.numbers)}"
+            limit = f"K reached the automatic limit of {self.limit}"
             notes.append(f"{limit}; set n_components to search further.")
         return notes
 
