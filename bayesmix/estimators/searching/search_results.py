@@ -208,9 +208,16 @@ class SearchResults:
             from bayesmix.assess.averaging import averaged_over
 
             self._averaged = averaged_over(
-                self._rows, self.criterion_, posterior_of(self._rows, self._prior_over_k)
+                self._rows,
+                self.criterion_,
+                posterior_of(self._rows, self._prior_over_k),
+                self._read_by_candidates,
             )
         return self._averaged
+
+    def _read_by_candidates(self, X: Any) -> Any:
+        """Return data as ``features_read`` does; with selected features these are given alone."""
+        return self.features_read(X) if self._selected is None else self._as_fitted(X)
 
     @property
     def best_estimator_(self) -> Any:
