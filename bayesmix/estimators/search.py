@@ -253,6 +253,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         """
         if noun_of(self.estimator) != "regression":
             X = in_trials(self, X, of_regression.pop("trials", None))
+        described = X, sample_weight
         X, sample_weight = self._read(X, sample_weight, weight_type)
         criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
         seed, beside = root_seed(self.random_state), groups if lengths is None else lengths
@@ -351,6 +352,14 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             on_totals = on_totals or sentence_on_bursts(self._fitted(), source)
         if on_totals:
             self._add(on_totals)
+        self.tell_clusters(
+            *described,
+            covariates=covariates,
+            lengths=lengths,
+            groups=groups,
+            times=times,
+            exact_times=exact_times,
+        )
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
