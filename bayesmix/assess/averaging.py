@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step
-from bayesmix.core.protocols import FittedMixture
+from bayesmix.core.protocols import FittedMixture, UserRows
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
@@ -54,7 +54,7 @@ class AveragedDensity:
     prior: Array
     labels: tuple[str, ...]
     how: str
-    features_read: Callable[[Any], Any]
+    features_read: Callable[[UserRows], UserRows]
 
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) in nats."""
@@ -234,7 +234,7 @@ def averaged_over(
     rows: list[Candidate],
     criterion: str,
     probabilities: Probabilities | None,
-    features_read: Callable[[Any], Any],
+    features_read: Callable[[UserRows], UserRows],
 ) -> AveragedDensity:
     """Return the model-averaged density.
 

@@ -255,7 +255,7 @@ def test_one_component_is_not_compared_with_itself_by_another_name():
     rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.5]])
     search = bm.select(rows, n_components=[1, 2], random_state=0, n_jobs=1)
     assert search.summary().startswith(
-        "1 cluster (probability 0.99): 1 normal component with full covariance (n = 200, "
+        "1 cluster (probability > 0.99): 1 normal component with full covariance (n = 200, "
     )
     assert "1 component, tied" not in search.summary(verbose=True)
 
@@ -265,7 +265,7 @@ def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
     k, ahead = search.k_probabilities_.nlargest(3), search.results_["behind"].min()
     assert search.summary().splitlines() == [
-        "2 clusters (probability 0.99): 2 normal components with full covariance (n = 272, 2 "
+        "2 clusters (probability > 0.99): 2 normal components with full covariance (n = 272, 2 "
         "features).",
         f"Density: 3 components, tied covariance, have more evidence (+{-ahead:.2f} nats); see "
         "averaged_.",
@@ -289,7 +289,7 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
         f"3 components by BIC, {other.behind:.2f} ahead of {other.n_components}: normal components "
         "with tied covariance (n = 272, 2 features)."
     )
-    assert lines[1].startswith("They form 2 clusters (probability 0.99). Labels: predict_clusters")
+    assert lines[1].startswith("They form 2 clusters (probability > 0.99). Labels: predict_clusters")
     assert (
         f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
         f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."
