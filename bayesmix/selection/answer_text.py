@@ -300,7 +300,9 @@ class AnswerText:
         text = f"at least {counted(self.least, self.noun)}"
         if not self.cluster_probabilities:
             return text
-        most = "" if self.least == chosen else f"; labels of {chosen:,}, {probability(self._likely)}"
+        most = (
+            "" if self.least == chosen else f"; labels of {chosen:,}, {probability(self._likely)}"
+        )
         return f"{text} (probability {probability(self._reached(self.least))}{most})"
 
     @property

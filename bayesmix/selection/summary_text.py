@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.nouns import counted, part_name, parts_in_words
+from bayesmix.core.nouns import counted, part_name, parts_in_words, plural
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.numerics.rounding import FEW_VALUES
@@ -63,7 +63,8 @@ class DataChecks:
         """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
-        notes = [*self._changed(), *filter(None, [self.few_features]), *self._range(ended)]
+        notes = [*self._changed(), *filter(None, [self.few_features])]
+        notes += self._range(ended, chosen)
         if not self.of_features:
             return notes
         if result is not None:
@@ -132,7 +133,7 @@ class DataChecks:
             notes.append(f"Rounded values were spread over their steps: {listed(plain)}.")
         return notes
 
-    def _range(self, ended: bool) -> list[str]:
+    def _range(self, ended: bool, chosen: Candidate) -> list[str]:
         """Return notes on structures left out, and on K at the end of the automatic range."""
         if self.limit == 1:
             few = "Too few distinct" if self.repeated else "Too few"
@@ -148,7 +149,12 @@ class DataChecks:
                 f"and {features})."
             )
         if ended:
-            limit = f"K reached the automatic limit of {self.limit}"
+            parts = plural(noun_of(chosen.estimator))
+            limit = (
+                f"The density with the most evidence has {self.limit} {parts}, the automatic limit"
+            )
+            if self.ended(chosen):
+                limit = f"K reached the automatic limit of {self.limit}"
             notes.append(f"{limit}; set n_components to search further.")
         return notes
 

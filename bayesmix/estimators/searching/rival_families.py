@@ -31,14 +31,13 @@ MOST_ROWS = 3000
 STANDARD_ERRORS = 2.0
 
 
-def better_by_powers(
-    search: Any, source: ArraySource, limit: int | None
-) -> dict[str, Any] | None:
+def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
     The second search has the best structure of the first and at most one component more; its
-    automatic limit of K is that of the first, None where K was given. It is not made where powers gain less, on the responsibilities of the first, than half of the logarithm of
-    n for each column (BIC).
+    automatic limit of K is that of the first, None where K was given. It is not made where powers
+    gain less, on the responsibilities of the first, than half of the logarithm of n for each column
+    (BIC).
     """
     best = search.best_estimator_
     result = best.result_
