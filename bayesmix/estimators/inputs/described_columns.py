@@ -30,6 +30,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
+from bayesmix.sources.containers import native
 from bayesmix.sources.memory import all_weights, is_collection, is_source, with_sparse_rows
 from bayesmix.sources.sample_weights import row_weights
 
@@ -138,7 +139,7 @@ def describe_fit(
     if X is None:
         del options["sample_weight"]
         return describe_draws(model, clusters=groups, sizes=sizes, **options)
-    X = host(X)
+    X = host(native(X))
     probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
     return describe(model, X, probabilities=probabilities, groups=groups, **options)
 
@@ -153,7 +154,7 @@ def sentences_of_fit(
     **beside: Any,
 ) -> tuple[str, ...]:
     """Return the sentences of ``describe_fit`` by data alone, without its slower notes."""
-    X = host(X)
+    X = host(native(X))
     probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
     variables, described, _ = _grouped(
         model, X, None, probabilities, groups, names, noun, sample_weight

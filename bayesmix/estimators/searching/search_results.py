@@ -635,10 +635,8 @@ class SearchResults:
         of_folds = set() if noun_of(self) == "state" else {"groups"}
         given = {k: v for k, v in beside.items() if v is not None and k not in of_folds}
         answer = self.answer_
-        with (
-            suppress(UndefinedError, UnsupportedError, InvalidInputError),
-            warnings.catch_warnings(),
-        ):
+        # A search does not fail for want of sentences, whatever its data are.
+        with suppress(BayesmixError, TypeError, ValueError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             sentences = columns.sentences_of_fit(
                 self, X, self.clusters_, answer.words, answer.noun, sample_weight, **given
