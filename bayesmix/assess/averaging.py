@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step
-from bayesmix.core.protocols import FittedMixture
+from bayesmix.core.protocols import FittedMixture, UserRows
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
@@ -46,7 +46,7 @@ class AveragedDensity:
     """Average Σ_c a_c p_c(x) of fitted candidates with weights a_c, largest weight first.
 
     ``how`` is the source of the weights: evidence, or stacking. ``prior`` (C,) has the prior
-    weights.
+    weights. ``features_read`` reads data as the predictions of the search do.
     """
 
     estimators: tuple[FittedMixture, ...]
@@ -54,12 +54,13 @@ class AveragedDensity:
     prior: Array
     labels: tuple[str, ...]
     how: str
+    features_read: Callable[[UserRows], UserRows]
 
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) in nats."""
         terms = [
             density_in_data_units(estimator, rows)
-            for estimator, rows in _with_rows(self.estimators, X)
+            for estimator, rows in _with_rows(self.estimators, self.features_read(X))
         ]
         return logsumexp(np.column_stack(terms), axis=1, b=self.shares)
 
@@ -67,8 +68,11 @@ class AveragedDensity:
         """Return the mean log density in nats."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
-        """Draw samples (n, D) from the candidates, in proportion to their weights."""
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+        """Draw samples (n, D) from the candidates, in proportion to their weights.
+
+        Returns a frame for columns of levels and products of families.
+        """
         n_rows = validation.integer("n_samples", n_samples, 1)
         mixtures = [last_step(estimator) for estimator in self.estimators]
         if any(
@@ -78,11 +82,12 @@ class AveragedDensity:
         seed = root_seed(random_state)
         counts = stream(seed, Purpose.SAMPLE).multinomial(n_rows, self.shares)
         parts = [
-            mixture.result_.draw(int(count), stream(seed, Purpose.SAMPLE, number + 1))[0]
+            mixture.sample(int(count), stream(seed, Purpose.SAMPLE, number + 1))[0]
             for number, (mixture, count) in enumerate(zip(mixtures, counts, strict=True))
             if count
         ]
-        return np.concatenate(parts)
+        framed = isinstance(parts[0], pd.DataFrame)
+        return pd.concat(parts, ignore_index=True) if framed else np.concatenate(parts)
 
     def density_interval(
         self,
@@ -125,7 +130,8 @@ class AveragedDensity:
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         seed = root_seed(0 if random_state is None else random_state)
         chosen, draws = zip(*self.drawn(number, n_draws, seed, method, data), strict=True)
-        rows = [estimator._rows(table, None) for estimator, table in _with_rows(chosen, X)]
+        tables = _with_rows(chosen, self.features_read(X))
+        rows = [estimator._rows(table, None) for estimator, table in tables]
         parts = zip(draws, rows, strict=True)
         return hull([density_band(drawn, source, number, whole) for drawn, source in parts])
 
@@ -143,6 +149,7 @@ class AveragedDensity:
             )
         if method is None:
             method = "variational" if data is None else "gibbs"
+        data = data if data is None else self.features_read(data)
         among = zip(self.estimators, self.plausible(level), strict=True)
         return [
             (estimator, drawn_mixtures(estimator, method, data, n_draws, seed + place))
@@ -168,7 +175,7 @@ class AveragedDensity:
             Row numbers of the samples; required above 5,000 samples, whose full matrix would be too
             large.
         """
-        X = gathered(X)
+        X = gathered(self.features_read(X))
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
             raise InvalidInputError(
                 f"rows must select at most {MOST_ROWS_TOGETHER:,} of the {n_rows_of(X):,} "
@@ -224,7 +231,10 @@ def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def averaged_over(
-    rows: list[Candidate], criterion: str, probabilities: Probabilities | None
+    rows: list[Candidate],
+    criterion: str,
+    probabilities: Probabilities | None,
+    features_read: Callable[[UserRows], UserRows],
 ) -> AveragedDensity:
     """Return the model-averaged density.
 
@@ -264,6 +274,7 @@ def averaged_over(
         prior[order],
         tuple(label(row) for row in best),
         how,
+        features_read,
     )
 
 

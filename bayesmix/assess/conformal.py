@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import to_refit
-from bayesmix.core.procedures import last_step
+from bayesmix.core.procedures import features_read, last_step
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
@@ -105,7 +105,7 @@ def conformal_region(
     check_enough("calibration", counted, checked_level(level))
     fitted = _fitted(model, rows_of(X, training), _some(sample_weight, training), seed)
     density, transformed = _density_of(fitted, rows)
-    scores = Scores.of(density.score_samples(rows), weights)
+    scores = Scores.of(density.score_samples(features_read(fitted, rows)), weights)
     region = region_of(density, level, scores, calibrated=True)
     return replace(region, model=fitted, transformed=transformed)
 

@@ -23,7 +23,7 @@ from bayesmix.assess.group_statistics import (
     statistics,
     telling,
 )
-from bayesmix.core.nouns import counted, plural
+from bayesmix.core.nouns import capitalized, counted, plural
 from bayesmix.errors import missing_extra
 from bayesmix.families.coding import shown
 from bayesmix.selection.summary_text import listed
@@ -312,7 +312,7 @@ def _sentence(name: str, share: float, typical: Any, variables: dict[str, Variab
         common = rows[(rows["value"] > MOST) & (variable.levels is not None)]
         text = _phrase(variable, (common if len(common) else rows).iloc[0])
         phrases[variable.name] = text if variable.fitted else f"{text[:-1]}; not in the fit)"
-    title = f"{name[0].upper()}{name[1:]} ({percent(share, ' %')})"
+    title = f"{capitalized(name)} ({percent(share, ' %')})"
     if typical.empty:
         return f"{title}: all observations, so that there is nothing to compare."
     if not phrases:

@@ -65,3 +65,8 @@ def counted(n: int, noun: str) -> str:
 def plural(noun: str) -> str:
     """Return the plural of a noun."""
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def capitalized(text: str) -> str:
+    """Return a text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]

@@ -17,6 +17,12 @@ def named_step(model: Any) -> tuple[str, Any]:
     return model.steps[-1] if isinstance(model, Pipeline) else ("", model)
 
 
+def features_read(model: Any, X: Any) -> Any:
+    """Return data as the mixture of a model reads them: of a search, coded and selected columns."""
+    pick = getattr(model, "features_read", None)
+    return X if X is None or pick is None else pick(X)
+
+
 def takes_sequences(model: Any) -> bool:
     """Whether the order of samples matters to a model, or to the model of a search."""
     return noun_of(model) == "state"

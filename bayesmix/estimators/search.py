@@ -253,6 +253,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         """
         if noun_of(self.estimator) != "regression":
             X = in_trials(self, X, of_regression.pop("trials", None))
+        described = X, sample_weight
         X, sample_weight = self._read(X, sample_weight, weight_type)
         criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
         seed, beside = root_seed(self.random_state), groups if lengths is None else lengths
@@ -283,7 +284,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         n_chains = len(chains) * (1 + len(splits))
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
-        grows = checks.grows and not splits and not by_tree
+        grows = checks.limit is not None and not splits and not by_tree
         task = self._task(subject, splits, functions, kept_fits, criterion, variational, grows)
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
@@ -334,7 +335,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             )
         )
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            self.__dict__.update(better_by_powers(self, source) or {})
+            self.__dict__.update(better_by_powers(self, source, checks.limit) or {})
         self._say_logs()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
@@ -344,6 +345,14 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             on_totals = on_totals or sentence_on_bursts(self._fitted(), source)
         if on_totals:
             self._add(on_totals)
+        self.tell_clusters(
+            *described,
+            covariates=covariates,
+            lengths=lengths,
+            groups=groups,
+            times=times,
+            exact_times=exact_times,
+        )
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
@@ -423,7 +432,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
-            grows or self._automatic,
+            max(numbers) if grows else self._limit,
             subject.source.shape,
             left_out,
             rounded_features(plain, [feature.column for feature in subject.spread]),
@@ -447,7 +456,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 self.interrupted_ = True
         return rows
 
-    _automatic = False  # whether the numbers stand for the automatic range of another search
+    # Largest K of the automatic range of another search, of which this one has some numbers.
+    _limit: int | None = None
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
     _coding: Coding | None = None  # of the columns of a frame
@@ -522,7 +532,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             compared_on=findings.on_sample,
             unordered=findings.unordered,
             criterion_asked=asked_for and criterion != criteria.RULE,
-            at_least=ended,
+            ended=ended,
         )
         if not self.refit:  # fits are not kept
             self.summary()

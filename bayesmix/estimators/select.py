@@ -177,7 +177,7 @@ def select(
         X = Measured(X, trials=trials)
     named = {"continuous": continuous, "counts": counts, "ratings": ratings}
     named |= {"categorical": categorical, "exclude": exclude}
-    coding = None
+    coding, given = None, (X, sample_weight)
     if family is None and "estimator" not in options:
         X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
     elif columns or any(named.values()):
@@ -208,17 +208,13 @@ def select(
         **options,
     )
     search._criterion_asked = criterion != "auto"
-    return search.fit(
-        X,
-        sample_weight=sample_weight,
-        groups=groups,
-        labels=labels,
-        covariates=covariates,
-        lengths=lengths,
-        times=times,
-        exact_times=exact_times,
-        weight_type=weight_type,
-    )
+    beside = {"covariates": covariates, "lengths": lengths, "groups": groups}
+    beside |= {"times": times, "exact_times": exact_times}
+    search.fit(X, sample_weight=sample_weight, labels=labels, weight_type=weight_type, **beside)
+    if coding is not None:
+        # The frame may have further columns.
+        search.tell_clusters(*given, **beside)
+    return search
 
 
 def on_log_scale(X: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._pprint import _EstimatorPrettyPrinter
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import UndefinedError, UnsupportedError
 
 
 class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -88,7 +88,7 @@ def small_figure(estimator: Showing) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             estimator._draw_small(figure)
-    except UnsupportedError:
+    except (UnsupportedError, UndefinedError):
         return ""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)

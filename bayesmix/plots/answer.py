@@ -14,6 +14,7 @@ from bayesmix.plots.common_directions import view_and_sample
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import fitted_and_read, most_columns
+from bayesmix.selection.answer_text import probability
 
 SIZE = (10.4, 4.4)
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (2, 3)}
@@ -80,7 +81,7 @@ def _numbers(ax: Axes, answer: Any) -> None:
     for bar, height in zip(bars, heights, strict=True):
         if height >= LEAST_SHOWN:
             ax.annotate(
-                f"{min(height, 0.99):.2f}", (bar.get_x() + bar.get_width() / 2.0, height),
+                probability(height), (bar.get_x() + bar.get_width() / 2.0, height),
                 textcoords="offset points", xytext=(0, 3), ha="center", fontsize="small",
             )  # fmt: skip
     style.whole_numbers(ax, list(numbers))

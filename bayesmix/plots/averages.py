@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.procedures import features_read
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import fitted, fitted_and_read, sample_of, view_of
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
@@ -156,9 +157,9 @@ def plot_averaged(
     >>> bm.plots.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
     'waiting'
     """
-    X = features_read(average, X)
     average = getattr(average, "averaged_", average)
     style.expect("average", average, "a fitted search or its averaged_", "estimators")
+    X = features_read(average, X)
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
     if band is not None and len(first.columns) > 1:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from bayesmix.core.procedures import features_read
 from bayesmix.em.prediction import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -56,8 +57,8 @@ def plot_region(
     """
     style.expect("region", region, "a DensityRegion", "contains")
     view = _view_of(region)
-    values = None if X is None else raw_rows(X)[0]
     inside = None if X is None else region.contains(X)
+    values = None if X is None else raw_rows(features_read(region.model, X))[0]
     ax = style.axes_or_new(ax)
     if len(view.columns) == 1:
         _draw_line(ax, view, region, values, inside, legend)

@@ -16,6 +16,7 @@ from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
+from bayesmix.core.procedures import features_read
 from bayesmix.core.rows import Rows
 from bayesmix.em.model import side_of
 from bayesmix.em.prediction import most_probable
@@ -58,12 +59,6 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
         "model must be a fitted mixture of bayesmix or a fitted search (of scikit-learn: "
         f"bayesmix.from_sklearn(model)), got {type(model).__name__}{': call fit first' * unfitted}"
     )
-
-
-def features_read(model: Any, X: Any) -> Any:
-    """Return the features that the mixture of a model reads; of a search, the selected ones."""
-    pick = getattr(model, "features_read", None)
-    return X if X is None or pick is None else pick(X)
 
 
 def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, Any]:

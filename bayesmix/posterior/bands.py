@@ -293,7 +293,10 @@ def _simultaneous(
 def checked_values(
     name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
-    """Return finite values (n, C) of the named features, levels as codes."""
+    """Return finite values (n, C) of the named features, levels as codes.
+
+    Columns of a frame are found by their names; others are not read.
+    """
     X = gathered(tabular(X, name))
     unmasked(name, X)
     written_out(name, X)
@@ -301,10 +304,13 @@ def checked_values(
     named = any(isinstance(label, str) for label in labels)
     columns = getattr(X, "columns", None)
     if columns is not None and named and list(map(str, columns)) != wanted:
-        raise InvalidInputError(
-            f"{name} must have the columns {', '.join(wanted)}, in this order, got "
-            f"{', '.join(map(str, columns))}"
-        )
+        there = {str(column): column for column in columns}
+        if is_source(X) or not set(wanted) <= set(there):
+            raise InvalidInputError(
+                f"{name} must have the columns {', '.join(wanted)}, got "
+                f"{', '.join(map(str, columns))}"
+            )
+        X = X[[there[column] for column in wanted]]
     if is_source(X):
         refuse_measured(X, "the density of columns and of regions")
     raw = X.in_memory().values if is_source(X) else X

@@ -357,8 +357,9 @@ def averaged_density(
     result: FitResult, parts: Sequence[Draws], X: Any, n_jobs: int | None
 ) -> Array:
     """Return log (1/S) Σ_s p(x_n | draw s) (n,) in nats and data units, after checking X."""
-    columns = result.columns
-    values = checked_values("X", X, range(result.n_features) if columns is None else columns)
+    labels = result.columns or range(result.n_features)
+    coding: Any = result.family.coding
+    values = checked_values("X", X, labels, () if coding is None else coding.levels)
     result.family.check(values)
     source = as_source(values, n_jobs=n_jobs)
     drawn = DrawnMixtures(result, tuple(parts))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betaincinv
 
+from bayesmix.core.procedures import features_read
 from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.shown import Shown
@@ -199,7 +200,7 @@ class DensityRegion:
 
     def contains(self, X: Any) -> Any:
         """Return whether each sample (n,) is inside the region or on its boundary."""
-        return self.density.score_samples(X) + TIE >= self.threshold
+        return self._log_density(X) + TIE >= self.threshold
 
     def coverage(self, X: Any) -> float:
         """Return the share of samples inside, with standard error √(share (1 - share) / n)."""
@@ -210,7 +211,11 @@ class DensityRegion:
 
         At most 1 - level for the samples outside; see ``MixtureDensity.tail_probability``.
         """
-        return self.scores.tail(self.density.score_samples(X))
+        return self.scores.tail(self._log_density(X))
+
+    def _log_density(self, X: Any) -> Array:
+        """Return the log density (n,) of data, which are read as by the model that was fitted."""
+        return self.density.score_samples(features_read(self.model, X))
 
     def intervals(self) -> Array:
         """Return the region over one continuous feature as ascending intervals (m, 2)."""

@@ -64,7 +64,7 @@ def write_report(
     path : str or Path
         File to write, in an existing folder.
     X : array, frame or source (n, D), optional
-        Data to show, which a search does not keep.
+        Data to show, which a search does not keep; of a weighted fit, a source with its weights.
     title : str, optional
         Title above the answer, and of the page.
     command : sequence of str, optional

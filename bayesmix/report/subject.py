@@ -21,6 +21,7 @@ from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
 from bayesmix.selection.structures import in_words
+from bayesmix.sources.memory import is_source
 
 if TYPE_CHECKING:
     from bayesmix.assess.description import Description
@@ -163,8 +164,9 @@ class Subject:
         if self.described is not None:
             return self.described
         describe = getattr(self.search, "describe", None)
-        # Sequences are not in the data.
-        for X in [self.given, None] if self.noun != "state" else [None]:
+        # Sequences, and weights beside a frame, are not in the data.
+        weighted = self.result.total_weight != self.result.n_rows and not is_source(self.given)
+        for X in [None] if self.noun == "state" or weighted else [self.given, None]:
             with suppress(UnsupportedError, InvalidInputError, TypeError):
                 described: Description | None = describe and describe(X)
                 return described

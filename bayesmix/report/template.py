@@ -12,6 +12,7 @@ from typing import Any
 from bayesmix.core.nouns import counted, plural
 from bayesmix.report.subject import capital, listed
 from bayesmix.report.tables import number, typeset
+from bayesmix.selection.answer_text import probability
 from bayesmix.version import __version__
 
 
@@ -38,6 +39,7 @@ def filled(template: str, **values: Any) -> str:
         ),
         "listed": listed,
         "number": number,
+        "probability": probability,
         "typeset": typeset,
     }
     return environment.get_template(template).render(values)

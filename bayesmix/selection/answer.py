@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.nouns import part_names
+from bayesmix.core.nouns import capitalized, part_names
 from bayesmix.core.palette import colour
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import number_of
@@ -36,11 +36,15 @@ class Answer:
     probabilities : dict
         Probability of each number of clusters; empty if unknown.
     at_least : bool
-        Whether the automatic range of K ended before the number was found.
+        Whether the automatic range of K ended before the number was found, so that the headline
+        tells the least number.
     headline, text, details : str
         The number of clusters; the summary; the summary with ``verbose=True``.
     names : tuple of str, optional
         Names given by the user.
+    sentences : tuple of str
+        What distinguishes each cluster in the data of the fit, as ``describe`` says of them; empty
+        if it is not known.
     """
 
     noun: str
@@ -53,6 +57,7 @@ class Answer:
     probabilities: dict[int, float] = field(default_factory=dict)
     at_least: bool = False
     names: tuple[str, ...] | None = None
+    sentences: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:
@@ -89,7 +94,12 @@ class Answer:
 
     def named(self, names: Sequence[str] | None) -> Answer:
         """Return the answer with these names of the clusters."""
-        return replace(self, names=None if names is None else tuple(map(str, names)))
+        named = replace(self, names=None if names is None else tuple(map(str, names)))
+        of_clusters = [
+            text.replace(capitalized(before), capitalized(after), 1)
+            for text, before, after in zip(self.sentences, self.words, named.words, strict=False)
+        ]
+        return replace(named, sentences=(*of_clusters, *self.sentences[self.number :]))
 
     def in_words(self, labels: Integers) -> Any:
         """Return the word of each label (n,); "outlying" for -1."""

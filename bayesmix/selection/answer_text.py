@@ -25,7 +25,7 @@ MOST_NOTES = 3
 WIDTH = 120
 # Share of outlying observations above which the summary names them first.
 MOST_OUTLYING = 0.05
-# Larger probabilities are printed as this one, because none is known better.
+# Larger probabilities are told to exceed this one, because none is known better.
 SUREST = 0.99
 LEAST_PROBABILITY = 0.005
 UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
@@ -68,7 +68,7 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
 
 
 def probability(value: float) -> str:
-    """Format a probability with two decimals."""
+    """Format a probability with two decimals, in text and beside bars; at most 0.99."""
     return f"{min(value, SUREST):.2f}"
 
 
@@ -153,7 +153,7 @@ class AnswerText:
     compared_on: str = ""  # on how many observations, if not on all
     unordered: Candidate | None = None  # the best mixture beside chains
     criterion_asked: bool = False
-    at_least: bool = False  # whether the automatic range of K ended at the best candidate
+    ended: bool = False  # whether the automatic range of K ended at the best candidate
 
     def answer(self) -> Answer:
         """Return the answer, with its text."""
@@ -166,7 +166,7 @@ class AnswerText:
             self.summary(),
             self.verbose(),
             dict(self.cluster_probabilities),
-            self.at_least,
+            self.least > 1,
         )
 
     @property
@@ -259,8 +259,8 @@ class AnswerText:
         are one cluster.
         """
         chosen = number_of(self.labels)
-        if self.at_least:
-            return f"at least {counted(chosen, self.noun)}"
+        if self.least > 1:
+            return self._at_least(chosen)
         text = counted(chosen, self.noun)
         if components is not None:
             text += " without gaps"
@@ -277,6 +277,32 @@ class AnswerText:
             noun = plural(noun_of(self.best.estimator))
             text += f", of {span(low, high)} overlapping {noun} ({probability(sure)})"
         return text
+
+    @cached_property
+    def least(self) -> int:
+        """The number of clusters that there are at least, if the automatic range of K ended; or 1.
+
+        It is the largest number up to the chosen one that is reached with probability ``CERTAIN``.
+        """
+        if not self.ended:
+            return 1
+        numbers = [k for k in self.cluster_probabilities if k <= number_of(self.labels)]
+        certain = [k for k in numbers if self._reached(k) >= CERTAIN - ROUNDING]
+        return max(certain, default=number_of(self.labels))
+
+    def _reached(self, number: int) -> float:
+        """Return the probability of at least this number of clusters."""
+        return sum(p for k, p in self.cluster_probabilities.items() if k >= number)
+
+    def _at_least(self, chosen: int) -> str:
+        """Return the least number of clusters: "at least 30 clusters (probability 0.98)"."""
+        text = f"at least {counted(self.least, self.noun)}"
+        if not self.cluster_probabilities:
+            return text
+        most = (
+            "" if self.least == chosen else f"; labels of {chosen:,}, {probability(self._likely)}"
+        )
+        return f"{text} (probability {probability(self._reached(self.least))}{most})"
 
     @property
     def _likely(self) -> float:
@@ -335,7 +361,7 @@ class AnswerText:
     def _numbers(self) -> str:
         """Return how clusters and components are related, and the probabilities of numbers."""
         text, shown = self._of_components(), self.cluster_probabilities
-        if self.at_least or len(shown) < 2:
+        if len(shown) < 2:
             return text
         return f"{text} {_listed_numbers(f'Number of {plural(self.noun)}', shown)}".strip()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.nouns import counted, part_name, parts_in_words
+from bayesmix.core.nouns import counted, part_name, parts_in_words, plural
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.numerics.rounding import FEW_VALUES
@@ -38,12 +38,13 @@ NAMES_SHOWN = 3
 class DataChecks:
     """Findings about the data, and the range of K.
 
-    ``left_out``: structures that so few observations cannot estimate; ``grows``: no K was given;
-    ``few_features``: a note if only some features seem to distinguish clusters.
+    ``limit``: the largest K of the automatic range, None where K was given; ``left_out``:
+    structures that so few observations cannot estimate; ``few_features``: a note if only some
+    features seem to distinguish clusters.
     """
 
     numbers: list[int]
-    grows: bool
+    limit: int | None
     shape: tuple[int, int]
     left_out: tuple[str, ...]
     rounded: tuple[RoundedFeature, ...]
@@ -62,7 +63,8 @@ class DataChecks:
         """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
-        notes = [*self._changed(), *filter(None, [self.few_features]), *self._range(ended)]
+        notes = [*self._changed(), *filter(None, [self.few_features])]
+        notes += self._range(ended, chosen)
         if not self.of_features:
             return notes
         if result is not None:
@@ -112,8 +114,8 @@ class DataChecks:
 
         A range that the user gave has no end to be told.
         """
-        largest = max(self.numbers)
-        return self.grows and largest > 1 and any(row.asked >= largest for row in candidates)
+        limit = self.limit or 1
+        return limit > 1 and any(row.asked >= limit for row in candidates)
 
     def _changed(self) -> list[str]:
         """Return notes on what the search changed in the data."""
@@ -131,9 +133,9 @@ class DataChecks:
             notes.append(f"Rounded values were spread over their steps: {listed(plain)}.")
         return notes
 
-    def _range(self, ended: bool) -> list[str]:
+    def _range(self, ended: bool, chosen: Candidate) -> list[str]:
         """Return notes on structures left out, and on K at the end of the automatic range."""
-        if self.grows and self.numbers == [1]:
+        if self.limit == 1:
             few = "Too few distinct" if self.repeated else "Too few"
             return [
                 f"{few} observations for {self.shape[1]} variables, so only K = 1 was fitted; "
@@ -147,7 +149,12 @@ class DataChecks:
                 f"and {features})."
             )
         if ended:
-            limit = f"K reached the automatic limit of {max(self.numbers)}"
+            parts = plural(noun_of(chosen.estimator))
+            limit = (
+                f"The density with the most evidence has {self.limit} {parts}, the automatic limit"
+            )
+            if self.ended(chosen):
+                limit = f"K reached the automatic limit of {self.limit}"
             notes.append(f"{limit}; set n_components to search further.")
         return notes
 

@@ -1,6 +1,8 @@
 """What a fit and a search show of themselves, and the figures of many columns."""
 
+from dataclasses import replace
 from functools import partial
+from html import escape
 from inspect import signature
 
 import numpy as np
@@ -77,6 +79,52 @@ def test_a_search_says_who_its_clusters_are_in_a_notebook(search):
     answer, _, rest = search._repr_html_().partition("Cluster 1 (64 %): higher ")
     assert "3 components by BIC" in answer
     assert "Cluster 2 (36 %): lower " in rest
+
+
+WEIGHTS = np.random.default_rng(3).integers(1, 4, len(X))
+NAMED = X.assign(
+    id=range(len(X)), day=pd.date_range("2020", periods=len(X)), side=np.arange(272) % 5
+)
+
+
+@pytest.mark.parametrize(
+    ("frame", "options"),
+    [
+        (X, {}),
+        (X, {"sample_weight": WEIGHTS}),
+        (NAMED, {"exclude": ["side"]}),
+        (X[["eruptions"]].assign(long=np.where(X["eruptions"] > 3.5, "yes", "no")), {}),
+        (X.mask(np.random.default_rng(4).random(X.shape) < 0.1), {"missing": "use"}),
+    ],
+    ids=["numbers", "weights", "identifier and date", "mixed", "missing"],
+)
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
+def test_a_notebook_says_of_clusters_what_describe_says_of_the_data(frame, options, tmp_path):
+    search = bm.select(frame, (1, 2), "full", **options)
+    weights = {name: options[name] for name in options if name == "sample_weight"}
+    sentences = search.describe(frame, **weights).sentences
+    assert sentences
+    assert all(escape(sentence) in search._answer_html() for sentence in sentences)
+    search.names = ("long", "short")
+    search.save(tmp_path / "search.bayesmix")
+    loaded = bm.load(tmp_path / "search.bayesmix")
+    for each in (search, loaded):
+        named = each.describe(frame, **weights).sentences
+        assert named[0].startswith("Long (")
+        assert all(escape(sentence) in each._answer_html() for sentence in named)
+
+
+def test_sentences_that_are_of_draws_are_said_to_be(search):
+    drawn = clone(search).fit(X)
+    drawn._told = replace(drawn.answer_, sentences=())  # as of an older file, or of data in parts
+    assert "20,000 draws from the fitted model" in drawn._answer_html()
+    assert "draws" not in search._answer_html()
+
+
+def test_a_search_that_kept_no_fit_is_shown_without_a_figure():
+    page = bm.MixtureSearch(n_components=(1, 2), refit=False).fit(X)._repr_html_()
+    assert "2 components by BIC" in page
+    assert "data:image/png" not in page
 
 
 def test_a_family_without_a_figure_is_shown_without_one():

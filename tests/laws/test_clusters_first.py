@@ -1,17 +1,19 @@
 """The number of clusters of ``select`` and its probability."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import bayesmix as bm
 from bayesmix.errors import UndefinedError
 from bayesmix.selection import clusters
-from bayesmix.selection.answer_text import likely_range
-from bayesmix.selection.clusters import ClusterNumbers, overlapping
+from bayesmix.selection.answer_text import AnswerText, likely_range, probability
+from bayesmix.selection.clusters import ClusterNumbers, number_of, overlapping
 from bayesmix.selection.tasks import Assignments
 
 FAITHFUL = bm.datasets.load_faithful()
@@ -74,7 +76,8 @@ def assert_agreement(search, rows):
     assert answer.outlying == (labels == -1).sum()
     assert search.summary().startswith(f"{answer.headline}: ")
     low, high, likely = likely_range(answer.probabilities, number)
-    assert f"(probability {min(likely, 0.99):.2f}" in answer.headline
+    told = f"{min(likely, 0.99):.2f}"
+    assert f"(probability {told}" in answer.headline
     assert answer.headline.startswith(str(low) if low == high else f"{low} to {high} ")
 
 
@@ -220,3 +223,60 @@ def test_pairs_of_overlapping_components_merge_in_order():
     )
     assert hierarchy.groups(2) == ((0, 1), (2,))
     assert all(a.overlap >= b.overlap for a, b in itertools.pairwise(hierarchy.joins))
+
+
+# The number of clusters where K ended at its limit, and how probabilities are told
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return bm.select(bm.datasets.load_faithful(), range(1, 7), "tied")
+
+
+def ended(search, probabilities, labels):
+    """The answer of a search that ended at its automatic limit, a cluster for each component."""
+    sizes = np.bincount(labels).astype(float)
+    candidates = sorted(search.candidates_, key=lambda row: row.asked != len(labels))
+    return AnswerText(
+        candidates, "elbo_prior", 272.0, None, (), labels, sizes, 0.0, probabilities,
+        ended=True,
+    )  # fmt: skip
+
+
+def test_at_least_is_said_of_a_number_that_is_reached_as_probably_as_said(fitted):
+    rng = np.random.default_rng(12)
+    for _ in range(50):
+        shares = rng.dirichlet(np.full(6, 0.5))
+        probabilities = dict(enumerate(shares.tolist(), start=1))
+        labels = np.arange(1 + int(shares.argmax()))
+        answer = ended(fitted, probabilities, labels).answer()
+        reached = {k: sum(p for j, p in probabilities.items() if j >= k) for k in probabilities}
+        least = max(k for k in range(1, number_of(labels) + 1) if reached[k] >= 0.8)
+        said = re.match(r"at least (\d+) clusters? \(probability ([^;)]*)", answer.headline)
+        assert answer.at_least == bool(said) == (least > 1)
+        if said:
+            assert int(said[1]) == least
+            assert said[2] == probability(reached[least])
+
+
+def test_at_least_five_clusters_are_not_said_where_four_are_as_probable_as_one_in_four(fitted):
+    answer = ended(fitted, {4: 0.23, 5: 0.77}, np.arange(5)).answer()
+    assert answer.headline == "at least 4 clusters (probability 0.99; labels of 5, 0.77)"
+    assert "Number of clusters: 5 (0.77), 4 (0.23)." in answer.text
+
+
+def test_at_least_one_cluster_is_not_said(fitted):
+    answer = ended(fitted, {1: 1.0}, np.zeros(1, int)).answer()
+    assert answer.headline == "1 cluster (probability 0.99)"
+    assert not answer.at_least
+
+
+def test_text_and_bars_tell_a_probability_alike_and_as_it_is_stored(fitted):
+    stored = fitted.cluster_probabilities_[2]
+    assert stored == pytest.approx(1.0, abs=1e-6)
+    axes = fitted.plot(None, Figure().subplots(1, 2))
+    (label,) = [text.get_text() for text in axes[0].texts]
+    assert label == "0.99"
+    assert f"(probability {label})" in fitted.summary()
+    told = {0.004: "0.00", 0.5: "0.50", 0.99: "0.99", 0.994: "0.99", 0.996: "0.99", 1.0: "0.99"}
+    assert {value: probability(value) for value in told} == told

@@ -289,7 +289,9 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
         f"3 components by BIC, {other.behind:.2f} ahead of {other.n_components}: normal components "
         "with tied covariance (n = 272, 2 features)."
     )
-    assert lines[1].startswith("They form 2 clusters (probability 0.99). Labels: predict_clusters")
+    assert lines[1].startswith(
+        "They form 2 clusters (probability 0.99). Labels: predict_clusters"
+    )
     assert (
         f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
         f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."
@@ -402,6 +404,54 @@ def test_the_averaged_density_is_sampled(bayesian):
     error = FAITHFUL.std(axis=0) / math.sqrt(20_000)
     # 5 standard errors: a false alarm in two million.
     assert (np.abs(drawn.mean(axis=0) - means) < 5 * error).all()
+
+
+def frames_with_further_columns():
+    """Columns to fit, and frames of them that ``predict`` reads: by names, in any order."""
+    faithful = bm.datasets.load_faithful()
+    rng, n = np.random.default_rng(8), len(faithful)
+    beside = {"id": range(n), "day": pd.date_range("2020", periods=n)}
+    levels = np.where(rng.random(n) < 0.2 + 0.6 * (faithful["eruptions"] > 3.0), "a", "b")
+    amounts = pd.DataFrame({"paid": np.exp(faithful["eruptions"]), "z": rng.normal(size=n)})
+    for name, plain in {
+        "numbers": faithful,
+        "mixed": faithful.assign(kind=levels),
+        "amounts": amounts,
+    }.items():
+        named = plain.assign(**beside)[["day", *plain.columns, "id"]]
+        yield pytest.param(plain, named, id=name)
+    text = faithful.assign(waiting=[f"{value:.0f} min" for value in faithful["waiting"]])
+    yield pytest.param(faithful, text.assign(**beside), id="text")
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
+@pytest.mark.parametrize(("plain", "named"), [*frames_with_further_columns()])
+def test_averages_and_regions_read_frames_as_predictions_do(plain, named):
+    first, second = (bm.select(frame, (1, 2), "full") for frame in (plain, named))
+    named = named[named.columns[::-1]]
+    average, other = first.averaged_, second.averaged_
+    np.testing.assert_allclose(other.score_samples(named), average.score_samples(plain), rtol=1e-6)
+    np.testing.assert_allclose(second.score_samples(named), first.score_samples(plain), rtol=1e-6)
+    bands = [
+        search.density_interval(frame[:3], data=frame, n_draws=20)
+        for search, frame in ((first, plain), (second, named), (average, plain), (other, named))
+    ]
+    for band in bands[1:]:
+        np.testing.assert_allclose(band, bands[0], rtol=1e-6)
+    together = [each.co_clustering(X, [0, 1, 5]) for each, X in ((average, plain), (other, named))]
+    np.testing.assert_allclose(*together, rtol=1e-6)
+    drawn = pd.DataFrame(other.sample(20, random_state=0), columns=[*second.feature_names_in_])
+    assert np.isfinite(second.score_samples(drawn)).all()
+    inside = [
+        bm.conformal_region(search, frame, random_state=0).contains(frame)
+        for search, frame in ((first, plain), (second, named))
+    ]
+    np.testing.assert_array_equal(*inside)
+    if second.best_estimator_.result_.family.drawn_columns:
+        place = str(plain.columns[0])
+        for model in (second, other):
+            ax = bm.plot_density(model, named, Figure().subplots(), columns=place)
+            assert ax.get_xlabel() == place
 
 
 def test_co_clustering_is_averaged_over_candidates(bayesian):

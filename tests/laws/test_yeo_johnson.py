@@ -149,6 +149,16 @@ def test_where_k_ended_at_the_automatic_limit_transformed_columns_have_at_least_
     assert not given.answer_.at_least
 
 
+@pytest.mark.slow
+def test_transformed_columns_have_the_limit_of_the_first_search():
+    """The second search tries few components, which is no limit of K: 30 is."""
+    X = np.random.default_rng(50).gamma(3.0, 2.0, 800)[:, None]
+    search = bm.select(X)
+    assert "Columns transformed by Yeo-Johnson powers" in search.summary()
+    assert search.summary().startswith("1 cluster (probability")
+    assert not any("limit" in caution for caution in search.cautions_)
+
+
 def test_normal_groups_stay_normal():
     rng = np.random.default_rng(5)
     X = np.vstack([rng.normal(0.0, 1.0, (100, 2)), rng.normal(5.0, 1.0, (100, 2))])

@@ -205,7 +205,7 @@ class FittedMethods:
         return columns.describe_fit(
             self,
             X,
-            counts=np.asarray(result.counts),
+            sizes=columns.sizes_of_groups(np.asarray(result.counts), of_components),
             groups=of_components,
             beside=beside,
             names=tuple(part_names(noun, number_of(of_components))),

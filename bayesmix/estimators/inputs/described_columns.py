@@ -30,10 +30,12 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.clusters import most_probable_clusters
+from bayesmix.sources.containers import native
 from bayesmix.sources.memory import all_weights, is_collection, is_source, with_sparse_rows
 from bayesmix.sources.sample_weights import row_weights
 
 FEWEST_ROWS = 2
+LEVEL = 0.9  # of intervals of effect sizes
 # Draws from a fitted model that is described without data.
 DRAWS = 20_000
 FROM_MODEL = (
@@ -52,7 +54,7 @@ def describe(
     groups: Integers,
     names: tuple[str, ...],
     noun: str,
-    level: float = 0.9,
+    level: float = LEVEL,
     sample_weight: Any = None,
 ) -> Description:
     """Return the description of groups of components, each row in its most probable one.
@@ -62,6 +64,28 @@ def describe(
     described by their own cells. The ``response`` of a regression is a further column.
     """
     level = checked_level(level)
+    variables, described, left_out = _grouped(
+        model, X, response, probabilities, groups, names, noun, sample_weight
+    )
+    notes = not_described(left_out)
+    if model is not None:
+        coding = coding_of_fit(model)
+        again = counted_twice(coding.repeating, noun) if coding is not None else []
+        notes = [*again, *_dependence(model, variables, probabilities, described.weights), *notes]
+    return description(variables, described, level, notes)
+
+
+def _grouped(
+    model: Any,
+    X: Any,
+    response: Any,
+    probabilities: Array,
+    groups: Integers,
+    names: tuple[str, ...],
+    noun: str,
+    sample_weight: Any,
+) -> tuple[list[Variable], DescribedGroups, list[tuple[str, str]]]:
+    """Return the columns as variables, the groups of the rows, and columns that are left out."""
     if len(probabilities) < FEWEST_ROWS:
         raise InvalidInputError(
             f"X must have at least {FEWEST_ROWS} rows to describe, got {len(probabilities)}"
@@ -79,13 +103,7 @@ def describe(
         weights = all_weights(X) if is_source(X) else np.ones(n)
     else:
         weights = row_weights(sample_weight, n)
-    described = DescribedGroups(labels, weights, certainty, names, noun)
-    notes = not_described(left_out)
-    if model is not None:
-        coding = coding_of_fit(model)
-        again = counted_twice(coding.repeating, noun) if coding is not None else []
-        notes = [*again, *_dependence(model, variables, probabilities, weights), *notes]
-    return description(variables, described, level, notes)
+    return variables, DescribedGroups(labels, weights, certainty, names, noun), left_out
 
 
 def _dependence(
@@ -108,21 +126,46 @@ def describe_fit(
     model: Any,
     X: Any,
     *,
-    counts: Array,
+    sizes: Array,
     groups: Integers,
     beside: Mapping[str, Any],
     **options: Any,
 ) -> Description:
     """Return the description of a fitted mixture or search by data, or by draws if X is None.
 
-    ``counts`` (K,) are the observations of the components in the fit; ``beside`` belongs to X.
+    ``sizes`` (C + 1,) are the observations of the groups in the fit, and those in none; ``beside``
+    belongs to X.
     """
     if X is None:
         del options["sample_weight"]
-        return describe_draws(model, clusters=groups, sizes=counts, **options)
-    X = host(X)
+        return describe_draws(model, clusters=groups, sizes=sizes, **options)
+    X = host(native(X))
     probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
     return describe(model, X, probabilities=probabilities, groups=groups, **options)
+
+
+def sentences_of_fit(
+    model: Any,
+    X: Any,
+    groups: Integers,
+    names: tuple[str, ...],
+    noun: str,
+    sample_weight: Any,
+    **beside: Any,
+) -> tuple[str, ...]:
+    """Return the sentences of ``describe_fit`` by data alone, without its slower notes."""
+    X = host(native(X))
+    probabilities = model.predict_proba(columns_of_the_fit(model, X), **beside)
+    variables, described, _ = _grouped(
+        model, X, None, probabilities, groups, names, noun, sample_weight
+    )
+    return description(variables, described, LEVEL).sentences
+
+
+def sizes_of_groups(counts: Array, groups: Integers) -> Array:
+    """Return the observations (C + 1,) of groups of components, those in none last."""
+    places = [*range(int(groups.max()) + 1), -1]
+    return np.array([counts[groups == place].sum() for place in places])
 
 
 def certainty_of(probabilities: Array, labels: Integers, of_components: Integers) -> Array:
@@ -140,11 +183,12 @@ def describe_draws(
     sizes: Array,
     names: tuple[str, ...],
     noun: str,
-    level: float = 0.9,
+    level: float = LEVEL,
 ) -> Description:
     """Return the description of groups of components by draws from a fitted model.
 
-    ``clusters`` (K,) are the groups of the components, ``sizes`` (K,) their observations.
+    ``clusters`` (K,) are the groups of the components, ``sizes`` (C + 1,) the observations of the
+    groups, and of those in none.
     """
     level = checked_level(level)
     try:
@@ -154,11 +198,9 @@ def describe_draws(
     components = np.asarray(components)
     labels = np.where(components < 0, -1, np.asarray(clusters)[np.maximum(components, 0)])
     variables, _ = variables_of(model, X)
-    places = [*range(len(names)), -1]
-    totals = np.array([sizes[clusters == k].sum() for k in places])
     # Errors of effects are those of as many observations as the fit had.
     weights = np.full(DRAWS, sizes.sum() / DRAWS)
-    groups = DescribedGroups(labels, weights, np.ones(DRAWS), names, noun, totals)
+    groups = DescribedGroups(labels, weights, np.ones(DRAWS), names, noun, sizes)
     return description(variables, groups, level, [FROM_MODEL])
 
 

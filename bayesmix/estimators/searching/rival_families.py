@@ -31,12 +31,13 @@ MOST_ROWS = 3000
 STANDARD_ERRORS = 2.0
 
 
-def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
+def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
     The second search has the structure of the simplest candidate with the most probable number of
-    clusters, and at most one component more. It is not made where powers gain less, on the
-    responsibilities of that candidate, than half of the logarithm of n for each column (BIC).
+    clusters, and at most one component more; its automatic limit of K is that of the first, None
+    where K was given. It is not made where powers gain less, on the responsibilities of that
+    candidate, than half of the logarithm of n for each column (BIC).
     """
     best = search._simplest
     result = best.result_
@@ -70,7 +71,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         column_powers=False,
         checkpoint=None,
     )
-    other._automatic = search.n_components is None
+    other._limit = limit
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -93,5 +94,5 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         f"higher than of {'normal' if logs is None else 'log-normal'} components "
         f"(standard error {better.standard_error:,.0f})."
     )
-    kept = {*other.get_params(deep=False), "_automatic"}
+    kept = {*other.get_params(deep=False), "_limit"}
     return {name: value for name, value in vars(other).items() if name not in kept}

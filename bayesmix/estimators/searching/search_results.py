@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import DataChecks
+from bayesmix.sources.memory import ArraySource, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
@@ -204,9 +206,16 @@ class SearchResults:
             from bayesmix.assess.averaging import averaged_over
 
             self._averaged = averaged_over(
-                self._rows, self.criterion_, posterior_of(self._rows, self._prior_over_k)
+                self._rows,
+                self.criterion_,
+                posterior_of(self._rows, self._prior_over_k),
+                self._read_by_candidates,
             )
         return self._averaged
+
+    def _read_by_candidates(self, X: Any) -> Any:
+        """Return data as ``features_read`` does; with selected features these are given alone."""
+        return self.features_read(X) if self._selected is None else self._as_fitted(X)
 
     @property
     def best_estimator_(self) -> Any:
@@ -441,13 +450,15 @@ class SearchResults:
             return described
         answer = self.answer_
         noun, of_components, names = answer.noun, np.asarray(self.clusters_), answer.words
+        sizes = np.append(answer.sizes, answer.outlying)
         if by == "components":
             noun, of_components = self._fitted().noun, np.arange(self.n_components_)
             names = tuple(part_names(noun, self.n_components_))
+            sizes = columns.sizes_of_groups(np.asarray(self._fitted().counts), of_components)
         return columns.describe_fit(
             self,
             X,
-            counts=np.asarray(self._fitted().counts),
+            sizes=sizes,
             groups=of_components,
             beside=beside,
             names=names,
@@ -526,9 +537,11 @@ class SearchResults:
 
     def _answer_html(self) -> str:
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        sentences: tuple[str, ...] = ()
-        with suppress(UndefinedError, UnsupportedError, InvalidInputError):
-            sentences = self.describe().sentences
+        sentences = self.answer_.sentences
+        if not sentences:
+            with suppress(UndefinedError, UnsupportedError, InvalidInputError):
+                drawn = self.describe()
+                sentences = (*drawn.sentences, columns.FROM_MODEL)
         return summary_html(self.summary(), sentences, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
@@ -568,6 +581,7 @@ class SearchResults:
     def _draw_small(self, figure: Any) -> None:
         from bayesmix.plots.answer import PANELS, plot_answer
 
+        self._check_kept()
         figure.set_size_inches(*SMALL)
         plot_answer(self, axes=figure.subplots(**PANELS))
 
@@ -585,6 +599,26 @@ class SearchResults:
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
         if result is not None and (logged := logged_names(result.family, names)):
             self._add(f"Log scale: {brief(logged)}.")
+
+    def tell_clusters(self, X: Any, sample_weight: Any, **beside: Any) -> None:
+        """Keep the sentences of ``describe`` on the data of the fit, for notebooks.
+
+        There are none for regressions, and for data that are not in memory or cannot be described.
+        """
+        in_memory = isinstance(X, ArraySource) or not (is_source(X) or is_collection(X))
+        if noun_of(self) == "regression" or not in_memory:
+            return
+        # Groups of other samples belong to folds.
+        of_folds = set() if noun_of(self) == "state" else {"groups"}
+        given = {k: v for k, v in beside.items() if v is not None and k not in of_folds}
+        answer = self.answer_
+        # A search does not fail for want of sentences, whatever its data are.
+        with suppress(BayesmixError, TypeError, ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sentences = columns.sentences_of_fit(
+                self, X, self.clusters_, answer.words, answer.noun, sample_weight, **given
+            )
+            self._told = replace(answer, sentences=sentences)
 
     def _add(self, sentence: str) -> None:
         """Add a second line to the summary."""
