@@ -166,8 +166,8 @@ def class_profiles(
             tests.append((str(name), test, *values.values(), d))
     refuse_all(unusable, len(outcomes))
     left_out = {name: str(problem) for name, problem in unusable.items()}
-    for name, problem in left_out.items():
-        warn(f"outcome {name!r} is left out: {problem}", BayesmixWarning)
+    for name, reason in left_out.items():
+        warn(f"outcome {name!r} is left out: {reason}", BayesmixWarning)
     columns = ["outcome", "test", *TEST, "d"]
     degrees = np.inf
     if surveyed:
