@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Incomplete,
         InSubspace,
         LinearComponents,
+        OfOneColumn,
         PointComponents,
         PosteriorOf,
         Predictive,
@@ -177,6 +178,7 @@ if TYPE_CHECKING:
         _task: PartitionTask[int] = task
 
     from bayesmix.families import categorical, rates, successes
+    from bayesmix.families.beta import Betas, BetasWithMasses
     from bayesmix.families.categorical import LevelsTwin
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
@@ -225,6 +227,9 @@ if TYPE_CHECKING:
         BetaPrior,
         BetaProbabilities,
     )
+    from bayesmix.families.transformed import TransformedComponents
+    from bayesmix.families.weibull import Weibulls
+    from bayesmix.families.zero_or import ZeroOrGammas, ZeroOrLogNormals, ZeroOrWeibulls
 
     def _bernoulli(
         family: Bernoulli,
@@ -370,6 +375,25 @@ if TYPE_CHECKING:
         _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
         _whole: Whole = whole
+
+    def _one_column(
+        normals: Gaussians,
+        students: StudentComponents,
+        transformed: TransformedComponents,
+        exponentials: rates.Exponentials,
+        positive: Gammas | Weibulls,
+        shares: Betas | BetasWithMasses,
+        zeros: ZeroOrGammas | ZeroOrLogNormals | ZeroOrWeibulls,
+        product: Products,
+    ) -> None:
+        _column: OfOneColumn = normals
+        _column = students
+        _column = transformed
+        _column = exponentials
+        _column = positive
+        _column = shares
+        _column = zeros
+        _column = product
 
     def _gaussian(
         family: Gaussian,

@@ -19,14 +19,14 @@ from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
 from bayesmix.assess.class_tests import entropy_of, mean_posteriors
-from bayesmix.assess.distal import check_outcomes, distal, wald_test
+from bayesmix.assess.distal import distal, refuse_all, unusable_outcomes, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.group_statistics import mean_and_variance, share_of
 from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
 from bayesmix.core.nouns import ordered_index, part_index, part_name
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixError, BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.categorical import Categorical
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
@@ -68,7 +68,8 @@ def class_profiles(
     X : array or frame (n, D)
         The data of the fit.
     outcomes : mapping, frame or series, optional
-        Distal outcomes by name, with a value for each sample (missing where unknown).
+        Distal outcomes by name, with a value for each sample (missing where unknown). Those that
+        cannot be computed, such as constants, are left out with a warning; ``left_out`` says why.
     standard_errors : {"information", "sandwich", "bootstrap"}, optional
         As in ``parameter_table``. None: "sandwich" for surveys (sampling weights, clusters or
         strata), else "information".
@@ -112,7 +113,7 @@ def class_profiles(
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
     outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
     outcomes = {} if outcomes is None else dict(outcomes)
-    check_outcomes(outcomes, np.shape(X)[0])
+    unusable = unusable_outcomes(outcomes, np.shape(X)[0])
     parts = {"clusters": clusters, "strata": strata}
     sets = {name: pd.unique(np.asarray(p)).size for name, p in parts.items() if p is not None}
     design = [f"{size} {name if size > 1 else SINGULAR[name]}" for name, size in sets.items()]
@@ -146,10 +147,13 @@ def class_profiles(
     options |= {"covariates": covariates, "clusters": clusters}
     options["weight_type"] = None if sample_weight is None else weight_type
     for name, outcome in outcomes.items():
+        if str(name) in unusable:
+            continue
         try:
             table = distal(estimator, X, outcome, correction, **options)
-        except InvalidInputError as problem:
-            raise InvalidInputError(f"outcome {str(name)!r}: {problem}") from None
+        except BayesmixError as problem:
+            unusable[str(name)] = problem
+            continue
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
         for test, values in table.attrs["tests"].items():
@@ -160,6 +164,10 @@ def class_profiles(
                 if spread > 0.0:
                     d = -pair["mean"].diff().iloc[1] / spread
             tests.append((str(name), test, *values.values(), d))
+    refuse_all(unusable, len(outcomes))
+    left_out = {name: str(problem) for name, problem in unusable.items()}
+    for name, reason in left_out.items():
+        warn(f"outcome {name!r} is left out: {reason}", BayesmixWarning)
     columns = ["outcome", "test", *TEST, "d"]
     degrees = np.inf
     if surveyed:
@@ -186,6 +194,7 @@ def class_profiles(
         residuals,
         phrase(design) if design else "",
         transitions,
+        left_out,
     )
 
 

@@ -29,7 +29,12 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Aitken
-from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixError,
+    DegenerateComponentWarning,
+    InvalidInputError,
+    UnsupportedError,
+)
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -287,13 +292,34 @@ def distal(
     return table
 
 
-def check_outcomes(outcomes: Mapping[Any, Any], n: int) -> None:
-    """Raise an error that names the first outcome without n usable values."""
+def unusable_outcomes(outcomes: Mapping[Any, Any], n: int) -> dict[str, BayesmixError]:
+    """Return why outcomes (n,) cannot be computed, by name, from their values alone.
+
+    Raises an error that names the outcome for another number of values, and if none is usable.
+    """
+    unusable: dict[str, BayesmixError] = {}
     for name, outcome in outcomes.items():
         try:
-            _observed(_values(outcome, n), np.ones(n))
+            values = _values(outcome, n)
         except InvalidInputError as problem:
-            raise InvalidInputError(f"outcome {str(name)!r}: {problem}") from None
+            raise of_outcome(str(name), problem) from None
+        try:
+            _observed(values, np.ones(n))
+        except InvalidInputError as problem:
+            unusable[str(name)] = problem
+    refuse_all(unusable, len(outcomes))
+    return unusable
+
+
+def refuse_all(unusable: Mapping[str, BayesmixError], n_outcomes: int) -> None:
+    """Raise the first error of outcomes if none of them can be computed."""
+    if n_outcomes and len(unusable) == n_outcomes:
+        raise of_outcome(*next(iter(unusable.items()))) from None
+
+
+def of_outcome(name: str, problem: BayesmixError) -> BayesmixError:
+    """Return an error that names the outcome."""
+    return type(problem)(f"outcome {name!r}: {problem}")
 
 
 def _values(outcome: Any, n: int) -> pd.Series:

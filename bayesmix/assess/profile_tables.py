@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -81,6 +81,8 @@ class ClassProfiles:
     transitions : DataFrame or None
         Transition probabilities of a hidden Markov model by state before and after, with standard
         errors; with covariates averages, as in ``parameter_table``.
+    left_out : dict of str
+        Why outcomes could not be computed, by name.
     """
 
     sizes: pd.DataFrame
@@ -99,6 +101,7 @@ class ClassProfiles:
     residuals: pd.Series | None
     design: str = ""
     transitions: pd.DataFrame | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:
@@ -352,6 +355,8 @@ class ClassProfiles:
             )
         if any("sd" in outcome for outcome in self.outcomes.values()):
             note += f" SD = standard deviation within the {self.noun}."
+        for name, problem in self.left_out.items():
+            note += f" {name} is left out: {problem.partition(': use ')[0]}."
         return ApaTable(f"Outcomes by {self.noun.title()}", tuple(heads), tuple(rows), note)
 
     def _pairs(self) -> ApaTable:
@@ -429,6 +434,8 @@ class ClassProfiles:
         for tests in (self.covariate_tests, self.overall):
             if tests is not None:
                 lines += [f"{name}: {wald_text(test)}." for name, test in rows_by_key(tests)]
+        if self.left_out:
+            lines.append(f"Outcomes left out: {', '.join(self.left_out)}.")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -1,24 +1,42 @@
-"""The value of one variable that separates two components."""
+"""The value of one variable that separates two components.
+
+Log odds of two components are smooth in a coordinate of the support. A grid that is fine in the
+scales of both components brackets their roots, and minima between its points where two roots may
+be; shares and errors are those of the distribution functions of the families.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import expit, logit
 
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
+from bayesmix.core.components import OfOneColumn
 from bayesmix.core.nouns import part_name
 from bayesmix.core.printed_numbers import number
 from bayesmix.core.random import root_seed
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.posterior.bands import checked_level, drawn_mixtures
 
-# Points between the means, and deviations beyond them, among which crossings are looked for.
-POINTS, REACH = 4001, 6.0
+# Distances of grid points from the median of a component, in its interquartile range: finely where
+# densities bend, and from there by octaves to where squares overflow.
+AROUND = 2.0 ** np.concatenate([np.arange(-8.0, 12.0, 0.25), np.arange(12.0, 500.0)])
+# Log odds that are flatter than this between neighbours of the grid are constant up to rounding.
+FLAT = 1e-6
+# Precision of a minimum, relative to its interval.
+PRECISION = 1e-9
+# Roots are those of doubles, also next to 0: a bisection of all of them has that many steps.
+SMALLEST_STEP, MOST_STEPS = float(np.finfo(np.float64).tiny), 5000
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,60 +146,134 @@ def decision_threshold(
         error = validation.number("error", error, 0.0, strict=True)
         if error >= 1.0:
             raise InvalidInputError(f"error must be below 1, got {error}")
-    point = result.plug_in.components.unframed(result.mixture.frame)
+    point: Any = result.plug_in.components.unframed(result.mixture.frame)
     means = point.means[:, 0]
     low, high = sorted(pair, key=lambda k: float(means[k]))
-    spread = np.sqrt(point.covariances[[low, high], 0, 0])
-    reach = REACH * float(spread.max())
-    grid = np.linspace(means[low] - reach, means[high] + reach, POINTS)
-    grid = np.union1d(grid, np.linspace(means[low], means[high], POINTS))
-    grid = grid[grid >= result.family.least]
     place = (float(means[low]), float(means[high]))
-    values = _crossings(result.plug_in, grid, (low, high), error)
+    fitted = Pair.of(result.plug_in, result.mixture.frame, (low, high))
+    values = fitted.crossings(error)
     if not values:
         raise InvalidInputError(
-            f"component {low + 1} and component {high + 1} are nowhere equally probable: one of "
-            "them is always more probable"
+            f"no value separates component {low + 1} and component {high + 1}: one of them is "
+            "always more probable, or they are the same"
         )
     value = _between(values, place)
     lower = upper = np.nan
     if result.variational or X is not None:
         method = "variational" if result.variational else "bootstrap"
         drawn = drawn_mixtures(estimator, method, X, n_draws, root_seed(random_state))
-        found = [_crossings(mixture, grid, (low, high), error) for mixture in drawn.mixtures()]
-        drawn_values = [_between(each, place) for each in found if each]
+        pairs = (Pair.of(mixture, mixture.frame, (low, high)) for mixture in drawn.mixtures())
+        drawn_values = [
+            _between(crossings, place)
+            for crossings in (each.crossings(error) for each in pairs)
+            if crossings
+        ]
         tails = (0.5 * (1.0 - level), 0.5 * (1.0 + level))
         if len(drawn_values) > 1:
             lower, upper = (float(end) for end in np.quantile(drawn_values, tails))
-    shares = [_share_above(result.plug_in, grid, k, value) for k in (low, high)]
+    above, below = fitted.distribution.sf(value)[0], fitted.distribution.cdf(value)[1]
     return DecisionThreshold(
-        value, tuple(values), lower, upper, (low, high), shares[0], 1.0 - shares[1], level
+        value, tuple(values), lower, upper, (low, high), float(above), float(below), level
     )
 
 
-def _log_joint(mixture: Any, grid: Array) -> Array:
-    """Return log π_k p(x | k) (m, K) at values of the variable."""
-    joint: Array = mixture.log_joint(Rows(grid[:, None]))
-    return joint
+@dataclass(frozen=True)
+class RealCoordinate:
+    """A real coordinate of the values in a support, its limits, and points in all its range."""
+
+    of_values: Callable[[Array], Array]
+    values: Callable[[Array], Array]
+    least: float
+    most: float
+    grid: Array
+
+    @classmethod
+    def within(cls, low: float, high: float) -> Self:
+        """Return numbers, logarithms of positive numbers or logits of shares."""
+        if np.isinf(low):
+            return cls(np.asarray, np.asarray, -np.inf, np.inf, np.empty(0))
+        # Of the smallest and largest doubles, and of the largest one below 1.
+        if np.isinf(high):
+            return cls(np.log, np.exp, -708.0, 709.0, np.arange(-708.0, 709.0, 0.5))
+        return cls(logit, expit, -708.0, 36.0, np.arange(-708.0, 36.0, 0.5))
 
 
-def _crossings(
-    mixture: Any, grid: Array, pair: tuple[int, int], error: float | None
-) -> list[float]:
-    """Return all values at which two components are equally probable, or the error is met."""
-    joint = _log_joint(mixture, grid)
-    low, high = pair
-    if error is None:
-        difference = joint[:, high] - joint[:, low]
-    else:
-        difference = error - _above(joint[:, low], grid)
-    known = np.isfinite(difference)
-    x, d = grid[known], difference[known]
-    places = np.flatnonzero(np.sign(d[:-1]) * np.sign(d[1:]) < 0.0)
-    exact = x[d == 0.0].tolist()
-    # The grid is fine: a straight line between two of its points.
-    crossed = x[places] - d[places] * (x[places + 1] - x[places]) / (d[places + 1] - d[places])
-    return sorted([*exact, *crossed.tolist()])
+@dataclass(frozen=True)
+class Pair:
+    """Two components of one variable in data units, the lower first, with their log weights."""
+
+    components: OfOneColumn
+    log_weights: Array
+
+    @classmethod
+    def of(cls, mixture: Any, frame: Frame, places: tuple[int, int]) -> Self:
+        pair = np.array(places)
+        return cls(mixture.components.subset(pair).unframed(frame), mixture.log_weights[pair])
+
+    @cached_property
+    def distribution(self) -> ColumnDistribution:
+        return self.components.distribution
+
+    @cached_property
+    def coordinate(self) -> RealCoordinate:
+        return RealCoordinate.within(*self.distribution.support)
+
+    def crossings(self, error: float | None) -> list[float]:
+        """Return all values of equal probability, or the one at which the error is met."""
+        if error is not None:
+            return [float(self.distribution.isf(error)[0])]
+        roots = [
+            brentq(self._log_odds_at, low, high, xtol=SMALLEST_STEP, maxiter=MOST_STEPS)
+            for low, high in self._brackets()
+        ]
+        values: list[float] = self.coordinate.values(np.sort(roots)).tolist()
+        return values
+
+    def _brackets(self) -> list[tuple[float, float]]:
+        """Return intervals of the coordinate that hold one root of the log odds each."""
+        odds = self._log_odds(self.grid)
+        known = np.isfinite(odds) & (odds != 0.0)
+        grid, size, sign = self.grid[known], np.abs(odds[known]), np.sign(odds[known])
+        changes = np.flatnonzero(sign[1:] != sign[:-1])
+        brackets = [(grid[i], grid[i + 1]) for i in changes]
+        before, here, after = size[:-2], size[1:-1], size[2:]
+        lowest = (here < before) & (here <= after)
+        lowest &= np.maximum(before, after) > (1.0 + FLAT) * here
+        lowest &= (sign[1:-1] == sign[:-2]) & (sign[1:-1] == sign[2:])
+        for i in np.flatnonzero(lowest) + 1:
+            # Two roots between neighbours of the grid leave a minimum there.
+            low, high = grid[i - 1], grid[i + 1]
+            nearest = minimize_scalar(
+                lambda u, side=sign[i]: side * self._log_odds_at(u),
+                bounds=(low, high),
+                method="bounded",
+                options={"xatol": PRECISION * (high - low)},
+            )
+            if nearest.fun < 0.0:
+                brackets += [(low, nearest.x), (nearest.x, high)]
+        return brackets
+
+    @property
+    def grid(self) -> Array:
+        """Points (m,) in the coordinate, in all scales of the two components."""
+        own, distribution = self.coordinate, self.distribution.continuous
+        ends = own.values(np.array([own.least, own.most]))
+        quartiles = [np.clip(distribution.isf(np.array([p])), *ends) for p in (0.75, 0.5, 0.25)]
+        first, middle, last = map(own.of_values, quartiles)
+        steps = np.multiply.outer(AROUND, last - first)
+        points = [own.grid, middle, (middle - steps).ravel(), (middle + steps).ravel()]
+        grid = np.unique(np.concatenate(points))
+        return grid[(grid >= own.least) & (grid <= own.most)]
+
+    def _log_odds(self, points: Array) -> Array:
+        """Return log odds (m,) of the lower component at points of the coordinate."""
+        values = self.coordinate.values(points)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # at the ends of the support
+            joint = self.components.expected_log_density(values) + self.log_weights
+            return np.asarray(joint[:, 0] - joint[:, 1])
+
+    def _log_odds_at(self, point: float) -> float:
+        return float(self._log_odds(np.array([point]))[0])
 
 
 def _between(values: list[float], place: tuple[float, float]) -> float:
@@ -189,16 +281,3 @@ def _between(values: list[float], place: tuple[float, float]) -> float:
     middle = 0.5 * (place[0] + place[1])
     inside = [value for value in values if place[0] <= value <= place[1]]
     return min(inside or values, key=lambda value: abs(value - middle))
-
-
-def _above(log_joint: Array, grid: Array) -> Array:
-    """Return the share of a component above each value, by the trapezoidal rule."""
-    density = np.exp(log_joint - log_joint.max())
-    pieces = 0.5 * (density[1:] + density[:-1]) * np.diff(grid)
-    below = np.concatenate([[0.0], np.cumsum(pieces)])
-    return 1.0 - below / below[-1]
-
-
-def _share_above(mixture: Any, grid: Array, k: int, value: float) -> float:
-    """Return the share of a component above a value."""
-    return float(np.interp(value, grid, _above(_log_joint(mixture, grid)[:, k], grid)))

@@ -7,6 +7,7 @@ for Reporting on Latent Trajectory Studies", Structural Equation Modeling 24.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from bayesmix.core import validation
 from bayesmix.core.nouns import part_index, part_names
 from bayesmix.core.random import Purpose, drawn_labels, root_seed, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.regressions import DESIGN, OFFSET
-from bayesmix.numerics.arrays import Array
+from bayesmix.families.regressions import DESIGN
+from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.selection.summary_text import four_digits
@@ -32,8 +33,8 @@ from bayesmix.version import __version__
 STARTS_OF_REPLICATE = 4
 # Places along a column at which curves are evaluated.
 MOST_PLACES = 60
-# Jumps between neighbours along a column, relative to the variance, of columns that follow from it.
-SMALL_JUMPS = 0.05
+# Rounding of columns that were standardised, relative to their spread.
+EXACT = 1e-9
 
 
 def fitted_units(model: Any) -> tuple[Any, Array]:
@@ -61,29 +62,67 @@ def fits_by_number(search: Any) -> dict[int, Any]:
 
 def time_of(data: Any, time: Any, argument: str = "time") -> tuple[int, Array]:
     """Return the place among columns of X, and the values (n,) in data units, of one column."""
+    place = data.design.place(time, f"{argument} must be one of the names or indices")
+    return place, columns_of_fit(data)[:, place]
+
+
+def columns_of_fit(data: Any) -> Array:
+    """Return the columns (n, P) of X of a fit in data units."""
     design = data.design
-    place = design.place(time, f"{argument} must be one of the names or indices")
-    standardised = data.values[:, DESIGN + design.intercept + place]
-    return place, standardised * design.scale[place] + design.centre[place]
+    first = DESIGN + design.intercept
+    standardised = data.values[:, first : first + len(design.names)]
+    return np.asarray(standardised * design.scale + design.centre)
 
 
-def rows_along(values: Array, column: Array) -> tuple[Array, Array]:
-    """Return places (T,) along a column (n,), and the row of response, offset and design there.
+def rows_along(model: Any, place: int, columns: Array | None = None) -> tuple[Array, Array]:
+    """Return places (T,) along a column of X, and the row of response, offset and design there.
 
-    Columns that follow from it, such as its powers, have their values there; the others have their
-    linear regression on these. Offsets are 0.
+    Places are those of the fit, or of other ``columns`` (n, P). Terms in the column have their
+    values there, and the other columns have their means in the data of the fit. Offsets are 0.
     """
-    places, firsts = np.unique(column, return_index=True)
+    data, fitted = model._data, columns_of_fit(model._data)
+    columns = fitted if columns is None else columns
+    weights = data.unit_weights[... if data.units is None else data.units]
+    places, firsts = np.unique(columns[:, place], return_index=True)
     shown = np.linspace(0, len(places) - 1, min(len(places), MOST_PLACES)).astype(int)
-    # Rows at the same place are neighbours in any order.
-    order = np.lexsort((stream(len(column), Purpose.SAMPLE).random(len(column)), column))
-    jumps = (np.diff(values[order], axis=0) ** 2).mean(axis=0)
-    follows = jumps <= SMALL_JUMPS * values.var(axis=0)
-    basis, rows = np.column_stack([np.ones(len(values)), values[:, follows]]), values[firsts[shown]]
-    slopes = np.linalg.lstsq(basis, values[:, ~follows])[0]
-    rows[:, ~follows] = basis[firsts[shown]] @ slopes
-    rows[:, OFFSET] = 0.0
-    return places[shown], rows
+    places, terms = places[shown], terms_in(model, place, fitted)
+    means = np.average(fitted, axis=0, weights=weights)
+    along = np.tile(means, (len(places), 1))
+    along[:, terms] = columns[firsts[shown]][:, terms]
+    for made, (power, factor) in products_with(place, fitted, terms).items():
+        along[:, made] = places**power * means[factor]
+    none = np.zeros(len(places))
+    return places, data.arranged(none, none, none + 1.0, along)
+
+
+def terms_in(model: Any, place: int, columns: Array) -> list[int]:
+    """Return the columns that are functions of one: powers or splines of time, polynomials.
+
+    Of columns (n, P) that a user made, these are the exact polynomials of a degree up to P.
+    """
+    if model._time is not None:
+        return list(range(model._time.n_curves)) if place == 0 else [place]
+    centred = columns[:, place] - columns[:, place].mean()
+    powers = np.vander(centred / np.abs(centred).max(), columns.shape[1] + 1)
+    rest = columns - powers @ np.linalg.lstsq(powers, columns)[0]
+    return np.flatnonzero(_vanishes(rest, columns)).tolist()
+
+
+def products_with(place: int, columns: Array, terms: list[int]) -> dict[int, tuple[int, int]]:
+    """Return the columns that are exact products of a power of one and another, and these two."""
+    others = [column for column in range(columns.shape[1]) if column not in terms]
+    products = {}
+    for power, factor in product(range(1, len(terms) + 1), others):
+        made = columns[:, [place]] ** power * columns[:, [factor]]
+        for column in np.flatnonzero(_vanishes(columns - made, columns)).tolist():
+            products[column] = (power, factor)
+    return products
+
+
+def _vanishes(rest: Array, columns: Array) -> Booleans:
+    """Return which columns (P,) of a remainder are rounding, relative to the spread of columns."""
+    spread = np.abs(columns - columns.mean(axis=0)).max(axis=0)
+    return np.asarray(np.abs(rest).max(axis=0) <= EXACT * spread)
 
 
 def unit_table(model: Any) -> pd.DataFrame:
@@ -168,13 +207,13 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
     """Return mean curves of the classes over one column of X, with intervals.
 
-    Columns that follow from it, such as powers of time, change with it, and the others have their
-    linear regression on these; offsets are 0. Intervals are those of the mean curve, symmetric on
-    the scale of its linear predictor.
+    Its powers, splines and other polynomials change with it, as do its products with other columns,
+    which are at their means; offsets are 0. Intervals are those of the mean curve, symmetric on the
+    scale of its linear predictor.
     """
     model, _ = fitted_units(model)
     data, level = model._data, checked_level(level)
-    times, rows = rows_along(data.values, time_of(data, time)[1])
+    times, rows = rows_along(model, time_of(data, time)[0])
     predictors = model._mixture.components.predictors(rows).T
     half = ndtri(0.5 + 0.5 * level) * ParameterVector(data, model._mixture).curve_errors(rows).T
     ends = {"mean": predictors, "lower": predictors - half, "upper": predictors + half}

@@ -7,7 +7,8 @@ al. 2023). A variable that is free has a column for each wave, which is missing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +58,8 @@ def wave_similarity(
     DataFrame
         Log likelihood, number of parameters, AIC and BIC of models in which all variables have the
         same parameters at all waves ("equal"), one has its own at each wave ("free: name"), or all
-        have ("free"), with a likelihood ratio test of "equal" against each.
+        have ("free"), with a likelihood ratio test of "equal" against each. Each model has the
+        search of a fit.
 
     Raises
     ------
@@ -93,12 +95,13 @@ def wave_similarity(
     codes = _codes_of_waves(waves, result.side.begins)
     values = np.asarray(equal._seen(X, lengths, groups).values, dtype=np.float64)  # and codes
     names = result.columns or tuple(f"x{place}" for place in range(values.shape[1]))
-    fits = {"equal": result}
-    shares = equal.predict_proba(X, **given)
+    fits, nested = {"equal": result}, [equal.predict_proba(X, **given)]
     with single_threaded_blas():
         for place, name in enumerate(names if len(names) > 1 else ()):
-            fits[f"free: {name}"] = _freed(equal, values, shares, codes, names, [place])
-        fits["free"] = _freed(equal, values, shares, codes, names, range(len(names)))
+            freed, shares = _freed(equal, values, nested[:1], codes, names, [place])
+            fits[f"free: {name}"] = freed
+            nested.append(shares)
+        fits["free"], _ = _freed(equal, values, nested, codes, names, range(len(names)))
     return _table(fits)
 
 
@@ -122,11 +125,17 @@ def _codes_of_waves(waves: Any, begins: Any) -> Integers:
 
 
 def _freed(
-    equal: Any, values: Array, shares: Array, codes: Integers, names: Sequence[str], free: Any
-) -> FitResult:
+    equal: Any,
+    values: Array,
+    nested: Sequence[Array],
+    codes: Integers,
+    names: Sequence[str],
+    free: Iterable[int],
+) -> tuple[FitResult, Array]:
     """Return the fit in which some variables have own parameters at each wave.
 
-    ``shares`` (n, K) are the responsibilities of the equal fit, from which it starts.
+    The better of a search as for any fit, and of runs from the responsibilities (n, K) of
+    ``nested`` models, so that the likelihood is not below theirs. Its own are returned too.
     """
     columns, origins, labels = [], [], []
     for place, name in enumerate(names):
@@ -140,16 +149,23 @@ def _freed(
                 labels.append(name if wave is None else f"{name} (wave {wave + 1})")
     side = equal.result_.side
     source = ArraySource(np.column_stack(columns), side=side, columns=tuple(labels))
-    candidate = clone(equal).set_params(missing="use", n_init=1, search="short")
-    model = candidate._model_of(candidate._model(), source)
-    problem = resolve(model, source, candidate._settings(model, source).among(()))
-    state = begun(problem, Given(shares), shares.shape[1])
-    sums = sums_of_assignment(shares, side.begins)
-    state = replace(state, expectation=replace(state.expectation, allocation=sums))
-    near = step(problem, state, Monitor()).current_mixture()
-    candidate._fit(lambda n_jobs: source, (near,))
-    result: FitResult = candidate.result_
-    return result
+    searched, near = (clone(equal).set_params(missing="use") for _ in range(2))
+    near.set_params(n_init=1, search="short")
+    model = near._model_of(near._model(), source)
+    problem = resolve(model, source, near._settings(model, source).among(()))
+    starts = []
+    for shares in nested:
+        state = begun(problem, Given(shares), shares.shape[1])
+        sums = sums_of_assignment(shares, side.begins)
+        state = replace(state, expectation=replace(state.expectation, allocation=sums))
+        starts.append(step(problem, state, Monitor()).current_mixture())
+    with warnings.catch_warnings(action="ignore"):  # those of the better fit follow
+        searched._fit(lambda n_jobs: source)
+        near._fit(lambda n_jobs: source, tuple(starts))
+    best = max((searched, near), key=lambda fit: fit.log_likelihood_)
+    result: FitResult = best.result_
+    best._warn(result)
+    return result, result.mixture.responsibilities(source.rows)[0]
 
 
 def _table(fits: dict[str, FitResult]) -> pd.DataFrame:

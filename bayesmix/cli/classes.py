@@ -16,6 +16,8 @@ from bayesmix.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayesmix.assess.profile_tables import ClassProfiles
+
 
 def classes(
     *,
@@ -54,7 +56,7 @@ def classes(
     (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
-    from bayesmix.assess.distal import check_outcomes
+    from bayesmix.assess.distal import unusable_outcomes
     from bayesmix.cli.data import csv_text, features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
@@ -81,7 +83,7 @@ def classes(
         table, X = table[~lacking], X[~lacking]
     if (beside or outcomes) and (doubts := coded(table, None, [*beside, *outcomes])[1].doubts):
         screen.postpone(f"columns: {doubts}")
-    check_outcomes({name: table[name] for name in outcomes}, len(table))
+    unusable = unusable_outcomes({name: table[name] for name in outcomes}, len(table))
     survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
     survey["strata"] = strata and table[strata]
     SurveyDesign.of(len(table), **survey)
@@ -122,18 +124,27 @@ def classes(
     source = replace(fit._seen(X, weights.get("sample_weight")), columns=tuple(map(str, X.columns)))
     work = replace(Work.on("classes", screen, rows, source, None), place=folder)
 
-    def described(correction: str) -> Any:
+    def described(correction: str) -> tuple[ClassProfiles, list[str]]:
+        notes: list[str] = []
         three_step: dict[str, Any] = {"outcomes": {name: table[name] for name in outcomes}}
         three_step |= {"correction": correction, "random_state": run.seed, "covariates": in_numbers}
-        return class_profiles(fit, X, **three_step, **survey, **weights)
+        with screen.noting_warnings(notes.append):
+            return class_profiles(fit, X, **three_step, **survey, **weights), notes
 
-    try:
-        profiles = work.noting(lambda: described("ML"))
-    except InvalidInputError as problem:  # too few values for normal outcomes in classes
+    try:  # too few values for normal outcomes in classes
+        profiles, notes = described("ML")
+        failed = [name for name in profiles.left_out if name not in unusable]
+        problems = [f"outcome {name!r}: {profiles.left_out[name]}" for name in failed]
+    except InvalidInputError as problem:
         if not outcomes:
             raise
-        profiles = work.noting(lambda: described("BCH"))
-        screen.postpone(f"outcomes have the BCH correction: {str(problem).partition(': use ')[0]}")
+        problems = [str(problem)]
+    if problems:
+        profiles, notes = described("BCH")
+        screen.postpone(f"outcomes have the BCH correction: {problems[0].partition(': use ')[0]}")
+    for note in notes:
+        screen.note(note)
+    work.warnings += notes
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
     adjacent = [fit for fit in fits if fit is not None]
     rivals = work.noting(lambda: [class_profiles(fit, X, **survey, **weights) for fit in adjacent])

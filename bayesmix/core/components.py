@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.distributions import ColumnDistribution
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
 D = TypeVar("D", contravariant=True)  # draws of a family
@@ -260,6 +261,13 @@ class PointComponents(FittedComponents, Predictive, Protocol):
     @property
     def deviations(self) -> Array:
         """Standard deviation of each column (K, D)."""
+
+
+class OfOneColumn(PointComponents, Protocol):
+    """K densities of one continuous column at a point."""
+
+    @property
+    def distribution(self) -> ColumnDistribution: ...
 
 
 class PosteriorOf(FittedComponents, Protocol[D]):

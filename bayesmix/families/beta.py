@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from scipy.special import betaln, polygamma, psi
 
 from bayesmix.core.mixture import Mixture
@@ -27,6 +28,7 @@ from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
 from bayesmix.families.without_prior import WithoutPrior, events_of_limited
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.distributions import ColumnDistribution
 
 # Newton steps for the shapes, from a start that is exact in the limit of large ones.
 STEPS = 30
@@ -128,6 +130,11 @@ class BetaColumns(PointColumns):
         variance = mean * (1.0 - mean) / (self.left_shapes + self.right_shapes + 1.0)
         squares = ones + inside * (variance + mean * mean)
         return np.sqrt(np.maximum(squares - self.means**2, 0.0))
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        inside = stats.beta(self.left_shapes[:, 0], self.right_shapes[:, 0])
+        return ColumnDistribution(inside, *(mass[:, 0] for mass in self.masses))
 
     @property
     def sufficient(self) -> tuple[Array, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import stats
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.families import FamilyOf
@@ -23,6 +24,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.without_prior import PositiveFamily, PositivePoints
 from bayesmix.numerics.arrays import Array, Integers, has_gaps
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.gaps import seen as present_in
 
 # Above this the skewness 2 / √k is below 1e-3, as good as normal.
@@ -103,6 +105,10 @@ class Gammas(PositivePoints):
     @property
     def deviations(self) -> Array:
         return np.sqrt(self.shapes) / self.rates
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        return ColumnDistribution(stats.gamma(self.shapes[:, 0], scale=1.0 / self.rates[:, 0]))
 
     @property
     def expected_totals(self) -> Array:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+from scipy import stats
 from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
@@ -46,6 +47,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored, standardised
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.sparse import summed
 from bayesmix.numerics.special import log_factorials, log_gammas, log_rising
 
@@ -377,6 +379,10 @@ class Exponentials(RateColumns):
     @property
     def deviations(self) -> Array:
         return self.means
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        return ColumnDistribution(stats.expon(scale=self.means[:, 0]))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         rates = np.repeat(self.rates, counts, axis=0)

@@ -41,6 +41,7 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
+from bayesmix.numerics.distributions import ColumnDistribution, DistributionFunctions
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian_twin import GaussianTwin
@@ -144,6 +145,11 @@ class TransformedComponents(Over):
         """Values of a column."""
         return Support.REAL if np.isneginf(self.function.lower) else Support.POSITIVE
 
+    @property
+    def distribution(self) -> ColumnDistribution:
+        normals = self.normals.distribution.continuous
+        return ColumnDistribution(DistributionOfInverse(self.function, normals))
+
     def coordinates(self, family: Any) -> list[Coordinate[Any]]:
         """Return the coordinates of the normal densities of g(x)."""
         point: Any = self.normals
@@ -209,6 +215,32 @@ class TransformedComponents(Over):
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         return self.function.inverse(self.normals.draw(counts, generator))
+
+
+@dataclass(frozen=True)
+class DistributionOfInverse:
+    """Distribution of x where g(x) is normal."""
+
+    function: Function
+    normals: DistributionFunctions
+
+    def support(self) -> tuple[float, float]:
+        return self.function.lower, self.function.upper
+
+    def cdf(self, value: float) -> Array | float:
+        return self.normals.cdf(self._transformed(value))
+
+    def sf(self, value: float) -> Array | float:
+        return self.normals.sf(self._transformed(value))
+
+    def isf(self, shares: Array) -> Array:
+        return self.function.inverse(self.normals.isf(shares)[:, None])[:, 0]
+
+    def _transformed(self, value: float) -> float:
+        lower, upper = self.function.lower, self.function.upper
+        if lower < value < upper:
+            return float(self.function.apply(np.array([[value]]))[0, 0])
+        return -np.inf if value <= lower else np.inf
 
 
 class TransformedLinear(TransformedComponents):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import stats
 from scipy.special import gammaln
 
 from bayesmix.core.families import FamilyOf, Rearranged
@@ -23,6 +24,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.without_prior import PositiveFamily, PositivePoints
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.memo import once
 
 # The variance of log x is π² / (6 k²).
@@ -189,6 +191,10 @@ class Weibulls(PositivePoints):
         one, two = (gammaln(1.0 + order / self.shapes) for order in (1.0, 2.0))
         square = np.expm1(np.clip(two - 2.0 * one, 0.0, LARGEST_POWER))
         return self.scales * np.exp(np.minimum(one, LARGEST_POWER)) * np.sqrt(square)
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        return ColumnDistribution(stats.weibull_min(self.shapes[:, 0], scale=self.scales[:, 0]))
 
     @property
     def expected_totals(self) -> Array:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+from scipy import stats
 
 from bayesmix.core.families import Family, FamilyOf, Rearranged
 from bayesmix.core.mixture import Mixture
@@ -36,6 +37,7 @@ from bayesmix.families.without_prior import (
     events_of_limited,
 )
 from bayesmix.numerics.arrays import IMPOSSIBLE, LOG_2PI, Array, Integers, Stored
+from bayesmix.numerics.distributions import ColumnDistribution
 
 # Share of zeros of a component that never had observations.
 WHERE_EMPTY = 0.5
@@ -67,6 +69,11 @@ class LogNormals(PositivePoints):
     @property
     def deviations(self) -> Array:
         return self.means * np.sqrt(np.expm1(self.log_variances))
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        deviations, medians = np.sqrt(self.log_variances[:, 0]), np.exp(self.log_means[:, 0])
+        return ColumnDistribution(stats.lognorm(deviations, scale=medians))
 
     @property
     def expected_totals(self) -> Array:
@@ -235,6 +242,10 @@ class ZeroOrPoints(PointsByColumn):
         amounts = self.amounts
         squares = (1.0 - self.zeros) * (amounts.deviations**2 + amounts.means**2)
         return np.sqrt(np.maximum(squares - self.means**2, 0.0))
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        return ColumnDistribution(self.amounts.distribution.continuous, self.zeros[:, 0])
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | k) (n, K), minus infinity where a value is impossible."""

@@ -37,24 +37,25 @@ def plot_regression(
     X, y : array or frame (n, D) and array (n,), optional
         Data; by default those of the fit. Colours and markers show the most probable class.
     feature : str or int, default=0
-        Column of X along which fitted means are drawn. Columns that follow from it change with it,
-        and the others have their linear regression on these.
+        Column of X along which fitted means are drawn. Its powers and other polynomials change with
+        it, as do its products with other columns, which are at their means.
     ax : matplotlib Axes, optional
     """
     model = getattr(model, "best_estimator_", model)
     expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
     data, ax = model._data, axes_or_new(ax)
-    place, column = time_of(data, feature, "feature")
+    (place, column), columns = time_of(data, feature, "feature"), None
     values, joint = data.values, data.posterior(model._mixture)[0]
     labels = joint.argmax(axis=1)[... if data.units is None else data.units]
     if X is not None:
         if y is None:
             raise InvalidInputError("y must be given with X")
         rows, _ = model._rows(X, y, None, None, None)
-        values, column = data.arranged(*rows), rows[3][:, place]
+        values, columns = data.arranged(*rows), rows[3]
+        column = columns[:, place]
         labels = model.predict_proba(X, y).argmax(axis=1)
     response, shown = values[:, 0] / values[:, 2], evenly(len(values), MOST_POINTS)
-    along, rows = rows_along(values, column)
+    along, rows = rows_along(model, place, columns)
     lines = model._response.mean(model._mixture.components.predictors(rows))
     for k in range(model.n_components_):
         mine = shown[labels[shown] == k]

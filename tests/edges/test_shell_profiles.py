@@ -130,3 +130,9 @@ def test_classes_estimates_outcomes_that_are_constant_in_a_class_by_bch(run):
     shown = run("classes", "x.csv", *options)
     assert "outcomes have the BCH correction: outcome 'visits': " in shown.stderr
     assert "Three-step estimates (BCH correction)" in shown.stdout
+    frame.assign(age=rng.normal(size=300), grade=7).to_csv("x.csv", index=False)
+    shown = run("classes", "x.csv", *options[:-1], "visits,age,grade")
+    assert "outcomes have the BCH correction: outcome 'visits': " in shown.stderr
+    assert shown.stderr.count("outcome 'grade' is left out: outcome must have at least") == 1
+    assert "'visits' is left out" not in shown.stderr
+    assert "grade is left out: " in shown.stdout

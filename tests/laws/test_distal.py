@@ -7,7 +7,7 @@ from scipy import optimize, stats
 from scipy.special import expit, logit, logsumexp, softmax
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError
 from laws.cases import generator
 from laws.test_covariates import hessian
 
@@ -214,6 +214,36 @@ def test_probabilities_and_their_intervals_stay_between_0_and_1():
         assert (table["upper"] <= 1.0).all()
         sums = table["probability"].groupby(level="class").sum()
         np.testing.assert_allclose(sums, 1.0, rtol=1e-9)
+
+
+def test_outcomes_that_cannot_be_computed_leave_the_others():
+    rng = np.random.default_rng(6)
+    k = rng.integers(0, 2, 600)
+    X = (rng.random((600, 6)) < np.where(k, 0.85, 0.2)[:, None]).astype(float)
+    model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(X)
+    age, first = rng.normal(40.0 + 5.0 * k, 8.0), model.predict(X) == 0
+    bad = {
+        "grade": np.full(600, 7),
+        "far": np.where(k, np.inf, 1.0),
+        "visits": np.where(first, rng.poisson(3.0, 600), 0.0),  # constant in a class
+        "asked": pd.Series(age).where(first),  # of one class alone
+    }
+    reasons = ("at least two values, got 7", "must be finite", "too few distinct", "assigned to")
+    options: dict = {"n_draws": 0, "random_state": 0}
+    for name, reason in zip(bad, reasons, strict=True):
+        with pytest.raises(InvalidInputError, match=f"outcome '{name}': .*{reason}"):
+            bm.class_profiles(model, X, {name: bad[name]}, **options)
+    with pytest.warns(BayesmixWarning, match="outcome '.*' is left out") as told:
+        profiles = bm.class_profiles(model, X, {"age": age} | bad, **options)
+    assert len(told) == 4
+    alone = bm.class_profiles(model, X, {"age": age}, **options)
+    pd.testing.assert_frame_equal(profiles.outcomes["age"], alone.outcomes["age"])
+    pd.testing.assert_frame_equal(profiles.tests, alone.tests)
+    assert list(profiles.left_out) == list(bad)
+    assert "Outcomes left out: grade, far, visits, asked." in profiles.summary()
+    assert "grade is left out: outcome must have at least two" in profiles.to_apa("outcomes").note
+    with pytest.raises(InvalidInputError, match=r"outcome 'short': .* 600 samples"):
+        bm.class_profiles(model, X, {"age": age, "short": age[:-1]}, **options)
 
 
 def test_bad_outcomes_are_named(measured):

@@ -289,9 +289,7 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
         f"3 components by BIC, {other.behind:.2f} ahead of {other.n_components}: normal components "
         "with tied covariance (n = 272, 2 features)."
     )
-    assert lines[1].startswith(
-        "They form 2 clusters (probability 0.99). Labels: predict_clusters"
-    )
+    assert lines[1].startswith("They form 2 clusters (probability 0.99). Labels: predict_clusters")
     assert (
         f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
         f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."

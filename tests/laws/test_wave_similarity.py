@@ -55,6 +55,26 @@ def test_free_measurement_is_the_direct_maximum_over_all_paths():
     assert (rest < table["log_likelihood"]["free"]).all()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the fit did not converge")  # of overlapping states
+def test_free_measurement_is_not_below_the_fit_with_a_column_for_each_wave():
+    rng, n = generator(5), 150
+    p, states = rng.uniform(0.15, 0.85, (2, 3, 3)), rng.integers(0, 3, (n, 2))
+    states[:, 1] = np.where(rng.random(n) < 0.75, states[:, 0], states[:, 1])
+    items = np.stack([rng.random((n, 3)) < p[wave, states[:, wave]] for wave in (0, 1)], axis=1)
+    hmm = bm.HiddenMarkovModel(3, family="bernoulli", n_init=3, random_state=0)
+    table = bm.wave_similarity(hmm, items.reshape(-1, 3) * 1.0, lengths=[2] * n)
+    wide = np.full((n, 2, 6), np.nan)
+    for wave in (0, 1):
+        wide[:, wave, wave::2] = items[:, wave]
+    hmm.set_params(missing="use").fit(wide.reshape(-1, 6), lengths=[2] * n)
+    likelihoods = table["log_likelihood"]
+    assert likelihoods["free"] >= hmm.log_likelihood_ - 1e-9
+    assert (likelihoods["free"] >= likelihoods - 1e-9).all()
+    assert (likelihoods >= likelihoods["equal"] - 1e-9).all()
+    assert (table["chi_squared"].dropna() >= 0.0).all()
+
+
 @pytest.mark.parametrize("family", ["bernoulli", "categorical", "poisson", "diag"])
 def test_one_state_that_is_free_has_the_likelihood_of_each_wave(family):
     X = panel(shift=0.5, n=100)

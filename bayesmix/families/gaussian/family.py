@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from scipy import stats
 
 from bayesmix.core.families import AtAPoint, Family, FamilyOf
 from bayesmix.core.parameters import REAL, parameter
@@ -34,6 +35,7 @@ from bayesmix.families.gaussian.moments import (
 )
 from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart, refuse_constant
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.memo import cached, once
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ class Gaussians(ByQuadratics, AtAPoint):
     @property
     def covariances(self) -> Array:
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        return ColumnDistribution(stats.norm(self.means[:, 0], self.deviations[:, 0]))
 
     @property
     def precisions(self) -> Array:

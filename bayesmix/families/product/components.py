@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
 from bayesmix.families.product.stacks import Stacks
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.memo import once
 
 
@@ -142,6 +143,11 @@ class Products(SumOverParts):
         return [own for part, places in parts for own in part.reported(places)]
 
     # Column summaries, marginals and conditionals.
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        (part,) = self.parts
+        return cast("ColumnDistribution", part.distribution)
 
     @property
     def means(self) -> Array:

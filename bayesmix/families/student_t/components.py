@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from scipy.special import digamma, gammaln, logsumexp, xlogy
 
 from bayesmix.core.families import AtAPoint
@@ -25,6 +26,7 @@ from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.joint_statistics import StatisticsOfParts
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.distributions import ColumnDistribution
 
 # Range of estimates: below there is hardly a centre, above the density is normal.
 FEWEST, MOST = 0.5, 500.0
@@ -174,6 +176,12 @@ class StudentComponents(AtAPoint, StudentDensities):
     @property
     def deviations(self) -> Array:
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    @property
+    def distribution(self) -> ColumnDistribution:
+        scales = np.sqrt(self.scales[:, 0, 0])
+        students = stats.t(self.degrees_of_freedom, self.means[:, 0], scales)
+        return ColumnDistribution(students)
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
         squared = self.structure.algebra.squared(values, self.means, self.precision_root)
