@@ -76,12 +76,7 @@ class ClustersOfOneCovariance:
         return float(self.fixed.shared_evidence(self.statistics))
 
     def gains(self, first: Integers, second: Integers) -> Array:
-        counts, means = self.statistics.counts, self.statistics.means
-        n, m = counts[first], counts[second]
-        deltas = np.sqrt(n * m / (n + m))[:, None] * (means[first] - means[second])
-        beta0, D = self.fixed.mean_precision, means.shape[1]
-        fewer = np.log(beta0 + n) + np.log(beta0 + m) - np.log(beta0 + n + m) - np.log(beta0)
-        gains: Array = 0.5 * D * fewer - self.fixed.scatter_loss(self.statistics, deltas)
+        gains: Array = self.fixed.shared_merge_gains(self.statistics, first, second)
         return gains
 
     def merge(self, first: int, second: int) -> None:

@@ -463,19 +463,30 @@ class NormalWishart:
         normals = 0.5 * n_features * statistics.counts.sum() * LOG_2PI
         return float((prior - q.log_normaliser).sum() + means - normals)
 
-    def scatter_loss(self, statistics: Moments, deltas: Array) -> Array:
-        """Return the log evidence (P,) that a shared scatter loses by each δ δᵀ (P, D)."""
+    def shared_merge_gains(self, statistics: Moments, first: Integers, second: Integers) -> Array:
+        """Return what ``shared_evidence`` gains (P,) by merges of pairs of components.
+
+        A merge adds an outer product to the shared scatter, and changes those of means about the
+        prior mean. Determinants of the latter are of first order.
+        """
         _, _, q = self.parameters_given(statistics, self.scale, self.mean_precision, None)
+        beta0, D = self.mean_precision, statistics.means.shape[1]
+        away = statistics.means - self.mean
         if self.structure.blocks.dense:
-            whitened = deltas @ q.root[0]
-            squares = np.einsum("pd,pd->p", whitened, whitened)
-            return 0.5 * float(q.degrees_of_freedom.item(0)) * np.log1p(squares)
-        relative = deltas * deltas
-        if self.structure.isotropic:
-            relative = relative.sum(axis=1, keepdims=True)
-        relative = relative / q.scale_inverse.reshape(1, -1)
-        losses: Array = 0.5 * (q.degrees_of_freedom.reshape(1, -1) * np.log1p(relative)).sum(axis=1)
-        return losses
+            away = away @ q.root[0]
+        else:
+            away = away / np.sqrt(q.scale_inverse.reshape(1, -1))
+        n, m = statistics.counts[first][:, None], statistics.counts[second][:, None]
+        x, y = away[first], away[second]
+        together = (n * x + m * y) / (n + m)
+        squares = n * m / (n + m) * (x - y) ** 2 + beta0 * (n + m) / (beta0 + n + m) * together**2
+        squares -= beta0 * n / (beta0 + n) * x**2 + beta0 * m / (beta0 + m) * y**2
+        if self.structure.blocks.dense or self.structure.isotropic:
+            squares = squares.sum(axis=1, keepdims=True)
+        freedom = q.degrees_of_freedom.reshape(1, -1)
+        losses: Array = 0.5 * (freedom * np.log1p(squares)).sum(axis=1)
+        fewer = np.log((beta0 + n) * (beta0 + m) / (beta0 * (beta0 + n + m)))[:, 0]
+        return 0.5 * D * fewer - losses
 
     def conditional(
         self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
