@@ -27,7 +27,7 @@ from bayesmix.io.column_kinds import (
     kinds_of,
     overdispersion,
 )
-from bayesmix.io.numbers_in_text import as_numbers
+from bayesmix.io.numbers_in_text import as_numbers, marks_said
 from bayesmix.io.table_rows import check_rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
@@ -292,6 +292,7 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
     )
     numbers = recoded(frame, coding)
+    coding = _with_marks(frame, coding, numbers)
     ratios = {name: overdispersion(numbers[name].to_numpy()) for name in coding.counts}
     decisions = tuple(
         (name, kind, _of_family(reason, ratios.get(name)), doubt)
@@ -299,6 +300,14 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
     )
     spread = tuple(name for name in coding.counts if ratios[name] is not None)
     return numbers, replace(coding, decisions=decisions, overdispersed=spread)
+
+
+def _with_marks(frame: pd.DataFrame, coding: Coding, numbers: pd.DataFrame) -> Coding:
+    """Return a coding with the cells that are marks of missing values, in words."""
+    pairs = zip(coding.names, coding.levels, strict=True)
+    marks, n_marks = marks_said({name: (frame[name], levels) for name, levels in pairs})
+    only = bool(marks) and n_marks == int(numbers.isna().to_numpy().sum())
+    return replace(coding, marks=marks, marks_only=only)
 
 
 def _of_family(reason: str, ratio: float | None) -> str:
@@ -368,6 +377,7 @@ def as_levels(
     levels = given or [declared_levels(name, frame[name]) for name in names]
     coding = Coding(names, tuple(levels))
     codes = recoded(frame, coding, unseen)
+    coding = coding if given else _with_marks(frame, coding, codes)
     named = is_frame(X) and all(isinstance(name, str) for name in X.columns)
     return (codes if named else codes.to_numpy()), coding
 
