@@ -65,7 +65,10 @@ WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=\d)', '(?=[^\[]*'\], or replace)", ","),
     (r"\bread the file with na=\['(.*?)'\](, or replace them by NaN)?", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
-    (r"set columns=(\{['\"].*?': '(?:continuous|categorical)'\})(?=[;)]|$)", _kinds_as_options),
+    (
+        r"set columns=(\{['\"].*?': '(?:continuous|categorical|exclude)'\})(?=[;)]|$)",
+        _kinds_as_options,
+    ),
     (r"pass trials=\.\.\., one for each cell, row or column of X", "give --trials"),
     (r"^trials must", "--trials must"),
     (r"fit bm\.Measured\(X\)", "bayesmix select takes them"),

@@ -37,8 +37,10 @@ REPEATING = ("follows ", "the same groups as ")
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Beginning of the reason of numbers with a few other cells, which has a remedy.
 NUMBERS_EXCEPT = "numbers except"
-# Words in reasons of text, which can be categorical.
-OF_TEXT = ("texts", "labels")
+# Reason of options that respondents tick.
+TICKED = "ticked, or blank for no"
+# Kinds that columns of text can have instead, by parts of their reasons; others are continuous.
+OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude"}
 # Reasons that are no guesses.
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
@@ -163,9 +165,8 @@ class Coding:
                 if found == kind and reason not in CERTAIN:
                     reasons.setdefault(reason, []).append(name)
                     if not reason.startswith(NO_NUMBERS):
-                        of_text = any(word in reason for word in OF_TEXT)
-                        other = "categorical" if of_text else "continuous"
-                        others.setdefault(kind, {})[name] = other
+                        words = [kind for part, kind in OTHER_KINDS.items() if part in reason]
+                        others.setdefault(kind, {})[name] = [*words, "continuous"][0]
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
@@ -212,7 +213,7 @@ class Coding:
         ]
 
     def notes(self, kinds: Sequence[str] = ()) -> list[str]:
-        """Return what was guessed about columns of these kinds, what is missing, and what is odd."""
+        """Return guesses about columns of these kinds, missing marks, and what is odd in any."""
         texts = (self.guesses(kinds), self.marks, self.doubts)
         return [f"columns: {text}" for text in texts if text]
 

@@ -95,7 +95,7 @@ def _zero_is_no_answer(values: Array, levels: Array) -> bool:
 
     The lower tail of a distribution is rarer than 1 and not rarer than the largest answer.
     """
-    if not len(levels) in SIZES_WITH_ZERO or (levels != np.arange(len(levels))).any():
+    if len(levels) not in SIZES_WITH_ZERO or (levels != np.arange(len(levels))).any():
         return False
     times = np.bincount(values.astype(int))
     tail = times[-1] < times[0] < times[1]

@@ -17,7 +17,15 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import AS_REQUESTED, KINDS, NOT_TICKED, ZERO_ONE, Level, brief
+from bayesmix.families.coding import (
+    AS_REQUESTED,
+    KINDS,
+    NOT_TICKED,
+    TICKED,
+    ZERO_ONE,
+    Level,
+    brief,
+)
 from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
@@ -55,8 +63,9 @@ MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
 ROW_NUMBERS = "row numbers"
 
-# Numbers that only label differ in most rows; others are those of duplicated rows.
-MOSTLY_UNIQUE = 0.8
+# Numbers that only label differ in most rows, or have many digits: the number of an order may
+# repeat, and so does a number of orders.
+MOSTLY_UNIQUE, SMALLEST_LABEL = 0.8, 1000
 SMALLEST_PHONE = 100_000
 # Days of a spreadsheet, years with month and day, and seconds.
 SMALLEST_DATE = 10_000
@@ -79,7 +88,6 @@ TICKS = {
     "si",
     "oui",
 }
-TICKED = "ticked, or blank for no"
 
 YEARS = (1800, 2100)
 # A time such as "9.12" among hundreds as "9:12" is a mistake: of few texts all must be dates. The
@@ -288,8 +296,8 @@ def _numbered(hint: NameHint, values: Array, levels: Array, whole: bool) -> str:
     in_order = np.ptp(np.diff(values)) == 0.0
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    many = hint.is_key and n_levels > MOST_RATINGS
-    if many or (hint.is_label and n_levels >= MOSTLY_UNIQUE * n):
+    many = n_levels > MOST_RATINGS and (hint.is_key or np.median(levels) >= SMALLEST_LABEL)
+    if hint.is_label and (many or n_levels >= MOSTLY_UNIQUE * n):
         return _unique("values", n_levels, n)
     if hint.is_counter and _within_groups(hint, values, levels):
         return f"{ROW_NUMBERS} within groups, from {levels[0]:g} to {levels[-1]:g}"

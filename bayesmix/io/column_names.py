@@ -10,8 +10,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-# Words in names, without accents. The first words make any name that of an identifier.
-KEYS = {"id", "ids", "pid", "uuid", "guid", "hhid", "ssn", "identifier", "kennung"}
+# Words in names, without accents. Heads of the names of identifiers:
+KEYS = {"id", "ids", "pid", "uid", "uuid", "guid", "hhid", "ssn", "identifier", "kennung", "key"}
 # Whom or what a table has a row of: identifiers, if the name has no other word.
 PERSONS = {"subj", "subject", "patient", "respondent", "participant", "user", "customer", "person"}
 PERSONS |= {"student", "employee", "member", "client", "kunde", "kunden", "cliente", "patientin"}
@@ -19,7 +19,7 @@ THINGS = {"index", "idx", "row", "rownames", "rowname", "rownum", "obs", "case",
 THINGS |= {"account", "order", "household", "invoice", "listing", "ticket", "item", "sample"}
 # Heads of the names of numbers that only label.
 NUMBERS = {"nr", "no", "num", "number", "nummer", "numero"}
-LABELS = NUMBERS | {"key", "serial"}
+LABELS = NUMBERS | {"serial"}
 CODES = {"code", "codes", "codigo", "zip", "zipcode", "postal", "postcode", "plz", "postleitzahl"}
 CODES |= {"fips", "geoid", "naics", "sic", "isco"}
 PHONES = {"phone", "telephone", "telefon", "telefono", "tel", "fax"}
@@ -29,7 +29,8 @@ GROUPS |= {"religion", "occupation", "sex", "gender", "cluster", "marital", "blo
 GROUPS |= {"status", "geschlecht", "gruppe", "klasse"}
 PLACES = {"region", "site", "origin", "country", "state", "district", "county", "municipality"}
 PLACES |= {"province", "department", "dept", "school", "hospital", "store", "center", "ward"}
-PLACES |= {"city", "town", "ort", "home", "work", "office", "residence", "address", "area"}
+PLACES |= {"city", "town", "ort", "wohnort", "home", "work", "office", "residence", "address"}
+PLACES |= {"area"}
 NO_GROUPS = {"home", "work", "office", "residence", "address", "area"}
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 YEAR = {"year", "years", "yr", "yrs", "jahr", "annee", "ano", "anno"}
@@ -51,8 +52,8 @@ TIMES |= {"round", "step", "position", "cycle", "frame", "zeit", "lag"}
 PREPOSITIONS = {"of", "at", "in", "per", "by", "to", "for", "from", "with", "since", "last", "past"}
 PREPOSITIONS |= {"before", "after", "on", "within", "during", "de", "del", "der", "des", "pro"}
 GENITIVE = {"of", "de", "del", "der", "des"}
-# Heads that come first, in Romance languages and in "date of".
-FIRST = DATES | {"numero", "codigo"}
+# Heads that come first, of two words: in Romance languages, and in "date birth".
+FIRST = DATES | {"id", "numero", "codigo"}
 ENDS = ("num", "no", "nr")
 
 
@@ -65,8 +66,9 @@ class NameHint:
 
     @property
     def heads(self) -> set[str]:
-        """The last of the leading words, and a first one that is a head."""
-        return {*self.leading[-1:], *({*self.leading[:1]} & FIRST)}
+        """The last of the leading words, and the first of two that is a head."""
+        first = {*self.leading[:1]} & FIRST if len(self.leading) == 2 else set()
+        return {*self.leading[-1:], *first}
 
     def consists_of(self, *words: set[str]) -> bool:
         """Whether the name has words, all of them among these."""
@@ -75,7 +77,8 @@ class NameHint:
     @property
     def is_key(self) -> bool:
         """Whether the name is that of an identifier, which may repeat."""
-        return bool(KEYS.intersection(self.words)) or self.consists_of(PERSONS)
+        before = self.leading[-2:-1] if self.heads & (LABELS | CODES) else ()  # "ID number"
+        return bool(KEYS & {*self.heads, *before}) or self.consists_of(PERSONS)
 
     @property
     def is_label(self) -> bool:

@@ -108,7 +108,7 @@ def are_marks(text: pd.Series[Any]) -> pd.Series[bool]:
 def marks_said(
     columns: Mapping[str, tuple[pd.Series[Any], Collection[Any] | None]],
 ) -> tuple[str, int]:
-    """Return how many cells of columns are marks that are read as missing, in words and as a number.
+    """Return how many cells of columns are marks, read as missing, in words and as a number.
 
     Columns have their levels, None for numbers. Blank cells need no words.
     """

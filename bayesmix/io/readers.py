@@ -30,7 +30,6 @@ from bayesmix.io.table_columns import (
     checked_weights,
     coded,
     declared_kinds,
-    is_numeric,
     recoded,
     source_of,
 )

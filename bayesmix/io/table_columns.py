@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesmix.core.printed_numbers import number
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.families.coding import AS_REQUESTED, KINDS, NAMED, Coding, Level, codes_of
+from bayesmix.families.coding import AS_REQUESTED, KINDS, NAMED, NOT_TICKED, Coding, Level, codes_of
 from bayesmix.io.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,
@@ -308,6 +308,17 @@ def _with_marks(frame: pd.DataFrame, coding: Coding, numbers: pd.DataFrame) -> C
     marks, n_marks = marks_said({name: (frame[name], levels) for name, levels in pairs})
     only = bool(marks) and n_marks == int(numbers.isna().to_numpy().sum())
     return replace(coding, marks=marks, marks_only=only)
+
+
+def as_read(frame: pd.DataFrame, numbers: pd.DataFrame, coding: Coding) -> pd.DataFrame:
+    """Return the columns of a coding with missing marks as NaN, and blank cells as their level."""
+    read = frame[[*coding.names]].mask(numbers.isna())
+    ticked = [
+        name
+        for name, levels in zip(coding.names, coding.levels, strict=True)
+        if levels is not None and NOT_TICKED in levels
+    ]
+    return read.assign(**{name: read[name].astype(object).fillna(NOT_TICKED) for name in ticked})
 
 
 def _of_family(reason: str, ratio: float | None) -> str:

@@ -41,11 +41,20 @@ def repeated_names(frame: pd.DataFrame) -> Integers:
     same = np.ones(len(frame), dtype=bool)
     for place in used:
         same &= (frame.iloc[:, place].astype(str).str.strip() == names[place]).to_numpy()
-    if same.any() and len(used) < FEWEST_NAMES:
-        others = frame.loc[~same]
-        if not any(_has_numbers(others.iloc[:, place]) for place in used):
-            same[:] = False
-    return np.flatnonzero(same)
+    if not same.any():
+        return np.zeros(0, dtype=np.intp)
+    others = frame.loc[~same]
+    # Respondents who tick all options, which are the names of columns, repeat the names.
+    certain = any(_has_other_texts(others.iloc[:, place], names[place]) for place in used)
+    if len(used) < FEWEST_NAMES:
+        certain = any(_has_numbers(others.iloc[:, place]) for place in used)
+    return np.flatnonzero(same & certain)
+
+
+def _has_other_texts(column: pd.Series[Any], name: str) -> bool:
+    """Whether a column has a text other than its name."""
+    cells = stripped(column.dropna())
+    return bool(((cells != name) & (cells != "")).any())
 
 
 def first_row_of_words(frame: pd.DataFrame) -> list[str]:

@@ -12,7 +12,6 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, FileAccessError, InvalidInputError, MissingExtraError
-from bayesmix.io.text import frame_of_text
 
 FAITHFUL = bm.datasets.load_faithful()
 
