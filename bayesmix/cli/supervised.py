@@ -209,7 +209,7 @@ def regress(
             raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
         frame[target] = amounts
     X, decided = features_of(screen, frame, rows, kinds, used)
-    frame[list(X)] = X
+    frame[X.columns] = X
     frame = complete(screen, frame, [*decided, *used], target, missing)
     in_time: dict[str, Any] = {}
     if sequences.names:

@@ -491,6 +491,7 @@ def test_untidy_files_have_the_same_columns_in_python_and_as_files(tmp_path, nam
     from bayesmix.io.text import TextFormat
 
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         source = read_typed(path, missing="keep", text=TextFormat(na=("-999.5",)))
         table = bm.read_table(path, na=["-999.5"])
     said = "5 cells of 1 column hold '?', read as missing"
