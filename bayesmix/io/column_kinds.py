@@ -215,6 +215,12 @@ def _ticks(columns: pd.DataFrame) -> dict[str, Level]:
     return ticks
 
 
+def with_blank(column: pd.Series[Any], levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """Return the levels of a categorical column, with blank cells as a level beside a single one."""
+    blank = len(levels) == 1 and bool(column.map(is_missing).any())
+    return (NOT_TICKED, *levels) if blank else levels
+
+
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of a single column by dtype, name and values, without scales of numbers."""
     dtype = column.dtype
@@ -242,9 +248,7 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
     if kind == LEFT_OUT:
         return _out(AS_REQUESTED)
     if kind == CATEGORICAL:
-        levels = declared_levels(name, column, marks=True)
-        if len(levels) == 1 and column.map(is_missing).any():
-            levels = (NOT_TICKED, *levels)
+        levels = with_blank(column, declared_levels(name, column, marks=True))
         return ColumnKind(CATEGORICAL, AS_REQUESTED, levels)
     if kind == RATINGS:
         numbers = as_numbers(column)
@@ -324,7 +328,7 @@ def _unusable(hint: NameHint, what: str, n_levels: int, n_rows: int) -> str:
     """Return why texts or codes are no categories, or ""."""
     if n_levels == n_rows or (hint.is_key and n_levels > MOST_RATINGS):
         return _unique(what, n_levels, n_rows)
-    if 2 * n_levels > n_rows:
+    if 2 * n_levels > n_rows or (what == "values" and n_levels > MOST_LEVELS):
         seen = f"{n_levels} values in {n_rows} rows"
         return f"free text: {seen}" if what == "texts" else f"{KEY_LIKE}: {seen}"
     return ""

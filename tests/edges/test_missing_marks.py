@@ -203,3 +203,21 @@ def test_a_first_respondent_with_answers_of_others_is_kept(tmp_path):
     frame.iloc[0, :3] = "Rather not"  # but a gender that others have
     read, said = saved(frame, tmp_path / "table.csv")
     assert (len(read), said) == (60, [])
+
+
+def test_a_named_family_of_levels_reads_ticks_too():
+    rng = np.random.default_rng(8)
+    ticked = rng.random((N, 2)) < 0.3
+    frame = pd.DataFrame({name: np.where(x, name, None) for name, x in zip("ab", ticked.T)})
+    with pytest.warns(BayesmixWarning, match="a, b: ticked, or blank for no"):
+        fit = bm.Mixture(1, family="categorical", random_state=0).fit(frame)
+    shares = [
+        np.prod(np.where(row, ticked.mean(axis=0), 1 - ticked.mean(axis=0))) for row in ticked
+    ]
+    np.testing.assert_allclose(np.exp(fit.score_samples(frame)), shares, rtol=1e-6)
+
+
+def test_respondents_who_tick_all_options_repeat_no_names(tmp_path):
+    frame = pd.DataFrame({name: [name, None, name, None] * 10 for name in ("tea", "milk", "wine")})
+    read, said = saved(frame, tmp_path / "table.csv")
+    assert (len(read), said) == (40, [])
