@@ -216,7 +216,7 @@ def _ticks(columns: pd.DataFrame) -> dict[str, Level]:
 
 
 def with_blank(column: pd.Series[Any], levels: tuple[Level, ...]) -> tuple[Level, ...]:
-    """Return the levels of a categorical column, with blank cells as a level beside a single one."""
+    """Return the levels of a categorical column; beside a single one, blank cells are a level."""
     blank = len(levels) == 1 and bool(column.map(is_missing).any())
     return (NOT_TICKED, *levels) if blank else levels
 

@@ -208,7 +208,7 @@ def test_a_first_respondent_with_answers_of_others_is_kept(tmp_path):
 def test_a_named_family_of_levels_reads_ticks_too():
     rng = np.random.default_rng(8)
     ticked = rng.random((N, 2)) < 0.3
-    frame = pd.DataFrame({name: np.where(x, name, None) for name, x in zip("ab", ticked.T)})
+    frame = pd.DataFrame({f"{x}": np.where(ticked[:, j], x, None) for j, x in enumerate("ab")})
     with pytest.warns(BayesmixWarning, match="a, b: ticked, or blank for no"):
         fit = bm.Mixture(1, family="categorical", random_state=0).fit(frame)
     shares = [
