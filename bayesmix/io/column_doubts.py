@@ -87,19 +87,20 @@ def outlying(values: Array, levels: Array) -> str:
             negative = codes.max() < -2.0 < 0.0 <= others.min()
             if times > len(codes) and (gap > np.ptp(others) or apart or negative):
                 return f"{', '.join(f'{code:.10g}' for code in codes)} in {times} rows {A_CODE}"
-    return f"0 in {(values == 0).sum()} rows {A_CODE}" if _zero_is_no_answer(values, levels) else ""
+    return ""
 
 
-def _zero_is_no_answer(values: Array, levels: Array) -> bool:
-    """Whether 0 is beside answers from 1 to 5, or to 6, 7, 8 or 9, and rarer than most of them.
+def rare_zero(values: Array, levels: Array) -> str:
+    """Return that a rare 0 beside answers from 1 to 5, or up to 9, may mean missing, or "".
 
     The lower tail of a distribution is rarer than 1 and not rarer than the largest answer.
     """
     if len(levels) not in SIZES_WITH_ZERO or (levels != np.arange(len(levels))).any():
-        return False
+        return ""
     times = np.bincount(values.astype(int))
     tail = times[-1] < times[0] < times[1]
-    return bool(1 < times[0] < times[1:].mean() and not tail)
+    rare = 1 < times[0] < times[1:].mean() and not tail
+    return f"0 in {times[0]} rows {A_CODE}" if rare else ""
 
 
 def unanswered(column: pd.Series[Any], levels: Sequence[Any]) -> str:

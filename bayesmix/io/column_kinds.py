@@ -34,6 +34,7 @@ from bayesmix.io.column_doubts import (
     linear_functions,
     odd_levels,
     outlying,
+    rare_zero,
     unanswered,
 )
 from bayesmix.io.column_names import NameHint, hint_of
@@ -279,6 +280,8 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
             return _out(why) if why else _of_codes("codes of groups", plain, n)
     weights = hint.is_weight and levels[0] >= 0.0
     doubt = outlying(values, levels) or (A_WEIGHT if weights else "")
+    if not (doubt or hint.is_count):
+        doubt = rare_zero(values, levels)
     if whole and not doubt and _within_groups(hint, values, levels):
         doubt = "numbers the rows within groups: leave it out unless it was measured"
     counted = whole and (hint.is_count or not (hint.is_measure or hint.is_group or hint.is_label))
