@@ -68,7 +68,8 @@ def classes(
     beside, outcomes = options.names(covariates) or [], options.names(distal) or []
     design = [name for name in (rows.weight, cluster, strata) if name is not None]
     other_columns = [*beside, *outcomes, *design]
-    table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
+    with screen.noting_warnings(screen.postpone):
+        table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
     X, columns = features_of(screen, table, rows, kinds, other_columns)
     # Mixtures integrate over missing values of X, but not of what the classes depend on.
     needed = [*beside, *(name for name in (cluster, strata) if name is not None)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from bayesmix.cli.options import (
     names,
 )
 from bayesmix.core.sources import Source
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.families.coding import KINDS, Coding
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write
@@ -67,6 +68,12 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
     return table
 
 
+def _read_again(rows: Numbers) -> pd.DataFrame:
+    """Return all columns of DATA, whose first reading said what is odd."""
+    with warnings.catch_warnings(action="ignore", category=BayesmixWarning):
+        return whole_table(rows, ())
+
+
 def read_rows(rows: Numbers, columns: Sequence[str] | None, missing: str = "error") -> Source:
     """Read the numeric columns of DATA."""
     from bayesmix import io
@@ -91,8 +98,11 @@ def kinds_named(options: Kinds) -> dict[str, list[str]]:
 def features_of(
     screen: Screen, table: pd.DataFrame, rows: Numbers, kinds: Kinds, used: Sequence[str | None]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the explanatory columns of a table with their kinds, and report those left out."""
-    from bayesmix.io.table_columns import coded, declared_kinds
+    """Return the explanatory columns of a table with their kinds, and report those left out.
+
+    Cells that are marks of missing values are missing, and blank cells beside ticks a level.
+    """
+    from bayesmix.io.table_columns import as_read, coded, declared_kinds
 
     listed = [str(name) for name in table]
     wanted = names(rows.columns)
@@ -102,11 +112,11 @@ def features_of(
     }
     declared = declared_kinds(listed, None, named, rows.data)
     declared = {name: kind for name, kind in declared.items() if name in features}
-    _, coding = coded(table[features], declared, wanted and features)
+    numbers, coding = coded(table[features], declared, wanted and features)
     for text in coding.notes():
         screen.postpone(text)
     decided = {name: kind for name, kind, *_ in coding.decisions if kind != "exclude"}
-    return table[list(decided)], decided
+    return as_read(table, numbers, coding), decided
 
 
 def complete(
@@ -413,7 +423,7 @@ def copied_columns(rows: Numbers, asked: Mapping[str, list[str]]) -> dict[str, l
     if rows.data == STANDARD_INPUT:
         option = next(option for option, of_option in asked.items() if of_option)
         raise InvalidInputError(f"--{option} reads DATA twice, so it must be a file and not a pipe")
-    table = whole_table(rows, ())
+    table = _read_again(rows)
     for option, of_option in asked.items():
         check_names(rows.data, list(map(str, table)), of_option, None, option)
     return {name: ["" if value != value else value for value in table[name]] for name in wanted}
@@ -429,7 +439,7 @@ def with_excluded(table: Table, source: Source) -> pd.DataFrame | None:
         return None
     if coding is None:
         return None
-    frame = whole_table(table, ())[list(dict.fromkeys([*coding.names, *excluded]))]
+    frame = _read_again(table)[list(dict.fromkeys([*coding.names, *excluded]))]
     return frame if source.numbers is None else frame.iloc[source.numbers]
 
 
@@ -475,7 +485,7 @@ def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
     """Return the columns of DATA from which the covariates of a fit were made, in their order."""
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("covariates need DATA twice, so it must be a file and not a pipe")
-    table, origins = whole_table(rows, ()), []
+    table, origins = _read_again(rows), []
     for term in design.names:
         # Indicators of text are named after the column and the level.
         named = [

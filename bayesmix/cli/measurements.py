@@ -128,10 +128,11 @@ def _is_limited(cells: Array | None) -> bool:
 
 def _written(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
-    from bayesmix.io.numbers_in_text import MISSING_CODES, as_numbers
+    from bayesmix.families.missing_marks import MARKS
+    from bayesmix.io.numbers_in_text import as_numbers
     from bayesmix.observation.measured import column_of
 
-    cells = column_of(column.mask(column.isin(MISSING_CODES)))
+    cells = column_of(column.mask(column.astype(str).str.lower().isin(MARKS)))
     numbers = as_numbers(column) if cells is None else None
     return cells if numbers is None else column_of(numbers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
@@ -17,8 +18,17 @@ if TYPE_CHECKING:
 
     from bayesmix.cli.options import Print
 
+
+def _kinds_as_options(match: re.Match[str]) -> str:
+    """Return kinds of columns, as ``columns`` has them, as options."""
+    kinds: dict[str, list[str]] = {}
+    for name, kind in ast.literal_eval(match[1]).items():
+        kinds.setdefault(kind, []).append(name)
+    return "give " + " ".join(f"--{kind} {','.join(names)!r}" for kind, names in kinds.items())
+
+
 # Messages name arguments of functions; the shell has options instead.
-WORDS = (
+WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bprior='auto'", "--method map"),
     (r"^times of the samples are needed, as the fit had times", "the fit had --times: give them"),
     (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
@@ -55,7 +65,10 @@ WORDS = (
     (r"(?<=\d)', '(?=[^\[]*'\], or replace)", ","),
     (r"\bread the file with na=\['(.*?)'\](, or replace them by NaN)?", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
-    (r"to overrule, set columns=\{'(.*?)': '(\w+)'\}", r"to overrule, give --\2 '\1'"),
+    (
+        r"set columns=(\{['\"].*?': '(?:continuous|categorical|exclude)'\})(?=[;)]|$)",
+        _kinds_as_options,
+    ),
     (r"pass trials=\.\.\., one for each cell, row or column of X", "give --trials"),
     (r"^trials must", "--trials must"),
     (r"fit bm\.Measured\(X\)", "bayesmix select takes them"),

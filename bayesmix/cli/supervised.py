@@ -65,7 +65,8 @@ def classify(
     from bayesmix.sources.memory import ArraySource
 
     screen, beside = Screen(run), (target, rows.weight)
-    table = whole_table(rows, [*beside, *(options.names(rows.columns) or [])])
+    with screen.noting_warnings(screen.postpone):
+        table = whole_table(rows, [*beside, *(options.names(rows.columns) or [])])
     numbers = None if components == "auto" else options.numbers(components)
     if numbers is not None and len(numbers) > 1:
         raise InvalidInputError(f"--components must be one number or auto, got {components!r}")
@@ -76,7 +77,8 @@ def classify(
     say_left_out(screen.postpone, present, "without any value")
     X, table = X[present], table[present]
     features, y = list(decided), table[target]
-    new = None if predict is None else whole_table(rows, features, predict)[features]
+    with screen.noting_warnings(screen.postpone):
+        new = None if predict is None else whole_table(rows, features, predict)[features]
     n_with_gaps = sum(int(one.isna().any(axis=1).sum()) for one in (X, new) if one is not None)
     if n_with_gaps and missing is None:
         screen.postpone(gaps_sentence(n_with_gaps))
@@ -199,13 +201,15 @@ def regress(
     screen, gated = Screen(run), options.names(gate) or []
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
     used = [target, *gated, *filter(None, roles.values()), *sequences.names]
-    frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
+    with screen.noting_warnings(screen.postpone):
+        frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
     if not is_numeric(frame[target].dtype):
         if (amounts := as_numbers(frame[target])) is None:
             why = kind_of(target, frame[target]).why or "text"
             raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
         frame[target] = amounts
     X, decided = features_of(screen, frame, rows, kinds, used)
+    frame[X.columns] = X
     frame = complete(screen, frame, [*decided, *used], target, missing)
     in_time: dict[str, Any] = {}
     if sequences.names:
@@ -298,7 +302,8 @@ def predict_table(
     if getattr(model, "_time", None) is not None:
         fitted = model._time.names
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
-    table = whole_table(rows, used)
+    with screen.noting_warnings(screen.postpone):
+        table = whole_table(rows, used)
     X = table[used] if used else table
     if fitted is not None and len(fitted) == X.shape[1]:
         X = X.set_axis(list(fitted), axis=1)
@@ -417,7 +422,8 @@ def trajectories(
     if rows.columns is not None:
         screen.postpone("--columns is not used: name covariates in --fixed and --gate")
     covariates = [*(options.names(fixed) or []), *(options.names(gate) or [])]
-    table = whole_table(rows, [target, time, unit, *covariates, rows.weight])
+    with screen.noting_warnings(screen.postpone):
+        table = whole_table(rows, [target, time, unit, *covariates, rows.weight])
     source = as_source(np.empty((len(table), 1)), columns=(time,))
     work = Work.on("trajectories", screen, rows, source, out)
     search: Any = work.noting(

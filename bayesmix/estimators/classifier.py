@@ -30,8 +30,9 @@ from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.showing import Showing
-from bayesmix.families.coding import Coding, is_missing
+from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.missing_marks import is_missing
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured

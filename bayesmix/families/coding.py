@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ NAMED, MOST_NAMED = 5, 20
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
+# Level of blank cells of an option that respondents tick.
+NOT_TICKED = "(blank)"
 # End of the doubt about a value like -999.
 A_CODE = "may mean missing"
 # End of the doubt about a column that follows from another one, where models mostly allow for it.
@@ -34,8 +37,10 @@ REPEATING = ("follows ", "the same groups as ")
 NO_NUMBERS = ("one value", "empty", "dates", "free text", "numbers", "neither", "complex")
 # Beginning of the reason of numbers with a few other cells, which has a remedy.
 NUMBERS_EXCEPT = "numbers except"
-# Words in reasons of text, which can be categorical.
-OF_TEXT = ("texts", "labels")
+# Reason of options that respondents tick.
+TICKED = "ticked, or blank for no"
+# Kinds that columns of text can have instead, by parts of their reasons; others are continuous.
+OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude"}
 # Reasons that are no guesses.
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
@@ -55,15 +60,19 @@ def codes_of(
     column; ``rows`` are names for the message, by default numbers from 0.
     """
     places = {level: float(code) for code, level in enumerate(levels)}
+    of_words = any(isinstance(level, str) for level in levels)
     # Levels have no outer spaces; truth values and their texts are the same.
     by_text = {str(level): code for level, code in places.items()}
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
     for row in np.flatnonzero(np.isnan(codes)):
         value = values[row]
         if is_missing(value):
+            codes[row] = places.get(NOT_TICKED, np.nan)
             continue
         if (text := str(value).strip()) in by_text:
             codes[row] = by_text[text]
+            continue
+        if is_mark(value) if of_words else isinstance(value, str) and is_mark(value):
             continue
         if unseen is not None:
             unseen.setdefault(name, []).append(int(row))
@@ -102,13 +111,6 @@ def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
     return named[np.where(np.isnan(codes), len(levels), codes).astype(np.intp)]
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell is missing: None, NaN, a missing value of pandas, or blank text."""
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
 @dataclass(frozen=True)
 class Coding:
     """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
@@ -117,7 +119,8 @@ class Coding:
     the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
     reason and doubt, or "", of each column of the table. ``logs`` are
-    the logarithms of continuous columns that are amounts.
+    the logarithms of continuous columns that are amounts. ``marks`` says which cells are read as
+    missing, and ``marks_only`` whether no others are.
     """
 
     names: tuple[str, ...]
@@ -128,6 +131,8 @@ class Coding:
     decisions: tuple[tuple[str, ...], ...] = ()
     overdispersed: tuple[str, ...] = ()
     logs: Logarithms | None = None
+    marks: str = ""
+    marks_only: bool = False
 
     @property
     def continuous(self) -> tuple[str, ...]:
@@ -152,23 +157,28 @@ class Coding:
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
-        parts, remedy = [], ""
+        parts: list[str] = []
+        others: dict[str, dict[str, str]] = {}  # kinds that columns can have instead, by their kind
         for kind in kinds or KINDS:
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in CERTAIN:
                     reasons.setdefault(reason, []).append(name)
-                    if not remedy and not reason.startswith(NO_NUMBERS):
-                        of_text = any(word in reason for word in OF_TEXT)
-                        other = "categorical" if of_text else "continuous"
-                        remedy = f"; to overrule, set columns={{{name!r}: {other!r}}}"
+                    if not reason.startswith(NO_NUMBERS):
+                        words = [kind for part, kind in OTHER_KINDS.items() if part in reason]
+                        others.setdefault(kind, {})[name] = [*words, "continuous"][0]
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
             parts += [f"{title}: {', '.join(texts[:NAMED] + more)}"] if texts else []
         # Where cells prevent the use of a column, their remedy is the one to read.
         cells = any(reason.startswith(NUMBERS_EXCEPT) for *_, reason in self.left_out)
-        return "; ".join(parts) + ("" if cells else remedy) if parts else ""
+        if cells or not others:
+            return "; ".join(parts)
+        # What is left out matters most.
+        columns = others.get("exclude") or next(iter(others.values()))
+        shown = dict([*columns.items()][:NAMED])
+        return f"{'; '.join(parts)}; to overrule, set columns={shown}"
 
     @property
     def doubts(self) -> str:
@@ -203,8 +213,9 @@ class Coding:
         ]
 
     def notes(self, kinds: Sequence[str] = ()) -> list[str]:
-        """Return what was guessed about columns of these kinds, and what is odd in any."""
-        return [f"columns: {text}" for text in (self.guesses(kinds), self.doubts) if text]
+        """Return guesses about columns of these kinds, missing marks, and what is odd in any."""
+        texts = (self.guesses(kinds), self.marks, self.doubts)
+        return [f"columns: {text}" for text in texts if text]
 
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""

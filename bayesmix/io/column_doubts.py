@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +30,9 @@ NUMERIC_CODES = {-1, -2} | {
 } - {7, 8, 9}
 # The same at an end of a scale of answers.
 SCALE_CODES = {-2, -1, 7, 8, 9}
+# Levels of a scale that begins with 1 and a 0, which is no answer; scales from 0 to 4 and to 10
+# are common.
+SIZES_WITH_ZERO = range(6, 11)
 # Levels that are no answers, in lower-case letters. One can be the cluster of those who gave none.
 UNANSWERED = {
     "unknown", "unk", "not known", "not stated", "not recorded", "no answer", "no response",
@@ -86,9 +90,25 @@ def outlying(values: Array, levels: Array) -> str:
     return ""
 
 
+def rare_zero(values: Array, levels: Array) -> str:
+    """Return that a rare 0 beside answers from 1 to 5, or up to 9, may mean missing, or "".
+
+    The lower tail of a distribution is rarer than 1 and not rarer than the largest answer.
+    """
+    if len(levels) not in SIZES_WITH_ZERO or (levels != np.arange(len(levels))).any():
+        return ""
+    times = np.bincount(values.astype(int))
+    tail = times[-1] < times[0] < times[1]
+    rare = 1 < times[0] < times[1:].mean() and not tail
+    return f"0 in {times[0]} rows {A_CODE}" if rare else ""
+
+
 def unanswered(column: pd.Series[Any], levels: Sequence[Any]) -> str:
-    """Return that levels such as "Refused", beside at least two others, may mean missing, or ""."""
+    """Return that levels such as "Refused" or -9, beside two words, may mean missing, or ""."""
+    codes = {str(code) for code in NUMERIC_CODES | SCALE_CODES}
+    numbers = [level for level in levels if re.fullmatch(r"[-+]?\d+(\.\d+)?", str(level).strip())]
     words = [level for level in levels if str(level).strip().lower() in UNANSWERED]
+    words += numbers if {str(number).strip() for number in numbers} <= codes else []
     if not words or len(levels) - len(words) < 2:
         return ""
     n_rows = int(stripped(column).isin(list(map(str, words))).sum())

@@ -5,8 +5,6 @@ One function, ``kinds_of``, decides for frames and files, from names, dtypes and
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +17,16 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import AS_REQUESTED, KINDS, ZERO_ONE, Level, brief, is_missing
+from bayesmix.families.coding import (
+    AS_REQUESTED,
+    KINDS,
+    NOT_TICKED,
+    TICKED,
+    ZERO_ONE,
+    Level,
+    brief,
+)
+from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
@@ -27,12 +34,15 @@ from bayesmix.io.column_doubts import (
     linear_functions,
     odd_levels,
     outlying,
+    rare_zero,
     unanswered,
 )
+from bayesmix.io.column_names import NameHint, hint_of
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
     CELLS_NAMED,
     amounts,
+    are_marks,
     as_numbers,
     listed_cells,
     missing_words,
@@ -54,48 +64,31 @@ MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
 ROW_NUMBERS = "row numbers"
 
-# Words in names of columns, without accents. An identifier by its name may have a few duplicates.
-KEYS = {"id", "ids", "pid", "key", "uuid", "subj", "subject", "patient", "respondent", "kennung"}
-KEYS |= {"participant", "hhid", "identifier"}
-# Such names are identifiers if most values differ; others are those of duplicated rows.
-MOSTLY_UNIQUE = 0.8
-NUMBERED = KEYS | {"index", "nr", "no", "row", "code", "serial", "obs", "case", "seqno", "record"}
-NUMBERED |= {"user", "customer", "account", "order", "person", "household", "nummer", "numero"}
-NUMBERED |= {"student", "employee", "member", "invoice", "rownames", "rowname"}
-PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "telefon"}
-PLACES |= {"telefono", "tel", "fax", "postleitzahl"}
-SMALLEST_PLACE = 1000  # postal codes have at least four digits
-WEIGHTS = {"freq", "frequency", "weights", "wgt", "wght"}
+# Numbers that only label differ in most rows, or have many digits: the number of an order may
+# repeat, and so does a number of orders.
+MOSTLY_UNIQUE, SMALLEST_LABEL = 0.8, 1000
+SMALLEST_PHONE = 100_000
+# Days of a spreadsheet, years with month and day, and seconds.
+SMALLEST_DATE = 10_000
 A_WEIGHT = "if these are weights of the rows, pass them as sample_weight"
-DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
-YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno"}
 A_SCALE = "read as missing, or as an ordered category"
-# Parts of dates and measurements, which are neither ratings nor counts.
-MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "age"}
-MEASURES |= {"temp", "temperature", "educ", "education", "schooling", "alter", "edad", "monat"}
-# Numbers of rows within groups by their names, and times that are numbered alike.
-COUNTERS = NUMBERED | {"idx", "counter", "seq", "sequence", "rownum", "rowid", "observation"}
-TIMES = MEASURES | {"time", "times", "t", "wave", "occasion", "visit", "period", "trial", "session"}
-TIMES |= {"round", "step", "position", "cycle", "frame", "zeit", "lag"}
-NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "visits"}
-NUMBERS |= {"children", "kids", "claims", "calls", "goals", "deaths", "accidents", "events"}
-# Codes of groups have no order.
-GROUPS = {"type", "region", "race", "group", "class", "category", "code", "site", "treatment"}
-GROUPS |= {"trt", "arm", "species", "origin", "religion", "occupation", "sex", "gender", "cluster"}
-GROUPS |= {"country", "state", "district", "marital", "department", "dept", "school", "hospital"}
-GROUPS |= {"block", "batch", "status", "store", "center", "geschlecht", "gruppe", "klasse"}
-
-
-def _words(name: str) -> set[str]:
-    """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
-    # As in "userid" and "idcode", or "pidnum".
-    ids = {"id" for word in words if "id" in word and word.replace("id", "", 1) in NUMBERED}
-    ends = ("num", "no", "nr")
-    ids |= {"id" for word in words if any(word.removesuffix(end) in KEYS for end in ends)}
-    return words | ids
-
+ONE_VALUE = "one value"
+# Cells of an option that respondents tick, in lower-case letters, beside blank ones.
+TICKS = {
+    "x",
+    "1",
+    "true",
+    "t",
+    "yes",
+    "y",
+    "\u2713",
+    "\u2714",
+    "checked",
+    "selected",
+    "ja",
+    "si",
+    "oui",
+}
 
 YEARS = (1800, 2100)
 # A time such as "9.12" among hundreds as "9:12" is a mistake: of few texts all must be dates. The
@@ -174,6 +167,9 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             kinds[name] = replace(
                 kinds[name], kind=RATINGS, reason=reason, levels=tuple(map(_plain, levels))
             )
+    of_one_value = [name for name, kind in kinds.items() if kind.why == ONE_VALUE]
+    for name, tick in _ticks(frame[of_one_value]).items():
+        kinds[name] = ColumnKind(CATEGORICAL, TICKED, (NOT_TICKED, tick))
     groups: dict[bytes, str] = {}
     for name, kind in kinds.items():
         if kind.levels and kind.levels != (0, 1):  # such columns are compared below
@@ -197,11 +193,40 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
     return kinds
 
 
+def _ticks(columns: pd.DataFrame) -> dict[str, Level]:
+    """Return the only value of each column of one value that is an option, ticked or blank.
+
+    The value is a tick or in the name of the column, or several columns have blank cells of
+    different rows; otherwise it is a constant with missing values.
+    """
+    ticks: dict[str, Level] = {}
+    blanks = {str(name): column.map(is_missing) for name, column in columns.items()}
+    several = len({blank.to_numpy().tobytes() for blank in blanks.values() if blank.any()}) > 1
+    for name, blank in blanks.items():
+        column = columns[name]
+        cells = column[~blank].map(str).map(str.strip)
+        if not blank.any() or cells.map(is_mark).any() or cells.nunique() != 1:
+            continue
+        (tick,) = levels_of(column)
+        text = cells.iloc[0].lower().removesuffix(".0")
+        words = text.isalpha() or " " in text
+        named = words and (text in name.lower() or name.lower() in text)
+        if text in TICKS or named or (several and words):
+            ticks[name] = tick
+    return ticks
+
+
+def with_blank(column: pd.Series[Any], levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """Return the levels of a categorical column; beside a single one, blank cells are a level."""
+    blank = len(levels) == 1 and bool(column.map(is_missing).any())
+    return (NOT_TICKED, *levels) if blank else levels
+
+
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of a single column by dtype, name and values, without scales of numbers."""
     dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype):
-        return _of_levels(name, column) if column.nunique() > 1 else _out("one value")
+        return _of_levels(name, column) if column.nunique() > 1 else _out(ONE_VALUE)
     if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
         return _out("dates")
     if not column.notna().any():
@@ -224,7 +249,8 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
     if kind == LEFT_OUT:
         return _out(AS_REQUESTED)
     if kind == CATEGORICAL:
-        return ColumnKind(CATEGORICAL, AS_REQUESTED, declared_levels(name, column))
+        levels = with_blank(column, declared_levels(name, column, marks=True))
+        return ColumnKind(CATEGORICAL, AS_REQUESTED, levels)
     if kind == RATINGS:
         numbers = as_numbers(column)
         levels = declared_levels(name, column if numbers is None else numbers)
@@ -238,57 +264,87 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
 def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     """Return the kind of numbers that are not missing among ``size`` (rules 4 to 7, 9 and 10)."""
     if size > 1 and values.min() == values.max():
-        return _out("one value")
+        return _out(ONE_VALUE)
     whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
-    levels, n, words = np.unique(values), len(values), _words(name)
-    if n >= FEWEST_ROWS and (why := _numbered(words, values, levels, whole)):
+    levels, n, hint = np.unique(values), len(values), hint_of(name)
+    if n >= FEWEST_ROWS and (why := _numbered(hint, values, levels, whole)):
         return _out(why)
     if np.isin(levels, (0.0, 1.0)).all():
         return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
+    plain = tuple(map(_plain, levels))
     if n >= FEWEST_ROWS:
-        two, coded = len(levels) == 2, whole and words & GROUPS and len(levels) <= MOST_RATINGS
-        if two or coded:
-            reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
-            return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
-    # As "numbids" and "nvisits".
-    counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
-    named = bool(counted & NUMBERS)
-    weights = words and words <= WEIGHTS and levels[0] >= 0.0
+        if len(levels) == 2:
+            return ColumnKind(CATEGORICAL, f"{levels[0]:g} and {levels[1]:g}", plain)
+        if whole and _are_codes(hint, levels):
+            why = _unusable(hint, "values", len(levels), n)
+            return _out(why) if why else _of_codes("codes of groups", plain, n)
+    weights = hint.is_weight and levels[0] >= 0.0
     doubt = outlying(values, levels) or (A_WEIGHT if weights else "")
-    if whole and not doubt and _within_groups(words, values, levels):
+    if not (doubt or hint.is_count):
+        doubt = rare_zero(values, levels)
+    if whole and not doubt and _within_groups(hint, values, levels):
         doubt = "numbers the rows within groups: leave it out unless it was measured"
-    if whole and not (_measures(words) or words & GROUPS) and _are_counts(named, values, levels):
+    counted = whole and (hint.is_count or not (hint.is_measure or hint.is_group or hint.is_label))
+    if counted and _are_counts(hint.is_count, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason, doubt=doubt)
     return ColumnKind(CONTINUOUS, doubt=doubt)
 
 
-def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
+def _numbered(hint: NameHint, values: Array, levels: Array, whole: bool) -> str:
     """Return why numbers are no measurements but dates, or integers that number, or ""."""
     n, n_levels = len(values), len(levels)
-    if words & DATES:
+    if hint.is_date and np.median(levels) >= SMALLEST_DATE:
         return "dates"
     if not whole:
         return ""
-    if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
+    if hint.is_year_of_observation and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
     in_order = np.ptp(np.diff(values)) == 0.0
     if n_levels == n and np.ptp(levels) == n - 1 and (in_order or levels[0] > n):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    if words & NUMBERED and n_levels == n:
-        return f"{KEY_LIKE}: all values are unique"
-    if (words & KEYS and n_levels > MOST_RATINGS) or (
-        words & NUMBERED and n_levels >= MOSTLY_UNIQUE * n
-    ):
-        return f"{KEY_LIKE}: {n_levels} values in {n} rows"
-    if words & COUNTERS and _within_groups(words, values, levels):
+    many = n_levels > MOST_RATINGS and (hint.is_key or np.median(levels) >= SMALLEST_LABEL)
+    if hint.is_label and (many or n_levels >= MOSTLY_UNIQUE * n):
+        return _unique("values", n_levels, n)
+    if hint.is_counter and _within_groups(hint, values, levels):
         return f"{ROW_NUMBERS} within groups, from {levels[0]:g} to {levels[-1]:g}"
-    if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
-        return f"{KEY_LIKE}: the name is that of a place or a telephone"
+    if hint.is_phone and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PHONE:
+        return f"{KEY_LIKE}: the name is that of a telephone"
     return ""
 
 
-def _within_groups(words: set[str], values: Array, levels: Array) -> bool:
+def _unique(what: str, n_levels: int, n_rows: int) -> str:
+    """Return that a column looks like an identifier, with the numbers of its values and rows."""
+    seen = f"all {what} are unique" if n_levels == n_rows else f"{n_levels} {what} in {n_rows} rows"
+    return f"{KEY_LIKE}: {seen}"
+
+
+def _are_codes(hint: NameHint, levels: Array) -> bool:
+    """Whether integers are identifiers, or codes of groups, as their name says."""
+    if levels[0] < 0.0:
+        return False
+    few = len(levels) <= MOST_RATINGS
+    return hint.is_key or hint.is_code or hint.is_place or (few and hint.is_group)
+
+
+def _unusable(hint: NameHint, what: str, n_levels: int, n_rows: int) -> str:
+    """Return why texts or codes are no categories, or ""."""
+    if n_levels == n_rows or (hint.is_key and n_levels > MOST_RATINGS):
+        return _unique(what, n_levels, n_rows)
+    if 2 * n_levels > n_rows or (what == "values" and n_levels > MOST_LEVELS):
+        seen = f"{n_levels} values in {n_rows} rows"
+        return f"free text: {seen}" if what == "texts" else f"{KEY_LIKE}: {seen}"
+    return ""
+
+
+def _of_codes(reason: str, levels: tuple[Level, ...], n_rows: int, doubt: str = "") -> ColumnKind:
+    """Return the kind of a column of levels, with a doubt if they are many."""
+    if not doubt and len(levels) > MOST_RATINGS and n_rows < FEWEST_ROWS * len(levels):
+        doubt = f"{len(levels)} levels in {n_rows} rows: make rare ones one level, or leave it out"
+    return ColumnKind(CATEGORICAL, reason, levels, doubt)
+
+
+def _within_groups(hint: NameHint, values: Array, levels: Array) -> bool:
     """Whether integers number the rows of each of several groups, from 0 or 1."""
     n_levels = len(levels)
     if n_levels <= MOST_RATINGS or not n_levels < len(values):
@@ -297,16 +353,11 @@ def _within_groups(words: set[str], values: Array, levels: Array) -> bool:
         return False
     # In the order of the rows each number follows the one before, or begins again.
     following = (values[1:] == values[:-1] + 1) | (values[1:] == levels[0])
-    if following.all() and not words & TIMES:
+    if following.all() and not hint.is_time:
         return True
     # In another order, each group that has a number has all smaller ones.
     times = np.unique(values, return_counts=True)[1]
-    return bool(words & COUNTERS) and bool((np.diff(times) <= 0).all())
-
-
-def _measures(words: set[str]) -> bool:
-    """Whether words, or their singulars, are parts of dates or measurements."""
-    return bool((words | {word.removesuffix("s") for word in words}) & MEASURES)
+    return hint.is_counter and bool((np.diff(times) <= 0).all())
 
 
 def _are_counts(named: bool, values: Array, levels: Array) -> bool:
@@ -352,7 +403,7 @@ def _scale(name: str, values: Array) -> Array | None:
     levels = np.unique(values)
     if not FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
         return None
-    if _measures(_words(name)):
+    if hint_of(name).is_measure:
         return None
     step = np.diff(levels).min()
     half = step == 0.5 and levels[0] >= 0.0
@@ -374,7 +425,7 @@ def _few_values(name: str, values: Array) -> tuple[Level, ...]:
     levels = np.unique(values)
     if not FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
         return ()
-    if len(values) < FEWEST_ROWS * len(levels) or _measures(_words(name)):
+    if len(values) < FEWEST_ROWS * len(levels) or hint_of(name).is_measure:
         return ()
     grids = grids_of(values)
     # Steps of a grid that most of the few values are not on are chance.
@@ -449,19 +500,15 @@ def _are_dates(text: pd.Series[Any]) -> bool:
 
 
 def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
-    levels, n_rows = levels_of(column), int((stripped(column.dropna()) != "").sum())
+    levels, cells = levels_of(column), stripped(column.dropna())
+    n_rows = int((~are_marks(cells) | cells.isin([*map(str, levels)])).sum())
     if len(levels) < 2:
-        return _out("one value" if levels else "empty")
-    many = len(column) >= FEWEST_ROWS
-    if many and len(levels) == n_rows:
-        return _out(f"{KEY_LIKE}: all texts are unique")
-    if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows")
-    if many and 2 * len(levels) > n_rows:
-        return _out(f"free text: {len(levels)} values in {n_rows} rows")
+        return _out(ONE_VALUE if levels else "empty")
+    if len(column) >= FEWEST_ROWS and (
+        why := _unusable(hint_of(name), "texts", len(levels), n_rows)
+    ):
+        return _out(why)
     doubt = odd_levels(levels)
-    if not doubt and len(levels) > MOST_RATINGS and n_rows < FEWEST_ROWS * len(levels):
-        doubt = f"{len(levels)} levels in {n_rows} rows: make rare ones one level, or leave it out"
     if not doubt and FEWEST_OF_A_SCALE <= len(levels) <= MOST_RATINGS:
         scale, ranks = ranked(levels)
         if scale is not None and ranks:
@@ -471,35 +518,49 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
             doubt = f"levels may have an order: {UNORDERED}"
         elif beside := except_for(levels):
             doubt = f"{brief(beside)} beside answers on a scale: {A_SCALE}"
-    doubt = doubt or unanswered(column, levels)
-    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
+    return _of_codes("", levels, n_rows, doubt or unanswered(column, levels))
 
 
-def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
+def levels_of(column: pd.Series[Any], marks: bool = False) -> tuple[Level, ...]:
     """Return the observed levels in the order of a categorical dtype or of a scale, or sorted.
 
-    Text has no outer spaces, and blank text is no level.
+    Text has no outer spaces, and blank text is no level. ``marks``: with those that mean "missing".
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
-        return tuple(level for level in _of_dtype(column) if level in there)
-    levels = {
-        level.strip() if isinstance(level, str) else _plain(level)
-        for level in column.dropna().unique()
-        if not is_missing(level)
-    }
-    ordered = in_order(levels)
+        of_type = tuple(level for level in _of_dtype(column) if level in there)
+        return of_type if marks else _without_marks(of_type)
+    levels = tuple(
+        {
+            level.strip() if isinstance(level, str) else _plain(level)
+            for level in column.dropna().unique()
+            if not is_missing(level)
+        }
+    )
+    ordered = in_order(levels if marks else _without_marks(levels))
     by_rank = ranked(ordered)[1] if len(ordered) <= MOST_RATINGS else {}
     return tuple(by_rank.values() or ordered)
 
 
-def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
+def _without_marks(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """Return the levels that do not mean "missing".
+
+    If fewer than two are left, all are levels: "-" beside "+", and "NR" beside "R".
+    """
+    of_words = any(isinstance(level, str) and not is_mark(level) for level in levels)
+    marks = {level for level in levels if is_mark(level) and (of_words or isinstance(level, str))}
+    others = tuple(level for level in levels if level not in marks)
+    return others if len(others) > 1 else levels
+
+
+def declared_levels(name: str, column: pd.Series[Any], marks: bool = False) -> tuple[Level, ...]:
     """Return the levels of a declared categorical column; all levels of a categorical dtype.
 
-    Raises ``InvalidInputError`` if there are too many for levels.
+    ``marks`` is that of ``levels_of``. Raises ``InvalidInputError`` if there are too many levels.
     """
-    of_type = isinstance(column.dtype, pd.CategoricalDtype)
-    levels = _of_dtype(column) if of_type else levels_of(column)
+    levels = levels_of(column, marks)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = _of_dtype(column) if marks else _without_marks(_of_dtype(column))
     if len(levels) > MOST_LEVELS:
         raise InvalidInputError(
             f"X has {len(levels)} different values in column {name!r} for a Categorical family: "

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.sources import Engine, Loader
-from bayesmix.errors import InvalidInputError, missing_extra
+from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
 from bayesmix.io.table_columns import check_names, listed, source_of
 from bayesmix.io.text import (
     ENDINGS,
@@ -30,6 +30,7 @@ from bayesmix.io.text import (
     is_url,
     opened,
     unreadable,
+    with_numbers,
 )
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.local_workers import Local
@@ -116,7 +117,7 @@ class TextPart:
 
     def __call__(self) -> tuple[Array, Array | None]:
         columns = list(self.columns)
-        frame = frame_of_text(self.place, columns, self.text)
+        frame = with_numbers(frame_of_text(self.place, columns, self.text))[0]
         source = source_of(self.place, frame, columns, self.weight)
         return source.values, source.weights
 
@@ -388,7 +389,10 @@ def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
 def _texts(
     places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
 ) -> tuple[list[TextPart], list[int], tuple[str, ...]]:
-    first = source_of(places[0], frame_of_text(places[0], columns, text), columns, weight)
+    table, marks = with_numbers(frame_of_text(places[0], columns, text))
+    if marks:
+        warn(f"{places[0]}: {marks}", BayesmixWarning)
+    first = source_of(places[0], table, columns, weight)
     wanted = first.columns
     assert wanted is not None
     return [TextPart(place, text, wanted, weight) for place in places], [], wanted

@@ -1,30 +1,24 @@
-"""Numbers in cells of text: missing codes, units, currencies and separators."""
+"""Numbers in cells of text: missing marks, units, currencies and separators."""
 
 from __future__ import annotations
 
 import re
-from string import ascii_lowercase
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.nouns import counted
+from bayesmix.families.missing_marks import MARKS, NUMBERS_BESIDE_WORDS
+
 CELLS_NAMED = 3
 MINUS = "\u2212"
-# Missing values: those of pandas, except "None", which is a common answer in surveys.
-GAPS = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-    "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
-)  # fmt: skip
-# Cells that mean "missing" in columns that otherwise hold numbers.
-MISSING_CODES = (
-    *GAPS, ".", "..", "?", "-", "--", "\u2013", "\u2014", "None", r"\N",
-    "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", *(f".{letter}" for letter in ascii_lowercase),
-)  # fmt: skip
 # Words that mean "missing" among numbers, in any case.
 MISSING_WORDS = (
-    "unknown", "unk", "none", "missing", "n.a.", "n.a", "n/a", "na", "not available",
-    "not applicable", "not known", "not recorded", "no data", "no value",
+    "unknown", "unk", "none", "not available", "not applicable", "not known", "not recorded",
+    "no data", "no value",
 )  # fmt: skip
 
 # Numbers of reports: a sign, a currency, digits, and a currency, percent sign or unit.
@@ -43,8 +37,13 @@ SEPARATORS = {
 }
 
 
+def is_text(column: pd.Series[Any]) -> bool:
+    """Whether a column may hold text, and no categories."""
+    return column.dtype.kind not in "biufcmM" and not isinstance(column.dtype, pd.CategoricalDtype)
+
+
 def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | None:
-    """Return text as numbers, missing codes as NaN; None if other cells are no numbers.
+    """Return text as numbers, missing marks as NaN; None if other cells are no numbers.
 
     ``signs``: also numbers with one percent sign, currency, unit or kind of separators in all,
     negative ones of accountants, and words such as "unknown" as NaN.
@@ -101,10 +100,51 @@ def stripped(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype(str).str.strip().str.replace(MINUS, "-", regex=False)
 
 
+def are_marks(text: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which cells of a column of words are marks that mean "missing", or blank."""
+    return text.str.lower().isin(MARKS | NUMBERS_BESIDE_WORDS)
+
+
+def marks_said(
+    columns: Mapping[str, tuple[pd.Series[Any], Collection[Any] | None]],
+) -> tuple[str, int]:
+    """Return how many cells of columns are marks, read as missing, in words and as a number.
+
+    Columns have their levels, None for numbers. Blank cells need no words.
+    """
+    times: Counter[str] = Counter()
+    n_columns: Counter[str] = Counter()
+    words = ""
+    for name, (column, levels) in columns.items():
+        if column.dtype.kind in "biufcmM":
+            continue
+        cells = stripped(column.dropna())
+        cells = cells[cells != ""]
+        known = [*map(str, levels or ())]
+        marks = cells.str.lower().isin(MARKS) | (cells == "None")
+        marks = marks if levels is None else are_marks(cells) & ~cells.isin(known)
+        found = Counter(cells[marks])
+        times += found
+        n_columns += Counter(found.keys())
+        words = words or (name if found and levels is not None else "")
+    n_marks = times.total()
+    if not n_marks:
+        return "", 0
+    parts = [
+        f"{counted(n, 'cell')} of {counted(n_columns[mark], 'column')} "
+        f"{'holds' if n == 1 else 'hold'} {mark!r}"
+        for mark, n in times.most_common(CELLS_NAMED)
+    ]
+    others = n_marks - sum(n for _, n in times.most_common(CELLS_NAMED))
+    parts += [f"{counted(others, 'cell')} other marks"] if others else []
+    keep = f" (to keep them as a level, set columns={{{words!r}: 'categorical'}})" if words else ""
+    return f"{', '.join(parts)}, read as missing{keep}", n_marks
+
+
 def present_cells(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the cells that are not missing as text."""
+    """Return the cells that are not missing as text; "None" is missing among numbers."""
     text = stripped(column.dropna())
-    return text[~text.isin(MISSING_CODES)]
+    return text[~(text.str.lower().isin(MARKS) | (text == "None"))]
 
 
 def listed_cells(wrong: pd.Series[Any]) -> str:

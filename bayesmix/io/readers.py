@@ -21,6 +21,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.families.coding import Coding
+from bayesmix.families.missing_marks import GAPS
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
     check_names,
@@ -29,7 +30,6 @@ from bayesmix.io.table_columns import (
     checked_weights,
     coded,
     declared_kinds,
-    is_numeric,
     recoded,
     source_of,
 )
@@ -43,7 +43,7 @@ from bayesmix.io.text import (
     UNKNOWN,
     TextFormat,
     frame_of_text,
-    of_other_rows,
+    with_numbers,
 )
 from bayesmix.sources.dask_workers import DaskEngine
 from bayesmix.sources.memory import ArraySource
@@ -96,8 +96,8 @@ def read(
         Separator, decimal sign ("." or ",") and encoding of text; by default detected, and UTF-8.
         With decimal commas, dots separate thousands.
     na : sequence of str, optional
-        Cells that mean missing values, besides "NA", "n/a", "NULL" and empty cells, and ".", "?"
-        and "-" in columns of numbers.
+        Cells that mean missing values, besides empty cells, "NA", "n/a" and "NULL", and marks such
+        as ".", "?", "-", "Missing" and "NR", which a warning names.
 
     Returns
     -------
@@ -280,30 +280,30 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
     """Read a table other than an array, with column names as text."""
     name = path.lower()
     if name.endswith(PARQUET):
-        return _without(_parquet(path, columns, weight), text.na)
-    if name.endswith(SPREADSHEET):
-        return observations(path, _without(_spreadsheet(path), text.na), None)
-    if name.endswith((*TEXT, ".txt")):
-        return observations(path, frame_of_text(path, columns, text), text)
-    raise InvalidInputError(
-        f"path must end in {', '.join(ENDINGS_ALONE[:-1])} or {ENDINGS_ALONE[-1]}, got "
-        f"{os.path.basename(path)}: save the table as one of these"
-    )
+        frame, decimal = _without(_parquet(path, columns, weight), text.na), None
+    elif name.endswith(SPREADSHEET):
+        frame, decimal = observations(path, _without(_spreadsheet(path), text.na)), None
+        frame = frame.infer_objects()  # cells of a spreadsheet have types
+    elif name.endswith((*TEXT, ".txt")):
+        frame, decimal = observations(path, frame_of_text(path, columns, text)), text.decimal
+    else:
+        raise InvalidInputError(
+            f"path must end in {', '.join(ENDINGS_ALONE[:-1])} or {ENDINGS_ALONE[-1]}, got "
+            f"{os.path.basename(path)}: save the table as one of these"
+        )
+    frame, marks = with_numbers(frame, decimal)
+    if marks:
+        warn(f"{path}: {marks}", BayesmixWarning)
+    return frame
 
 
-def observations(path: str, frame: pd.DataFrame, text: TextFormat | None) -> pd.DataFrame:
-    """Return a table without repeated names, units, sums and means; ``text``: of a text file."""
+def observations(path: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without repeated names, units, sums and means."""
     gone, notes = other_rows(path, frame)
     if not len(gone):
         return frame
     warn(f"left out: {'; '.join(notes)}", BayesmixWarning)
-    kept = frame.drop(index=frame.index[gone]).reset_index(drop=True)
-    if text is None:  # cells of a spreadsheet have types
-        return kept.infer_objects()
-    for place, dtype in enumerate(kept.dtypes):
-        if not is_numeric(dtype):
-            kept.isetitem(place, of_other_rows(kept.iloc[:, place], text.decimal))
-    return kept
+    return frame.drop(index=frame.index[gone]).reset_index(drop=True)
 
 
 def _without(frame: pd.DataFrame, na: tuple[str, ...]) -> pd.DataFrame:
@@ -314,7 +314,7 @@ def _without(frame: pd.DataFrame, na: tuple[str, ...]) -> pd.DataFrame:
 
 def _spreadsheet(path: str) -> pd.DataFrame:
     try:
-        frame = pd.read_excel(path, engine="openpyxl")
+        frame = pd.read_excel(path, engine="openpyxl", keep_default_na=False, na_values=list(GAPS))
     except ImportError:
         raise missing_extra("openpyxl", "excel") from None
     except (*DAMAGED, AttributeError, BadZipFile) as problem:

@@ -13,7 +13,17 @@ import pandas as pd
 
 from bayesmix.core.printed_numbers import number
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.families.coding import AS_REQUESTED, KINDS, NAMED, Coding, Level, codes_of
+from bayesmix.families.coding import (
+    AS_REQUESTED,
+    KINDS,
+    NAMED,
+    NOT_TICKED,
+    TICKED,
+    Coding,
+    Level,
+    brief,
+    codes_of,
+)
 from bayesmix.io.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,
@@ -26,8 +36,9 @@ from bayesmix.io.column_kinds import (
     kind_of,
     kinds_of,
     overdispersion,
+    with_blank,
 )
-from bayesmix.io.numbers_in_text import as_numbers
+from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said
 from bayesmix.io.table_rows import check_rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
@@ -292,6 +303,7 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
     )
     numbers = recoded(frame, coding)
+    coding = _with_marks(frame, coding, numbers)
     ratios = {name: overdispersion(numbers[name].to_numpy()) for name in coding.counts}
     decisions = tuple(
         (name, kind, _of_family(reason, ratios.get(name)), doubt)
@@ -299,6 +311,27 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
     )
     spread = tuple(name for name in coding.counts if ratios[name] is not None)
     return numbers, replace(coding, decisions=decisions, overdispersed=spread)
+
+
+def _with_marks(frame: pd.DataFrame, coding: Coding, numbers: pd.DataFrame) -> Coding:
+    """Return a coding with the cells that are marks of missing values, in words."""
+    pairs = zip(coding.names, coding.levels, strict=True)
+    marks, n_marks = marks_said({name: (frame[name], levels) for name, levels in pairs})
+    only = bool(marks) and n_marks == int(numbers.isna().to_numpy().sum())
+    return replace(coding, marks=marks, marks_only=only)
+
+
+def as_read(frame: pd.DataFrame, numbers: pd.DataFrame, coding: Coding) -> pd.DataFrame:
+    """Return the columns of a coding with missing marks as NaN, and blank cells as their level."""
+    read = frame[[*coding.names]].mask(numbers.isna())
+    ticked = {name: read[name].astype(object).fillna(NOT_TICKED) for name in _ticked(coding)}
+    return read.assign(**ticked)
+
+
+def _ticked(coding: Coding) -> list[str]:
+    """Return the columns of options that respondents tick."""
+    pairs = zip(coding.names, coding.levels, strict=True)
+    return [name for name, levels in pairs if levels is not None and NOT_TICKED in levels]
 
 
 def _of_family(reason: str, ratio: float | None) -> str:
@@ -365,11 +398,22 @@ def as_levels(
             f"levels must be given for each of the {frame.shape[1]} columns of X, got {len(given)}"
         )
     names = tuple(frame.columns)
-    levels = given or [declared_levels(name, frame[name]) for name in names]
+    levels = given or [_named_levels(name, frame[name]) for name in names]
     coding = Coding(names, tuple(levels))
     codes = recoded(frame, coding, unseen)
+    if not given:
+        coding = _with_marks(frame, coding, codes)
+        if ticked := _ticked(coding):
+            said = f"{brief(ticked)}: {TICKED}"
+            coding = replace(coding, marks="; ".join(filter(None, (coding.marks, said))))
     named = is_frame(X) and all(isinstance(name, str) for name in X.columns)
     return (codes if named else codes.to_numpy()), coding
+
+
+def _named_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
+    """Return the levels of a column under a named family; blank text beside a single one is one."""
+    levels = declared_levels(name, column)
+    return with_blank(column, levels) if is_text(column) else levels
 
 
 def say_unused(X: Any, coding: Coding) -> None:

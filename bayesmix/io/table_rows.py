@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import is_missing
-from bayesmix.io.numbers_in_text import MISSING_CODES, MISSING_WORDS, as_numbers
+from bayesmix.families.missing_marks import is_mark, is_missing
+from bayesmix.io.numbers_in_text import MISSING_WORDS, as_numbers, is_text, stripped
 from bayesmix.numerics.arrays import Array, Integers
 
 # What rows below a table compute from it, by their names.
@@ -28,48 +28,75 @@ SUMMARIES: dict[str, tuple[str, Callable[[Array], Any]]] = {
 ROUNDED = 1e-3
 # Columns whose names repeat in a row without a doubt, also if none of them has numbers.
 FEWEST_NAMES = 3
+# Rows of each answer from which on an answer that nobody else gives is no chance.
+FEWEST_ROWS = 10
 
 
 def repeated_names(frame: pd.DataFrame) -> Integers:
     """Return the places of rows that repeat the names of the columns."""
     names = [str(name) for name in frame.columns]
     used = [place for place, name in enumerate(names) if name]
-    if not used or not all(_is_text(frame.iloc[:, place]) for place in used):
+    if not used or not all(is_text(frame.iloc[:, place]) for place in used):
         return np.zeros(0, dtype=np.intp)
     same = np.ones(len(frame), dtype=bool)
     for place in used:
         same &= (frame.iloc[:, place].astype(str).str.strip() == names[place]).to_numpy()
-    if same.any() and len(used) < FEWEST_NAMES:
-        others = frame.loc[~same]
-        if not any(_has_numbers(others.iloc[:, place]) for place in used):
-            same[:] = False
-    return np.flatnonzero(same)
+    if not same.any():
+        return np.zeros(0, dtype=np.intp)
+    others = frame.loc[~same]
+    # Respondents who tick all options, which are the names of columns, repeat the names.
+    certain = any(_has_other_texts(others.iloc[:, place], names[place]) for place in used)
+    if len(used) < FEWEST_NAMES:
+        certain = any(_has_numbers(others.iloc[:, place]) for place in used)
+    return np.flatnonzero(same & certain)
+
+
+def _has_other_texts(column: pd.Series[Any], name: str) -> bool:
+    """Whether a column has a text other than its name."""
+    cells = stripped(column.dropna())
+    return bool(((cells != name) & (cells != "")).any())
 
 
 def first_row_of_words(frame: pd.DataFrame) -> list[str]:
     """Return the words of a first row of units or further names; empty if it is an observation.
 
-    In columns whose other cells are numbers it has words, or nothing.
+    In columns whose other cells are numbers it has words, or nothing. In a table of words it has
+    words that nobody else answers, in several columns of few answers.
     """
     if len(frame) < 3:
         return []
     words: list[str] = []
-    n_numeric = 0
+    unlike: list[str] = []
+    n_numeric = n_answered = 0
     others_are_empty = True
     for place in range(frame.shape[1]):
         cell, below = frame.iloc[0, place], frame.iloc[1:, place]
         text = "" if is_missing(cell) else str(cell).strip()
         if not _has_numbers(below):
             others_are_empty &= not text
+            answers = _answers(below) if text else set()
+            n_answered += bool(answers)
+            unlike += [text] if answers and text not in answers else []
             continue
         n_numeric += 1
-        if not text or text in MISSING_CODES or text.lower() in MISSING_WORDS:
+        if not text or is_mark(text) or text.lower() in MISSING_WORDS:
             continue
         if _has_numbers(frame.iloc[:, place]):
             return []
         words.append(text)
     several = n_numeric > 1 and 2 * len(words) > n_numeric
-    return words if several or (words and others_are_empty) else []
+    if several or (words and others_are_empty):
+        return words
+    return unlike if FEWEST_NAMES <= len(unlike) == n_answered else []
+
+
+def _answers(column: pd.Series[Any]) -> set[str]:
+    """Return the texts of a column of several answers that many rows give; of others none."""
+    if not is_text(column):
+        return set()
+    cells = stripped(column.dropna())
+    answers = set(cells[cells != ""])
+    return answers if 1 < len(answers) <= len(cells) / FEWEST_ROWS else set()
 
 
 @dataclass(frozen=True)
@@ -92,7 +119,7 @@ class SummaryRow:
 
 def summary_rows(frame: pd.DataFrame) -> list[SummaryRow]:
     """Return the last rows that summarise the others by their names, the last first."""
-    texts = [column for column in range(frame.shape[1]) if _is_text(frame.iloc[:, column])]
+    texts = [column for column in range(frame.shape[1]) if is_text(frame.iloc[:, column])]
     filled = np.flatnonzero(frame.notna().any(axis=1).to_numpy()).tolist()
     named: list[tuple[int, int, str]] = []
     for place in reversed(filled):
@@ -145,7 +172,7 @@ def other_rows(path: str, frame: pd.DataFrame) -> tuple[Integers, list[str]]:
         notes.append(f"{rows} of {path} {verb} the names of the columns")
         gone += again.tolist()
         places = np.setdiff1d(places, again)
-    if words := first_row_of_words(frame.iloc[places]):
+    while words := first_row_of_words(frame.iloc[places]):
         names = [str(name) for name in frame.columns]
         shown = ", ".join(map(repr, words[:3]))
         if "" in names or len(set(names)) < len(names):
@@ -179,7 +206,7 @@ def check_rows(frame: pd.DataFrame) -> None:
     if words := first_row_of_words(frame):
         raise InvalidInputError(
             f"row {frame.index[0]} of X has units or further names "
-            f"({', '.join(map(repr, words[:3]))}) in columns of numbers: {remedy}"
+            f"({', '.join(map(repr, words[:3]))}): {remedy}"
         )
 
 
@@ -189,12 +216,8 @@ def _listed_rows(places: Integers) -> str:
     return f"row{'s' if len(places) > 1 else ''} {', '.join(numbers)}{more}"
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
-    return column.dtype.kind not in "biufcmM" and not isinstance(column.dtype, pd.CategoricalDtype)
-
-
 def _has_numbers(column: pd.Series[Any]) -> bool:
     """Whether a column has numbers, and nothing else but missing values."""
-    if not _is_text(column):
+    if not is_text(column):
         return column.dtype.kind in "iuf" and bool(column.notna().any())
     return as_numbers(column) is not None

@@ -23,7 +23,8 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.io.numbers_in_text import GAPS, as_numbers, present_cells
+from bayesmix.families.missing_marks import GAPS
+from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said, present_cells
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -169,9 +170,26 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
     blank = np.array(names) == ""
     if blank.any():  # separators at the ends of lines make columns without name and values
         frame = frame.loc[:, ~(blank & frame.isna().all().to_numpy())]
-    for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        frame.isetitem(place, _as_numbers(frame.iloc[:, place]).array)
     return frame
+
+
+def with_numbers(frame: pd.DataFrame, decimal: str | None = None) -> tuple[pd.DataFrame, str]:
+    """Return a table with numbers in columns of text that hold nothing else besides missing marks.
+
+    Also return which marks are missing, in words. ``decimal`` is the decimal sign of a text file.
+    """
+    marked: dict[str, tuple[pd.Series[Any], None]] = {}
+    for place, (name, column) in enumerate(frame.items()):
+        if not is_text(column) or column.astype(str).str.fullmatch(r"0\d+").any():
+            continue  # with leading zeros: numbers of places or telephones
+        european = _european_numbers(column) if decimal == "," else None
+        numbers: Any = european if european is not None else as_numbers(column, signs=False)
+        if numbers is None:
+            continue
+        marked[str(name)] = column, None
+        whole = column.notna().all() and column.astype(str).str.fullmatch(r"[-+]?\d{1,18}").all()
+        frame.isetitem(place, np.asarray(numbers, dtype=np.int64 if whole else np.float64))
+    return frame, marks_said(marked)[0]
 
 
 def _header(path: str, encoding: str, sep: str | None) -> tuple[str, int, list[str]]:
@@ -297,26 +315,6 @@ def _check_size(path: str, separator: str) -> None:
             header = not end
         needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
         in_memory(path, needed, "drop rows or columns, or save it as .npy")
-
-
-def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return numbers if a column contains nothing else besides codes of missing values.
-
-    pandas before 3.1 reads numbers as text if one of them overflows.
-    """
-    if column.astype(str).str.fullmatch(r"0\d+").any():  # numbers of places or telephones
-        return column
-    numbers = as_numbers(column, signs=False)
-    return column if numbers is None else numbers
-
-
-def of_other_rows(column: pd.Series[Any], decimal: str | None) -> Any:
-    """Return numbers if a column of text has nothing else after some rows are gone."""
-    if decimal == "," and (numbers := _european_numbers(column)) is not None:
-        return numbers
-    numbered = _as_numbers(column)
-    whole = column.notna().all() and column.astype(str).str.fullmatch(r"[-+]?\d+").all()
-    return numbered.astype(np.int64).array if whole and numbered is not column else numbered.array
 
 
 def _uneven(path: str, problem: str) -> str:

@@ -1,5 +1,6 @@
 """Rules for the kinds of columns, by tables like those that people have, with the right kind."""
 
+import warnings
 from dataclasses import replace
 from decimal import Decimal
 
@@ -37,7 +38,8 @@ KINDS = {
     "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
     "year": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),
     "Année": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),
-    "JahrDerGeburt": (RNG.integers(1930, 2000, N), "exclude", "years"),
+    "JahrDerGeburt": (RNG.integers(1930, 2000, N), "continuous", ""),
+    "survey_year": (RNG.integers(1990, 2020, N), "exclude", "years"),
     "PLZ_Ort": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
     "Teléfono": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
     "Número": (SHUFFLED, "exclude", "looks like an identifier: all"),
@@ -103,7 +105,7 @@ KINDS = {
              "categorical", ""),
     "MBSA2": (np.array(["Agree", "StronglyAgree", "Disagree"])[np.arange(N) % 3], "ratings",
               "3 labels from Disagree to StronglyAgree"),
-    "ticked": (RNG.choice(["x", ""], N), "exclude", "one value"),
+    "ticked": (RNG.choice(["x", ""], N), "categorical", "ticked, or blank for no"),
     "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers except '[mm]' in row"),
     "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "ratings",
               "3 values from 1 to 9.5"),
@@ -488,8 +490,12 @@ def test_untidy_files_have_the_same_columns_in_python_and_as_files(tmp_path, nam
         stream.write(FILES[name])
     from bayesmix.io.text import TextFormat
 
-    source = read_typed(path, missing="keep", text=TextFormat(na=("-999.5",)))
-    table = bm.read_table(path, na=["-999.5"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        source = read_typed(path, missing="keep", text=TextFormat(na=("-999.5",)))
+        table = bm.read_table(path, na=["-999.5"])
+    said = "5 cells of 1 column hold '?', read as missing"
+    assert [str(each.message) for each in caught] == [f"{path}: {said}"] * 2 * (name == "comments")
     frame, coding = coded(table)
     assert source.coding == coding
     assert coding.names == kept
@@ -592,7 +598,8 @@ def test_words_for_missing_among_many_numbers_are_missing():
     made, coding = coded(pd.DataFrame({"money": money, "x": RNG.normal(size=N)}))
     assert np.flatnonzero(made["money"].isna()).tolist() == [3, 40, 50]
     assert made["money"][4] == 1148.0
-    assert "'unknown' in 2 rows, 'N.A.' in 1 row: read as missing" in coding.doubts
+    assert "'unknown' in 2 rows: read as missing" in coding.doubts
+    assert coding.marks == "1 cell of 1 column holds 'N.A.', read as missing"
     few = pd.DataFrame({"kids": np.where(np.arange(N) % 3, "none", "2"), "x": np.arange(N) / 7})
     assert kinds_of(few, {})["kids"].kind == "categorical"
 

@@ -64,9 +64,18 @@ def missing_remedy(estimator: Any, fits: bool) -> str:
 
     ``fits``: only a fit can drop samples.
     """
+    if not hasattr(last_step(getattr(estimator, "estimator", estimator)), "missing"):
+        return ""
+    values = ["missing='use' (integrate them out)"] * integrates_out_missing(estimator)
+    values += ["missing='drop'"] * fits
+    return f", or set {' or '.join(values)}" if values else ""
+
+
+def integrates_out_missing(estimator: Any) -> bool:
+    """Whether an estimator, or the estimator of a search, supports ``missing="use"``."""
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):
-        return ""
+        return False
     mixture = inner._mixture(1) if hasattr(inner, "_mixture") else inner  # of a class
     model, asked = mixture._model(), getattr(estimator, "covariance_type", None)
     structures = structures_asked(None if asked == "auto" else asked, None, False)
@@ -77,9 +86,7 @@ def missing_remedy(estimator: Any, fits: bool) -> str:
     complete_only = getattr(estimator, "variable_selection", False) and (
         estimator.irrelevant == "regression"
     )
-    usable = model.noise is None and not complete_only and any(f.takes_gaps for f in families)
-    values = ["missing='use' (integrate them out)"] * usable + ["missing='drop'"] * fits
-    return f", or set {' or '.join(values)}" if values else ""
+    return model.noise is None and not complete_only and any(f.takes_gaps for f in families)
 
 
 def _not_finite(fault: Fault, columns: Any, row: str, remedy: str) -> str:

@@ -30,7 +30,7 @@ from bayesmix.numerics.arrays import Array, is_elsewhere
 from bayesmix.numerics.sparse import is_sparse
 from bayesmix.selection.structures import OTHERS
 from bayesmix.sources.containers import tabular
-from bayesmix.sources.memory import as_source, is_collection, is_source, with_sparse_rows
+from bayesmix.sources.memory import as_source, coding_of, is_collection, is_source, with_sparse_rows
 from bayesmix.sources.sample_weights import row_weights, unless_equal
 from bayesmix.starts.noise_starts import NoiseOfFit
 
@@ -64,10 +64,12 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         from bayesmix.estimators.inputs.given_sources import training_source
 
         source = training_source(estimator, X, sample_weight, n_jobs, mixed is not None)
+        missing = _missing_or_marked(estimator, missing, coding_of(source))
     else:
         written_out("X", X)
         if mixed is not None:
             X, coding = mixed(X)
+        missing = _missing_or_marked(estimator, missing, coding)
         values = validated(estimator, X, missing != "error", reset=True, ensure_min_samples=2)
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
@@ -79,6 +81,15 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         source = without_gaps(source, missing, takes_sequences(estimator))
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
+
+
+def _missing_or_marked(estimator: Any, missing: str, coding: Coding | None) -> str:
+    """Return what to do with missing values: marks, of which a warning told, are integrated out."""
+    if missing != "error" or coding is None or not coding.marks_only:
+        return missing
+    from bayesmix.estimators.inputs.data_errors import integrates_out_missing
+
+    return "use" if integrates_out_missing(estimator) else missing
 
 
 def refuse_sparse(source: Source, estimator: Any) -> None:

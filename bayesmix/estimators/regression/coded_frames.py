@@ -81,7 +81,7 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
     say_unused(X, coding)
-    return with_coding(recoded(X, coding, unseen), coding)
+    return with_coding(recoded(X, coding, unseen), replace(coding, marks_only=is_complete(X)))
 
 
 def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | None]:
@@ -94,7 +94,12 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
     if isinstance(family, LevelsFamily):
         if family.ordered and family.levels is None and is_frame(X):
             return looked_at(X, dict.fromkeys(map(str, X.columns), "ratings"))
-        return as_levels(X, family.levels) if _is_table(X) else (X, None)
+        if not _is_table(X):
+            return X, None
+        codes, coding = as_levels(X, family.levels)
+        for text in coding.notes():
+            warn(text, BayesmixWarning)
+        return codes, coding
     if not is_frame(X):
         return X, None
     if isinstance(family, Product):
@@ -157,10 +162,12 @@ def is_complete(X: Any) -> bool:
 
 
 def lacks_levels_only(source: Source) -> bool:
-    """Whether missing values of coded data are all in columns of levels."""
+    """Whether missing values of coded data are marks, or all in columns of levels."""
     coding = coding_of(source)
-    if coding is None or not isinstance(source, ArraySource) or not coding.has_levels:
+    if coding is None or not isinstance(source, ArraySource):
         return False
+    if coding.marks_only or not coding.has_levels:
+        return coding.marks_only
     numeric = [levels is None for levels in coding.levels]
     return not np.isnan(source.values[:, numeric]).any()
 
