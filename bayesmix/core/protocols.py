@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -89,6 +89,14 @@ class Design(Protocol):
 
     @property
     def intercept(self) -> bool: ...
+
+    @property
+    def coding(self) -> tuple[Any, ...]:
+        """Columns of the frame that the covariates were made from; none for arrays."""
+
+    @property
+    def variables(self) -> dict[str, list[int]]:
+        """Places among ``terms`` of what each column of the frame makes."""
 
     @property
     def centre(self) -> Array:

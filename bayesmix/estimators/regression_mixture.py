@@ -42,6 +42,7 @@ from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
     as_design,
+    coding_of_design,
     explanatory,
     look_at_response,
     training_data,
@@ -316,7 +317,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         else:
             X, y = tabular(X), tabular(y, "y")
             self._coding = explanatory(X, self.columns)
-            X = as_design(X, self._coding)
+            beside["coding"] = coding_of_design(self._coding)
+            X = as_design(X, self._coding, beside["coding"])
             y = look_at_response(y, self.response)
             warn_of_order(X, y)
         regression_data.check_table(X, y)
@@ -784,7 +786,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         features = tuple(getattr(self, "feature_names_in_", ()))
         if self._time is not None:
             X = self._time.frame(X, features)
-        X = as_design(tabular(X), self._coding, features)
+        coding = data.design.coding or coding_of_design(self._coding, features)
+        X = as_design(tabular(X), self._coding, coding)
         regression_data.check_table(X)
         X = validated(self, X, reset=False, ensure_min_features=0)
         X = np.asarray(X, dtype=np.float64)

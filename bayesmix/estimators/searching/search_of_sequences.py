@@ -108,7 +108,7 @@ def effects_compared(covariates: Any, lengths: Any, groups: Any, n_rows: int) ->
     """
     begins = starts_of_sequences(lengths, groups, n_rows)
     side = SideInformation(begins=begins)
-    table, _ = columns_of("covariates", of_samples(covariates, side), n_rows)
+    table, *_ = columns_of("covariates", of_samples(covariates, side), n_rows)
     varying = bool((table[1:] != table[:-1])[~begins[1:]].any())
     if not determine_first_states(table, begins):
         return ["none", "transitions"]
