@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -131,6 +131,16 @@ class Standardised:
         columns = (values - self.centre) / self.scale
         return np.column_stack([np.ones(len(values)), columns]) if self.intercept else columns
 
+    def restricted(self, places: Sequence[int]) -> Standardised:
+        """Return the design of the intercept and some other columns, by places among ``terms``."""
+        chosen = [place - 1 for place in places[1:]]
+        names = tuple(self.names[place] for place in chosen)
+        coding = tuple(
+            replace(column, terms=tuple(term for term in column.terms if term in names))
+            for column in self.coding
+        )
+        return Standardised(names, self.centre[chosen], self.scale[chosen], True, coding)
+
     @property
     def back(self) -> Array:
         """Matrix (P, P) from coefficients of the design to those of the columns as given."""
@@ -141,6 +151,10 @@ class Standardised:
         matrix = np.zeros((size, size))
         matrix[0, 0], matrix[0, 1:], matrix[1:, 1:] = 1.0, -self.centre / self.scale, plain
         return matrix
+
+    def in_units(self, coefficients: Array) -> Array:
+        """Return coefficients (..., P) of the columns as given; last ones that are absent are 0."""
+        return np.asarray(coefficients @ self.back.T[: coefficients.shape[-1]])
 
     @property
     def terms(self) -> list[str]:

@@ -295,7 +295,8 @@ def _of_rates(
 
     The reference of a rate is the state that is left.
     """
-    design, noun = scores.result.side.design, scores.result.class_noun
+    design = scores.result.side.design.restricted(chain.places)
+    noun = scores.result.class_noun
     terms, pairs = [f"{term} (rate)" for term in design.terms], np.argwhere(chain.allowed)
     back = np.kron(np.eye(len(pairs)), design.back)
     b = back @ chain.log_rates[chain.allowed].ravel()
@@ -329,7 +330,7 @@ def _of_gate(
     degrees: float,
 ) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """Return rows of the odds ratios of one gate, and tests of its terms."""
-    design = scores.result.side.design
+    design = scores.result.side.design.restricted(gate.places)
     K, P = scores.result.n_components, len(design.terms)
     back = np.kron(np.eye(K), design.back)
     coefficients = (back @ gate.coefficients.ravel()).reshape(K, P)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -109,6 +109,12 @@ class Design(Protocol):
     @property
     def back(self) -> Array:
         """Matrix (P, P) from coefficients of the design to those of the columns as given."""
+
+    def in_units(self, coefficients: Array) -> Array:
+        """Return coefficients (..., P) of the columns as given."""
+
+    def restricted(self, places: Sequence[int]) -> Design:
+        """Return the design of the intercept and some other columns, by places among ``terms``."""
 
     def apply(self, values: Array) -> Array:
         """Return the design matrix (n, P)."""

@@ -373,7 +373,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self.weights_ = mixture.weights.mean()
         weights: Any = mixture.weights
         if data.gate is not None:
-            gate = weights.coefficients @ data.gate.back.T
+            gate = data.gate.in_units(weights.coefficients)
             self.gate_intercept_, self.gate_coef_ = gate[..., 0], gate[..., 1:]
         if data.chain is not None:
             self.startprob_, self.transmat_ = weights.initial.copy(), weights.transition.copy()

@@ -272,12 +272,15 @@ class ParameterVector:
             return [], np.empty(0), back[:0]
         names: Names = []
         first = 0
-        for (*before, k), size in zip(self.weights.free_rows, self.weights.free_terms, strict=True):
+        for (*before, k), places in zip(
+            self.weights.free_rows, self.weights.free_terms, strict=True
+        ):
+            own, last = design.restricted(places), first + len(places)
             # Of a chain the state before comes first; none for first states alone.
             state, to = (before[0], f"to {k + 1}: ") if before else (k, "")
-            names += [("gate", state, f"{to}{term}") for term in design.terms[:size]]
-            back[first : first + size, first : first + size] = design.back[:size, :size]
-            first += size
+            names += [("gate", state, f"{to}{term}") for term in own.terms]
+            back[first:last, first:last] = own.back
+            first = last
         # Those of first states last, as levels are in the order of the table, which has states.
         order = np.argsort([name[1] == "first" for name in names], kind="stable")
         back = back[order]

@@ -297,7 +297,7 @@ def chain_of(
     prior = chain_prior(inference, estimator.initial, effects, estimator.covariate_timing)
     chained: Any = replace(inference, weights=prior)
     if side.design is not None:
-        source = ArraySource(np.empty((len(X), 1)), side=side)
+        source = ArraySource(np.empty((len(X), 1)), side=replace(side, elapsed=elapsed))
         chained = side.design.gated(chained, source, 1)
     return (chained if elapsed is None else elapsed.timed(chained)).weights
 

@@ -425,8 +425,11 @@ def gate_warning(data: Any, state: State) -> list[str]:
     if data.gate is None:
         return []
     if data.chain is not None:
+        texts: list[str] = data.chain.without_effect(data.gate.names)
         certain = expectation.allocation.separation(data.gate.terms)
-        return [] if certain is None else [f"{certain[0]}: use fewer covariates or fewer states"]
+        if certain is not None:
+            texts.append(f"{certain[0]}: use fewer covariates or fewer states")
+        return texts
     if not expectation.allocation.separated:
         return []
     coefficients = expectation.allocation.gate.coefficients
