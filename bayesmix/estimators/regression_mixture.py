@@ -323,14 +323,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             warn_of_order(X, y)
         regression_data.check_table(X, y)
         y_given = y
-        fewest = 0 if self.fit_intercept else 1
+        response: Any = self._model().family.response  # type: ignore[attr-defined]
+        # Without coefficients components differ by their dispersions.
+        fewest = 0 if self.fit_intercept or response.dispersed else 1
         fewest_samples = 2 if np.shape(X)[1:] != (0,) else 1  # one tells nothing of a slope
         X, y = validated(
             self, X, reset=True, y=y, y_numeric=True, ensure_min_features=fewest,
             ensure_min_samples=fewest_samples,
         )  # fmt: skip
         X = np.asarray(X, dtype=np.float64)
-        response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
         return training_data(self, response, X, y, names, y_given, weight, **beside)
 
@@ -758,6 +759,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         from bayesmix.plots.regression import plot_regression
 
         check_is_fitted(self, "log_likelihood_")
+        if not self._data.design.names:
+            raise UnsupportedError("plot needs a column of X, along which means are drawn")
         return plot_regression(self, X, y, feature, ax)
 
     def report(self, path: Any, title: str = "Trajectories") -> Path:

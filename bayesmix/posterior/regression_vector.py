@@ -149,12 +149,12 @@ class ParameterVector:
     @property
     def n_located(self) -> int:
         """Number of coefficients of gate and components."""
-        return self.allocation.size + int(self.places.max()) + 1
+        return self.allocation.size + int(self.places.max(initial=-1)) + 1
 
     @cached_property
     def theta(self) -> Array:
         """The parameters of the fit; those of the allocation are steps from there."""
-        coefficients = np.empty(self.places.max() + 1)
+        coefficients = np.empty(self.places.max(initial=-1) + 1)
         coefficients[self.places] = self.components.coefficients
         still = np.zeros(self.allocation.size)
         return np.concatenate([still, coefficients, self.components.further])
@@ -311,7 +311,7 @@ class ParameterVector:
             add(self.components.response.part, data.inflation, places[:, terms:], beyond)
         further, values, slopes = data.further_terms(self.mixture)
         back = np.zeros((len(rows) + len(further), size))
-        back[: len(rows)] = rows
+        back[: len(rows)] = np.reshape(rows, (-1, size))
         back[len(rows) :, self.n_located :] = slopes
         of_gates, gates, back_of_gates = self._gates
         return (

@@ -317,7 +317,10 @@ class Data(UnitData):
         order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
         if self.chain is not None and number % 4 == 3:
             order = np.arange(n)
-        for k in range(n_components):
+        if not design.shape[1]:  # components differ in their dispersions alone
+            sizes = np.sort(generator.choice(np.abs(target), n_components))
+            distances = np.abs(np.abs(target)[:, None] - sizes)
+        for k in range(n_components * bool(design.shape[1])):
             among = rows
             if number % 2:
                 width = min(n, max(size, n // n_components))
