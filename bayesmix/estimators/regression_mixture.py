@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.allocation.designs import TimeColumns
+from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.gate import shares_of
 from bayesmix.allocation.states_of_rows import StatesOfRows
@@ -312,8 +313,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._formula, self._coding, self._time = None, None, None
         self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
-            self._formula = y
-            y, X = regression_data.formula_matrices(y, X)
+            self._formula, y, X = FormulaDesign.of(y, X)
         else:
             X, y = tabular(X), tabular(y, "y")
             self._coding = explanatory(X, self.columns)
@@ -406,6 +406,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         for name, value in record["kept"].items():
             if name not in KEPT:
                 raise ValueError(f"{name} is not an attribute of a fit")
+            if name == "_formula" and isinstance(value, str):  # of earlier versions
+                value = FormulaDesign(value.split("~", 1)[1])
             setattr(self, name, value)
 
     def _warn(self) -> None:
@@ -785,7 +787,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "log_likelihood_")
         data = self._data
         if self._formula is not None:
-            X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
+            X = self._formula.columns(X)
         features = tuple(getattr(self, "feature_names_in_", ()))
         if self._time is not None:
             X = self._time.frame(X, features)

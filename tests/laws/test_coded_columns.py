@@ -134,3 +134,72 @@ def test_predictions_are_those_of_a_design_by_hand_whatever_the_names(use, seed)
             predicted(new)
         assert repr(name) in str(refused.value)
         assert repr(level) in str(refused.value)
+
+
+def test_terms_of_the_same_name_are_two_columns():
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"a": rng.choice(["x", "y"], 80), "a_y": rng.normal(size=80)})
+    y = 5.0 * (frame["a"] == "y") - 2.0 * frame["a_y"] + rng.normal(0, 0.01, 80)
+    model = bm.RegressionMixture(1).fit(frame, y)
+    assert model.feature_names_in_.tolist() == ["a (y vs. x)", "a_y"]
+    np.testing.assert_allclose(model.coef_[0], [5.0, -2.0], atol=0.02)
+    with pytest.raises(InvalidInputError, match="more than one column is called 'a'"):
+        bm.RegressionMixture(2).fit(y.to_frame(), y, gate=frame.set_axis(["a", "a"], axis=1))
+
+
+def test_courses_read_levels_and_powers_whatever_their_names():
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"unit": np.repeat(np.arange(40), 4), "t": np.tile(np.arange(4.0), 40)})
+    frame["t^2"], frame["t_b"] = rng.normal(size=(2, 160))
+    frame["t_"] = rng.choice(["a", "b"], 160)
+    level = 2.0 * frame["t"] - 0.5 * frame["t"] ** 2 + 3.0 * frame["t^2"]
+    level += 4.0 * (frame["t_"] == "b")
+    frame["y"] = level + rng.normal(0, 0.01, 160)
+    search = bm.trajectories(
+        frame, y="y", time="t", unit="unit", degree=2, n_components=1, random=None,
+        fixed=["t_", "t^2", "t_b"], random_state=0,
+    )  # fmt: skip
+    model = search.best_estimator_
+    new = frame[frame["t_"] == "b"][["t_b", "t_", "t^2", "t"]][:5]
+    np.testing.assert_allclose(model.predict(new), level[new.index], atol=0.05)
+    with pytest.raises(InvalidInputError, match="column 't_' has 'A', which the fit has not seen"):
+        model.predict(new.assign(t_="A"))
+
+
+def test_lagged_columns_keep_the_levels_of_the_fit():
+    rng = np.random.default_rng(5)
+    y, level = rng.normal(size=60), rng.choice(["b", "c"], 60)
+    y[1:] += 4.0 * (level[1:] == "c")
+    X, left, lengths = bm.lagged(y, 1, pd.DataFrame({"g": level}))
+    model = bm.RegressionMixture(1).fit(X, left, lengths=lengths)
+    new = bm.lagged(y[:2], 1, pd.DataFrame({"g": ["b", "c"]})).X
+    by_hand = model.intercept_ + model.coef_[0] @ [y[0], 1.0]
+    np.testing.assert_allclose(model.predict(new), by_hand)
+    with pytest.raises(InvalidInputError, match="'a'"):
+        model.predict(bm.lagged(y[:2], 1, pd.DataFrame({"g": ["b", "a"]})).X)
+
+
+@pytest.mark.filterwarnings("ignore")  # of starts that do not converge
+def test_frames_of_polars_are_matched_by_name():
+    polars = pytest.importorskip("polars")
+    hostile = HostileFrame(6)
+    x, y = hostile.rng.normal(size=(2, 60))
+    predicted, expected = as_gate(hostile, y, x)
+    new = hostile.new_rows()
+    np.testing.assert_allclose(predicted(polars.from_pandas(new)), expected(new))
+
+
+@pytest.mark.parametrize("formula", ["y ~ g + x", "y ~ poly(x, 2)", "y ~ C(g):x", "y ~ center(x)"])
+def test_formulas_keep_levels_and_constants_of_the_fit(formula, tmp_path):
+    pytest.importorskip("formulaic")
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame({"g": rng.choice(["b", "c", "d"], 60), "x": rng.normal(5.0, 2.0, 60)})
+    frame["y"] = frame["x"] + (frame["g"] == "c") + rng.normal(size=60)
+    model = bm.RegressionMixture(1).fit(frame, formula)
+    model.save(tmp_path / "m.bayesmix")
+    some = frame[frame["g"] != "b"][:7]
+    for fit in (model, bm.load(tmp_path / "m.bayesmix")):
+        np.testing.assert_allclose(fit.predict(some), model.predict(frame)[some.index])
+    if "g" in formula:
+        with pytest.raises(InvalidInputError, match="'a', which the fit has not seen"):
+            model.predict(some.assign(g="a"))

@@ -45,7 +45,7 @@ class Panel:
         self.X = rng.normal(3.0 * state)[:, None]
 
     def fits(self) -> tuple[bm.HiddenMarkovModel, bm.HiddenMarkovModel]:
-        """Return fits with some columns, and with one more at any place, which also starts there."""
+        """Return fits with some columns, and with one more, which starts at the first."""
         names = self.rng.permutation(self.columns.columns)[: self.rng.integers(2, 5)].tolist()
         most = [name for name in self.columns if name in names]
         most = self.rng.permutation(most).tolist()
@@ -98,12 +98,8 @@ def test_a_column_more_is_never_below_the_nested_fit(seed):
 
 def log_likelihood(theta, x, first, moves):
     """Return log p(x) (n, T) of normal states 0 and 1, with design matrices of log odds of 1."""
-    own, (after0, after1), means, logs = (
-        theta[:2],
-        theta[2:8].reshape(2, 3),
-        theta[8:10],
-        theta[10:],
-    )
+    own, means, logs = theta[:2], theta[8:10], theta[10:]
+    after0, after1 = theta[2:8].reshape(2, 3)
     density = norm.logpdf(x[..., None], means, np.exp(logs))
     odds = first @ own
     alpha = log_softmax(np.stack([0 * odds, odds], axis=1), axis=1) + density[:, 0]
@@ -155,7 +151,7 @@ def test_only_columns_that_follow_from_those_before_have_no_effect():
 
 
 @pytest.mark.parametrize(
-    "n_sequences, kept", [(1, 0), (3, 0), (4, 0), (5, 1), (6, 1), (7, 2), (9, 3)]
+    ("n_sequences", "kept"), [(1, 0), (3, 0), (4, 0), (5, 1), (6, 1), (7, 2), (9, 3)]
 )
 def test_first_states_depend_on_a_column_for_more_than_two_sequences_each(n_sequences, kept):
     begins = np.tile([True, False], n_sequences)

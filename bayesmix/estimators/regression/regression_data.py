@@ -473,21 +473,6 @@ def variational_inference(
     return VariationalBayes(prior=resolved, weights=inference.weights or DirichletPrior(1.0))
 
 
-def formula_matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
-    """Return response and design of a formula, without its intercept."""
-    try:
-        import formulaic
-    except ImportError:
-        raise UnsupportedError(
-            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
-        ) from None
-    right = formula.split("~", 1)[1] if without_response else formula
-    matrices = formulaic.model_matrix(right, table)
-    design = matrices if without_response else matrices.rhs
-    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
-    return response, design.drop(columns="Intercept", errors="ignore")
-
-
 def check_table(X: Any, y: Any = None) -> None:
     """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
     if is_source(y):
