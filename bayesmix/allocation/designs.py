@@ -12,6 +12,8 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayesmix.core.sources import Source
 
 # Rows of a block: its columns fit into some megabytes.
@@ -52,7 +54,7 @@ class CodedColumn:
 class CodedFrame:
     """A frame as numbers, and the columns that it was made from."""
 
-    table: Any
+    table: pd.DataFrame
     coding: tuple[CodedColumn, ...]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -223,8 +225,8 @@ class TimeColumns:
         if features and list(map(str, getattr(table, "columns", features))) == list(features):
             return table
         if absent := [name for name in self.names if name not in table.columns]:
-            columns, without = ", ".join(self.names), ", ".join(absent)
-            raise InvalidInputError(f"X must have the columns {columns}, but {without} is absent")
+            wanted, without = ", ".join(self.names), ", ".join(absent)
+            raise InvalidInputError(f"X must have the columns {wanted}, but {without} is absent")
         table = in_pandas(table)[list(self.names)]
         if features and (gaps := table.isna()).any(axis=None):
             row, column = np.argwhere(gaps.to_numpy())[0]
@@ -234,7 +236,7 @@ class TimeColumns:
             )
         coding = self.coding or tuple(CodedColumn(name, (name,)) for name in self.others)
         coding = (CodedColumn(self.time, (self.time,)), *coding)
-        columns = coded_frame("X" if features else "fixed", table, coding).table
+        columns: Any = coded_frame("X" if features else "fixed", table, coding).table
         values, taken = np.asarray(columns[self.time], np.float64), list(columns)
         if self.knots:
             from sklearn.preprocessing import SplineTransformer

@@ -19,8 +19,8 @@ class FormulaDesign:
     """The right side of a formula: state of its transforms, and levels of its categories."""
 
     formula: str
-    transforms: dict[str, Any] = field(default_factory=dict)
-    levels: dict[str, Any] = field(default_factory=dict)  # by factor, None of numbers
+    transforms: dict[str, object] = field(default_factory=dict)
+    levels: dict[str, list[object] | None] = field(default_factory=dict)  # None of numbers
 
     @classmethod
     def of(cls, formula: str, table: Any) -> tuple[FormulaDesign, Array, Any]:

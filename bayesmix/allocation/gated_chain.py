@@ -343,7 +343,7 @@ class CovariateChain:
 
     def _of_first(self, side: SideInformation) -> Array:
         """Return the covariates (S, P) of first states; the constant alone without slopes."""
-        return Gate.needed(side)[np.ix_(side.starts, self.gates[0].places)]
+        return Gate.needed(side)[side.starts][:, self.gates[0].places]
 
     def _of_moves(self, side: SideInformation) -> Array:
         """Return the covariates (n, P) of the transitions to each sample."""

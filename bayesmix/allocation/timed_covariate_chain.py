@@ -228,7 +228,7 @@ class TimedCovariateChain:
         return np.asarray(np.exp(self.gate.log_weights(self._of_first(side))))
 
     def _of_first(self, side: SideInformation) -> Array:
-        return Gate.needed(side)[np.ix_(side.starts, self.gate.places)]
+        return Gate.needed(side)[side.starts][:, self.gate.places]
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -89,10 +89,6 @@ class Design(Protocol):
 
     @property
     def intercept(self) -> bool: ...
-
-    @property
-    def coding(self) -> tuple[Any, ...]:
-        """Columns of the frame that the covariates were made from; none for arrays."""
 
     @property
     def variables(self) -> dict[str, list[int]]:

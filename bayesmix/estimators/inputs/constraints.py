@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.allocation.designs import CodedColumn, Standardised, columns_of
-from bayesmix.core.protocols import Design
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
@@ -135,7 +134,8 @@ def at_covariates(
         )
     source = _in_memory(source)
     covariates = of_samples(covariates, source.side)
-    table = standardised("covariates", covariates, source.shape[0], design)
+    fitted = cast("Standardised", design)
+    table = standardised("covariates", covariates, source.shape[0], fitted)
     side = replace(source.side, covariates=table, design=design)
     source = replace(source, side=side)
     if side.ordered and not varying:
@@ -143,7 +143,7 @@ def at_covariates(
     return source
 
 
-def standardised(name: str, values: Any, n: int, design: Design) -> Array:
+def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
     """Return a design matrix of values that must have the columns of the fit.
 
     Those of frames are matched by name, if the fit had a frame.
