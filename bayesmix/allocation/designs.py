@@ -346,11 +346,15 @@ def _texts(argument: str, name: str, column: Any) -> Any:
 def coded_frame(argument: str, frame: Any, coding: tuple[CodedColumn, ...]) -> CodedFrame:
     """Return a frame as numbers by the coding of a fit.
 
-    Columns are matched by name. Raises ``InvalidInputError`` for columns that are absent or that
-    the fit did not have, and for levels that it has not seen.
+    Columns are matched by name; a frame may also have those of the design. Raises
+    ``InvalidInputError`` for columns that are absent or that the fit did not have, and for levels
+    that it has not seen.
     """
     there = list(map(str, frame.columns))
     names = [column.name for column in coding]
+    terms = [term for column in coding for term in column.terms]
+    if sorted(there) == sorted(terms) != sorted(names):
+        coding, names = tuple(CodedColumn(term, (term,)) for term in terms), terms
     if sorted(there) != sorted(names):
         raise InvalidInputError(
             f"{argument} must have the columns of the fit, {', '.join(names)}, got "

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.allocation.designs import coded_frame, coding_of_frame
 from bayesmix.errors import InvalidInputError
 
 NAMES = (
@@ -164,6 +165,17 @@ def test_courses_read_levels_and_powers_whatever_their_names():
     np.testing.assert_allclose(model.predict(new), level[new.index], atol=0.05)
     with pytest.raises(InvalidInputError, match="column 't_' has 'A', which the fit has not seen"):
         model.predict(new.assign(t_="A"))
+
+
+def test_indicators_by_hand_are_those_of_the_design():
+    frame = pd.DataFrame({"a": np.resize(["x", "y", "z"], 60), "b": np.linspace(0.0, 1.0, 60)})
+    coded = coded_frame("gate", frame, coding_of_frame("gate", frame))
+    again = coded_frame("gate", coded.table[["b", "a_z", "a_y"]], coded.coding)
+    pd.testing.assert_frame_equal(again.table, coded.table)
+    with pytest.raises(
+        InvalidInputError, match="columns of the fit, a, b, got a, a_y"
+    ):
+        coded_frame("gate", frame.assign(a_y=1.0)[["a", "a_y"]], coded.coding)
 
 
 def test_lagged_columns_keep_the_levels_of_the_fit():
