@@ -172,9 +172,7 @@ def test_indicators_by_hand_are_those_of_the_design():
     coded = coded_frame("gate", frame, coding_of_frame("gate", frame))
     again = coded_frame("gate", coded.table[["b", "a_z", "a_y"]], coded.coding)
     pd.testing.assert_frame_equal(again.table, coded.table)
-    with pytest.raises(
-        InvalidInputError, match="columns of the fit, a, b, got a, a_y"
-    ):
+    with pytest.raises(InvalidInputError, match="columns of the fit, a, b, got a, a_y"):
         coded_frame("gate", frame.assign(a_y=1.0)[["a", "a_y"]], coded.coding)
 
 
