@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.allocation.designs import indicated
 from bayesmix.cli.options import (
     Kinds,
     MeasuredAs,
@@ -68,10 +67,10 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
     return table
 
 
-def _read_again(rows: Numbers) -> pd.DataFrame:
-    """Return all columns of DATA, whose first reading said what is odd."""
+def _read_again(rows: Numbers, used: Sequence[str] = ()) -> pd.DataFrame:
+    """Return all columns of DATA, whose first reading said what is odd; see ``whole_table``."""
     with warnings.catch_warnings(action="ignore", category=BayesmixWarning):
-        return whole_table(rows, ())
+        return whole_table(rows, used)
 
 
 def read_rows(rows: Numbers, columns: Sequence[str] | None, missing: str = "error") -> Source:
@@ -253,7 +252,7 @@ def read_beside(
     table = replace(table, exclude=exclude)
     columns = copied_columns(table, sequences.by_option | {"covariates": gate})
     source = read_table(screen, table, bool(sequences.names), family)
-    frame = indicators(pd.DataFrame({name: columns[name] for name in gate}), "--covariates")
+    frame = checked_covariates(pd.DataFrame({name: columns[name] for name in gate}), "--covariates")
     if sequences.names:
         if not isinstance(source, ArraySource):
             raise InvalidInputError("--sequence and --order need data in memory, got data in parts")
@@ -315,14 +314,13 @@ def rows_in_time(
     return rows, in_time
 
 
-def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
-    """Return numbers, indicators of all levels of text but the first; gaps are an error."""
+def checked_covariates(frame: pd.DataFrame, option: str) -> pd.DataFrame:
+    """Return numbers and text, of which a fit makes indicators; missing values are an error."""
     if len(empty := frame.columns[(frame.isna() | (frame == "")).any()]):
         raise InvalidInputError(
             f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
         )
-    coded: pd.DataFrame = indicated(option, frame.infer_objects())
-    return coded
+    return frame.infer_objects()
 
 
 # Models that are not one density of all columns, and what to use instead.
@@ -485,18 +483,8 @@ def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
     """Return the columns of DATA from which the covariates of a fit were made, in their order."""
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("covariates need DATA twice, so it must be a file and not a pipe")
-    table, origins = _read_again(rows), []
-    for term in design.names:
-        # Indicators of text are named after the column and the level.
-        named = [
-            name
-            for name in map(str, table)
-            if term == name or term.startswith((f"{name}_", f"{name} ("))
-        ]
-        if not named:
-            raise InvalidInputError(f"{rows.data} has no column of the covariate {term!r}")
-        origins.append(max(named, key=len))
-    return table[list(dict.fromkeys(origins))]
+    covariates = [column.name for column in design.coding] or list(design.names)
+    return _read_again(rows, covariates)[covariates]
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:

@@ -123,8 +123,8 @@ def gate_coefficients(
         )
     level = checked_level(level)
     gate: Any = result.mixture.weights
-    sizes = gate.free_terms
-    back: Array = np.asarray(block_diag(*(design.back[:size, :size] for size in sizes)), np.float64)
+    designs = [design.restricted(places) for places in gate.free_terms]
+    back: Array = np.asarray(block_diag(*(own.back for own in designs)), np.float64)
     if weight_type == "sampling":
         from bayesmix.posterior.parameter_errors import scores_of
 
@@ -148,9 +148,9 @@ def gate_coefficients(
         if event.kind == "separated":
             warn(event.in_words(result.noun), BayesmixWarning)
     estimates = back @ gate.free
-    noun, free = result.class_noun, zip(gate.free_rows, sizes, strict=True)
-    parts = [([part_name(noun, number) for number in row], size) for row, size in free]
-    rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
+    noun, free = result.class_noun, zip(gate.free_rows, designs, strict=True)
+    parts = [([part_name(noun, number) for number in row], own.terms) for row, own in free]
+    rows = [(*names, term) for names, terms in parts for term in terms]
     index = ordered_index(rows, [*gate.free_names[:-1], noun, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
 
