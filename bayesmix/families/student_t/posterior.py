@@ -247,10 +247,6 @@ class StudentPosterior:
         return self.normals.means
 
     @property
-    def expected_totals(self) -> Array:
-        return self.means
-
-    @property
     def blocks(self) -> Array:
         """E[Λ]⁻¹ in blocks."""
         return self.normals.blocks
