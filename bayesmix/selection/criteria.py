@@ -18,8 +18,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.posterior.permanents import log_permanent_bounds
-from bayesmix.posterior.posterior_draws import draws_of
+from bayesmix.numerics.permanents import log_permanent_bounds
 from bayesmix.selection import scores
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import HeldOut, Score, ScoreFunction, finite
@@ -84,11 +83,11 @@ def log_relabellings(result: FitResult) -> float:
     if len(free) < 2:
         return float(of_named)
     n_draws = min(MOST_DRAWS, max(FEWEST_DRAWS, MOST_VALUES // result.n_parameters))
-    draws = draws_of(mixture, n_draws, stream(0, Purpose.DRAW, OF_RELABELLINGS))
-    _, pairs = mixture.components.log_factors(draws.components)
+    generator = stream(0, Purpose.DRAW, OF_RELABELLINGS)
+    _, pairs = mixture.components.log_factors(mixture.components.draws(n_draws, generator))
     if not result.side.ordered:
         weights = cast("FactorisedWeights", mixture.weights)
-        pairs = pairs + weights.log_factors(draws.weights)
+        pairs = pairs + weights.log_factors(weights.draws(n_draws, generator))
     pairs = pairs[:, free[:, None], free]
     ratios = log_permanent_bounds(pairs) - np.trace(pairs, axis1=1, axis2=2)
     return float(of_named + max(0.0, of_free - ratios.mean()))  # no divergence is negative

@@ -15,7 +15,7 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.families.bayesian_regression import BayesianRegressionFamily, RegressionPosterior
-from bayesmix.posterior.permanents import log_permanent_bounds, log_permanents
+from bayesmix.numerics.permanents import log_permanent_bounds, log_permanents
 from bayesmix.selection import criteria
 from bayesmix.selection.criteria import log_relabellings
 from laws.cases import CASES, estimator, generator, identity

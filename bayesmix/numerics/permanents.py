@@ -19,9 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior import BATCH_VALUES
 
 LARGEST_BLOCK = 20
+# Values of a batch of matrices in memory.
+BATCH_VALUES = 2**21
 # Up to this size searching for blocks does not pay.
 WHOLE_UP_TO = 10
 # Smaller entries of a scaled matrix are dropped. In a block of 20 rows, the matchings that use one
@@ -37,7 +38,7 @@ def log_permanents(log_matrices: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from bayesmix.posterior.permanents import log_permanents
+    >>> from bayesmix.numerics.permanents import log_permanents
     >>> float(np.exp(log_permanents(np.log([[[1.0, 2.0], [3.0, 4.0]]]))[0]))
     10.0
     """
@@ -52,7 +53,7 @@ def log_permanent_bounds(log_matrices: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from bayesmix.posterior.permanents import log_permanent_bounds
+    >>> from bayesmix.numerics.permanents import log_permanent_bounds
     >>> bound = log_permanent_bounds(np.zeros((1, 12, 12)))[0]
     >>> bool(np.isclose(bound, np.log(np.arange(1, 13)).sum()))
     True
