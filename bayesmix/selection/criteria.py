@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 # Draws from q for an expectation, whose standard error is then a tenth of a nat where components
-# overlap; fewer where one has many parameters.
+# overlap; fewer where a draw has many values, so that they cost less than a few passes over data.
 MOST_DRAWS, FEWEST_DRAWS, MOST_VALUES = 64, 4, 2**18
 # Random stream; other numbers belong to other methods of the posterior.
 OF_RELABELLINGS = 10
@@ -82,7 +82,8 @@ def log_relabellings(result: FitResult) -> float:
     of_free, of_named = gammaln(len(free) + 1), gammaln(K + 1) - gammaln(len(free) + 1)
     if len(free) < 2:
         return float(of_named)
-    n_draws = min(MOST_DRAWS, max(FEWEST_DRAWS, MOST_VALUES // result.n_parameters))
+    n_values = max(result.n_parameters, K * K)
+    n_draws = min(MOST_DRAWS, max(FEWEST_DRAWS, MOST_VALUES // n_values))
     generator = stream(0, Purpose.DRAW, OF_RELABELLINGS)
     _, pairs = mixture.components.log_factors(mixture.components.draws(n_draws, generator))
     if not result.side.ordered:
