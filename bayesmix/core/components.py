@@ -273,10 +273,6 @@ class OfOneColumn(PointComponents, Protocol):
 class PosteriorOf(FittedComponents, Protocol[D]):
     """q(θ), or p(θ | X, Z): averaged components, and draws of them."""
 
-    @property
-    def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F): means, or probabilities of levels."""
-
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
         """Return independent draws."""
 

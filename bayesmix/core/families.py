@@ -22,11 +22,11 @@ from bayesmix.core.parameters import (
 )
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, standardised
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
-    from bayesmix.core.engines import Guard
+    from bayesmix.core.engines import Guard, Resolved
     from bayesmix.core.priors import Prior
     from bayesmix.core.protocols import ColumnCoding
     from bayesmix.core.restrictions import Restriction
@@ -287,6 +287,14 @@ class FamilyOf(Protocol[S, P]):
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return the largest K for which maximum likelihood is defined, or None."""
         return None
+
+    def at_floor(self, components: P, resolution: Array | Resolved | None) -> Booleans:
+        """Return which components (K,) are as narrow in every direction as a floor that held them.
+
+        ``resolution``: floors of degenerate components, in the frame of the fit.
+        """
+        point: Any = components
+        return np.zeros(point.n_components, dtype=np.bool_)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """Return the guard against collapse; ``repair`` allows it to move a component."""

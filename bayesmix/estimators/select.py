@@ -31,7 +31,7 @@ from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_tabl
 from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
 from bayesmix.estimators.searching.search_of_sequences import effects_compared
 from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
-from bayesmix.families.amounts import BESIDE_POWERS, log_scale_of
+from bayesmix.families.amounts import BESIDE_POWERS, ONE_AMOUNT, log_scale_of
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
@@ -245,7 +245,7 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
 
 def logarithms_of(values: Array) -> Transformed | None:
     """Return the family of continuous columns (n, D) of which some are amounts, or None."""
-    logs = log_scale_of(values, BESIDE_POWERS)
+    logs = log_scale_of(values, ONE_AMOUNT if values.shape[1] == 1 else BESIDE_POWERS)
     return None if logs is None else Transformed(Gaussian(), logs)
 
 

@@ -22,9 +22,11 @@ NUMBERS, PASSES = (1, 2, 3, 4), 200
 TOLERANCE = 0.01
 # Nats by which the log scale must be better, and where Yeo-Johnson powers compete too. Powers tell
 # the groups of 18 labelled data sets apart better than logarithms of the 6 columns beyond 10 nats.
-DECISIVE, BESIDE_POWERS = 10.0, 20.0
-# Most observations from which a scale is chosen, and fewest.
-MOST_ROWS, FEWEST_ROWS = 3000, 30
+# Of one column, whose density is compared as a whole, strong evidence is enough: a Bayes factor of
+# 20 (Kass & Raftery 1995).
+DECISIVE, BESIDE_POWERS, ONE_AMOUNT = 10.0, 20.0, 3.0
+# Most observations from which a scale is chosen, and fewest: five for each of four normals.
+MOST_ROWS, FEWEST_ROWS = 3000, 5 * NUMBERS[-1]
 # Smallest variance of a normal, in that of the column; rounded values would have none.
 LEAST_VARIANCE = 1e-3
 

@@ -54,6 +54,14 @@ class BayesianRegressionFamily(LeastSquares):
 
 
 @dataclass(frozen=True)
+class RegressionDraws:
+    """S draws of coefficients (S, K, P) and residual precisions (S, K)."""
+
+    coefficients: Array
+    precisions: Array
+
+
+@dataclass(frozen=True)
 class RegressionPosterior(ByMeans):
     """q(β, λ): coefficients' means (K, P) and precisions (K, P, P) over λ; Gamma of λ (K,)."""
 
@@ -88,10 +96,23 @@ class RegressionPosterior(ByMeans):
             self.family, self.means[keep], self.precisions[keep], self.shape[keep], self.rate[keep]
         )
 
-    @property
-    def expected_totals(self) -> Array:
-        """Coefficients and dispersion (K, P + 1), which are equal for equal components."""
-        return np.column_stack([self.means, self.dispersion])
+    def draws(self, n_draws: int, generator: np.random.Generator) -> RegressionDraws:
+        K, P = self.means.shape
+        precisions = generator.gamma(self.shape, 1.0 / self.rate, (n_draws, K))
+        normals = generator.standard_normal((n_draws, K, P)) / np.sqrt(precisions)[:, :, None]
+        spread = np.einsum("kpq,skq->skp", np.linalg.cholesky(self.spreads), normals)
+        return RegressionDraws(self.means + spread, precisions)
+
+    def log_factors(self, draws: RegressionDraws) -> tuple[Array, Array]:
+        """Return log q(β, λ) of S draws: a shared part (S,) and factors (S, J, K)."""
+        P, precisions = self.means.shape[1], draws.precisions[:, None, :]
+        away = draws.coefficients[:, None] - self.means[:, None]
+        squares = np.einsum("sjkp,jpq,sjkq->sjk", away, self.precisions, away, optimize=True)
+        constants = 0.5 * (np.linalg.slogdet(self.precisions)[1] - P * np.log(2.0 * np.pi))
+        constants = constants + self.shape * np.log(self.rate) - gammaln(self.shape)
+        powers = (self.shape[:, None] + 0.5 * P - 1.0) * np.log(precisions)
+        factors = constants[:, None] + powers - precisions * (self.rate[:, None] + 0.5 * squares)
+        return np.zeros(len(factors)), factors
 
     def plug_in(self) -> Regressions:
         coefficients = self.means.copy()

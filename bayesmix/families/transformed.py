@@ -172,8 +172,6 @@ class TransformedComponents(Over):
         point = self.normals.plug_in()
         return self.function.means(point.means, _diagonal(point.covariances))
 
-    expected_totals = means
-
     def _no_means(self, means: Array) -> Array:
         """Return E[x] for Student-t g(x): infinite for logarithms, NaN otherwise."""
         return np.full_like(means, np.inf if self.function == LOG else np.nan)

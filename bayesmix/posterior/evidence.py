@@ -31,10 +31,10 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.permanents import LARGEST_BLOCK
 from bayesmix.posterior.chains import Plan, blocked_gibbs, each_repetition
 from bayesmix.posterior.gibbs import sampled
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
-from bayesmix.posterior.permanents import LARGEST_BLOCK
 from bayesmix.posterior.posterior_draws import (
     Draws,
     draws_of,

@@ -34,9 +34,9 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import e_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
+from bayesmix.numerics.permanents import log_permanents
 from bayesmix.observation.missing import OBSERVED_CELLS, CellsInSubspace
 from bayesmix.posterior import BATCH_VALUES
-from bayesmix.posterior.permanents import log_permanents
 from bayesmix.sources.memory import all_weights
 
 

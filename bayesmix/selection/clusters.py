@@ -33,7 +33,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
-from bayesmix.selection.data_checks import NARROW, RoundedFeature
+from bayesmix.selection.data_checks import NARROW, RoundedFeature, is_density
 from bayesmix.selection.scores import Fold
 from bayesmix.selection.tasks import Assignments, Fitter, Task
 
@@ -55,10 +55,10 @@ TINY = np.finfo(np.float64).tiny
 # Components with fewer observations than this (or D + 1) are outliers if the mean component has ten
 # times as many: three outliers in one wide component are not a cluster.
 HANDFUL, SMALL_SHARE = 5, 0.1
+# Components with this share of the observations are never too small.
+LARGE_SHARE = 0.05
 # Rounding error of sums of responsibilities.
 ROUNDING = 1e-6
-# Standard deviation, in units of the frame, of a component that collapsed: twice the smallest one.
-COLLAPSED = 2e-3
 MERGED, COMPONENTS = "merged", "components"
 
 
@@ -174,10 +174,8 @@ def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Bool
     Its width is zero if in every feature it is on identical values or narrower than the rounding.
     Limits and zeros with a mass of their own are no rounding.
     """
-    small = too_few(result)
-    if result.family.any_real:  # normal or Student-t in every feature
-        small = small | _without_width(result, rounded)
-    return small
+    narrow = _without_width(result, rounded)
+    return too_few(result) | (narrow & (result.counts < LARGE_SHARE * result.total_weight))
 
 
 def too_few(result: FitResult) -> Booleans:
@@ -191,20 +189,22 @@ def too_few(result: FitResult) -> Booleans:
     counts = result.counts
     few: Booleans = counts < max(2.0, n_per_component / D) - ROUNDING
     few |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
-    return few
+    return few & (counts < LARGE_SHARE * result.total_weight)
 
 
 def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Booleans:
-    """Return which components (K,) are narrower than the resolution of every feature."""
-    frame = result.mixture.frame
-    least = COLLAPSED * np.asarray(frame.scale)
+    """Return which components (K,) collapsed, or are narrower than the rounding of each feature."""
+    frame, point = result.mixture.frame, result.plug_in.components
+    collapsed: Booleans = result.family.at_floor(point, result.resolution)
+    least = np.zeros(len(frame.centre))
     for feature in rounded:
-        if feature.n_values > 2 and not feature.masses:
-            least[feature.column] = max(
-                least[feature.column], NARROW * (feature.step or feature.gap)
-            )
-    deviations = result.plug_in.components.unframed(frame).deviations
-    return np.asarray((deviations < least).all(axis=1))
+        if feature.n_values > 2 and not feature.masses and is_density(result, feature):
+            least[feature.column] = NARROW * (feature.step or feature.gap)
+    if frame.flat is not None:  # constant features
+        least[(frame.flat**2).sum(axis=1) > 1.0 - ROUNDING] = np.inf
+    if not least.all():
+        return collapsed
+    return collapsed | (point.unframed(frame).deviations < least).all(axis=1)
 
 
 def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:

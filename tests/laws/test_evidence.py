@@ -16,10 +16,10 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.permanents import log_permanents
 from bayesmix.posterior.evidence import evidence_from_above, importance_evidence
 from bayesmix.posterior.leave_one_out import leave_one_out
 from bayesmix.posterior.pareto import pareto_smoothed
-from bayesmix.posterior.permanents import log_permanents
 from bayesmix.posterior.posterior_draws import (
     draws_of,
     joined,

@@ -116,12 +116,15 @@ def test_outlying_components_are_no_clusters():
 def test_a_component_narrower_than_the_rounding_is_no_cluster():
     rng = np.random.default_rng(0)
     narrow = np.repeat([-1.0, 0.0, 1.0], [3, 34, 3])[:, None]
-    rounded = np.vstack([narrow, np.round(rng.normal(30, 3, (80, 1)))])
+    rounded = np.vstack([narrow, np.round(rng.normal(30, 3, (860, 1)))])
     model = bm.GaussianMixture(2, random_state=0).fit(rounded)
     assert merge_components(model).n_clusters == 2
     merging = merge_components(model, rounded)
     assert merging.n_clusters == 1
     np.testing.assert_array_equal(merging.predict(rounded[:40]), np.full(40, -1))
+    # A twentieth of the observations is a cluster, however narrow.
+    many = np.vstack([narrow, rounded[40:500]])
+    assert merge_components(model.fit(many), many).n_clusters == 2
 
 
 def test_one_component_is_one_cluster(faithful):

@@ -18,7 +18,7 @@ from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.numerics.arrays import Array, without_gaps
+from bayesmix.numerics.arrays import Array, Booleans, without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
@@ -128,6 +128,21 @@ VARIANCE_FLOOR = 1e-6
 DEEP_UNDER_THE_FLOOR = 1e4
 # Tolerance for the rounding of variances held at the floor.
 AT_THE_FLOOR = 1.0 + 1e-9
+
+
+# Variance of a component that is held, in units of its floor, up to which it is at the floor: under
+# a prior of the variances it is several times the floor.
+NEAR_THE_FLOOR = 10.0
+
+
+def at_floor(components: Gaussians, resolution: Array | None) -> Booleans:
+    """Return which components (K,) are held at a floor in every direction."""
+    if resolution is None:
+        return np.zeros(components.n_components, dtype=np.bool_)
+    floors = components.structure.algebra.dense(resolution, *components.means.shape)
+    variances = np.diagonal(components.covariances, axis1=1, axis2=2)
+    near = variances < NEAR_THE_FLOOR * np.diagonal(floors, axis1=1, axis2=2)
+    return np.asarray(near.all(axis=1))
 
 
 def variance_floor(unit: Array, tied: Array) -> Array:

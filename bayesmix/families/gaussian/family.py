@@ -14,7 +14,7 @@ from bayesmix.core.parameters import REAL, parameter
 from bayesmix.core.rows import FARTHEST, FLAT_FLOOR, NO_ROWS, Event, Frame, Summary
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.collapse import GaussianGuard, without_flat_directions
+from bayesmix.families.gaussian.collapse import GaussianGuard, at_floor, without_flat_directions
 from bayesmix.families.gaussian.covariance.coordinates import (
     COVARIANCE_BLOCKS,
     FREE_BLOCKS,
@@ -34,7 +34,7 @@ from bayesmix.families.gaussian.moments import (
     with_resolution,
 )
 from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart, refuse_constant
-from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, has_gaps
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, has_gaps
 from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.memo import cached, once
 
@@ -363,6 +363,9 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         if self.ridge is not None:  # which bounds the likelihood
             return None
         return self.structure.max_components(n_distinct, n_features)
+
+    def at_floor(self, components: Gaussians, resolution: Any) -> Booleans:
+        return at_floor(components, resolution)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
         """Return the guard against collapse; under a prior it includes the ridge."""

@@ -530,10 +530,6 @@ class GaussianPosterior(ByQuadratics):
     resolution: Array | None = None
 
     @property
-    def expected_totals(self) -> Array:
-        return self.means
-
-    @property
     def precision_root(self) -> Array:
         return self.precisions.mean_root
 

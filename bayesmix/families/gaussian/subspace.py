@@ -21,7 +21,7 @@ from bayesmix.core import validation
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.collapse import GaussianGuard
+from bayesmix.families.gaussian.collapse import GaussianGuard, at_floor
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian, Gaussians, maximum_likelihood
 from bayesmix.families.gaussian.moments import Moments, moments
@@ -191,6 +191,9 @@ class CommonSubspace(FamilyOf[Moments, Gaussians]):
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         return self.structure.max_components(n_distinct, self.n_directions)
+
+    def at_floor(self, components: Gaussians, resolution: Any) -> Booleans:
+        return at_floor(components, resolution)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
         return GaussianGuard(self.structure, source, frame, summary, repair, None)

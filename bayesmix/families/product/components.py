@@ -126,10 +126,6 @@ class Products(SumOverParts):
         parts = self.each("unframed", self.layout.frames(frame))
         return Products(self.layout.unframed(frame), parts)
 
-    @property
-    def expected_totals(self) -> Array:
-        return np.hstack([part.expected_totals for part in self.parts])
-
     def coordinates(self, family: Any) -> list[Coordinate[Any]]:
         """Return the coordinates of all parts."""
         return [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.core.engines import Whole
+from bayesmix.core.engines import Resolved, Whole
 from bayesmix.core.families import Family, dense_needed
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.parameters import Parameter
@@ -22,7 +22,7 @@ from bayesmix.families.coding import Coding
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -256,6 +256,11 @@ class Product:
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True
+
+    def at_floor(self, components: Products, resolution: Resolved | None) -> Booleans:
+        floors = of_parts(resolution, len(self.parts))
+        parts = each(self.families, "at_floor", components.parts, floors)
+        return np.asarray(np.all(parts, axis=0))
 
     def check_sparse(self, values: SparseRows) -> None:
         raise dense_needed(self)

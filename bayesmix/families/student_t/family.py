@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from bayesmix.core.sources import Source
 from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse import without_flat_directions
+from bayesmix.families.gaussian.collapse import NEAR_THE_FLOOR, without_flat_directions
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import moments
@@ -38,7 +38,7 @@ from bayesmix.families.student_t.components import (
     tails_of,
 )
 from bayesmix.families.student_t.posterior import NormalWishartFreedom, StudentDraws
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Booleans
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import NormalWishart
@@ -197,6 +197,11 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         return self._normal.max_components(n_distinct, n_features)
+
+    def at_floor(self, components: StudentComponents, resolution: Any) -> Booleans:
+        scales = components.structure.algebra.dense(components.blocks, *components.means.shape)
+        near = np.diagonal(scales, axis1=1, axis2=2) < NEAR_THE_FLOOR * resolution
+        return np.asarray(near.all(axis=1))
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool

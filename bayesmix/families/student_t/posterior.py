@@ -85,6 +85,8 @@ class StudentDraws:
 
 # Values of ν with smaller probability are dropped.
 RARE = 1e-6
+# Smallest probability of a value of ν whose logarithm is taken.
+TINY = np.finfo(np.float64).tiny
 # Step of the quadrature, in standard deviations of log u, and the tail mass that it omits.
 STEP = 0.35
 BEYOND = 1e-16
@@ -245,10 +247,6 @@ class StudentPosterior:
         return self.normals.means
 
     @property
-    def expected_totals(self) -> Array:
-        return self.means
-
-    @property
     def blocks(self) -> Array:
         """E[Λ]⁻¹ in blocks."""
         return self.normals.blocks
@@ -344,9 +342,11 @@ class StudentPosterior:
         freedom = self.freedom.draw(n_draws, self.shared, generator)
         return StudentDraws(normals, np.broadcast_to(freedom, normals.means.shape[:2]).copy())
 
-    def log_factors(self, draws: StudentDraws) -> NoReturn:
-        """Raise an error, as importance weights are not available."""
-        raise UnsupportedError(NO_CONDITIONAL)
+    def log_factors(self, draws: StudentDraws) -> tuple[Array, Array]:
+        shared, pairs = self.normals.log_factors(draws.normals)
+        places = np.searchsorted(self.freedom.values, draws.degrees_of_freedom)
+        logs = np.log(np.maximum(self.freedom.probabilities, TINY))[:, places].transpose(1, 0, 2)
+        return (shared + logs[:, 0, 0], pairs) if self.shared else (shared, pairs + logs)
 
 
 halfway.register(StudentPosterior, StudentPosterior.halfway_to)
