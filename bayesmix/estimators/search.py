@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.searching.subspaces import SubspaceChoice
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
+    from bayesmix.selection.merge_tree import MergeTree
 
 
 class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -292,6 +293,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             prior = self._prior_over_k if criterion == criteria.RULE else {}
             reach = self.polish if self.refit else None
             sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach)
+            self._trees = sweep.trees_of_structures
         self._run(sweep)
         weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
@@ -463,6 +465,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
     _subspace: SubspaceChoice | None = None  # that select found better than all columns
+    _trees: Mapping[str, MergeTree] = {}  # by structure, if the search began at trees
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
 
@@ -491,7 +494,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         by_clusters = clusters is not None and criterion == criteria.RULE
         best, leading = order[0], findings.candidates[order[0]]
         if clusters is not None and by_clusters:
-            best = clusters.best
+            best = clusters.chosen([row.comparable(criterion) for row in findings.candidates])
         ranked = findings.ranked([best, *(i for i in order if i != best)])
         rows = [findings.candidates[i] for i in ranked]
         self._name_columns(rows)
@@ -502,8 +505,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         checks, result = findings.checks, rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
-        simplest = best if clusters is None else clusters.simplest
-        self._simplest = findings.candidates[simplest].estimator
         self._hierarchy = None if clusters is None else clusters.clusterings[best].hierarchy
         if clusters is not None:
             labels = clusters.of(best)

@@ -15,6 +15,7 @@ from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_u
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.description import plot_description
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
+from bayesmix.plots.merges import plot_tree
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.profiles import (
@@ -68,5 +69,6 @@ __all__ = [
     "plot_structures",
     "plot_trajectories",
     "plot_transitions",
+    "plot_tree",
     "plot_uncertainty",
 ]

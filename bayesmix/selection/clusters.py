@@ -292,12 +292,14 @@ class Clustering:
         return None
 
 
+# Nats behind the best candidate with the same number of clusters within which a simpler one is
+# chosen. Of 18 labelled sets the mean index of the clusters is .689, .668 by the most evidence.
+WITHIN = 10.0
+
+
 @dataclass(frozen=True)
 class ClusterNumbers:
-    """Clusterings of candidates that may win, by index, and probabilities of their number.
-
-    Candidates are in the order of the criterion, best first.
-    """
+    """Clusterings of candidates that may win, by index, and probabilities of their number."""
 
     clusterings: dict[int, Clustering]
     probabilities: dict[int, float]
@@ -319,19 +321,16 @@ class ClusterNumbers:
         inside = [n for n in sorted(self.probabilities) if low <= n <= high]
         return max(inside, key=self.probabilities.__getitem__)
 
-    @property
-    def best(self) -> int:
-        """The best candidate by the criterion that forms the likeliest number of clusters.
+    def chosen(self, values: Sequence[float]) -> int:
+        """Return the simplest candidate with the likeliest number within a few nats of the best.
 
-        If none forms it on the observed data, the best whose components can be cut into it.
+        ``values`` are those of the criterion for all candidates. If none forms the number on the
+        observed data, candidates are those whose components can be cut into it.
         """
-        return (self._formed or self._able or [*self.clusterings])[0]
-
-    @property
-    def simplest(self) -> int:
-        """The candidate with fewest components among those that ``best`` chooses from."""
         some = self._formed or self._able or [*self.clusterings]
-        return min(some, key=lambda i: len(self.clusterings[i].clusters))
+        least = max(values[i] for i in some) - WITHIN
+        within = [i for i in some if values[i] >= least]
+        return min(within, key=lambda i: len(self.clusterings[i].clusters))
 
     @property
     def _formed(self) -> list[int]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.protocols import Parameters
     from bayesmix.numerics.arrays import Array, Integers
-    from bayesmix.selection.merge_tree import PartitionTree
+    from bayesmix.selection.merge_tree import MergeTree, PartitionTree
 
 # A candidate: the number of its structure, and K - 1.
 Key: TypeAlias = tuple[int, int]
@@ -81,6 +81,13 @@ class TreeSearch:
             return ""
         fitter = self.compared.fitter
         return f"{fitter.source.shape[0]:,} {fitter.noun}"
+
+    @property
+    def trees_of_structures(self) -> dict[str, MergeTree]:
+        """The trees by structure, as candidates name it."""
+        named = [Candidate(chain[0], 0, {}, 0.0).structure for chain in self.chains]
+        pairs = zip(named, self.trees, strict=True)
+        return {name: tree.tree for name, tree in pairs if tree is not None}
 
     @property
     def condensed(self) -> bool:

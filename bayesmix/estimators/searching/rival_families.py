@@ -8,6 +8,7 @@ their held-out log density, with powers learned anew in each fold, is better by 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from bayesmix.families.amounts import logs_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.monotone import gain_of, powers_of
 from bayesmix.families.transformed import Transformed
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.criteria import RULE
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import HeldOut, make_splits
 from bayesmix.sources.memory import ArraySource
@@ -31,29 +34,48 @@ MOST_ROWS = 3000
 STANDARD_ERRORS = 2.0
 
 
+def leading(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the best fitted candidate of each structure."""
+    best: dict[str, Candidate] = {}
+    for row in candidates:
+        value = row.comparable(RULE) if row.sound is not None else -np.inf
+        known = best.get(row.structure)
+        if np.isfinite(value) and (known is None or value > known.comparable(RULE)):
+            best[row.structure] = row
+    return list(best.values())
+
+
 def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
-    The second search has the structure of the simplest candidate with the most probable number of
-    clusters, and at most one component more; its automatic limit of K is that of the first, None
-    where K was given. It is not made where powers gain less, on the responsibilities of that
-    candidate, than half of the logarithm of n for each column (BIC).
+    It starts from the candidate whose evidence would be largest with powers that are learned on its
+    responsibilities and cost half of the logarithm of n for each column (BIC), among the best of
+    each structure. It has the structure of that candidate, and at most one component more; its
+    automatic limit of K is that of the first, None where K was given. It is not made where no
+    powers gain more than they cost.
     """
-    best = search._simplest
-    result = best.result_
+    chosen = search.best_estimator_
+    result = chosen.result_
     logs = logs_of(result.family)
     plain = isinstance(result.family, Gaussian) or logs is not None
     plain = plain and result.variational and not (source.side or search.variable_selection)
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
-    shares = best.predict_proba(some) * some.rows.weights_or_ones[:, None]
-    function, gain = powers_of(np.asarray(some.values), shares)
-    if logs is not None:
-        gain -= gain_of(logs, np.asarray(some.values), shares)
     n, n_features = some.shape
-    if gain <= 0.5 * n_features * np.log(n):
+    scale = source.total_weight / some.total_weight
+    trials = []
+    for row in leading(search.candidates_):
+        shares = row.estimator.predict_proba(some) * some.rows.weights_or_ones[:, None]
+        learned, gain = powers_of(np.asarray(some.values), shares)
+        if logs is not None:
+            gain -= gain_of(logs, np.asarray(some.values), shares)
+        if gain > 0.5 * n_features * np.log(n):
+            trials.append((row.value(RULE) + scale * gain, len(trials), row.estimator, learned))
+    if not trials:
         return None
+    *_, best, function = max(trials)
+    result = best.result_
     structure = best.covariance_type
     numbers = [*range(1, result.n_components + 2)]
     if search.n_components is not None:
@@ -80,7 +102,7 @@ def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dic
         weights = source.rows.weights_or_ones
         powers, normal = (
             HeldOut(held_out_densities(one, source, splits), weights)
-            for one in (other.best_estimator_, best)
+            for one in (other.best_estimator_, chosen)
         )
     # Columns that are constant, components that collapse in a fold, a splitter that needs groups, a
     # grid of parameters of another estimator, an interruption.

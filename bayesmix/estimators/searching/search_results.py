@@ -578,6 +578,13 @@ class SearchResults:
             return plots.plot_selection(self, ax=ax, **options)
         return plots.plot_answer(self, X, ax, **options)
 
+    def plot_tree(self, ax: Any = None) -> Any:
+        """Plot the merges from which the search began, with what each loses; see ``plot_tree``."""
+        from bayesmix import plots
+
+        check_is_fitted(self, "results_")
+        return plots.plot_tree(self, ax)
+
     def _draw_small(self, figure: Any) -> None:
         from bayesmix.plots.answer import PANELS, plot_answer
 
