@@ -75,8 +75,10 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     estimator : estimator, optional
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
-        None: increase K from 1 until the criterion is clearly worse (at most 30; with
-        cross-validation 10; for large data 300, see ``most_samples``).
+        None: fit the tops of trees of merges, then neighbours of the best until none within reach
+        is left (at most 1,000). With cross-validation, and for sequences, regressions and
+        pipelines, K increases from 1 until the criterion is clearly worse (at most 30, with
+        cross-validation 10).
     covariance_type : str or sequence of str, optional
         Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
         variational estimators the six with a conjugate prior.
@@ -130,12 +132,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Whether a second search over Yeo-Johnson powers of the columns replaces the first if its
         held-out log density is better by two standard errors (variational Gaussian mixtures).
     most_samples : int, optional
-        Of larger data in memory, candidates are compared on a random sample of this size, and the
-        best few are fitted to all data; the others have no fit and no scores. With
-        ``n_components=None``, K grows in widening steps if the sample has at least 10,000
-        observations, and 100 for each parameter of a full component (20,000 for 18 columns). Of
-        more columns and 10,000 observations, variational normals take K from merges of clusters.
-        None: all candidates are fitted to all data, as always with cross-validation.
+        Of larger data in memory, candidates are compared on cells, small groups of observations
+        that share their responsibilities, or on a random sample of this size where a family has no
+        sums of features. The best few are fitted to all data; the others have no fit and no
+        scores. None: all candidates of given numbers are fitted to all data, as always with
+        cross-validation.
 
     Attributes
     ----------
@@ -144,7 +145,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     results_ : DataFrame
         A row per candidate, best first: parameters, the criterion, the difference to the chosen
         one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
-        candidate failed. With ``most_samples`` also the criterion on the sample, in nats.
+        candidate failed. Of large data also the criterion on cells or on a sample, in nats.
     folds_ : DataFrame
         A row per "candidate", a row of ``results_``, and fold; "rows" are units with groups.
     restarts_ : DataFrame

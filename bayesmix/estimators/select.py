@@ -97,7 +97,8 @@ def select(
 
     By default, variational fits are compared by their approximate log evidence. Components that
     held-out observations cannot tell apart are one cluster, and a bootstrap gives the probability
-    of each number of clusters. The simplest candidate with the most probable number is chosen.
+    of each number of clusters. The simplest candidate with the most probable number, of those within
+    ten nats of the best, is chosen.
 
     Parameters
     ----------
@@ -108,10 +109,9 @@ def select(
         log scale where that describes them better (not with ``column_powers=False``). Dates,
         identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
-        Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
-        worse, with a prior that decreases with K (beta-negative-binomial). K is at most 30. It is
-        at most 300 for more than 20,000 observations of up to 18 columns, in widening steps, and
-        for 10,000 or more observations of more columns, by merges.
+        Numbers of components to compare. None: fit the tops of trees of merges, then neighbours of
+        the best until none within reach is left, with a prior that decreases with K
+        (beta-negative-binomial). K is at most 1,000.
     covariance_type : str or sequence of str, optional
         Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
         and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six
