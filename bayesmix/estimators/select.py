@@ -97,8 +97,8 @@ def select(
 
     By default, variational fits are compared by their approximate log evidence. Components that
     held-out observations cannot tell apart are one cluster, and a bootstrap gives the probability
-    of each number of clusters. The simplest candidate with the most probable number, of those within
-    ten nats of the best, is chosen.
+    of each number of clusters. Of the candidates with the most probable number, the simplest within
+    ten nats of the best is chosen.
 
     Parameters
     ----------
