@@ -283,7 +283,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        n_chains = len(chains) * (1 + len(splits))
+        n_chains = 1 if by_tree else len(chains) * (1 + len(splits))
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
         grows = checks.limit is not None and not splits and not by_tree

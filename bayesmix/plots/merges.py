@@ -85,7 +85,9 @@ def _draw(axes: Axes, merges: Any, heights: Any, n_leaves: int) -> None:
         joins.append((members[first], members[second]))
         members[first] = members[first] + members.pop(second)
     order = {leaf: place for place, leaf in enumerate(members[0])}
-    at = {(leaf,): (float(order[leaf]), 0.0) for leaf in range(n_leaves)}
+    at: dict[tuple[int, ...], tuple[float, float]] = {
+        (leaf,): (float(order[leaf]), 0.0) for leaf in range(n_leaves)
+    }
     for (left, right), height in zip(joins, heights.tolist(), strict=True):
         (x, low), (y, lower) = at[tuple(left)], at[tuple(right)]
         line = [x, x, y, y], [low, height, height, lower]

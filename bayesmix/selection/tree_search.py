@@ -10,7 +10,6 @@ that share their responsibilities; the best go on to all observations.
 from __future__ import annotations
 
 import math
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from bayesmix.core.parallel import in_turn
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.criteria import ON_SAMPLE
 from bayesmix.selection.merge_tree import usual_number
@@ -70,7 +68,6 @@ class TreeSearch:
     fits: dict[Key, Candidate] = field(default_factory=dict)
     on_all: dict[Key, Candidate] = field(default_factory=dict)
     behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
-    began: float = field(default_factory=time.process_time)
 
     total = None  # the number of fits is not known beforehand
 
@@ -105,13 +102,16 @@ class TreeSearch:
         return len(self.fits)
 
     def fit_all(self, workers: int) -> Iterator[Candidate]:
-        """Yield all fits; may be stopped at any time, with the best so far."""
+        """Yield all fits; may be stopped at any time, with the best so far.
+
+        Fits use the ``workers``, not the search.
+        """
         try:
             for keys in self._asked_for() if self.every else self._first():
-                yield from self._side_by_side(keys, workers)
-            yield from self._walked(workers)
+                yield from self._fitted(keys)
+            yield from self._walked()
             if self.reach_of_full is not None:
-                yield from self._searched(workers, self.reach_of_full)
+                yield from self._searched(self.reach_of_full)
         except KeyboardInterrupt:
             if self.condensed and self.fits:
                 yield self._fit_to_all(self.best)
@@ -167,10 +167,10 @@ class TreeSearch:
         structures = range(len(self.chains))
         yield list(dict.fromkeys([*((n, 0) for n in structures), *map(self._top, structures)]))
 
-    def _walked(self, workers: int) -> Iterator[Candidate]:
+    def _walked(self) -> Iterator[Candidate]:
         """Fit neighbours of the best until none within reach is left."""
         while not self.every and (keys := self._next()):
-            yield from self._side_by_side(keys, workers)
+            yield from self._fitted(keys)
 
     def _top(self, number: int) -> Key:
         """Return the candidate of a structure at which its tree is best."""
@@ -274,11 +274,10 @@ class TreeSearch:
 
     # Fits.
 
-    def _side_by_side(self, keys: list[Key], workers: int) -> Iterator[Candidate]:
-        """Fit candidates that do not start from one another."""
-        questions = [(self._question(*key),) for key in keys]
-        fits = in_turn(self.compared.fit_or_load, questions, workers, self.began)
-        for key, row in zip(keys, fits, strict=True):
+    def _fitted(self, keys: list[Key]) -> Iterator[Candidate]:
+        """Fit candidates to what is compared."""
+        for key in keys:
+            row = self.compared.fit_or_load(self._question(*key))
             self._keep(self.compared, self.fits, key, row)
             yield row
 
@@ -311,7 +310,7 @@ class TreeSearch:
         start = self.compared.fitter.begun_at(parameters, tree.labels(K))
         return [] if start is None else [start]
 
-    def _searched(self, workers: int, reach: float) -> Iterator[Candidate]:
+    def _searched(self, reach: float) -> Iterator[Candidate]:
         """Give the best candidates a full search; neighbours start from what it gains."""
         done: set[Key] = set()
         while len(done) < MOST_SEARCHED and self.compared.fitter.searches:
@@ -327,7 +326,7 @@ class TreeSearch:
                 for other in sorted(near & self.fits.keys() - done):
                     begin = self.fits[key].begin
                     self.fits[other] = self.compared.refit(self.fits[other], begin, Effort.STARTS)
-                yield from self._walked(workers)
+                yield from self._walked()
 
     # From cells to all observations.
 
@@ -336,7 +335,7 @@ class TreeSearch:
         key: Key | None = self.best
         while key is not None:
             if key not in self.fits:
-                yield from self._side_by_side([key], 1)
+                yield from self._fitted([key])
             yield self._fit_to_all(key)
             key = self._next_on_all()
 
@@ -382,7 +381,8 @@ def search_by_tree(
     first = [chain[0] for chain in chains]
     while True:
         if sample is not None or (n > CONDENSED and not every):
-            cells = task.fitter.on_cells(n_cells, first)
+            # Criteria of the data are none of the means of cells.
+            cells = None if task.criteria else task.fitter.on_cells(n_cells, first)
             if cells is not None:
                 compared = replace(task, fitter=cells, checkpoint=None)
             elif sample is not None:

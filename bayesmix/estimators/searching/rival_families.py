@@ -64,14 +64,15 @@ def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dic
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
     n, n_features = some.shape
     scale = source.total_weight / some.total_weight
-    trials = []
+    trials: list[Any] = []
     for row in leading(search.candidates_):
-        shares = row.estimator.predict_proba(some) * some.rows.weights_or_ones[:, None]
+        estimator: Any = row.estimator
+        shares = estimator.predict_proba(some) * some.rows.weights_or_ones[:, None]
         learned, gain = powers_of(np.asarray(some.values), shares)
         if logs is not None:
             gain -= gain_of(logs, np.asarray(some.values), shares)
         if gain > 0.5 * n_features * np.log(n):
-            trials.append((row.value(RULE) + scale * gain, len(trials), row.estimator, learned))
+            trials.append((row.value(RULE) + scale * gain, len(trials), estimator, learned))
     if not trials:
         return None
     *_, best, function = max(trials)
