@@ -466,6 +466,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
     _subspace: SubspaceChoice | None = None  # that select found better than all columns
+    _simplest: Candidate | None = None  # with the chosen number of clusters
     _trees: Mapping[str, MergeTree] = {}  # by structure, if the search began at trees
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
@@ -495,7 +496,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         by_clusters = clusters is not None and criterion == criteria.RULE
         best, leading = order[0], findings.candidates[order[0]]
         if clusters is not None and by_clusters:
-            best = clusters.chosen([row.comparable(criterion) for row in findings.candidates])
+            values = [row.comparable(criterion) for row in findings.candidates]
+            best = clusters.simplest(values)
+            self._simplest = findings.candidates[clusters.simplest(values, np.inf)]
         ranked = findings.ranked([best, *(i for i in order if i != best)])
         rows = [findings.candidates[i] for i in ranked]
         self._name_columns(rows)

@@ -321,14 +321,14 @@ class ClusterNumbers:
         inside = [n for n in sorted(self.probabilities) if low <= n <= high]
         return max(inside, key=self.probabilities.__getitem__)
 
-    def chosen(self, values: Sequence[float]) -> int:
-        """Return the simplest candidate with the likeliest number within a few nats of the best.
+    def simplest(self, values: Sequence[float], within: float = WITHIN) -> int:
+        """Return the simplest candidate with the likeliest number within some nats of the best.
 
         ``values`` are those of the criterion for all candidates. If none forms the number on the
         observed data, candidates are those whose components can be cut into it.
         """
         some = self._formed or self._able or [*self.clusterings]
-        least = max(values[i] for i in some) - WITHIN
+        least = max(values[i] for i in some) - within
         within = [i for i in some if values[i] >= least]
         return min(within, key=lambda i: len(self.clusterings[i].clusters))
 

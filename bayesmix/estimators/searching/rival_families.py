@@ -48,16 +48,17 @@ def leading(candidates: Sequence[Candidate]) -> list[Candidate]:
 def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
-    It starts from the candidate whose evidence would be largest with powers that are learned on its
-    responsibilities and cost half of the logarithm of n for each column (BIC), among the best of
-    each structure. It has the structure of that candidate, and at most one component more; its
-    automatic limit of K is that of the first, None where K was given. It is not made where no
-    powers gain more than they cost.
+    It starts from the simplest candidate with the chosen number of clusters, if powers that are
+    learned on its responsibilities gain more than half of the logarithm of n for each column (BIC).
+    Otherwise it starts from the best candidate of the structure whose evidence is largest with
+    powers, and is not made where none gain so much. It has the structure of that candidate, and at
+    most one component more; its automatic limit of K is that of the first, None where K was given.
     """
     chosen = search.best_estimator_
     result = chosen.result_
     logs = logs_of(result.family)
     plain = isinstance(result.family, Gaussian) or logs is not None
+    plain = plain and search._simplest is not None
     plain = plain and result.variational and not (source.side or search.variable_selection)
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
@@ -65,14 +66,16 @@ def better_by_powers(search: Any, source: ArraySource, limit: int | None) -> dic
     n, n_features = some.shape
     scale = source.total_weight / some.total_weight
     trials: list[Any] = []
-    for row in leading(search.candidates_):
+    for place, row in enumerate([search._simplest, *leading(search.candidates_)]):
         estimator: Any = row.estimator
         shares = estimator.predict_proba(some) * some.rows.weights_or_ones[:, None]
         learned, gain = powers_of(np.asarray(some.values), shares)
         if logs is not None:
             gain -= gain_of(logs, np.asarray(some.values), shares)
         if gain > 0.5 * n_features * np.log(n):
-            trials.append((row.value(RULE) + scale * gain, len(trials), estimator, learned))
+            trials.append((row.value(RULE) + scale * gain, -place, estimator, learned))
+            if place == 0:
+                break
     if not trials:
         return None
     *_, best, function = max(trials)
