@@ -26,13 +26,14 @@ from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
 from bayesmix.core.nouns import ordered_index, part_index, part_name
+from bayesmix.em.display import sample_in_words
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.categorical import Categorical
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.posterior.transition_errors import shares_of_states
+from bayesmix.posterior.transition_errors import shares_by_wave, shares_of_states
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
@@ -133,10 +134,11 @@ def class_profiles(
     noun = result.class_noun
     index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
-    transitions = None
+    transitions = waves = None
     if result.side.ordered:
         kind = "information" if standard_errors == "bootstrap" else standard_errors
         share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)
+        waves = shares_by_wave(scores, kind) if result.side.of_persons else None
         pairs = pd.MultiIndex.from_product([index, index], names=["from", "to"])
         transitions = parameters.loc["transition"].set_axis(pairs, axis="index")
     else:
@@ -181,11 +183,13 @@ def class_profiles(
         tables,
         pd.DataFrame(tests, columns=columns).set_index(["outcome", "test"]),
         standard_errors,
-        n,
+        result.plug_in_sums.n,
         reference,
         residuals,
         phrase(design) if design else "",
         transitions,
+        waves,
+        sample_in_words(result) if result.side.of_persons else f"{n:,.0f}",
     )
 
 

@@ -46,7 +46,8 @@ class ClassProfiles:
     Attributes
     ----------
     sizes : DataFrame
-        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share).
+        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share). Those
+        of states are averages over the samples.
     profiles : DataFrame
         By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
         ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
@@ -81,6 +82,10 @@ class ClassProfiles:
     transitions : DataFrame or None
         Transition probabilities of a hidden Markov model by state before and after, with standard
         errors; with covariates averages, as in ``parameter_table``.
+    waves : DataFrame or None
+        Sizes of the states of a panel by wave: ``share`` of the persons and ``standard_error``.
+    sample : str
+        N in words: of panels persons and person-waves.
     """
 
     sizes: pd.DataFrame
@@ -99,6 +104,8 @@ class ClassProfiles:
     residuals: pd.Series | None
     design: str = ""
     transitions: pd.DataFrame | None = None
+    waves: pd.DataFrame | None = None
+    sample: str = ""
 
     @property
     def n_classes(self) -> int:
@@ -167,8 +174,8 @@ class ClassProfiles:
         """Return a table in APA style.
 
         ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
-        "residuals" (of pairs of items), "outcomes", "pairs" (of classes, by outcome) or
-        "transitions" (of states).
+        "residuals" (of pairs of items), "outcomes", "pairs" (of classes, by outcome),
+        "transitions" (of states) or "waves" (sizes of the states of a panel by wave).
         """
         tables = {
             "descriptives": self._descriptives,
@@ -180,6 +187,7 @@ class ClassProfiles:
             "classification": self._classification,
             "residuals": self._residuals,
             "transitions": self._transitions,
+            "waves": self._waves,
         }
         return tables[validation.one_of("part", part, tuple(tables))]()
 
@@ -199,8 +207,9 @@ class ClassProfiles:
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
-            f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
-            f"({self.errors_in_words}). Percentages are estimated {self.noun} sizes."
+            f"N = {self.sample}. Cells are {kinds}, with standard errors in parentheses "
+            f"({self.errors_in_words}). Percentages are estimated {self.noun} sizes"
+            f"{', averages over the waves' * (self.waves is not None)}."
         )
         note += f" SD = standard deviation within the {self.noun}." if "mean" in shown else ""
         if self.profiles["standard_error"].isna().any():
@@ -404,6 +413,17 @@ class ClassProfiles:
             note += " Averages over the samples, weighted by the probability of the state before."
         title, heads = "Transition Probabilities", [f"To {head}" for head in self.heads]
         return ApaTable(title, ("", *heads), tuple(rows), note)
+
+    def _waves(self) -> ApaTable:
+        if self.waves is None:
+            raise InvalidInputError("waves are those of a panel: fit(X, groups=) of many persons")
+        rows = [
+            (str(wave).capitalize(), *with_errors(row["share"], row["standard_error"], bounded))
+            for wave, row in self.waves.groupby(level="wave", sort=False)
+        ]
+        note = f"N = {self.sample}. Shares of the persons, with standard errors in parentheses "
+        note += f"({self.errors_in_words})."
+        return ApaTable("State Sizes by Wave", ("", *self.heads), tuple(rows), note)
 
     def _residuals(self) -> ApaTable:
         if self.residuals is None:

@@ -12,13 +12,14 @@ from scipy.special import ndtri
 
 from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
-from bayesmix.allocation.states_of_rows import StatesOfRows
+from bayesmix.allocation.states_of_rows import StatesOfRows, means_by_wave, shares_before_data
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.em.display import columns_of, html_table
+from bayesmix.em.display import columns_of, html_table, sample_in_words
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.start import Start
@@ -42,6 +43,8 @@ from bayesmix.sources.room import few_enough
 from bayesmix.starts.chain_starts import ChainStart
 from bayesmix.starts.restricted_starts import components_known
 
+# Waves whose shares of states the summary of a panel shows.
+MOST_WAVES = 12
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
 
@@ -99,6 +102,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         sample that is left.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
+    n : {"auto", "rows", "persons"}, default="auto"
+        What information criteria count. "auto": persons of a panel, whose samples have ``groups``
+        with more persons than waves, and samples of other sequences. The penalty of few persons
+        is small, so that BIC by "persons" does not choose the number of states of few series.
     n_init : int, default=10
         Number of quick starts; the best three are run to convergence.
     search : {"auto", "short"}, default="auto"
@@ -172,6 +179,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariate_effects: str = "first",
         covariate_timing: str = "entered",
         missing: str = "error",
+        n: str = "auto",
         tol: str | float = "auto",
         max_iter: int = 1000,
         n_init: int = 10,
@@ -245,7 +253,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         def rows(n_jobs: int | None) -> Source:
             validation.one_of("missing", self.missing, ("error", "use"))
             source = incoming.training_rows(self, X, None, n_jobs)
-            ordered = sequences.sequences_to_fit(source, lengths, groups)
+            ordered = sequences.sequences_to_fit(source, lengths, groups, self.n)
             if times is None:
                 ordered = sequences.without_times(ordered, exact_times)
             else:
@@ -370,6 +378,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         source = super()._seen(X)
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
         ordered = sequences.in_sequences(source, lengths, groups)
+        ordered = sequences.counting_persons(ordered, self.result_.side.of_persons)
         return cast("Source", self._timed(ordered, times, exact_times))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
@@ -645,6 +654,34 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         chain: Any = self._chain_of(result)
         return chain.transitions_of(self._moves_design(covariates))
 
+    def state_shares(self) -> Any:
+        """Return the share of the persons of the fit in each state at each wave, as a DataFrame.
+
+        These are the class proportions of latent transition analysis, averages over the sequences
+        of the fit. ``stationary_distribution_`` has the shares in the long run.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesmix as bm
+        >>> X = np.tile([[0.0], [5.0], [5.2], [0.1], [5.1], [4.9]], (20, 1))
+        >>> hmm = bm.HiddenMarkovModel(2, random_state=0).fit(X, groups=np.repeat(range(40), 3))
+        >>> hmm.state_shares().round(2)
+                state 1  state 2
+        wave 1      0.0      1.0
+        wave 2      1.0      0.0
+        wave 3      1.0      0.0
+        """
+        import pandas as pd
+
+        result = self._fitted()
+        chain, side = self._chain_of(result), result.side
+        if side.begins is None:
+            raise UndefinedError("state_shares needs a fit to sequences: use startprob_")
+        shares = shares_before_data(chain, side)
+        means = means_by_wave(shares, side, np.ones(len(shares)))
+        states = part_names("state", means.shape[1])
+        return pd.DataFrame(means, part_names("wave", len(means)), states)
+
     def generator_at(self, covariates: Any) -> Array:
         """Return the rates (m, K, K) of transitions per unit of time at covariates (m, P)."""
         result = self._fitted()
@@ -877,12 +914,24 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     # Looking
 
     def summary(self) -> str:
-        """Return a summary of the fit: states, transition probabilities, expected durations."""
+        """Return a summary of the fit: states, transition probabilities, expected durations.
+
+        Of a panel it has the shares of the states at each wave.
+        """
         table = columns_of([*self._transition_table()], 1)
-        elapsed = self._fitted().side.elapsed
+        result = self._fitted()
+        elapsed = result.side.elapsed
         over = "" if elapsed is None else f" over a time of {elapsed.unit:.3g}"
         head = f"Transition probabilities{over} and expected durations:"
-        return "\n".join([super().summary(), head, *table])
+        lines = [super().summary(), head, *table]
+        if result.side.of_persons and int(result.side.waves.max()) < MOST_WAVES:
+            shares = self.state_shares()
+            cells = [(wave, *(f"{share:.3f}" for share in row)) for wave, *row in
+                     shares.itertuples()]  # fmt: skip
+            lines += ["Shares of the states by wave:", *columns_of([("", *shares), *cells], 1)]
+        if result.side.begins is not None:
+            lines.append(f"Information criteria count {sample_in_words(result)}.")
+        return "\n".join(lines)
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         self._fitted()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.allocation.forward_backward import forward_backward
+from bayesmix.allocation.states_of_rows import means_by_wave, shares_before_data
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError
@@ -29,21 +28,33 @@ def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Arra
     They are averages over the samples of the probabilities of states before any value is known.
     """
     allocation, side = scores.allocation, scores.rows.side
-    if side.elapsed is not None:
-        side = replace(side, elapsed=side.elapsed.inexact)
 
     def values(step: Array) -> Array:
-        chain = allocation.moved(step)
-        nothing = np.zeros((len(scores.rows), scores.result.n_components))
-        first, moves = chain.first_states(side), chain.transitions_at(side)
-        return forward_backward(nothing, side.starts, first, moves, smooth=False).shares.mean(
-            axis=0
-        )
+        shares = shares_before_data(allocation.moved(step), side)
+        return np.asarray(np.average(shares, axis=0, weights=scores.row_weights))
 
     shares = values(np.zeros(allocation.size))
     if len(shares) == 1:  # it is known
         return shares, np.zeros(1)
     return shares, scores.errors_of(_slopes(scores, values), kind)
+
+
+def shares_by_wave(scores: FitScores, kind: str = "information") -> pd.DataFrame:
+    """Return the shares of the persons of a panel in each state at each wave, with their errors."""
+    import pandas as pd
+
+    allocation, side, K = scores.allocation, scores.rows.side, scores.result.n_components
+
+    def values(step: Array) -> Array:
+        shares = shares_before_data(allocation.moved(step), side)
+        return means_by_wave(shares, side, scores.row_weights).ravel()
+
+    shares, errors = values(np.zeros(allocation.size)), np.zeros(K * (int(side.waves.max()) + 1))
+    if K > 1:
+        errors = scores.errors_of(_slopes(scores, values), kind)
+    waves = part_names("wave", len(shares) // K)
+    index = pd.MultiIndex.from_product([waves, part_names("state", K)], names=["wave", "state"])
+    return pd.DataFrame({"share": shares, "standard_error": errors}, index)
 
 
 def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:

@@ -46,6 +46,8 @@ CROSS_VALIDATION = "sklearn.model_selection._validation"
 
 InSequences: TypeAlias = ArraySource | PartitionedSource
 
+# What information criteria count.
+COUNTED = ("auto", "rows", "persons")
 # Parameters of covariates; those of the effects that include transitions.
 EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
 WHOLE = ("transitions", "all")
@@ -181,9 +183,13 @@ def chain_prior(
     return CovariateChainPrior(effects=covariate_effects, timing=timing)
 
 
-def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
-    """Return the source in sequences; raise an error if there are no transitions."""
+def sequences_to_fit(source: Source, lengths: Any, groups: Any, n: str = "auto") -> InSequences:
+    """Return the source in sequences; raise an error if there are no transitions.
+
+    ``n`` is what information criteria count: "rows", "persons", or, by "auto", persons of a panel.
+    """
     ordered = in_sequences(source, lengths, groups)
+    ordered = counting_persons(ordered, are_persons(n, ordered.side, groups is not None))
     warn_of_joined_folds(ordered)
     if len(ordered.side.starts) == source.shape[0]:
         raise InvalidInputError(
@@ -248,6 +254,23 @@ def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
         raise UnsupportedError("sequences do not support sample weights: leave them out")
     refuse_measured(source, "a hidden Markov model")
     return replace(source, side=SideInformation(begins=begins))
+
+
+def are_persons(n: str, side: SideInformation, grouped: bool) -> bool:
+    """Whether information criteria count sequences as persons, by the parameter ``n``.
+
+    By "auto" they do in a panel: sequences by ``groups``, of which there are more than waves. Of
+    few long series they count rows, as the logarithm of their number would be no penalty.
+    """
+    validation.one_of("n", n, COUNTED)
+    if n != "auto":
+        return n == "persons"
+    return grouped and len(side.starts) > int(side.group_sizes.max())
+
+
+def counting_persons(source: InSequences, of_persons: bool) -> InSequences:
+    """Return sequences of which information criteria count persons, or samples."""
+    return replace(source, side=replace(source.side, of_persons=of_persons))
 
 
 def sequences_at_hand(source: InSequences) -> ArraySource:
