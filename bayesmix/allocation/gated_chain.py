@@ -314,11 +314,11 @@ class CovariateChain:
 
     def first_states(self, side: SideInformation) -> Array:
         """Return the probabilities (S, K) of the first state of each sequence."""
-        return np.asarray(np.exp(self.gates[0].log_weights(self._of_first(side))))
+        return np.asarray(np.exp(self.gates[0].log_weights(self.covariates_of_first(side))))
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""
-        return self.transitions_of(self._of_moves(side))
+        return self.transitions_of(self.covariates_of_moves(side))
 
     def transitions_of(self, covariates: Array) -> Array:
         """Return the probabilities (n, K, K) of transitions that depend on covariates (n, P)."""
@@ -330,11 +330,11 @@ class CovariateChain:
         odds /= odds.sum(axis=1, keepdims=True)
         return odds.transpose(2, 0, 1)
 
-    def _of_first(self, side: SideInformation) -> Array:
+    def covariates_of_first(self, side: SideInformation) -> Array:
         """Return the covariates (S, P) of first states; the constant alone without slopes."""
         return Gate.needed(side)[side.starts, : self.gates[0].coefficients.shape[1]]
 
-    def _of_moves(self, side: SideInformation) -> Array:
+    def covariates_of_moves(self, side: SideInformation) -> Array:
         """Return the covariates (n, P) of the transitions to each sample."""
         covariates = Gate.needed(side)
         return np.roll(covariates, 1, axis=0) if self.timing == "left" else covariates
@@ -348,9 +348,9 @@ class CovariateChain:
         initial, moves = self.first_states(side), self.transitions_at(side)
         chained = forward_backward(joint, side.starts, initial, moves)
         joint[:] = chained.shares
-        (first, *after), covariates = self.gates, self._of_moves(side)
+        (first, *after), covariates = self.gates, self.covariates_of_moves(side)
         ones = np.ones((len(side.starts), 1))
-        sums = [first.sums(joint[side.starts], self._of_first(side), ones)]
+        sums = [first.sums(joint[side.starts], self.covariates_of_first(side), ones)]
         for k, gate in enumerate(after):
             sums.append(gate.sums_at(moves[:, k], chained.transitions[:, k], covariates))
         return Allocated(chained.log_predictive, CovariateChainSums(tuple(sums)))

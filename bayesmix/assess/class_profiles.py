@@ -31,9 +31,9 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.categorical import Categorical
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.posterior.parameter_errors import parameter_index, scores_of
+from bayesmix.posterior.parameter_errors import KINDS, parameter_index, scores_of, table_of_scores
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.posterior.transition_errors import shares_by_wave, shares_of_states
+from bayesmix.posterior.transition_errors import shares_of_states, sizes_by_wave
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
@@ -128,8 +128,11 @@ def class_profiles(
         standard_errors = "sandwich" if surveyed else "information"
     options = {"strata": strata, "sample_weight": sample_weight, "level": level}
     options |= {"n_draws": n_draws, "random_state": random_state}
-    parameters = estimator.parameter_table(X, standard_errors, clusters=clusters, **options)
     scores = scores_of(estimator, X, sample_weight)
+    validation.one_of("standard_errors", standard_errors, KINDS)
+    parameters = table_of_scores(
+        scores, standard_errors, clusters, strata, level, n_draws, random_state
+    )
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
     noun = result.class_noun
     index = part_index(noun, K)
@@ -138,7 +141,7 @@ def class_profiles(
     if result.side.ordered:
         kind = "information" if standard_errors == "bootstrap" else standard_errors
         share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)
-        waves = shares_by_wave(scores, kind) if result.side.of_persons else None
+        waves = sizes_by_wave(scores, kind) if result.side.of_persons else None
         pairs = pd.MultiIndex.from_product([index, index], names=["from", "to"])
         transitions = parameters.loc["transition"].set_axis(pairs, axis="index")
     else:

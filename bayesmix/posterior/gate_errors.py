@@ -135,14 +135,16 @@ def gate_coefficients(
         errors[errors == 0.0] = np.nan  # at a boundary
     else:
         sequences: Any = {} if result.side.ordered else None
-        source = rows_of_fit(
+        source: Any = rows_of_fit(
             estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
         )
         model = Model(result.n_components, result.family, result.inference)
         form = first_form(model, source, result.mixture.frame, result.seed).surer
         with single_threaded_blas():
-            at, _ = e_step(source, result.mixture, form)
-            information = PassDerivatives(result, source, form, at).information()
+            information = _of_chain(result, source.in_memory(), back.shape[1])
+            if information is None:
+                at, _ = e_step(source, result.mixture, form)
+                information = PassDerivatives(result, source, form, at).information()
         errors = wald_errors(information, back, source.total_weight)
     for event in result.events:
         if event.kind == "separated":
@@ -153,6 +155,26 @@ def gate_coefficients(
     rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
     index = ordered_index(rows, [*gate.free_names[:-1], noun, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
+
+
+def _of_chain(result: FitResult, source: Any, n_coefficients: int) -> Array | None:
+    """Return the information of the gates of a chain, with all other parameters free.
+
+    None if its parameters are not all free, or not declared.
+    """
+    from bayesmix.posterior.chain_scores import ChainScores, has_chain_scores
+
+    likelihood = result.inference.name == "maximum_likelihood"
+    if not (likelihood and has_chain_scores(result)) or result.inference.restriction is not None:
+        return None
+    scores = ChainScores(result, source)
+    if scores.undeclared is not None:
+        return None
+    whole, own = scores.information, np.arange(len(scores.information)) < n_coefficients
+    others = ~own & scores.inside
+    between = whole[np.ix_(others, own)]
+    follow = np.linalg.pinv(whole[np.ix_(others, others)], hermitian=True) @ between
+    return np.asarray(whole[np.ix_(own, own)] - between.T @ follow)
 
 
 def wald_errors(information: Array, back: Array, n: float) -> Array:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.allocation.states_of_rows import means_by_wave, shares_before_data
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError
@@ -22,39 +21,30 @@ if TYPE_CHECKING:
     from bayesmix.posterior.unit_scores import FitScores
 
 
-def shares_of_states(scores: FitScores, kind: str = "information") -> tuple[Array, Array]:
+def shares_of_states(scores: Any, kind: str = "information") -> tuple[Array, Array]:
     """Return the shares (K,) of the samples of a fit in each state, and their standard errors.
 
     They are averages over the samples of the probabilities of states before any value is known.
     """
-    allocation, side = scores.allocation, scores.rows.side
-
-    def values(step: Array) -> Array:
-        shares = shares_before_data(allocation.moved(step), side)
-        return np.asarray(np.average(shares, axis=0, weights=scores.row_weights))
-
-    shares = values(np.zeros(allocation.size))
-    if len(shares) == 1:  # it is known
-        return shares, np.zeros(1)
-    return shares, scores.errors_of(_slopes(scores, values), kind)
+    shares, slopes = scores.shares_by_wave
+    if shares.shape[1] == 1:  # it is known
+        return np.ones(1), np.zeros(1)
+    weights = np.bincount(scores.rows.side.waves, scores.row_weights)
+    weights /= weights.sum()
+    return weights @ shares, scores.errors_of(np.tensordot(weights, slopes, 1), kind)
 
 
-def shares_by_wave(scores: FitScores, kind: str = "information") -> pd.DataFrame:
+def sizes_by_wave(scores: Any, kind: str = "information") -> pd.DataFrame:
     """Return the shares of the persons of a panel in each state at each wave, with their errors."""
     import pandas as pd
 
-    allocation, side, K = scores.allocation, scores.rows.side, scores.result.n_components
-
-    def values(step: Array) -> Array:
-        shares = shares_before_data(allocation.moved(step), side)
-        return means_by_wave(shares, side, scores.row_weights).ravel()
-
-    shares, errors = values(np.zeros(allocation.size)), np.zeros(K * (int(side.waves.max()) + 1))
-    if K > 1:
-        errors = scores.errors_of(_slopes(scores, values), kind)
-    waves = part_names("wave", len(shares) // K)
-    index = pd.MultiIndex.from_product([waves, part_names("state", K)], names=["wave", "state"])
-    return pd.DataFrame({"share": shares, "standard_error": errors}, index)
+    shares, slopes = scores.shares_by_wave
+    errors = np.zeros(shares.size)
+    if shares.shape[1] > 1:
+        errors = scores.errors_of(slopes.reshape(shares.size, -1), kind)
+    waves, states = part_names("wave", len(shares)), part_names("state", shares.shape[1])
+    index = pd.MultiIndex.from_product([waves, states], names=["wave", "state"])
+    return pd.DataFrame({"share": shares.ravel(), "standard_error": errors}, index)
 
 
 def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:

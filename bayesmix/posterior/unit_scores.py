@@ -17,6 +17,7 @@ from scipy.linalg import null_space
 from scipy.special import expit, logit
 
 from bayesmix.allocation.noise import Noise
+from bayesmix.allocation.states_of_rows import means_by_wave, shares_before_data
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import NO_COLUMN, Coordinate, Reported
 from bayesmix.core.restrictions import Restriction
@@ -84,6 +85,11 @@ class FitScores(ABC):
     @abstractmethod
     def information(self) -> Array:
         """Minus the Hessian (p, p) of the log likelihood."""
+
+    @property
+    @abstractmethod
+    def allocation_slopes(self) -> Array:
+        """Derivatives (m, a) of reported parameters by the free ones of weights and noise."""
 
     @property
     def rows(self) -> Any:
@@ -174,20 +180,15 @@ class FitScores(ABC):
     @cached_property
     def derivatives(self) -> Array:
         """Derivatives (m, p) of the reported parameters."""
-        (size, places), K, rows = self.places, self.result.n_components, self.rows
-
-        def all_values(step: Array) -> Array:
-            table = parameters_of(self.moved(step), rows.side, self.mass)
-            return np.concatenate([entry.values for entry in table])
+        (size, places), K = self.places, self.result.n_components
 
         def component_values(each: Coordinate[Any], step: float) -> Array:
             moved = each.moved(self.components, step * each.units)
             return np.array([entry.values for entry in moved.unframed(self.frame).reported()])
 
-        derivative = np.zeros((len(all_values(np.zeros(size))), size))
-        steps = DIFFERENCE * np.eye(size)[: self.allocation.size + self.noisy]
-        for place, step in enumerate(steps):
-            derivative[:, place] = (all_values(step) - all_values(-step)) / (2.0 * DIFFERENCE)
+        derivative = np.zeros((sum(len(entry.values) for entry in self.parameters), size))
+        slopes = self.allocation_slopes
+        derivative[: len(slopes), : slopes.shape[1]] = slopes
         for each, at in zip(self.coordinates, places, strict=True):
             # A step of all classes at once; each moves its own values alone.
             slopes = component_values(each, DIFFERENCE) - component_values(each, -DIFFERENCE)
@@ -319,6 +320,25 @@ class FitScores(ABC):
 class UnitScores(FitScores):
     """Scores and information of a fit with sequences, groups, labels, noise or measurement."""
 
+    @property
+    def allocation_slopes(self) -> Array:
+        return slopes_by_differences(self)
+
+    @cached_property
+    def shares_by_wave(self) -> tuple[Array, Array]:
+        """Shares (W, K) of sequences in each state before data are known, and slopes (W, K, p)."""
+        side, allocation = self.rows.side, self.allocation
+
+        def values(step: Array) -> Array:
+            shares = shares_before_data(allocation.moved(step), side)
+            return means_by_wave(shares, side, self.row_weights)
+
+        shares = values(np.zeros(allocation.size))
+        slopes = np.zeros((*shares.shape, self.places[0]))
+        for place, step in enumerate(DIFFERENCE * np.eye(allocation.size)):
+            slopes[..., place] = (values(step) - values(-step)) / (2.0 * DIFFERENCE)
+        return shares, slopes
+
     def of_units(self, steps: Array) -> Array:
         """Return the log density of each unit."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -349,6 +369,21 @@ class UnitScores(FitScores):
             mixed = total(step) + total(-step) - both[i] - both[j] + 2.0 * here
             curvature[i, j] = curvature[j, i] = 0.5 * mixed
         return -curvature / SECOND**2
+
+
+def slopes_by_differences(scores: FitScores) -> Array:
+    """Return the derivatives of the reported parameters by those of weights and noise."""
+    size, side = scores.places[0], scores.rows.side
+
+    def values(step: Array) -> Array:
+        table = parameters_of(scores.moved(step), side, scores.mass)
+        return np.concatenate([entry.values for entry in table])
+
+    steps = DIFFERENCE * np.eye(size)[: scores.allocation.size + scores.noisy]
+    slopes = np.zeros((len(values(np.zeros(size))), len(steps)))
+    for place, step in enumerate(steps):
+        slopes[:, place] = (values(step) - values(-step)) / (2.0 * DIFFERENCE)
+    return slopes
 
 
 def scores_by_unit(result: FitResult, source: InMemory) -> bool:
