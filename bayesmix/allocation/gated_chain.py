@@ -149,7 +149,8 @@ class GatedChain:
             return allocated
         starts, sums = rows.side.starts, cast("ChainSums", allocated.statistics)
         covariates = self.gate.needed(rows.side)[starts]
-        gate = self.gate.sums(joint[starts], covariates, np.ones((len(starts), 1)))
+        weights = rows.weights_or_ones[starts, None]
+        gate = self.gate.sums(joint[starts], covariates, weights)
         return Allocated(allocated.log_normaliser, GatedSums(sums.transitions, gate))
 
     def halfway_to(self, other: GatedChain) -> GatedChain:
@@ -228,21 +229,23 @@ class CovariateChainSums:
 
 
 def varying_paths(
-    chain: Any, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
+    chain: Any, log_density: Array, smoothed: Array, allocated: Allocated, rows: Rows
 ) -> tuple[float, float]:
     """Return the entropy of the paths of all sequences, and log P of the most probable."""
+    side, weights = rows.side, rows.weights_or_ones
     starts, initial, moves = side.starts, chain.first_states(side), chain.transitions_at(side)
-    total = float(allocated.log_normaliser.sum())
-    pairs = forward_backward(log_density, starts, initial, moves).transitions
+    total, counts = float(weights @ allocated.log_normaliser), weights[:, None] * smoothed
+    chained = forward_backward(log_density, starts, initial, moves)
+    pairs = chained.weighted(starts, rows.weights).transitions
     path = most_probable_paths(log_density, starts, initial, moves)
     log_initial, log_moves = logs(np.atleast_2d(initial)), logs(moves)
     log_initial = np.broadcast_to(log_initial, (len(starts), log_initial.shape[1]))
-    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float((smoothed[starts] * log_initial).sum() + (pairs * log_moves).sum())
+    expected = float((counts * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float((counts[starts] * log_initial).sum() + (pairs * log_moves).sum())
     every = np.arange(len(path))
     steps = log_moves[every, np.append(path[:1], path[:-1]), path]
     steps[starts] = log_initial[np.arange(len(starts)), path[starts]]
-    return total - expected, float((log_density[every, path] + steps).sum()) - total
+    return total - expected, float(weights @ (log_density[every, path] + steps)) - total
 
 
 @dataclass(frozen=True)
@@ -343,14 +346,15 @@ class CovariateChain:
         """Turn log densities (n, K) into smoothed probabilities in place."""
         add_labels(joint, rows)
         side = rows.side
-        if side.begins is None or rows.weights is not None:
-            raise UnsupportedError("this chain needs sequences without sample weights")
+        if side.begins is None:
+            raise UnsupportedError("this chain needs sequences")
         initial, moves = self.first_states(side), self.transitions_at(side)
         chained = forward_backward(joint, side.starts, initial, moves)
+        chained = chained.weighted(side.starts, rows.weights)
         joint[:] = chained.shares
         (first, *after), covariates = self.gates, self.covariates_of_moves(side)
-        ones = np.ones((len(side.starts), 1))
-        sums = [first.sums(joint[side.starts], self.covariates_of_first(side), ones)]
+        weights = rows.weights_or_ones[side.starts, None]
+        sums = [first.sums(joint[side.starts], self.covariates_of_first(side), weights)]
         for k, gate in enumerate(after):
             sums.append(gate.sums_at(moves[:, k], chained.transitions[:, k], covariates))
         return Allocated(chained.log_predictive, CovariateChainSums(tuple(sums)))

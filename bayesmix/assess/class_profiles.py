@@ -80,11 +80,11 @@ def class_profiles(
     covariates : array or frame, optional
         Covariates of the fit, if there are any and outcomes are given.
     sample_weight : array (n,), optional
-        Sample weights of the fit.
+        Sample weights of the fit; of sequences one for each sequence or sample.
     weight_type : {None, "sampling", "frequency"}, optional
         As in ``enumerate_classes``.
     clusters, strata : array (n,), optional
-        Design of a survey.
+        Design of a survey; of sequences one for each sequence or sample.
     level : float, default=0.95
     n_draws : int, default=100
         Refits for the errors of outcomes, as in ``distal``.
@@ -133,7 +133,8 @@ def class_profiles(
     parameters = table_of_scores(
         scores, standard_errors, clusters, strata, level, n_draws, random_state
     )
-    survey = SurveyDesign.of(len(scores.weights), clusters, strata)
+    units = {name: scores.by_unit(name, part) for name, part in parts.items()}
+    survey = SurveyDesign.of(len(scores.weights), **units)
     noun = result.class_noun
     index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}

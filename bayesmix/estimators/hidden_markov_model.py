@@ -60,8 +60,9 @@ def _criterion(name: str) -> Any:
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> float:
-        beside = {"lengths": lengths, "groups": groups}
+        beside = {"lengths": lengths, "groups": groups, "sample_weight": sample_weight}
         beside |= {"times": times, "exact_times": exact_times}
         return information(self, name, X, covariates, **beside)
 
@@ -207,6 +208,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Self:
         """Fit the model to one or several sequences.
 
@@ -236,6 +238,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             Which samples have the time at which the chain entered an absorbing state, such as
             deaths. Other states were entered at some time since the sample before. Needs ``times``,
             and a row of zeros of ``hold={"generator": ...}`` for each absorbing state.
+        sample_weight : array (n_sequences,) or (n,), optional
+            Weight of each sequence, such as the weight of a person in a survey, divided by its
+            mean; weights of the samples of a sequence must be equal. Standard errors are then
+            those of ``parameter_table(X, "sandwich", sample_weight=...)``.
 
         Returns
         -------
@@ -258,6 +264,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
                 ordered = sequences.without_times(ordered, exact_times)
             else:
                 ordered = sequences.at_times(ordered, times, exact_times)
+            ordered = sequences.with_weights(ordered, sample_weight)
             used = self._used(covariates)
             return constrained(ordered, None, None, used, varying=self._of_transitions)
 
@@ -373,13 +380,15 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         in_parts: bool = False,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Source:
         """Return checked sequences in memory; with ``in_parts``, data in parts are left there."""
         source = super()._seen(X)
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
         ordered = sequences.in_sequences(source, lengths, groups)
         ordered = sequences.counting_persons(ordered, self.result_.side.of_persons)
-        return cast("Source", self._timed(ordered, times, exact_times))
+        timed = self._timed(ordered, times, exact_times)
+        return cast("Source", sequences.with_weights(timed, sample_weight))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         used = self._used(covariates)
@@ -489,10 +498,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
         lengths = sequences.lengths_given(X, y, lengths)
         beside = {"lengths": lengths, "groups": groups, "covariates": covariates}
+        beside["sample_weight"] = sample_weight
         self.fit(X, **beside, times=times, exact_times=exact_times)
         return self.predict(X, lengths, groups, covariates, times, exact_times)
 
@@ -600,7 +611,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     def transition_matrix(
         self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None,
-        *, lengths: Any = None, groups: Any = None,
+        *, lengths: Any = None, groups: Any = None, sample_weight: Any = None,
     ) -> Any:  # fmt: skip
         """Return the probabilities of transitions, at given covariates or averaged.
 
@@ -618,6 +629,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             time between samples.
         lengths, groups : optional
             Sequences of the fit, which may be left out.
+        sample_weight : array, optional
+            Weights of the fit, for standard errors, which are then those of the sandwich.
 
         Returns
         -------
@@ -648,17 +661,19 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if X is not None:
             from bayesmix.posterior.transition_errors import transition_table
 
-            return transition_table(self, X, self._moves_design(covariates), level)
+            design = self._moves_design(covariates)
+            return transition_table(self, X, design, level, sample_weight)
         if covariates is None:
             return self.transmat_.copy()
         chain: Any = self._chain_of(result)
         return chain.transitions_of(self._moves_design(covariates))
 
-    def state_shares(self) -> Any:
+    def state_shares(self, sample_weight: Any = None) -> Any:
         """Return the share of the persons of the fit in each state at each wave, as a DataFrame.
 
         These are the class proportions of latent transition analysis, averages over the sequences
-        of the fit. ``stationary_distribution_`` has the shares in the long run.
+        of the fit, by default with equal weights. ``stationary_distribution_`` has the shares in
+        the long run.
 
         Examples
         --------
@@ -678,7 +693,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if side.begins is None:
             raise UndefinedError("state_shares needs a fit to sequences: use startprob_")
         shares = shares_before_data(chain, side)
-        means = means_by_wave(shares, side, np.ones(len(shares)))
+        rows: Any = ArraySource(np.zeros((len(shares), 1)), side=side)
+        weights = sequences.with_weights(rows, sample_weight).rows.weights_or_ones
+        means = means_by_wave(shares, side, weights)
         states = part_names("state", means.shape[1])
         return pd.DataFrame(means, part_names("wave", len(means)), states)
 

@@ -204,7 +204,7 @@ class ChainScores(ComponentScores):
         (first, after), size, K = self.softmax, self.allocation.size, self.result.n_components
         slopes = np.zeros((K + 1, K, size))
         of_first = np.broadcast_to(first.slopes(), (len(self.starts), K, first.size))
-        slopes[0, :, first.own] = of_first.mean(axis=0)
+        slopes[0, :, first.own] = np.average(of_first, axis=0, weights=self.weights)
         entered = np.flatnonzero(~self.rows.side.begins)
         visits = self.mass[entered - 1]
         for state, row in enumerate(after):

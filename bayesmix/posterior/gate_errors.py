@@ -136,12 +136,18 @@ def gate_coefficients(
     else:
         sequences: Any = {} if result.side.ordered else None
         source: Any = rows_of_fit(
-            estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
+            estimator,
+            X,
+            sample_weight,
+            gaps=True,
+            covariates=True,
+            sequences=sequences,
+            weighted_sequences=True,
         )
         model = Model(result.n_components, result.family, result.inference)
         form = first_form(model, source, result.mixture.frame, result.seed).surer
         with single_threaded_blas():
-            information = _of_chain(result, source.in_memory(), back.shape[1])
+            information = _of_chain(result, source, back.shape[1])
             if information is None:
                 at, _ = e_step(source, result.mixture, form)
                 information = PassDerivatives(result, source, form, at).information()
@@ -157,7 +163,7 @@ def gate_coefficients(
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
 
 
-def _of_chain(result: FitResult, source: Any, n_coefficients: int) -> Array | None:
+def _of_chain(result: FitResult, source: Source, n_coefficients: int) -> Array | None:
     """Return the information of the gates of a chain, with all other parameters free.
 
     None if its parameters are not all free, or not declared.
@@ -167,7 +173,7 @@ def _of_chain(result: FitResult, source: Any, n_coefficients: int) -> Array | No
     likelihood = result.inference.name == "maximum_likelihood"
     if not (likelihood and has_chain_scores(result)) or result.inference.restriction is not None:
         return None
-    scores = ChainScores(result, source)
+    scores = ChainScores(result, source.in_memory())
     if scores.undeclared is not None:
         return None
     whole, own = scores.information, np.arange(len(scores.information)) < n_coefficients

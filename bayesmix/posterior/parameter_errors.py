@@ -166,6 +166,8 @@ def table_of_scores(
             "clusters and strata need standard_errors='sandwich' or 'bootstrap'"
         )
     parameters, n_units = scores.parameters, len(scores.weights)
+    if scores.result.side.ordered:
+        clusters, strata = scores.by_unit("clusters", clusters), scores.by_unit("strata", strata)
     if scores.result.side.ordered and standard_errors != "information":
         if n_units < 2:
             raise UnsupportedError(
@@ -174,10 +176,12 @@ def table_of_scores(
             )
         if standard_errors == "sandwich" and clusters is None:
             clusters = np.arange(n_units)
-        elif standard_errors == "bootstrap" and not (clusters is None and strata is None):
+        weighted = scores.source.weights is not None
+        surveyed = weighted or not (clusters is None and strata is None)
+        if standard_errors == "bootstrap" and surveyed:
             raise UnsupportedError(
-                "the bootstrap of sequences has no clusters or strata: leave them out, or use "
-                "standard_errors='sandwich'"
+                "the bootstrap of sequences has no weights, clusters or strata: leave them out, or "
+                "use standard_errors='sandwich'"
             )
     survey = SurveyDesign.of(n_units, clusters, strata)
     with single_threaded_blas():
@@ -245,7 +249,14 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "in
         )
     sequences: Any = {} if result.side.ordered else None
     source: Any = rows_of_fit(
-        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences, measured=True
+        estimator,
+        X,
+        sample_weight,
+        gaps=True,
+        covariates=True,
+        sequences=sequences,
+        measured=True,
+        weighted_sequences=True,
     ).in_memory()
     kind_of: Any = UnitScores if scores_by_unit(result, source) else ParameterScores
     if has_chain_scores(result):

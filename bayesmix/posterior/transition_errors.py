@@ -56,11 +56,14 @@ def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:
     return slopes
 
 
-def transition_table(estimator: Any, X: Any, design: Array | None, level: float) -> pd.DataFrame:
+def transition_table(
+    estimator: Any, X: Any, design: Array | None, level: float, sample_weight: Any = None
+) -> pd.DataFrame:
     """Return transition probabilities of a likelihood fit with standard errors and intervals.
 
     ``design`` (m, P) are covariates as the chain has them; None: averages over the samples, as in
-    ``parameter_table``. ``X`` are the data of the fit.
+    ``parameter_table``. ``X`` are the data of the fit. With sample weights errors are those of the
+    sandwich.
     """
     import pandas as pd
 
@@ -68,19 +71,22 @@ def transition_table(estimator: Any, X: Any, design: Array | None, level: float)
     K = estimator._fitted().n_components
     states = part_names("state", K)
     if design is None:
-        table = estimator.parameter_table(X, level=level).loc["transition"]
+        kind = "information" if sample_weight is None else "sandwich"
+        table = estimator.parameter_table(X, kind, level=level, sample_weight=sample_weight)
+        table = table.loc["transition"]
         index = pd.MultiIndex.from_product([states, states], names=["from", "to"])
         return table.set_axis(index, axis="index")
     if not len(design):
         raise InvalidInputError("covariates must have at least one row, got none")
     with single_threaded_blas():
-        scores = scores_of(estimator, X)
+        scores = scores_of(estimator, X, sample_weight)
 
         def values(step: Array) -> Array:
             return np.asarray(scores.allocation.moved(step).transitions_of(design)).ravel()
 
         estimates = values(np.zeros(scores.allocation.size))
-        errors = scores.errors_of(_slopes(scores, values), "information")
+        kind = "information" if sample_weight is None else "sandwich"
+        errors = scores.errors_of(_slopes(scores, values), kind)
     names = ["parameter", "row", "from", "to"]
     product = [["transition"], range(len(design)), states, states]
     index = pd.MultiIndex.from_product(product, names=names)

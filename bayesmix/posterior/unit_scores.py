@@ -26,6 +26,7 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.restricted import restricted_values
 from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
@@ -52,8 +53,8 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     """Return the reported parameters of a mixture at a point.
 
     Class sizes are averaged over samples with weights ``mass`` (n,). Of sequences ``mass`` (n, K)
-    are the probabilities of states: transitions from a state are averages over the samples after
-    it, weighted by the probability of having been there.
+    are the probabilities of states, times sample weights: transitions from a state are averages
+    over the samples after it, weighted by the probability of having been there.
     """
     weights: Any = mixture.weights
     of_components = mixture.components.unframed(mixture.frame).reported()
@@ -105,6 +106,20 @@ class FitScores(ABC):
     def weights(self) -> Array:
         """Weights of the units; those of the samples of a group are equal."""
         return np.asarray(self.rows.weights_or_ones[self.starts])
+
+    def by_unit(self, name: str, values: Any) -> Any:
+        """Return values of the units of a survey, from those of units or of all samples."""
+        n = len(self.rows)
+        if values is None or np.shape(values) != (n,) or len(self.starts) == n:
+            return values
+        given = np.asarray(values)
+        differs = given != np.repeat(given[self.starts], self.rows.side.group_sizes)
+        if differs.any():
+            raise InvalidInputError(
+                f"{name} must be equal within a sequence, but that of row "
+                f"{int(np.argmax(differs))} differs from the first: give one for each person"
+            )
+        return given[self.starts]
 
     @property
     def row_weights(self) -> Array:
@@ -169,7 +184,7 @@ class FitScores(ABC):
     def mass(self) -> Array:
         """Weights over which ``parameters_of`` averages."""
         if self.rows.side.ordered:
-            return self.point.responsibilities(self.rows)[0]
+            return self.row_weights[:, None] * self.point.responsibilities(self.rows)[0]
         return np.asarray(self.rows.weights_or_ones)
 
     @property

@@ -176,6 +176,8 @@ class Trials:
         prior: Any = self.race.objective.weights_prior
         if not self.states or not isinstance(prior, DirichletChainPrior) or prior.stationary:
             return 0
+        if self.rows.weights is not None:  # counts of transitions have no weights side by side
+            return 0
         if isinstance(self.race.objective, Restricted):
             return 0
         statistics = self.states[0].expectation.statistics

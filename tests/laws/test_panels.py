@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize, special
+from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -121,3 +123,148 @@ def test_unknown_n_and_sizes_of_series_are_refused():
     series = bm.HiddenMarkovModel(2, n_init=1, search="short", random_state=0).fit(X)
     with pytest.raises(InvalidInputError, match="of a panel"):
         bm.class_profiles(series, X).to_apa("waves")
+
+
+# Weights of persons
+
+
+def weighted_panel(n_persons=90, seed=3):
+    """Return two binary items at three waves, persons, their weights, clusters and strata."""
+    rng = np.random.default_rng(seed)
+    states = rng.random(n_persons) < 0.4
+    waves = []
+    for _ in range(3):
+        waves.append(rng.random((n_persons, 3)) < np.where(states, 0.85, 0.2)[:, None])
+        states = np.where(rng.random(n_persons) < 0.25, ~states, states)
+    X = np.stack(waves, axis=1).reshape(-1, 3).astype(float)
+    clusters = rng.integers(20, size=n_persons)
+    weights = rng.uniform(0.3, 2.0, n_persons)
+    return X, np.repeat(np.arange(n_persons), 3), weights / weights.mean(), clusters, clusters % 3
+
+
+def by_hand(parameters, X):
+    """Return the log likelihood of each person, by the sum over all paths of two states."""
+    p = 1.0 / (1.0 + np.exp(-np.asarray(parameters)))
+    first, moves = np.array([p[0], 1.0 - p[0]]), np.array([[1.0 - p[1], p[1]], [p[2], 1.0 - p[2]]])
+    probabilities = p[3:].reshape(2, 3)
+    items = X.reshape(-1, 3, 1, 3)
+    f = np.where(items == 1.0, probabilities, 1.0 - probabilities).prod(axis=3)
+    total = 0.0
+    for a, b, c in np.ndindex(2, 2, 2):
+        total += first[a] * moves[a, b] * moves[b, c] * f[:, 0, a] * f[:, 1, b] * f[:, 2, c]
+    return np.log(total)
+
+
+def slopes(function, at, step=1e-5):
+    steps = step * np.eye(len(at))
+    return np.array([(function(at + s) - function(at - s)) / (2.0 * step) for s in steps])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", ["weights", "clusters and strata"])
+def test_weighted_fits_and_errors_are_those_of_direct_maximisation_and_an_own_sandwich(design):
+    X, persons, weights, clusters, strata = weighted_panel()
+    hmm = bm.HiddenMarkovModel(2, family="bernoulli", tol=1e-12, random_state=0)
+    hmm.fit(X, groups=persons, sample_weight=weights)
+    pi, A, B = hmm.startprob_, hmm.transmat_, hmm.result_.plug_in.components.probabilities
+    at = special.logit([pi[0], A[0, 1], A[1, 0], *B.ravel()])
+    direct = optimize.minimize(
+        lambda q: -(weights @ by_hand(q, X)), at + 0.1, method="BFGS", options={"gtol": 1e-7}
+    )
+    assert hmm.log_likelihood_ == pytest.approx(-direct.fun, abs=1e-7)
+    np.testing.assert_allclose(at, direct.x, atol=2e-4)
+
+    def gradient(q):
+        return slopes(lambda q: by_hand(q, X), q) @ weights
+
+    information = -slopes(gradient, at, 1e-4)
+    scores = weights[:, None] * slopes(lambda q: by_hand(q, X), at).T
+    groups = persons[::3] if design == "weights" else clusters
+    layers = np.zeros(len(weights)) if design == "weights" else strata
+    meat = np.zeros_like(information)
+    for layer in np.unique(layers):
+        inside = layers == layer
+        sums = pd.DataFrame(scores[inside]).groupby(groups[inside]).sum().to_numpy()
+        away = sums - sums.mean(axis=0)
+        meat += len(sums) / (len(sums) - 1) * away.T @ away
+    inverse = np.linalg.inv(information)
+    p = special.expit(at)
+    expected = np.sqrt(np.diag(inverse @ meat @ inverse)) * p * (1.0 - p)
+    given = {} if design == "weights" else {"clusters": clusters, "strata": strata}
+    table = hmm.parameter_table(X, "sandwich", sample_weight=weights, **given)
+    errors = table["standard_error"]
+    found = [*errors["start"].iloc[:1], *errors["transition"].iloc[[1, 2]]]
+    by_item = errors["probability"].xs(1, level="level").to_numpy().reshape(3, 2).T
+    np.testing.assert_allclose([*found, *by_item.ravel()], expected, rtol=2e-3)
+    by_row = {name: np.repeat(values, 3) for name, values in given.items()}
+    again = hmm.parameter_table(X, "sandwich", sample_weight=np.repeat(weights, 3), **by_row)
+    pd.testing.assert_frame_equal(again, table)
+
+
+CHAINS = [("none", False), ("first", False), ("all", False), ("none", True), ("all", True)]
+
+
+@pytest.mark.parametrize(("effects", "timed"), CHAINS)
+def test_whole_weights_are_repetitions_of_persons(effects, timed):
+    X, persons, *_ = weighted_panel(40)
+    rng = np.random.default_rng(4)
+    weights, times = rng.integers(4, size=40), np.tile([0.0, 1.0, 2.5], 40)
+    z = rng.normal(size=(120, 1)) if effects == "all" else np.repeat(rng.normal(size=(40, 1)), 3, 0)
+    rows = np.concatenate([np.arange(3 * i, 3 * i + 3) for i in np.repeat(np.arange(40), weights)])
+    hmm = bm.HiddenMarkovModel(
+        2, family="bernoulli", covariate_effects=effects, n_init=1, search="short", tol=1e-13,
+        random_state=0,
+    )  # fmt: skip
+
+    def given(chosen):
+        beside = {} if effects == "none" else {"covariates": z[chosen]}
+        return beside | ({"times": times[chosen]} if timed else {})
+
+    every = slice(None)
+    hmm.fit(X, groups=persons, sample_weight=weights, **given(every))
+    own = hmm.log_likelihood_, hmm.bic(), hmm.icl(), hmm.startprob_
+    errors = hmm.parameter_table(X, sample_weight=weights)["standard_error"]
+    by_row = np.repeat(weights, 3)
+    assert hmm.bic(X, groups=persons, sample_weight=by_row, **given(every)) == pytest.approx(own[1])
+    hmm.fit(X[rows], groups=np.repeat(np.arange(weights.sum()), 3), **given(rows))
+    expected = hmm.log_likelihood_, hmm.bic(), hmm.icl(), hmm.startprob_
+    for value, of_rows in zip(own, expected, strict=True):
+        np.testing.assert_allclose(value, of_rows, rtol=1e-5)
+    if not (timed and effects == "all"):  # whose transitions are at means of other covariates
+        repeated = hmm.parameter_table(X[rows])["standard_error"]
+        np.testing.assert_allclose(errors, repeated, rtol=1e-4)
+
+
+def test_searches_and_tables_take_weights_of_persons():
+    X, persons, weights, clusters, strata = weighted_panel()
+    quick = bm.HiddenMarkovModel(family="bernoulli", n_init=1, search="short", random_state=0)
+    given = {"groups": persons, "sample_weight": np.repeat(weights, 3)}
+    best = bm.MixtureSearch(quick, [1, 2], criterion="bic").fit(X, **given).best_estimator_
+    alone = clone(quick).set_params(n_components=2).fit(X, **given)
+    assert best.log_likelihood_ == pytest.approx(alone.log_likelihood_, abs=1e-3)
+    profiles = bm.class_profiles(alone, X, sample_weight=weights, clusters=clusters, strata=strata)
+    assert "sampling weights, 19 clusters and 3 strata" in str(profiles.to_apa())
+    np.testing.assert_allclose(
+        profiles.waves["share"], alone.state_shares(weights).to_numpy().ravel()
+    )
+
+
+def test_weights_that_vary_and_other_designs_are_refused():
+    X, persons, weights, clusters, _ = weighted_panel()
+    hmm = bm.HiddenMarkovModel(2, family="bernoulli", n_init=1, search="short", random_state=0)
+    by_row = np.repeat(weights, 3)
+    by_row[4] = 9.0
+    with pytest.raises(InvalidInputError, match=r"row 4 \(row 1 of sequence 1\) has 9"):
+        hmm.fit(X, groups=persons, sample_weight=by_row)
+    hmm.fit(X, groups=persons, sample_weight=weights)
+    rows = np.repeat(clusters, 3)
+    rows[4] += 1
+    with pytest.raises(InvalidInputError, match="clusters must be equal within a sequence"):
+        hmm.parameter_table(X, "sandwich", sample_weight=weights, clusters=rows)
+    with pytest.raises(InvalidInputError, match="pass the sample_weight of the fit"):
+        hmm.parameter_table(X, sample_weight=2.0 * weights)
+    with pytest.raises(UnsupportedError, match="has no weights, clusters or strata"):
+        hmm.parameter_table(X, "bootstrap", sample_weight=weights)
+    with pytest.raises(UnsupportedError, match="weights of sequences"):
+        bm.gibbs(clone(hmm).set_params(inference=bm.VariationalBayes()).fit(
+            X, groups=persons, sample_weight=weights), X, sample_weight=by_row)  # fmt: skip

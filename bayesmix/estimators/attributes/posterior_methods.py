@@ -339,7 +339,7 @@ class PosteriorMethods:
 
         Coefficients are log odds of each component against the first, per unit of the covariate.
         Standard errors come from the observed information of all parameters (Louis 1982), which
-        takes a few hundred passes over ``X``, the data of the fit. With
+        takes a few hundred passes over ``X``, the data of the fit (of a chain a few). With
         ``weight_type="sampling"`` they are those of the sandwich (White 1982).
 
         Returns

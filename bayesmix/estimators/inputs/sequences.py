@@ -38,6 +38,7 @@ from bayesmix.selection.scores import Fold, make_splits, n_rows_of
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
+from bayesmix.sources.sample_weights import row_weights, unless_equal
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
@@ -250,10 +251,30 @@ def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
         raise UnsupportedError(
             "a hidden Markov model needs X in main memory, got X on a device: give a NumPy array"
         )
-    if source.weights is not None:
-        raise UnsupportedError("sequences do not support sample weights: leave them out")
     refuse_measured(source, "a hidden Markov model")
-    return replace(source, side=SideInformation(begins=begins))
+    ordered = replace(source, side=SideInformation(begins=begins))
+    return ordered if source.weights is None else with_weights(ordered, source.weights)
+
+
+def with_weights(source: InSequences, sample_weight: Any) -> InSequences:
+    """Return sequences with a weight for each: of its samples (n,), or of the sequences (S,)."""
+    if sample_weight is None:
+        return source
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError("sample_weight of sequences needs X in memory: pass an array")
+    side, n = source.side, source.shape[0]
+    each = np.ndim(sample_weight) == 1 and len(sample_weight) == len(side.starts) != n
+    weights = row_weights(sample_weight, len(side.starts) if each else n)
+    weights = np.repeat(weights, side.group_sizes) if each else weights
+    differs = weights != np.repeat(weights[side.starts], side.group_sizes)
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise InvalidInputError(
+            f"sample_weight must be equal within a sequence, but {place_in_sequence(row, side)} "
+            f"has {weights[row]:g} and the first {weights[row - 1]:g}: use one weight for each "
+            "person, such as that of the first wave"
+        )
+    return replace(source, weights=unless_equal(weights))
 
 
 def are_persons(n: str, side: SideInformation, grouped: bool) -> bool:
