@@ -26,6 +26,17 @@ def shares_before_data(chain: MarkovChain, side: SideInformation) -> Array:
     return forward_backward(nothing, starts, first, moves, smooth=False).shares
 
 
+def flows_before_data(chain: MarkovChain, side: SideInformation) -> Array:
+    """Return the probabilities (n, K, K) of the states before and at each sample, without data.
+
+    Those of first samples are 0.
+    """
+    shares, moves = shares_before_data(chain, side), chain.transitions_at(side)
+    flows = np.roll(shares, 1, axis=0)[:, :, None] * moves
+    flows[side.starts] = 0.0
+    return np.asarray(flows)
+
+
 def means_by_wave(values: Array, side: SideInformation, weights: Array) -> Array:
     """Return weighted means (W, K) of values (n, K) of the samples at each place in sequences."""
     waves = side.waves

@@ -33,7 +33,11 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import KINDS, parameter_index, scores_of, table_of_scores
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.posterior.transition_errors import shares_of_states, sizes_by_wave
+from bayesmix.posterior.transition_errors import (
+    shares_of_states,
+    sizes_by_wave,
+    transitions_by_wave,
+)
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
@@ -138,11 +142,13 @@ def class_profiles(
     noun = result.class_noun
     index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
-    transitions = waves = None
+    transitions = waves = moves_by_wave = None
     if result.side.ordered:
         kind = "information" if standard_errors == "bootstrap" else standard_errors
         share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)
-        waves = sizes_by_wave(scores, kind) if result.side.of_persons else None
+        if result.side.of_persons:
+            waves = sizes_by_wave(scores, kind)
+            moves_by_wave = transitions_by_wave(scores, kind)
         pairs = pd.MultiIndex.from_product([index, index], names=["from", "to"])
         transitions = parameters.loc["transition"].set_axis(pairs, axis="index")
     else:
@@ -194,6 +200,7 @@ def class_profiles(
         transitions,
         waves,
         sample_in_words(result) if result.side.of_persons else f"{n:,.0f}",
+        moves_by_wave,
     )
 
 

@@ -86,6 +86,9 @@ class ClassProfiles:
         Sizes of the states of a panel by wave: ``share`` of the persons and ``standard_error``.
     sample : str
         N in words: of panels persons and person-waves.
+    wave_transitions : DataFrame or None
+        Transitions of a panel between consecutive waves, with standard errors; None if they are the
+        same at all waves.
     """
 
     sizes: pd.DataFrame
@@ -106,6 +109,7 @@ class ClassProfiles:
     transitions: pd.DataFrame | None = None
     waves: pd.DataFrame | None = None
     sample: str = ""
+    wave_transitions: pd.DataFrame | None = None
 
     @property
     def n_classes(self) -> int:
@@ -402,17 +406,26 @@ class ClassProfiles:
     def _transitions(self) -> ApaTable:
         if self.transitions is None:
             raise InvalidInputError("transitions are those of a hidden Markov model")
-        rows = [
-            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
-            for head, (_, row) in zip(
-                self.heads, self.transitions.groupby(level="from", sort=False), strict=True
-            )
-        ]
+        rows = self._rows_of_moves(self.transitions)
+        if self.wave_transitions is not None:
+            rows = []
+            for waves, own in self.wave_transitions.groupby(level="waves", sort=False):
+                name = str(waves).capitalize()
+                rows += [(f"{name}: {row[0]}", *row[1:]) for row in self._rows_of_moves(own)]
         note = f"Standard errors in parentheses ({self.errors_in_words})."
         if self._of_transitions:
-            note += " Averages over the samples, weighted by the probability of the state before."
+            over = "samples" if self.wave_transitions is None else "persons"
+            note += f" Averages over the {over}, weighted by the probability of the state before."
         title, heads = "Transition Probabilities", [f"To {head}" for head in self.heads]
         return ApaTable(title, ("", *heads), tuple(rows), note)
+
+    def _rows_of_moves(self, transitions: Any) -> list[tuple[str, ...]]:
+        """Return a row of transition probabilities with errors for each state before."""
+        moves = transitions.groupby(level="from", sort=False)
+        return [
+            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
+            for head, (_, row) in zip(self.heads, moves, strict=True)
+        ]
 
     def _waves(self) -> ApaTable:
         if self.waves is None:

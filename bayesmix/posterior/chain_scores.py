@@ -201,21 +201,34 @@ class ChainScores(ComponentScores):
     @property
     def allocation_slopes(self) -> Array:
         """Derivatives of first states and of transitions, averaged as ``chain_parameters`` does."""
-        (first, after), size, K = self.softmax, self.allocation.size, self.result.n_components
+        first, size, K = self.softmax[0], self.allocation.size, self.result.n_components
         slopes = np.zeros((K + 1, K, size))
         of_first = np.broadcast_to(first.slopes(), (len(self.starts), K, first.size))
         slopes[0, :, first.own] = np.average(of_first, axis=0, weights=self.weights)
-        entered = np.flatnonzero(~self.rows.side.begins)
-        visits = self.mass[entered - 1]
-        for state, row in enumerate(after):
-            of_row, counts = row.at(entered).slopes(), visits[:, state]
-            averages = (
-                of_row[0]
-                if len(of_row) == 1
-                else np.tensordot(counts, of_row, 1) / max(float(counts.sum()), NO_VISIT)
-            )
-            slopes[state + 1, :, row.own] = averages
+        slopes[1:] = self.mean_moves(np.flatnonzero(~self.rows.side.begins))[1]
         return slopes.reshape(-1, size)
+
+    def mean_moves(self, entered: Integers) -> tuple[Array, Array]:
+        """Return transitions (K, K) to some samples, averaged over visits before, and slopes.
+
+        Slopes (K, K, a) are those in the free parameters of the chain.
+        """
+        K, visits = self.result.n_components, self.mass[entered - 1]
+        moves, slopes = np.zeros((K, K)), np.zeros((K, K, self.allocation.size))
+        for state, every in enumerate(self.softmax[1]):
+            row = every.at(entered)
+            counts = visits[:, state] / max(float(visits[:, state].sum()), NO_VISIT)
+            if len(row.shares) == 1:  # the same at all samples
+                moves[state], slopes[state, :, row.own] = row.shares[0], row.slopes()[0]
+            else:
+                moves[state] = counts @ row.shares
+                slopes[state, :, row.own] = np.tensordot(counts, row.slopes(), 1)
+        return moves, slopes
+
+    @property
+    def moves_vary(self) -> bool:
+        """Whether transitions depend on covariates."""
+        return max(len(row.shares) for row in self.softmax[1]) > 1
 
     @cached_property
     def shares_by_wave(self) -> tuple[Array, Array]:

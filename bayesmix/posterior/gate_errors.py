@@ -9,6 +9,7 @@ any family, and parameters at their boundary stay there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import ndtri
 
 from bayesmix.allocation.gate import SEPARATED
+from bayesmix.core import validation
 from bayesmix.core.mixture import Expectation
-from bayesmix.core.nouns import ordered_index, part_name
+from bayesmix.core.nouns import ordered_index, part_name, part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form
@@ -40,6 +42,10 @@ SOLVED = 1e-5  # relative residual of the linear equations
 MOST_STEPS = 200  # of their solution
 # Eigenvalue of the information per sample below which differences are rounding.
 ROUNDING = 1e-11
+
+
+# Against which state log odds of transitions are.
+REFERENCES = ("first", "staying")
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,13 @@ def gate_coefficients(
     level: float = 0.95,
     sample_weight: Any = None,
     weight_type: str | None = None,
+    reference: str = "first",
 ) -> pd.DataFrame:
     """Return coefficients of the gate with standard errors and Wald intervals.
 
     ``X`` are the data of the fit. Standard errors are NaN where the information is singular, and
     after separation a warning names the covariate. With sampling weights they are those of the
-    sandwich.
+    sandwich. By ``reference`` "staying" log odds of transitions are against staying.
     """
     result: FitResult = estimator._fitted()
     if weight_type is not None:
@@ -125,10 +132,16 @@ def gate_coefficients(
     gate: Any = result.mixture.weights
     sizes = gate.free_terms
     back: Array = np.asarray(block_diag(*(design.back[:size, :size] for size in sizes)), np.float64)
+    noun, free = result.class_noun, zip(gate.free_rows, sizes, strict=True)
+    parts = [([part_name(noun, number) for number in row], size) for row, size in free]
+    rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
+    if validation.one_of("reference", reference, REFERENCES) == "staying":
+        against, rows = _against_staying(gate, rows)
+        back = against @ back
     if weight_type == "sampling":
         from bayesmix.posterior.parameter_errors import scores_of
 
-        own = slice(back.shape[1])
+        own = slice(gate.free.size)
         with single_threaded_blas():
             covariance = scores_of(estimator, X, sample_weight).covariance("sandwich")[own, own]
         errors = np.sqrt(np.einsum("ip,pq,iq->i", back, covariance, back))
@@ -156,11 +169,35 @@ def gate_coefficients(
         if event.kind == "separated":
             warn(event.in_words(result.noun), BayesmixWarning)
     estimates = back @ gate.free
-    noun, free = result.class_noun, zip(gate.free_rows, sizes, strict=True)
-    parts = [([part_name(noun, number) for number in row], size) for row, size in free]
-    rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
     index = ordered_index(rows, [*gate.free_names[:-1], noun, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
+
+
+def _against_staying(gate: Any, rows: list[Any]) -> tuple[Array, list[Any]]:
+    """Return contrasts of the coefficients of transitions with those of staying, and their rows.
+
+    ``rows`` have state before, state and term. Coefficients of state 1 are 0.
+    """
+    if gate.free_names[0] != "from" or hasattr(gate, "log_rates"):
+        raise InvalidInputError(
+            "reference='staying' needs transitions that depend on covariates, in discrete time: "
+            "set covariate_effects"
+        )
+    places = {row: place for place, row in enumerate(rows)}
+    contrasts, names, states = [], [], part_names("state", gate.n_components)
+    for before in dict.fromkeys(row[0] for row in rows):
+        stays = before if before in states else states[0]  # first states are against state 1
+        terms = dict.fromkeys(row[2] for row in rows if row[0] == before)
+        for state, term in product(states, terms):
+            if state == stays:
+                continue
+            contrast = np.zeros(len(rows))
+            for of_state, sign in ((state, 1.0), (stays, -1.0)):
+                if (before, of_state, term) in places:
+                    contrast[places[before, of_state, term]] = sign
+            contrasts.append(contrast)
+            names.append((before, state, term))
+    return np.array(contrasts), names
 
 
 def _of_chain(result: FitResult, source: Source, n_coefficients: int) -> Array | None:

@@ -12,6 +12,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.chain_scores import ChainScores
 from bayesmix.posterior.gate_errors import DIFFERENCE
 from bayesmix.posterior.parameter_errors import bounded_intervals, normal_quantile, scores_of
 
@@ -45,6 +46,29 @@ def sizes_by_wave(scores: Any, kind: str = "information") -> pd.DataFrame:
     waves, states = part_names("wave", len(shares)), part_names("state", shares.shape[1])
     index = pd.MultiIndex.from_product([waves, states], names=["wave", "state"])
     return pd.DataFrame({"share": shares.ravel(), "standard_error": errors}, index)
+
+
+def transitions_by_wave(scores: Any, kind: str = "information") -> pd.DataFrame | None:
+    """Return transitions between consecutive waves with their errors; None if all are the same.
+
+    They are averages over the sequences, weighted by the probability of the state before.
+    """
+    import pandas as pd
+
+    if not (isinstance(scores, ChainScores) and scores.moves_vary):
+        return None
+    waves, states = scores.rows.side.waves, part_names("state", scores.result.n_components)
+    names, values, slopes = [], [], []
+    for wave in range(1, int(waves.max()) + 1):
+        moves, own = scores.mean_moves(np.flatnonzero(waves == wave))
+        names.append(f"wave {wave} to {wave + 1}")
+        values.append(moves.ravel())
+        slopes.append(own.reshape(moves.size, -1))
+    index = pd.MultiIndex.from_product([names, states, states], names=["waves", "from", "to"])
+    by_all = np.zeros((len(index), scores.places[0]))
+    by_all[:, : scores.allocation.size] = np.concatenate(slopes)
+    errors = scores.errors_of(by_all, kind)
+    return pd.DataFrame({"estimate": np.concatenate(values), "standard_error": errors}, index)
 
 
 def _slopes(scores: FitScores, values: Callable[[Array], Array]) -> Array:

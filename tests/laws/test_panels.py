@@ -268,3 +268,85 @@ def test_weights_that_vary_and_other_designs_are_refused():
     with pytest.raises(UnsupportedError, match="weights of sequences"):
         bm.gibbs(clone(hmm).set_params(inference=bm.VariationalBayes()).fit(
             X, groups=persons, sample_weight=weights), X, sample_weight=by_row)  # fmt: skip
+
+
+# Transitions by wave
+
+
+def psid():
+    """Return two binary variables of 1,446 women in seven years, and their numbers."""
+    table = pd.read_csv(DATA / "psid_employment.csv", dtype=str)
+    table = table.loc[table.index.repeat(table["count"].astype(int))]
+    digits = [[list(row) for row in table[name]] for name in ("fertility", "employment")]
+    return np.array(digits, float).transpose(1, 2, 0).reshape(-1, 2), np.repeat(range(1446), 7)
+
+
+@pytest.fixture(scope="module")
+def women():
+    X, persons = psid()
+    years = np.tile(np.arange(1, 8), 1446)
+    later = pd.DataFrame({f"year {k}": 1.0 * (years == k) for k in range(3, 8)})
+    hmm = bm.HiddenMarkovModel(
+        2, family="bernoulli", covariate_effects="transitions", n_init=2, search="short",
+        random_state=0,
+    )  # fmt: skip
+    return hmm.fit(X, groups=persons, covariates=later), X
+
+
+@pytest.mark.slow
+def test_transitions_by_wave_and_their_errors_are_those_of_lmest(women):
+    hmm, X = women
+    assert hmm.log_likelihood_ == pytest.approx(-6900.447, abs=1e-3)
+    assert hmm.result_.n_parameters == 17
+    assert hmm.aic() == pytest.approx(13834.89, abs=0.005)
+    assert hmm.bic() == pytest.approx(13924.6, abs=0.05)
+    profiles = bm.class_profiles(hmm, X)
+    errors = profiles.wave_transitions["standard_error"].to_numpy().reshape(6, 2, 2)[:, :, 0]
+    by_wave = [0.01311762, 0.02212323, 0.01074772, 0.02149914, 0.009465333, 0.023346423]
+    by_wave += [0.01037142, 0.02084359, 0.01002753, 0.02017732, 0.01156591, 0.02561638]
+    np.testing.assert_allclose(errors.ravel(), by_wave, atol=5e-5)
+    table = hmm.parameter_table(X)["standard_error"]
+    np.testing.assert_allclose(table["start"], 0.01541024, atol=2e-5)
+    of_items = [0.00282196, 0.005557113, 0.004149002, 0.01066309]
+    np.testing.assert_allclose(table["probability"], of_items, atol=2e-5)
+    assert "Wave 6 to 7: From State 2" in str(profiles.to_apa("transitions"))
+
+
+@pytest.mark.slow
+def test_effects_against_staying_are_those_against_state_1_turned_round(women):
+    hmm, X = women
+    first = hmm.gate_coefficients(X)
+    staying = hmm.gate_coefficients(X, reference="staying")
+    pd.testing.assert_frame_equal(
+        staying.loc[["first", "state 1"]], first.loc[["first", "state 1"]]
+    )
+    turned = staying.loc[("state 2", "state 1")]
+    own = first.loc[("state 2", "state 2")]
+    np.testing.assert_allclose(turned["estimate"], -own["estimate"])
+    np.testing.assert_allclose(turned["standard_error"], own["standard_error"])
+
+
+def test_effects_against_staying_need_covariates_of_transitions():
+    X, persons = panel()
+    z = np.random.default_rng(0).normal(size=(60, 1))
+    hmm = bm.HiddenMarkovModel(2, n_init=1, search="short", random_state=0)
+    hmm.fit(X, groups=persons, covariates=z)
+    with pytest.raises(InvalidInputError, match="transitions that depend on covariates"):
+        hmm.gate_coefficients(X, reference="staying")
+
+
+def test_bands_of_an_alluvial_figure_are_shares_times_transitions():
+    X, persons = panel()
+    hmm = bm.HiddenMarkovModel(2, n_init=1, search="short", random_state=0)
+    hmm.fit(X, groups=persons)
+    ax = bm.plots.plot_alluvial(hmm)
+    heights = []
+    for band in ax.collections:
+        edge = band.get_paths()[0].vertices
+        at_left = edge[np.isclose(edge[:, 0], edge[:, 0].min()), 1]
+        heights.append(np.ptp(at_left))
+    flows = hmm.state_shares().to_numpy()[:2, :, None] * hmm.transmat_
+    np.testing.assert_allclose(heights, flows.ravel(), atol=1e-12)
+    series = hmm.fit(X)
+    with pytest.raises(InvalidInputError, match="a panel of 2 to 12 waves, got 180"):
+        bm.plots.plot_alluvial(series)
