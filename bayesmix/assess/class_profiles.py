@@ -29,6 +29,7 @@ from bayesmix.core.nouns import ordered_index, part_index, part_name
 from bayesmix.em.display import sample_in_words
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.categorical import Categorical
+from bayesmix.families.successes import Bernoulli
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import KINDS, parameter_index, scores_of, table_of_scores
@@ -179,7 +180,7 @@ def class_profiles(
     kind = "information" if standard_errors == "bootstrap" else standard_errors
     contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
     residuals = None
-    if isinstance(result.family, Categorical):
+    if isinstance(result.family, Categorical | Bernoulli):
         stacked: Any = bivariate_residuals(scores, sizes["share"].to_numpy()).stack()
         residuals = stacked.dropna().sort_values(ascending=False)
     return ClassProfiles(

@@ -258,13 +258,18 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "in
         measured=True,
         weighted_sequences=True,
     ).in_memory()
-    kind_of: Any = UnitScores if scores_by_unit(result, source) else ParameterScores
-    if has_chain_scores(result):
-        kind_of = ChainScores
-    scores: Any = kind_of(result, source)
+    scores = scores_at(result, source)
     if kind != "bootstrap" and scores.undeclared is not None:
         warn(scores.undeclared, BayesmixWarning)
     return scores
+
+
+def scores_at(result: FitResult, source: Any) -> Any:
+    """Return the scores of a fit at its data, in memory, by the fastest way."""
+    if has_chain_scores(result):
+        return ChainScores(result, source)
+    kind_of: Any = UnitScores if scores_by_unit(result, source) else ParameterScores
+    return kind_of(result, source)
 
 
 def level_name(family: Any, column: int, level: int) -> Any:

@@ -350,3 +350,20 @@ def test_bands_of_an_alluvial_figure_are_shares_times_transitions():
     series = hmm.fit(X)
     with pytest.raises(InvalidInputError, match="a panel of 2 to 12 waves, got 180"):
         bm.plots.plot_alluvial(series)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "panel"])
+def test_residuals_of_binary_items_are_those_of_two_categories(kind):
+    X, persons, *_ = weighted_panel()
+    X[::11, 1] = np.nan
+    tables = []
+    for family in (bm.Bernoulli(), bm.Categorical()):
+        given = {"n_init": 2, "search": "short", "random_state": 0, "tol": 1e-9, "missing": "use"}
+        if kind == "panel":
+            model = bm.HiddenMarkovModel(2, family=family, **given).fit(X, groups=persons)
+        else:
+            model = bm.Mixture(2, family=family, **given).fit(X)
+        tables.append(bm.class_profiles(model, X))
+    binary, categories = (table.residuals for table in tables)
+    np.testing.assert_allclose(binary, categories, atol=1e-3)
+    assert "Bivariate Residuals" in str(tables[0].to_apa("residuals"))
