@@ -143,7 +143,8 @@ def class_profiles(
     noun = result.class_noun
     index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
-    transitions = waves = moves_by_wave = None
+    transitions: Any = None
+    waves = moves_by_wave = None
     if result.side.ordered:
         kind = "information" if standard_errors == "bootstrap" else standard_errors
         share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)

@@ -372,7 +372,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     # Predictions
 
-    def _seen(
+    def _seen(  # type: ignore[override]  # of sequences
         self,
         X: Any,
         lengths: Any = None,
@@ -694,7 +694,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             raise UndefinedError("state_shares needs a fit to sequences: use startprob_")
         shares = shares_before_data(chain, side)
         rows: Any = ArraySource(np.zeros((len(shares), 1)), side=side)
-        weights = sequences.with_weights(rows, sample_weight).rows.weights_or_ones
+        weighted: Any = sequences.with_weights(rows, sample_weight)
+        weights = weighted.rows.weights_or_ones
         means = means_by_wave(shares, side, weights)
         states = part_names("state", means.shape[1])
         return pd.DataFrame(means, part_names("wave", len(means)), states)

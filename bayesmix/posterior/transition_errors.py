@@ -30,8 +30,8 @@ def shares_of_states(scores: Any, kind: str = "information") -> tuple[Array, Arr
     shares, slopes = scores.shares_by_wave
     if shares.shape[1] == 1:  # it is known
         return np.ones(1), np.zeros(1)
-    weights = np.bincount(scores.rows.side.waves, scores.row_weights)
-    weights /= weights.sum()
+    totals = np.bincount(scores.rows.side.waves, scores.row_weights)
+    weights = totals / totals.sum()
     return weights @ shares, scores.errors_of(np.tensordot(weights, slopes, 1), kind)
 
 
