@@ -367,3 +367,40 @@ def test_residuals_of_binary_items_are_those_of_two_categories(kind):
     binary, categories = (table.residuals for table in tables)
     np.testing.assert_allclose(binary, categories, atol=1e-3)
     assert "Bivariate Residuals" in str(tables[0].to_apa("residuals"))
+
+
+def test_states_are_found_where_waves_have_no_column_in_common():
+    rng = np.random.default_rng(5)
+    n, D = 400, 8
+    states = rng.integers(4, size=(n, 1)).repeat(3, axis=1)
+    states = np.where(rng.random((n, 3)) < 0.1, rng.integers(4, size=(n, 3)), states)
+    of_states = rng.choice([0.25, 0.75], (3, 4, D))  # of each wave, state and item
+    X = np.full((n, 3, 3 * D), np.nan)
+    for wave in range(3):
+        answers = rng.random((n, D)) < of_states[wave, states[:, wave]]
+        X[:, wave, D * wave : D * wave + D] = answers
+    rows = X.reshape(-1, 3 * D)
+    hmm = bm.HiddenMarkovModel(
+        4, family="bernoulli", missing="use", n_init=1, search="short", random_state=0
+    )
+    hmm.fit(rows, groups=np.repeat(range(n), 3))
+    truth = bm.HiddenMarkovModel.from_parameters(
+        np.full(4, 0.25),
+        np.eye(4) * 0.9 + 0.025,
+        "bernoulli",
+        probabilities=of_states.transpose(1, 0, 2).reshape(4, 3 * D),
+    ).set_params(missing="use")
+    # A maximum lies above the truth. Starts by k-means of samples alone end 12 nats below it.
+    assert hmm.log_likelihood_ > 3 * n * truth.score(rows, lengths=[3] * n)
+
+
+@pytest.mark.slow
+def test_measurement_free_by_wave_has_the_likelihood_of_mplus():
+    X, persons, _ = lsay()
+    own = np.full((len(X) // 2, 2, 10), np.nan)
+    own[:, 0, :5], own[:, 1, 5:] = X.to_numpy()[::2], X.to_numpy()[1::2]
+    model = bm.HiddenMarkovModel(4, family="bernoulli", missing="use", n_init=3, random_state=0)
+    model.fit(own.reshape(-1, 10), groups=persons)
+    assert model.log_likelihood_ == pytest.approx(-14531.997, abs=2e-3)
+    assert model.result_.n_parameters == 55
+    assert model.bic() == pytest.approx(29506.005, abs=4e-3)
