@@ -404,7 +404,7 @@ def _by_persons(model: Model, source: ArraySource, settings: Settings) -> Iterat
     sums = np.add.reduceat(np.where(present, values, 0.0), side.starts)
     counts = np.add.reduceat(present.astype(np.float64), side.starts)
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0.0)
-    known = counts.any(axis=1)
+    known: Booleans = np.asarray((counts > 0.0).any(axis=1))
     persons = ArraySource(means[known], columns=source.columns)
     for shares in _by_k_means(model, persons, settings, settings.n_init):
         everyone = np.full((len(known), shares.shape[1]), 1.0 / shares.shape[1])
