@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,24 +12,76 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayesmix.core.sources import Source
 
 # Rows of a block: its columns fit into some megabytes.
 ROWS_AT_ONCE = 2**16
+# Levels that a message lists.
+LEVELS_NAMED = 5
+
+
+@dataclass(frozen=True)
+class CodedColumn:
+    """A column of a frame, and the columns of a design that it makes.
+
+    Text makes an indicator of each of its ``levels`` but the first, which is the reference; numbers
+    have no levels.
+    """
+
+    name: str
+    terms: tuple[str, ...]
+    levels: tuple[str, ...] = ()
+
+    def indicators(self, argument: str, column: Any) -> dict[str, Any]:
+        """Return the columns of the design from a series, or raise an error for other levels."""
+        if not self.levels:
+            numbers = _numbers(column)
+            return {self.terms[0]: column if numbers is None else numbers}
+        text = _texts(argument, self.name, column)
+        if unseen := sorted(set(text).difference(self.levels)):
+            raise InvalidInputError(
+                f"{argument}: column {self.name!r} has {unseen[0]!r}, which the fit has not seen; "
+                f"its levels are {', '.join(map(repr, self.levels[:LEVELS_NAMED]))}"
+                + (", ..." if len(self.levels) > LEVELS_NAMED else "")
+            )
+        pairs = zip(self.terms, self.levels[1:], strict=True)
+        return {term: np.asarray(text == level, np.float64) for term, level in pairs}
+
+
+@dataclass(frozen=True)
+class CodedFrame:
+    """A frame as numbers, and the columns that it was made from."""
+
+    table: pd.DataFrame
+    coding: tuple[CodedColumn, ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.table, dtype)
 
 
 @dataclass(frozen=True)
 class Standardised:
-    """A design with an intercept and columns of mean 0 and standard deviation 1."""
+    """A design with an intercept and columns of mean 0 and standard deviation 1.
+
+    ``coding`` has the columns of the frame that ``names`` were made from; arrays have none.
+    """
 
     names: tuple[str, ...]
     centre: Array
     scale: Array
     intercept: bool = True
+    coding: tuple[CodedColumn, ...] = ()
 
     @classmethod
     def of(
-        cls, argument: str, values: Array, names: tuple[str, ...], intercept: bool = True
+        cls,
+        argument: str,
+        values: Array,
+        names: tuple[str, ...],
+        intercept: bool = True,
+        coding: tuple[CodedColumn, ...] = (),
     ) -> Self:
         """Return the standardisation of columns, which must not follow from one another."""
         centre = values.mean(axis=0) if intercept else np.zeros(values.shape[1])
@@ -41,7 +94,7 @@ class Standardised:
                     f"{argument}: column {name!r} is constant"
                     + (": leave it out, as there is an intercept" if intercept else " and zero")
                 )
-        design = cls(names, centre, scale, intercept)
+        design = cls(names, centre, scale, intercept, coding)
         triangle: Any = np.empty((0, len(design.terms)))
         for begin in blocks:
             block = design.apply(values[begin : begin + ROWS_AT_ONCE])
@@ -80,6 +133,16 @@ class Standardised:
         columns = (values - self.centre) / self.scale
         return np.column_stack([np.ones(len(values)), columns]) if self.intercept else columns
 
+    def restricted(self, places: Sequence[int]) -> Standardised:
+        """Return the design of the intercept and some other columns, by places among ``terms``."""
+        chosen = [place - 1 for place in places[1:]]
+        names = tuple(self.names[place] for place in chosen)
+        coding = tuple(
+            replace(column, terms=tuple(term for term in column.terms if term in names))
+            for column in self.coding
+        )
+        return Standardised(names, self.centre[chosen], self.scale[chosen], True, coding)
+
     @property
     def back(self) -> Array:
         """Matrix (P, P) from coefficients of the design to those of the columns as given."""
@@ -91,10 +154,23 @@ class Standardised:
         matrix[0, 0], matrix[0, 1:], matrix[1:, 1:] = 1.0, -self.centre / self.scale, plain
         return matrix
 
+    def in_units(self, coefficients: Array) -> Array:
+        """Return coefficients (..., P) of the columns as given; last ones that are absent are 0."""
+        return np.asarray(coefficients @ self.back.T[: coefficients.shape[-1]])
+
     @property
     def terms(self) -> list[str]:
         """Names of the coefficients."""
         return [*(["intercept"] if self.intercept else []), *self.names]
+
+    @property
+    def variables(self) -> dict[str, list[int]]:
+        """Places among ``terms`` of what each column of the frame makes; without one, of each."""
+        coding = self.coding or [CodedColumn(name, (name,)) for name in self.names]
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(column.name for column in coding for _ in column.terms):
+            places.setdefault(name, []).append(place + self.intercept)
+        return places
 
 
 @dataclass(frozen=True)
@@ -102,7 +178,7 @@ class TimeColumns:
     """Powers of time, or B-splines beside time itself, and other columns of a long table.
 
     Powers are those of the time since ``origin``. Time itself comes first, so that it can have a
-    random slope.
+    random slope. ``coding`` tells how the ``others`` become numbers.
     """
 
     time: str
@@ -110,10 +186,11 @@ class TimeColumns:
     origin: float = 0.0
     knots: tuple[float, ...] = ()
     others: tuple[str, ...] = ()
+    coding: tuple[CodedColumn, ...] = ()
 
     @classmethod
-    def of(cls, time: Any, degree: int, n_knots: int | None = None, others: Any = ()) -> Self:
-        """Return the columns for times (a series), with knots at quantiles."""
+    def of(cls, time: Any, degree: int, n_knots: int | None = None, others: Any = None) -> Self:
+        """Return the columns for times (a series) and a frame of others; knots are quantiles."""
         values, name = np.asarray(time, np.float64), str(time.name)
         n_times, needed = len(np.unique(values)), degree + (n_knots or 2) - 1
         if n_times < needed:
@@ -121,13 +198,14 @@ class TimeColumns:
                 f"time: column {name!r} has too few different values ({n_times}) for curves with "
                 f"{needed} coefficients: lower degree or n_knots"
             )
+        coding = () if others is None else coding_of_frame("fixed", others)
+        names, knots = tuple(column.name for column in coding), tuple[float, ...]()
         if n_knots is not None:
             # Quantiles of visits at the same time coincide.
-            knots = np.unique(np.quantile(values, np.linspace(0.0, 1.0, n_knots)))
-            return cls(name, degree, 0.0, tuple(knots.tolist()), tuple(others))
+            knots = tuple(np.unique(np.quantile(values, np.linspace(0.0, 1.0, n_knots))).tolist())
         # Powers of times far from 0, such as years, are collinear in double precision.
-        far = np.ptp(values) < 0.1 * np.abs(values).max()
-        return cls(name, degree, float(values.min()) if far else 0.0, (), tuple(others))
+        far = n_knots is None and np.ptp(values) < 0.1 * np.abs(values).max()
+        return cls(name, degree, float(values.min()) if far else 0.0, knots, names, coding)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,22 +225,19 @@ class TimeColumns:
         if features and list(map(str, getattr(table, "columns", features))) == list(features):
             return table
         if absent := [name for name in self.names if name not in table.columns]:
-            columns, without = ", ".join(self.names), ", ".join(absent)
-            raise InvalidInputError(f"X must have the columns {columns}, but {without} is absent")
-        if hasattr(table, "iloc"):
-            table = table[list(self.names)]
-        else:
-            import pandas as pd
-
-            table = pd.DataFrame({name: table[name].to_list() for name in self.names})
+            wanted, without = ", ".join(self.names), ", ".join(absent)
+            raise InvalidInputError(f"X must have the columns {wanted}, but {without} is absent")
+        table = in_pandas(table)[list(self.names)]
         if features and (gaps := table.isna()).any(axis=None):
             row, column = np.argwhere(gaps.to_numpy())[0]
             name = self.names[column]
             raise InvalidInputError(
                 f"X: column {name!r} is missing in row {row_label(table, row)}: drop such rows"
             )
-        columns = indicated("X" if features else "fixed", table, features)
-        values = columns[self.time].to_numpy()
+        coding = self.coding or tuple(CodedColumn(name, (name,)) for name in self.others)
+        coding = (CodedColumn(self.time, (self.time,)), *coding)
+        columns: Any = coded_frame("X" if features else "fixed", table, coding).table
+        values, taken = np.asarray(columns[self.time], np.float64), list(columns)
         if self.knots:
             from sklearn.preprocessing import SplineTransformer
 
@@ -175,7 +250,8 @@ class TimeColumns:
             base = f"({self.time} - {self.origin:g})" if self.origin else self.time
             powers = range(2, self.degree + 1)
             curves = {f"{base}^{p}": (values - self.origin) ** p for p in powers}
-        rest = {name: columns[name] for name in list(columns)[1:]}
+        curves = {_free(name, taken): column for name, column in curves.items()}
+        rest = {name: columns[name] for name in taken[1:]}
         return type(columns)({self.time: values} | curves | rest, index=columns.index)
 
 
@@ -184,79 +260,127 @@ def row_label(values: Any, place: int) -> Any:
     return values.index[place] if hasattr(values, "iloc") else place
 
 
-def indicator_name(column: Any, level: str, reference: str) -> str:
-    """Return the name of the indicator of a level, which tells the level that it is compared to."""
-    return f"{column} ({level} vs. {reference})"
+def in_pandas(values: Any) -> Any:
+    """Return a frame of another library as one of pandas, other data as they are."""
+    kind = type(values)
+    if hasattr(kind, "get_columns"):  # polars, which requires another package for this
+        import pandas as pd
+
+        return pd.DataFrame({name: values[name].to_list() for name in values.columns})
+    return values.to_pandas() if hasattr(kind, "column_names") else values
 
 
-def variable_of(term: str) -> str:
-    """Return the variable behind a term: the column of an indicator, else the term itself."""
-    return term.rpartition(" (")[0] if " vs. " in term else term
+def coding_of_frame(argument: str, frame: Any) -> tuple[CodedColumn, ...]:
+    """Return how the columns of a frame become numbers; levels of text are in sorted order.
 
-
-def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any:
-    """Return a pandas frame with indicators of all levels but the first in place of text.
-
-    ``expected`` are the columns of a fit; they may name the reference, as in "sex (f vs. m)".
-    Raises ``InvalidInputError`` for missing values, and for levels that the fit has not seen.
+    Raises ``InvalidInputError`` for dates, missing or constant text, and columns of one name.
     """
-    if not hasattr(values, "iloc") or not hasattr(values, "columns"):
-        return values
-    columns: dict[str, Any] = {}
-    for name, column in values.items():
+    taken = [str(name) for name in frame.columns]
+    if repeated := sorted({name for name in taken if taken.count(name) > 1}):
+        raise InvalidInputError(
+            f"{argument}: more than one column is called {repeated[0]!r}: rename them"
+        )
+    coding = []
+    for name, (_, column) in zip(tuple(taken), frame.items(), strict=True):
         if column.dtype.kind in "mM":
             raise InvalidInputError(f"{argument}: column {name!r} has dates: count days from one")
-        try:
-            columns[str(name)] = column.astype(np.float64)
+        if _numbers(column) is not None:
+            coding.append(CodedColumn(name, (name,)))
             continue
-        except (TypeError, ValueError):
-            if column.isna().any():
-                row = row_label(values, int(np.argmax(column.isna())))
-                raise InvalidInputError(
-                    f"{argument} must have no missing values, got one in row {row}, column "
-                    f"{name!r}: drop or impute such rows"
-                ) from None
-        text = column.astype(str)
-        levels = sorted(text.unique())
-        if not expected and len(levels) == 1:
+        levels = sorted(_texts(argument, name, column).unique())
+        if len(levels) == 1:
             raise InvalidInputError(f"{argument}: column {name!r} is constant: leave it out")
-        if not expected and 2 * len(levels) > len(text):
+        if 2 * len(levels) > len(column):
             raise InvalidInputError(
                 f"{argument} must be numbers or categories, but column {name!r} has {len(levels)} "
                 f"different texts, such as {levels[0]!r}: write numbers without signs, or leave "
                 "it out"
             )
-        inside = {e: e[len(str(name)) + 2 : -1] for e in expected if e.startswith(f"{name} (")}
-        against = {e: pair.rsplit(" vs. ", 1) for e, pair in inside.items() if " vs. " in pair}
-        if against:
-            if unseen := set(levels).difference(*against.values()):
-                raise InvalidInputError(
-                    f"{argument}: column {name!r} has {min(unseen)!r}, which the fit has not seen"
-                )
-            for term, (level, _) in against.items():
-                columns[term] = (text == level).astype(np.float64)
-            continue
-        coded = [each.removeprefix(f"{name}_") for each in expected if each.startswith(f"{name}_")]
-        # The first level of the fit has no indicator; it comes before the others.
-        first = [level for level in levels if level not in coded]
-        if coded and (len(first) > 1 or (first and first[0] > coded[0])):
-            raise InvalidInputError(
-                f"{argument}: column {name!r} has {first[-1]!r}, which the fit has not seen"
-            )
-        for level in coded or levels[1:]:
-            columns[f"{name}_{level}"] = (text == level).astype(np.float64)
-    return type(values)(columns, index=values.index)
+        coding.append(
+            CodedColumn(name, indicator_names(name, levels, taken), tuple(map(str, levels)))
+        )
+    return tuple(coding)
+
+
+def indicator_names(name: str, levels: Sequence[Any], taken: list[str]) -> tuple[str, ...]:
+    """Return names, and note them as taken, of the indicators of all levels but the first.
+
+    A name that another column has tells the reference too.
+    """
+    names = []
+    for level in levels[1:]:
+        term = f"{name}_{level}"
+        if term in taken:
+            term = _free(f"{name} ({level} vs. {levels[0]})", taken)
+        names.append(term)
+        taken.append(term)
+    return tuple(names)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Return a name that no other column has."""
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _numbers(column: Any) -> Array | None:
+    """Return a series as numbers, None for text and missing cells beside other objects."""
+    try:
+        return np.asarray(column.astype(np.float64))
+    except (TypeError, ValueError):
+        return None
+
+
+def _texts(argument: str, name: str, column: Any) -> Any:
+    """Return a series as text; raise an error for missing cells."""
+    if column.isna().any():
+        row = row_label(column, int(np.argmax(column.isna())))
+        raise InvalidInputError(
+            f"{argument} must have no missing values, got one in row {row}, column {name!r}: drop "
+            "or impute such rows"
+        )
+    return column.astype(str)
+
+
+def coded_frame(argument: str, frame: Any, coding: tuple[CodedColumn, ...]) -> CodedFrame:
+    """Return a frame as numbers by the coding of a fit.
+
+    Columns are matched by name; a frame may also have those of the design. Raises
+    ``InvalidInputError`` for columns that are absent or that the fit did not have, and for levels
+    that it has not seen.
+    """
+    there = list(map(str, frame.columns))
+    names = [column.name for column in coding]
+    terms = [term for column in coding for term in column.terms]
+    if sorted(there) == sorted(terms) != sorted(names):
+        coding, names = tuple(CodedColumn(term, (term,)) for term in terms), terms
+    if sorted(there) != sorted(names):
+        raise InvalidInputError(
+            f"{argument} must have the columns of the fit, {', '.join(names)}, got "
+            f"{', '.join(there)}"
+        )
+    made: dict[str, Any] = {}
+    for column in coding:
+        made |= column.indicators(argument, frame.iloc[:, there.index(column.name)])
+    return CodedFrame(type(frame)(made, index=frame.index), coding)
 
 
 def columns_of(
-    argument: str, values: Any, n: int, expected: tuple[str, ...] = ()
-) -> tuple[Array, tuple[str, ...]]:
-    """Return covariates (n, P) of any container, and the names of their columns.
+    argument: str, values: Any, n: int, coding: tuple[CodedColumn, ...] | None = None
+) -> tuple[Array, tuple[str, ...], tuple[CodedColumn, ...]]:
+    """Return covariates (n, P) of any container, the names of their columns, and their coding.
 
-    Text in frames becomes indicators, of the levels in the ``expected`` columns of a fit. Raises
-    ``InvalidInputError`` for other text, missing values or a wrong length.
+    Text in frames becomes indicators. ``coding`` is that of a fit, which has none if its covariates
+    were an array. Raises ``InvalidInputError`` for other text, missing values or a wrong length.
     """
-    values = indicated(argument, values, expected)
+    coded = values = in_pandas(values)
+    if hasattr(values, "iloc") and hasattr(values, "columns"):
+        coding = coding_of_frame(argument, values) if coding is None else coding
+        coded = coded_frame(argument, values, coding) if coding else values
+    coding = ()
+    if isinstance(coded, CodedFrame):
+        values, coding = coded.table, coded.coding
     names = getattr(values, "columns", None)
     if names is None and getattr(values, "name", None) is not None:  # a series
         names = [values.name]
@@ -285,4 +409,4 @@ def columns_of(
             f"{argument} must be finite and have no missing values, got {got} in row "
             f"{row_label(values, row)}, column {labels[column]!r}: drop or impute such rows"
         )
-    return table, labels
+    return table, labels, coding

@@ -41,11 +41,15 @@ INTERCEPT_PRECISION = 6.0 / np.pi**2
 
 @dataclass(frozen=True)
 class Gate:
-    """Coefficients (K, P) of the softmax of covariates, the first component's being 0."""
+    """Coefficients (K, P) of the softmax of covariates, the first component's being 0.
+
+    ``columns`` are the places of the covariates in the design, () for the first P.
+    """
 
     coefficients: Array
     shares: Array  # (K,) average weights over the data of the last pass
     precisions: Array  # (P,) of the prior of centred coefficients, 0 without one
+    columns: tuple[int, ...] = ()
     exchangeable = True
     expected_log = no_log_weights
 
@@ -64,11 +68,21 @@ class Gate:
         return [(k,) for k in range(1, self.n_components)]
 
     @property
-    def free_terms(self) -> list[int]:
-        """Number of free coefficients of each row."""
-        return [self.coefficients.shape[1]] * (self.n_components - 1)
+    def places(self) -> list[int]:
+        """Places of the covariates in the design, that of the constant first."""
+        return list(self.columns or range(self.coefficients.shape[1]))
 
-    free_names, of_covariates = ("component",), "weights"
+    @property
+    def free_terms(self) -> list[list[int]]:
+        """Places in the design of the free coefficients of each row."""
+        return [self.places] * (self.n_components - 1)
+
+    free_names = ("component",)
+
+    @property
+    def effects(self) -> tuple[tuple[str, list[int]], ...]:
+        """Names of what depends on covariates, and places of these in the design."""
+        return (("weights", self.places),)
 
     def mean(self) -> Array:
         return self.shares
@@ -189,9 +203,10 @@ class GateSums(AddedByField):
 
         The intercept, which balances those of columns, is named only where it is far larger.
         """
-        sizes = np.abs(self.gate.coefficients) * np.append(0.1, np.ones(len(terms) - 1))
+        places = self.gate.places
+        sizes = np.abs(self.gate.coefficients) * np.append(0.1, np.ones(len(places) - 1))
         component, place = np.unravel_index(sizes.argmax(), sizes.shape)
-        return int(component), f"most: {terms[place]}"
+        return int(component), f"most: {terms[places[place]]}"
 
     @staticmethod
     def _free(matrix: Array) -> Array:
@@ -245,11 +260,12 @@ class GatePrior:
     """Normal prior of centred coefficients of a gate on P covariates, the first of them constant.
 
     ``precisions`` (P,) are in covariates of unit scale, 0 for maximum likelihood. Variational fits
-    need ``moments`` (P, P), Σ w z z' over units.
+    need ``moments`` (P, P), Σ w z z' over units. ``columns`` are those of the gate.
     """
 
     precisions: Array
     moments: Array | None = None
+    columns: tuple[int, ...] = ()
     name = "gate"
 
     @classmethod
@@ -270,11 +286,11 @@ class GatePrior:
         """Return the gate after a Newton step; from counts (K,) one with intercepts only."""
         if isinstance(statistics, GateSums):
             shares = statistics.shares / statistics.shares.sum()
-            return Gate(statistics.next_coefficients, shares, self.precisions)
+            return Gate(statistics.next_coefficients, shares, self.precisions, self.columns)
         shares = PointWeights.shares(statistics).probabilities
         coefficients = np.zeros((len(shares), len(self.precisions)))
         coefficients[:, 0] = np.log(np.maximum(shares, LEAST))
-        return Gate(coefficients - coefficients[0], shares, self.precisions)
+        return Gate(coefficients - coefficients[0], shares, self.precisions, self.columns)
 
     def posterior(self, statistics: GateSums | Array) -> Gate:
         """Return the gate at the mean of q(γ), whose covariance does not change."""
@@ -298,6 +314,10 @@ class GatePrior:
         proper = self.precisions[self.precisions > 0.0]
         constants = (K - 1) * np.log(proper / (2.0 * np.pi)) - np.log(K)
         return float(0.5 * (constants.sum() - free @ penalty_matrix(K, self.precisions) @ free))
+
+    def without_effect(self, names: tuple[str, ...]) -> list[str]:
+        """Return nothing, as all covariates have an effect on the weights."""
+        return []
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * len(self.precisions)

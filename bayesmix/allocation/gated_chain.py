@@ -109,10 +109,15 @@ class GatedChain:
         return self.gate.free_rows
 
     @property
-    def free_terms(self) -> list[int]:
+    def free_terms(self) -> list[list[int]]:
         return self.gate.free_terms
 
-    free_names, of_covariates = ("component",), "first states"
+    free_names = ("component",)
+
+    @property
+    def effects(self) -> tuple[tuple[str, list[int]], ...]:
+        """Names of what depends on covariates, and places of these in the design."""
+        return (("first states", self.gate.places),)
 
     @property
     def initial(self) -> Array:
@@ -186,6 +191,10 @@ class GatedChainPrior:
         rows = map(PointWeights, chain.transition)
         return self.gate.log_density(chain.gate) + sum(map(self.chain.of_row.log_density, rows))
 
+    def without_effect(self, names: tuple[str, ...]) -> list[str]:
+        """Return nothing, as covariates of sequences have an effect on first states."""
+        return []
+
     def n_parameters(self, n_components: int) -> int:
         return self.gate.n_parameters(n_components) + n_components * (n_components - 1)
 
@@ -252,7 +261,7 @@ def varying_paths(
 class CovariateChain:
     """Gates (K + 1) of the first state, and of the state after each state.
 
-    That of the first state has an intercept only where covariates have no effect on it. ``timing``
+    First states may depend on other covariates than the transitions do, or on none. ``timing``
     tells whose covariates transitions depend on: of the sample that is "entered", or "left".
     """
 
@@ -267,10 +276,12 @@ class CovariateChain:
 
     @property
     def coefficients(self) -> Array:
-        """Coefficients (K + 1, K, P), those of state 0 being 0."""
-        first, *after = (gate.coefficients for gate in self.gates)
-        none = after[0].shape[1] - first.shape[1]
-        return np.array([np.pad(first, ((0, 0), (0, none))), *after])
+        """Coefficients (K + 1, K, P), 0 for state 0 and for covariates without an effect."""
+        n_terms = 1 + max(max(gate.places) for gate in self.gates)
+        every = np.zeros((len(self.gates), self.n_components, n_terms))
+        for own, gate in zip(every, self.gates, strict=True):
+            own[:, gate.places] = gate.coefficients
+        return every
 
     @property
     def free(self) -> Array:
@@ -284,17 +295,17 @@ class CovariateChain:
         return [(i, k) for i in before for k in range(1, self.n_components)]
 
     @property
-    def free_terms(self) -> list[int]:
-        """Number of free coefficients of each row."""
-        return [size for gate in self.gates for size in gate.free_terms]
+    def free_terms(self) -> list[list[int]]:
+        """Places in the design of the free coefficients of each row."""
+        return [places for gate in self.gates for places in gate.free_terms]
 
     free_names = ("from", "component")
 
     @property
-    def of_covariates(self) -> str:
-        """Name of what depends on covariates."""
-        alone = self.gates[0].coefficients.shape[1] == 1
-        return "transitions" if alone else "first states and transitions"
+    def effects(self) -> tuple[tuple[str, list[int]], ...]:
+        """Names of what depends on covariates, and places of these in the design."""
+        first, after = self.gates[:2]
+        return ("first states", first.places), ("transitions", after.places)
 
     @property
     def initial(self) -> Array:
@@ -325,7 +336,7 @@ class CovariateChain:
 
     def transitions_of(self, covariates: Array) -> Array:
         """Return the probabilities (n, K, K) of transitions that depend on covariates (n, P)."""
-        K = self.n_components
+        K, covariates = self.n_components, covariates[:, self.gates[1].places]
         coefficients = np.concatenate([gate.coefficients for gate in self.gates[1:]])
         odds = (coefficients @ covariates.T).reshape(K, K, -1)
         odds -= odds.max(axis=1, keepdims=True)
@@ -335,7 +346,7 @@ class CovariateChain:
 
     def covariates_of_first(self, side: SideInformation) -> Array:
         """Return the covariates (S, P) of first states; the constant alone without slopes."""
-        return Gate.needed(side)[side.starts, : self.gates[0].coefficients.shape[1]]
+        return Gate.needed(side)[side.starts][:, self.gates[0].places]
 
     def covariates_of_moves(self, side: SideInformation) -> Array:
         """Return the covariates (n, P) of the transitions to each sample."""
@@ -353,6 +364,7 @@ class CovariateChain:
         chained = chained.weighted(side.starts, rows.weights)
         joint[:] = chained.shares
         (first, *after), covariates = self.gates, self.covariates_of_moves(side)
+        covariates = covariates[:, self.gates[1].places]
         weights = rows.weights_or_ones[side.starts, None]
         sums = [first.sums(joint[side.starts], self.covariates_of_first(side), weights)]
         for k, gate in enumerate(after):
@@ -379,8 +391,9 @@ class CovariateChain:
 class CovariateChainPrior:
     """Prior of the coefficients of every gate; None until the covariates are known.
 
-    ``first`` is that of first states, None where it is equal to ``gate``; with few sequences it has
-    an intercept only. ``effects``: whether "all" or only "transitions" depend on covariates.
+    ``first`` is that of first states, None where it is equal to ``gate``. Each has the covariates
+    whose effects the data can tell apart. ``effects``: whether "all" or only "transitions" depend
+    on covariates.
     """
 
     gate: GatePrior | None = None
@@ -413,6 +426,11 @@ class CovariateChainPrior:
         pairs = zip(self._of_gates(chain.n_components), chain.gates, strict=True)
         return sum(prior.log_density(gate) for prior, gate in pairs)
 
+    def without_effect(self, names: tuple[str, ...]) -> list[str]:
+        """Return sentences about covariates without the effects that were asked for."""
+        first = self.first or self.of_gate
+        return sentences_without_effect(self.effects, first.columns, self.of_gate.columns, names)
+
     def n_parameters(self, n_components: int) -> int:
         return sum(prior.n_parameters(n_components) for prior in self._of_gates(n_components))
 
@@ -420,20 +438,69 @@ class CovariateChainPrior:
 halfway.register(CovariateChain, CovariateChain.halfway_to)
 
 
-def determine_first_states(covariates: Array, begins: Booleans) -> bool:
-    """Whether sequences suffice for effects of covariates (n, P) on their first states.
+def sentences_without_effect(
+    effects: str, first: tuple[int, ...], moves: tuple[int, ...], names: tuple[str, ...]
+) -> list[str]:
+    """Return a sentence for each effect that some covariates do not have, and which.
+
+    ``first`` and ``moves`` are the places in the design of those that have one, () for all.
+    """
+    asked = []
+    if effects == "all":
+        asked.append(("first states", first, "first samples, or there are too few sequences"))
+    if effects != "first":
+        asked.append(("transitions", moves, "the samples of transitions"))
+    sentences = []
+    for what, places, where in asked:
+        lost = [name for place, name in enumerate(names, 1) if places and place not in places]
+        if lost:
+            sentences.append(
+                f"{what} do not depend on {', '.join(map(repr, lost))}, whose effects the data do "
+                f"not determine: constant or collinear at {where}"
+            )
+    return sentences
+
+
+def identified(covariates: Array, rows: Booleans, most: int | None = None) -> tuple[int, ...]:
+    """Return the places of covariates (n, P) whose effects on some rows can be told apart.
+
+    A column that is constant among these rows, such as time at first samples, or that follows from
+    the columns before it, has no effect of its own. ``most`` limits the number of columns.
+    """
+    spread = covariates.std(axis=0)
+    chosen = covariates[rows]
+    moved = (chosen - chosen.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    basis, places = np.empty((len(moved), 0)), list[int]()
+    for place, column in enumerate(moved.T):
+        if len(places) == most:
+            break
+        rest = column - basis @ (basis.T @ column)
+        size = float(np.linalg.norm(rest))
+        # Sums of squares of smaller parts would have no digits left, as in ``Standardised.of``.
+        if size > 1e-6 * np.sqrt(len(moved)):
+            rest = rest / size
+            rest -= basis @ (basis.T @ rest)
+            basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
+            places.append(place)
+    return tuple(places)
+
+
+def identified_at_first(covariates: Array, begins: Booleans) -> tuple[int, ...]:
+    """Return the places of covariates (n, P) whose effects on first states the data determine.
 
     Covariates separate half of all assignments of 2 (P + 1) points to two states, and more of fewer
-    points (Cover 1965), so that coefficients would not be finite. Those of first samples must not
-    be collinear, as a column of time is that begins at the same value in all sequences.
+    points (Cover 1965), so that coefficients would not be finite: with few sequences the first
+    columns are kept.
     """
-    first, P = covariates[begins], covariates.shape[1]
-    if len(first) <= 2 * (P + 1):
-        return False
-    spread = covariates.std(axis=0)
-    moved = (first - first.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
-    # Sums of squares of smaller parts would have no digits left, as in ``Standardised.of``.
-    return int(np.linalg.matrix_rank(moved, tol=1e-6 * np.sqrt(len(first)))) == P
+    n_sequences = int(begins.sum())
+    return identified(covariates, begins, max((n_sequences - 1) // 2 - 1, 0))
+
+
+def _identified_moves(covariates: Array, begins: Booleans, timing: str) -> tuple[int, ...]:
+    """Return the places of covariates whose effects on transitions can be told apart."""
+    entered = ~begins
+    rows = np.roll(entered, -1) if timing == "left" else entered
+    return identified(covariates, rows)
 
 
 def gated(inference: Any, source: Source, n_components: int) -> Any:
@@ -466,9 +533,16 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
         return replace(inference, weights=gate)
     if chained:
         return replace(inference, weights=GatedChainPrior(gate, weights))
-    of_first = weights.effects == "all"
-    if of_first:
-        side: Any = rows.side
-        of_first = determine_first_states(side.covariates[:, 1:], side.begins)
-    first = None if of_first else GatePrior.normal(1)
-    return replace(inference, weights=replace(weights, gate=gate, first=first))
+    side: Any = rows.side
+    covariates, begins = side.covariates[:, 1:], side.begins
+    timing = weights.timing if side.elapsed is None else "left"
+    moves = _identified_moves(covariates, begins, timing)
+    first = identified_at_first(covariates, begins) if weights.effects == "all" else ()
+    own = (_of_columns(gate, moves), _of_columns(gate, first))
+    return replace(inference, weights=replace(weights, gate=own[0], first=own[1]))
+
+
+def _of_columns(gate: GatePrior, places: tuple[int, ...]) -> GatePrior:
+    """Return the prior of a gate on the constant and some covariates."""
+    columns = (0, *(place + 1 for place in places))
+    return replace(gate, precisions=gate.precisions[list(columns)], columns=columns)

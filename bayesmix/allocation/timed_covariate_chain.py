@@ -24,6 +24,7 @@ from bayesmix.allocation.gated_chain import (
     CovariateChainPrior,
     GatedChainPrior,
     certain_states,
+    sentences_without_effect,
     varying_paths,
 )
 from bayesmix.allocation.matrix_exponentials import MatrixExponentials
@@ -128,12 +129,14 @@ class TimedCovariateChain:
 
     Rates of jumps that are not ``allowed`` (K, K) are 0. Rates are constant where P is 1. The
     ``unit`` is the mean time between samples, in which ``rates`` and times are measured.
+    ``columns`` are the places in the design of the covariates of rates, () for the first P.
     """
 
     gate: Gate
     log_rates: Array
     allowed: Booleans
     unit: float
+    columns: tuple[int, ...] = ()
     exchangeable = True
     expected_log, path_probabilities = no_log_weights, varying_paths
 
@@ -148,11 +151,17 @@ class TimedCovariateChain:
         Those of first states are log odds, and 0 without covariates. Those of rates that are 0 are
         NaN.
         """
-        first, rates = self.gate.coefficients, self.log_rates
-        rates = np.where(self.allowed[..., None], rates, np.nan)
-        most = max(first.shape[1], rates.shape[2])
-        wide = [np.pad(own, ((0, 0), (0, most - own.shape[1]))) for own in (first, *rates)]
-        return np.array(wide)
+        K, n_terms = self.n_components, 1 + max(*self.gate.places, *self.places)
+        every = np.zeros((K + 1, K, n_terms))
+        every[0][:, self.gate.places] = self.gate.coefficients
+        every[1:, :, self.places] = self.log_rates
+        every[1:][~self.allowed] = np.nan
+        return every
+
+    @property
+    def places(self) -> list[int]:
+        """Places in the design of the covariates of rates, that of the constant first."""
+        return list(self.columns or range(self.log_rates.shape[2]))
 
     @property
     def free(self) -> Array:
@@ -166,19 +175,16 @@ class TimedCovariateChain:
         return [*first, *map(tuple, np.argwhere(self.allowed).tolist())]
 
     @property
-    def free_terms(self) -> list[int]:
-        """Number of free coefficients of each row."""
-        return self.gate.free_terms + [self.log_rates.shape[2]] * int(self.allowed.sum())
+    def free_terms(self) -> list[list[int]]:
+        """Places in the design of the free coefficients of each row."""
+        return self.gate.free_terms + [self.places] * int(self.allowed.sum())
 
     free_names = ("from", "component")
 
     @property
-    def of_covariates(self) -> str:
-        """Name of what depends on covariates."""
-        if self.log_rates.shape[2] == 1:
-            return "first states"
-        alone = self.gate.coefficients.shape[1] == 1
-        return "rates of transitions" if alone else "first states and rates of transitions"
+    def effects(self) -> tuple[tuple[str, list[int]], ...]:
+        """Names of what depends on covariates, and places of these in the design."""
+        return ("first states", self.gate.places), ("rates of transitions", self.places)
 
     @property
     def initial(self) -> Array:
@@ -188,7 +194,7 @@ class TimedCovariateChain:
     @property
     def rates(self) -> Array:
         """Generator (K, K) at the means of covariates."""
-        return self.rates_of(np.eye(1, self.log_rates.shape[2]))[0]
+        return self.rates_of(np.eye(1, 1 + self.places[-1]))[0]
 
     @property
     def transition(self) -> Array:
@@ -197,7 +203,7 @@ class TimedCovariateChain:
 
     def rates_of(self, covariates: Array) -> Array:
         """Return generators (n, K, K) at covariates (n, P), whose first column is constant."""
-        logs = covariates[:, : self.log_rates.shape[2]] @ np.swapaxes(self.log_rates, 1, 2)
+        logs = covariates[:, self.places] @ np.swapaxes(self.log_rates, 1, 2)
         logs = np.minimum(np.swapaxes(logs, 0, 1) + np.log(self.unit), np.log(FASTEST))
         jumps = np.where(self.allowed, np.exp(logs), 0.0)
         return generators(jumps)
@@ -222,7 +228,7 @@ class TimedCovariateChain:
         return np.asarray(np.exp(self.gate.log_weights(self._of_first(side))))
 
     def _of_first(self, side: SideInformation) -> Array:
-        return Gate.needed(side)[side.starts, : self.gate.coefficients.shape[1]]
+        return Gate.needed(side)[side.starts][:, self.gate.places]
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""
@@ -230,13 +236,13 @@ class TimedCovariateChain:
 
     def _moves(self, side: SideInformation) -> tuple[Moves, Array]:
         """Return transitions to samples, and the covariates (n, P) of the samples before."""
-        elapsed, P = elapsed_of(side), self.log_rates.shape[2]
-        covariates = np.roll(Gate.needed(side)[:, :P], 1, axis=0)
+        elapsed, covariates = elapsed_of(side), np.roll(Gate.needed(side), 1, axis=0)
         rates, exact = self.rates_of(covariates), exact_places(elapsed)
         exponentials = MatrixExponentials(rates, elapsed.between)
         jumps = absorbed(rates[exact]) / elapsed.unit
         every = np.arange(len(covariates))
-        return Moves(exponentials, every, side.begins, exact, jumps), covariates
+        moves = Moves(exponentials, every, side.begins, exact, jumps)
+        return moves, covariates[:, self.places]
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities (n, K) into smoothed probabilities in place."""
@@ -298,11 +304,16 @@ halfway.register(TimedCovariateChain, TimedCovariateChain.halfway_to)
 
 @dataclass(frozen=True)
 class TimedCovariateChainPrior:
-    """Maximum likelihood of a gate of first states, and of ``n_columns`` coefficients of rates."""
+    """Maximum likelihood of a gate of first states, and of ``n_columns`` coefficients of rates.
+
+    ``columns`` are those of the chain, and ``asked`` names the effects that the data may not tell.
+    """
 
     gate: GatePrior
     n_columns: int
     unit: float
+    columns: tuple[int, ...] = ()
+    asked: str = "first"
     name = "timed_covariate_chain"
 
     def mode(self, statistics: TimedCovariateSums | ChainSums) -> TimedCovariateChain:
@@ -313,13 +324,18 @@ class TimedCovariateChainPrior:
             begun = np.zeros((*rates.shape, self.n_columns))
             begun[..., 0] = np.log(rates / self.unit)
             gate = self.gate.mode(statistics.initial)
-            return TimedCovariateChain(gate, begun, allowed, self.unit)._with(allowed)
+            chain = TimedCovariateChain(gate, begun, allowed, self.unit, self.columns)
+            return chain._with(allowed)
         chain, rates = statistics.chain, statistics.chain.log_rates.copy()
         rates[chain.allowed] = statistics.rates.next_coefficients
         return replace(chain, gate=self.gate.mode(statistics.first), log_rates=rates)
 
     def log_density(self, chain: TimedCovariateChain) -> float:
         return 0.0
+
+    def without_effect(self, names: tuple[str, ...]) -> list[str]:
+        """Return sentences about covariates without the effects that were asked for."""
+        return sentences_without_effect(self.asked, self.gate.columns, self.columns, names)
 
     def n_parameters(self, n_components: int) -> int:
         rates = n_components * (n_components - 1) * self.n_columns
@@ -338,6 +354,7 @@ def timed(inference: Any, unit: float) -> Any:
     if isinstance(prior, GatedChainPrior):
         return replace(inference, weights=TimedCovariateChainPrior(prior.gate, 1, unit))
     assert isinstance(prior, CovariateChainPrior)
-    size = len(prior.of_gate.precisions)
-    chain = TimedCovariateChainPrior(prior.first or prior.of_gate, size, unit)
+    gate, effects = prior.of_gate, prior.effects
+    size, first = len(gate.precisions), prior.first or gate
+    chain = TimedCovariateChainPrior(first, size, unit, gate.columns, effects)
     return replace(inference, weights=chain)

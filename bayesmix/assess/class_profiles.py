@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.allocation.designs import variable_of
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
@@ -313,7 +312,8 @@ def _of_rates(
 
     The reference of a rate is the state that is left.
     """
-    design, noun = scores.result.side.design, scores.result.class_noun
+    design = scores.result.side.design.restricted(chain.places)
+    noun = scores.result.class_noun
     terms, pairs = [f"{term} (rate)" for term in design.terms], np.argwhere(chain.allowed)
     back = np.kron(np.eye(len(pairs)), design.back)
     b = back @ chain.log_rates[chain.allowed].ravel()
@@ -347,7 +347,7 @@ def _of_gate(
     degrees: float,
 ) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """Return rows of the odds ratios of one gate, and tests of its terms."""
-    design = scores.result.side.design
+    design = scores.result.side.design.restricted(gate.places)
     K, P = scores.result.n_components, len(design.terms)
     back = np.kron(np.eye(K), design.back)
     coefficients = (back @ gate.coefficients.ravel()).reshape(K, P)
@@ -374,17 +374,11 @@ def _of_gate(
         keys = ((part_name(noun, k), part_name(noun, j), term) for term in design.terms)
         rows += [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
     tests: dict[str, Any] = {}
-    variables: dict[str, list[int]] = {}
-    for p, term in enumerate(design.terms):
-        # The levels of text are tested together.
-        variables.setdefault(variable_of(term), []).append(p)
-    for name, terms in variables.items():
-        if name != "intercept":
-            contrast = (by_class[1:, terms] - by_class[0, terms]).reshape(
-                (K - 1) * len(terms), size
-            )
-            differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
-            tests[name] = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
-            if infinite[terms].any():
-                tests[name] |= dict.fromkeys(("chi_squared", "f", "p"), np.nan)
+    # The levels of text are tested together.
+    for name, terms in design.variables.items():
+        contrast = (by_class[1:, terms] - by_class[0, terms]).reshape((K - 1) * len(terms), size)
+        differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
+        tests[name] = wald_test(differences, contrast @ covariance @ contrast.T, degrees)
+        if infinite[terms].any():
+            tests[name] |= dict.fromkeys(("chi_squared", "f", "p"), np.nan)
     return rows, tests

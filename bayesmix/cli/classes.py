@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bayesmix.allocation.designs import indicated, indicator_name
+from bayesmix.allocation.designs import CodedColumn, CodedFrame, coded_frame, coding_of_frame
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work, results_folder
 from bayesmix.cli.screen import Screen
@@ -165,17 +165,19 @@ def classes(
     work.end(values, contents)
 
 
-def against_most_frequent(table: pd.DataFrame) -> pd.DataFrame:
+def against_most_frequent(table: pd.DataFrame) -> CodedFrame:
     """Return indicators of the levels of text against the most frequent, which their names tell."""
-    names: list[str] = []
-    for name, column in table.items():
-        if column.dtype.kind in "biuf":
-            names.append(str(name))
-            continue
-        reference, *others = column.astype(str).value_counts().index
-        names += [indicator_name(name, level, reference) for level in others]
-    coded: pd.DataFrame = indicated("--covariates", table, tuple(names))
-    return coded
+    coding = [
+        _against_most_frequent(column, table[column.name]) if column.levels else column
+        for column in coding_of_frame("--covariates", table)
+    ]
+    return coded_frame("--covariates", table, tuple(coding))
+
+
+def _against_most_frequent(column: CodedColumn, values: Any) -> CodedColumn:
+    levels = tuple(values.astype(str).value_counts().index)
+    terms = tuple(f"{column.name} ({level} vs. {levels[0]})" for level in levels[1:])
+    return CodedColumn(column.name, terms, levels)
 
 
 def _chosen(enumeration: Any, select: str | None) -> Any:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.allocation.designs import indicated
 from bayesmix.cli.options import (
     Kinds,
     MeasuredAs,
@@ -243,7 +242,7 @@ def read_beside(
     table = replace(table, exclude=exclude)
     columns = copied_columns(table, sequences.by_option | {"covariates": gate})
     source = read_table(screen, table, bool(sequences.names), family)
-    frame = indicators(pd.DataFrame({name: columns[name] for name in gate}), "--covariates")
+    frame = checked_covariates(pd.DataFrame({name: columns[name] for name in gate}), "--covariates")
     if sequences.names:
         if not isinstance(source, ArraySource):
             raise InvalidInputError("--sequence and --order need data in memory, got data in parts")
@@ -305,14 +304,13 @@ def rows_in_time(
     return rows, in_time
 
 
-def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
-    """Return numbers, indicators of all levels of text but the first; gaps are an error."""
+def checked_covariates(frame: pd.DataFrame, option: str) -> pd.DataFrame:
+    """Return numbers and text, of which a fit makes indicators; missing values are an error."""
     if len(empty := frame.columns[(frame.isna() | (frame == "")).any()]):
         raise InvalidInputError(
             f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
         )
-    coded: pd.DataFrame = indicated(option, frame.infer_objects())
-    return coded
+    return frame.infer_objects()
 
 
 # Models that are not one density of all columns, and what to use instead.
@@ -475,18 +473,8 @@ def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
     """Return the columns of DATA from which the covariates of a fit were made, in their order."""
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("covariates need DATA twice, so it must be a file and not a pipe")
-    table, origins = whole_table(rows, ()), []
-    for term in design.names:
-        # Indicators of text are named after the column and the level.
-        named = [
-            name
-            for name in map(str, table)
-            if term == name or term.startswith((f"{name}_", f"{name} ("))
-        ]
-        if not named:
-            raise InvalidInputError(f"{rows.data} has no column of the covariate {term!r}")
-        origins.append(max(named, key=len))
-    return table[list(dict.fromkeys(origins))]
+    covariates = [column.name for column in design.coding] or list(design.names)
+    return whole_table(rows, covariates)[covariates]
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:

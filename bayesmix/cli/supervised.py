@@ -180,10 +180,10 @@ def regress(
     import numpy as np
 
     from bayesmix.cli.data import (
+        checked_covariates,
         complete,
         csv_text,
         features_of,
-        indicators,
         rows_in_time,
         whole_table,
     )
@@ -228,7 +228,7 @@ def regress(
     data |= {name: frame[key] for name, key in roles.items() if key is not None}
     data |= in_time
     if gated:
-        data["gate"] = indicators(frame[gated], "--gate")
+        data["gate"] = checked_covariates(frame[gated], "--gate")
     work.noting(lambda: search.fit(X, frame[target], **data))
     model = search.best_estimator_
     table = model.coefficients().reset_index()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -91,6 +91,10 @@ class Design(Protocol):
     def intercept(self) -> bool: ...
 
     @property
+    def variables(self) -> dict[str, list[int]]:
+        """Places among ``terms`` of what each column of the frame makes."""
+
+    @property
     def centre(self) -> Array:
         """Means of the columns, subtracted."""
 
@@ -101,6 +105,12 @@ class Design(Protocol):
     @property
     def back(self) -> Array:
         """Matrix (P, P) from coefficients of the design to those of the columns as given."""
+
+    def in_units(self, coefficients: Array) -> Array:
+        """Return coefficients (..., P) of the columns as given."""
+
+    def restricted(self, places: Sequence[int]) -> Design:
+        """Return the design of the intercept and some other columns, by places among ``terms``."""
 
     def apply(self, values: Array) -> Array:
         """Return the design matrix (n, P)."""

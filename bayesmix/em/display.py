@@ -147,6 +147,18 @@ def _cells(texts: Sequence[str], tag: str, style: str, second: str = "") -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
+def effects_in_words(effects: Sequence[tuple[str, Sequence[int]]], names: Sequence[str]) -> str:
+    """Return what depends on which covariates, such as "first states and transitions by age".
+
+    ``effects`` pairs names with places of covariates, of which 0 is the constant.
+    """
+    parts: dict[str, list[str]] = {}
+    for what, places in effects:
+        if columns := ", ".join(names[place - 1] for place in places if place):
+            parts.setdefault(columns, []).append(what)
+    return ", ".join(f"{' and '.join(what)} by {columns}" for columns, what in parts.items())
+
+
 def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
@@ -157,7 +169,8 @@ def sentence(result: FitResult) -> str:
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
     if result.side.design is not None:
         gate: Any = result.mixture.weights
-        size += f", {gate.of_covariates} by {', '.join(result.side.design.names)}"
+        if effects := effects_in_words(gate.effects, result.side.design.names):
+            size += f", {effects}"
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"

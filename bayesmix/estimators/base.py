@@ -452,7 +452,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             self.lower_bounds_ = list(result.trace / result.total_weight)
         if result.side.design is not None:
             gate: Any = result.mixture.weights
-            coefficients = gate.coefficients @ result.side.design.back.T
+            coefficients = result.side.design.in_units(gate.coefficients)
             self.gate_intercept_, self.gate_coef_ = coefficients[..., 0], coefficients[..., 1:]
         self._describe(result)
 

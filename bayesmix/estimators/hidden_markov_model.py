@@ -737,7 +737,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         """Return the design (m, P) of transitions at covariates; None for averages."""
         if covariates is None:
             return None
-        design = self._fitted().side.design
+        design: Any = self._fitted().side.design
         if design is None or not self._of_transitions:
             raise InvalidInputError(
                 "covariates must be left out: transitions of this fit do not depend on any"

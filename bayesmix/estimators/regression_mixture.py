@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.allocation.designs import TimeColumns
+from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.gate import shares_of
 from bayesmix.allocation.states_of_rows import StatesOfRows
@@ -42,6 +43,7 @@ from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
     as_design,
+    coding_of_design,
     explanatory,
     look_at_response,
     training_data,
@@ -311,24 +313,25 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._formula, self._coding, self._time = None, None, None
         self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
-            self._formula = y
-            y, X = regression_data.formula_matrices(y, X)
+            self._formula, y, X = FormulaDesign.of(y, X)
         else:
             X, y = tabular(X), tabular(y, "y")
             self._coding = explanatory(X, self.columns)
-            X = as_design(X, self._coding)
+            beside["coding"] = coding_of_design(self._coding)
+            X = as_design(X, self._coding, beside["coding"])
             y = look_at_response(y, self.response)
             warn_of_order(X, y)
         regression_data.check_table(X, y)
         y_given = y
-        fewest = 0 if self.fit_intercept else 1
+        response: Any = self._model().family.response  # type: ignore[attr-defined]
+        # Without coefficients components differ by their dispersions.
+        fewest = 0 if self.fit_intercept or response.dispersed else 1
         fewest_samples = 2 if np.shape(X)[1:] != (0,) else 1  # one tells nothing of a slope
         X, y = validated(
             self, X, reset=True, y=y, y_numeric=True, ensure_min_features=fewest,
             ensure_min_samples=fewest_samples,
         )  # fmt: skip
         X = np.asarray(X, dtype=np.float64)
-        response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
         return training_data(self, response, X, y, names, y_given, weight, **beside)
 
@@ -371,7 +374,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self.weights_ = mixture.weights.mean()
         weights: Any = mixture.weights
         if data.gate is not None:
-            gate = weights.coefficients @ data.gate.back.T
+            gate = data.gate.in_units(weights.coefficients)
             self.gate_intercept_, self.gate_coef_ = gate[..., 0], gate[..., 1:]
         if data.chain is not None:
             self.startprob_, self.transmat_ = weights.initial.copy(), weights.transition.copy()
@@ -403,6 +406,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         for name, value in record["kept"].items():
             if name not in KEPT:
                 raise ValueError(f"{name} is not an attribute of a fit")
+            if name == "_formula" and isinstance(value, str):  # of earlier versions
+                value = FormulaDesign(value.split("~", 1)[1])
             setattr(self, name, value)
 
     def _warn(self) -> None:
@@ -756,6 +761,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         from bayesmix.plots.regression import plot_regression
 
         check_is_fitted(self, "log_likelihood_")
+        if not self._data.design.names:
+            raise UnsupportedError("plot needs a column of X, along which means are drawn")
         return plot_regression(self, X, y, feature, ax)
 
     def report(self, path: Any, title: str = "Trajectories") -> Path:
@@ -780,11 +787,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "log_likelihood_")
         data = self._data
         if self._formula is not None:
-            X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
+            X = self._formula.columns(X)
         features = tuple(getattr(self, "feature_names_in_", ()))
         if self._time is not None:
             X = self._time.frame(X, features)
-        X = as_design(tabular(X), self._coding, features)
+        coding = data.design.coding or coding_of_design(self._coding, features)
+        X = as_design(tabular(X), self._coding, coding)
         regression_data.check_table(X)
         X = validated(self, X, reset=False, ensure_min_features=0)
         X = np.asarray(X, dtype=np.float64)

@@ -126,7 +126,7 @@ def trajectories(
     n_knots = None if n_knots is None else validation.integer("n_knots", n_knots, 2)
     if response != "normal" and random in (INTERCEPT, (INTERCEPT,), [INTERCEPT]):
         random = None
-    columns = TimeColumns.of(frame[time], degree, n_knots, fixed)
+    columns = TimeColumns.of(frame[time], degree, n_knots, frame[fixed])
     if columns.origin and random is not None and {INTERCEPT, time} <= {*_names(random)}:
         warn(
             f"random intercepts and their variance are those at {time} = 0, far from the data: "

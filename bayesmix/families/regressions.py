@@ -314,7 +314,7 @@ class RegressionSums(AddedByField):
 
     def units(self) -> Array:
         """Return reciprocal sizes, as columns of the design are standardised."""
-        largest = np.abs(self.information).max()
+        largest = np.abs(self.information).max(initial=0.0) or 1.0
         sizes = self.counts.sum(), largest, largest, np.abs(self.dispersion).sum() or 1.0
         return np.repeat(1.0 / np.array(sizes), [part.size for part in self._parts])
 
@@ -437,7 +437,8 @@ class LeastSquares:
     def feasible(self, statistics: RegressionSums) -> bool:
         """Whether information matrices are not negative in any direction, but for rounding."""
         values = np.linalg.eigvalsh(statistics.information)
-        return bool((values[:, 0] >= -FLAT * values[:, -1]).all())
+        largest = values.max(axis=1, initial=0.0, keepdims=True)
+        return bool((values >= -FLAT * largest).all())
 
     def inside(self, statistics: RegressionSums, present: RegressionSums) -> RegressionSums:
         return statistics

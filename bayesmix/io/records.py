@@ -23,8 +23,9 @@ import numpy as np
 
 from bayesmix.allocation.adapted_weights import AdaptedWeights, SteppedWeights
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
-from bayesmix.allocation.designs import Standardised, TimeColumns
+from bayesmix.allocation.designs import CodedColumn, Standardised, TimeColumns
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import (
     CovariateChain,
@@ -105,7 +106,7 @@ RECORDS: dict[str, type] = {
         *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Restricted, Restriction, HeldValues, AdaptedWeights, SteppedWeights),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
-        TimeColumns,
+        *(TimeColumns, CodedColumn, FormulaDesign),
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),

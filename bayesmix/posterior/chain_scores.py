@@ -105,7 +105,8 @@ def softmax_rows(chain: Any, side: Any) -> tuple[SoftmaxRow, list[SoftmaxRow]]:
     moves = moves if moves.ndim == 3 else moves[None]
     designs = [one] * (K + 1)
     if gates:
-        designs = [chain.covariates_of_first(side), *([chain.covariates_of_moves(side)] * K)]
+        of_moves = chain.covariates_of_moves(side)[:, gates[1].places]
+        designs = [chain.covariates_of_first(side), *([of_moves] * K)]
     if isinstance(chain, GatedChain):
         designs[0] = chain.gate.needed(side)[side.starts]
     for number, design in enumerate(designs):

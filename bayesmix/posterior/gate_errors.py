@@ -130,11 +130,11 @@ def gate_coefficients(
         )
     level = checked_level(level)
     gate: Any = result.mixture.weights
-    sizes = gate.free_terms
-    back: Array = np.asarray(block_diag(*(design.back[:size, :size] for size in sizes)), np.float64)
-    noun, free = result.class_noun, zip(gate.free_rows, sizes, strict=True)
-    parts = [([part_name(noun, number) for number in row], size) for row, size in free]
-    rows = [(*names, term) for names, size in parts for term in design.terms[:size]]
+    designs = [design.restricted(places) for places in gate.free_terms]
+    back: Array = np.asarray(block_diag(*(own.back for own in designs)), np.float64)
+    noun, free = result.class_noun, zip(gate.free_rows, designs, strict=True)
+    parts = [([part_name(noun, number) for number in row], own.terms) for row, own in free]
+    rows = [(*names, term) for names, terms in parts for term in terms]
     if validation.one_of("reference", reference, REFERENCES) == "staying":
         against, rows = _against_staying(gate, rows)
         back = against @ back

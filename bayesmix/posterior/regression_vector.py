@@ -149,12 +149,12 @@ class ParameterVector:
     @property
     def n_located(self) -> int:
         """Number of coefficients of gate and components."""
-        return self.allocation.size + int(self.places.max()) + 1
+        return self.allocation.size + int(self.places.max(initial=-1)) + 1
 
     @cached_property
     def theta(self) -> Array:
         """The parameters of the fit; those of the allocation are steps from there."""
-        coefficients = np.empty(self.places.max() + 1)
+        coefficients = np.empty(self.places.max(initial=-1) + 1)
         coefficients[self.places] = self.components.coefficients
         still = np.zeros(self.allocation.size)
         return np.concatenate([still, coefficients, self.components.further])
@@ -272,12 +272,15 @@ class ParameterVector:
             return [], np.empty(0), back[:0]
         names: Names = []
         first = 0
-        for (*before, k), size in zip(self.weights.free_rows, self.weights.free_terms, strict=True):
+        for (*before, k), places in zip(
+            self.weights.free_rows, self.weights.free_terms, strict=True
+        ):
+            own, last = design.restricted(places), first + len(places)
             # Of a chain the state before comes first; none for first states alone.
             state, to = (before[0], f"to {k + 1}: ") if before else (k, "")
-            names += [("gate", state, f"{to}{term}") for term in design.terms[:size]]
-            back[first : first + size, first : first + size] = design.back[:size, :size]
-            first += size
+            names += [("gate", state, f"{to}{term}") for term in own.terms]
+            back[first:last, first:last] = own.back
+            first = last
         # Those of first states last, as levels are in the order of the table, which has states.
         order = np.argsort([name[1] == "first" for name in names], kind="stable")
         back = back[order]
@@ -308,7 +311,7 @@ class ParameterVector:
             add(self.components.response.part, data.inflation, places[:, terms:], beyond)
         further, values, slopes = data.further_terms(self.mixture)
         back = np.zeros((len(rows) + len(further), size))
-        back[: len(rows)] = rows
+        back[: len(rows)] = np.reshape(rows, (-1, size))
         back[len(rows) :, self.n_located :] = slopes
         of_gates, gates, back_of_gates = self._gates
         return (

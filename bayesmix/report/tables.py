@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.allocation.gated_chain import CovariateChain
 from bayesmix.core.nouns import part_name
+from bayesmix.em.display import effects_in_words
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
@@ -169,7 +170,7 @@ def covariates(subject: Subject) -> list[tuple[str, dict[str, Any]]]:
     design, weights = result.side.design, cast("Any", result.mixture.weights)
     if design is None:
         return []
-    what = f"{weights.of_covariates} by {', '.join(design.names)}"
+    what = effects_in_words(weights.effects, design.names)
     if subject.rows is not None and result.inference.name == "maximum_likelihood":
         from bayesmix.posterior.gate_errors import gate_coefficients
 
@@ -194,13 +195,12 @@ def _log_odds(subject: Subject) -> pd.DataFrame:
     weights: Any = subject.result.mixture.weights
     design: Any = subject.result.side.design
     noun, rows, first = subject.result.class_noun, [], 0
-    for numbers, size in zip(weights.free_rows, weights.free_terms, strict=True):
-        back = design.back[:size, :size] @ weights.free[first : first + size]
+    for numbers, places in zip(weights.free_rows, weights.free_terms, strict=True):
+        own, last = design.restricted(places), first + len(places)
         names = [part_name(noun, number) for number in numbers]
-        rows += [
-            (*names, term, value) for term, value in zip(design.terms[:size], back, strict=True)
-        ]
-        first += size
+        values = own.back @ weights.free[first:last]
+        rows += [(*names, term, value) for term, value in zip(own.terms, values, strict=True)]
+        first = last
     return pd.DataFrame(rows, columns=[*weights.free_names[:-1], noun, "term", "estimate"])
 
 

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
-def separation(state: State, source: Source) -> tuple[Event, ...]:
-    """Return an event if covariates separate components, so that coefficients diverge."""
+def of_covariates(weights_prior: Any, state: State, source: Source) -> tuple[Event, ...]:
+    """Return events of covariates without an effect, or that separate components."""
     sums: Any = state.expectation.allocation
     design: Any = side_of(source).design
+    lost = weights_prior.without_effect(design.names)
+    events = tuple(Event("undetermined", text) for text in lost)
+    return events + _separation(sums, design)
+
+
+def _separation(sums: Any, design: Any) -> tuple[Event, ...]:
+    """Return an event if covariates separate components, so that coefficients diverge."""
     separated = sums.separation(design.terms)
     if separated is None:
         return ()

@@ -34,7 +34,7 @@ from bayesmix.em.result import (
     units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
-from bayesmix.search.events import separation, warn_of
+from bayesmix.search.events import of_covariates, warn_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.starts.chosen_start import chosen_start
 from bayesmix.version import versions
@@ -177,7 +177,7 @@ def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) 
     measurement = side_of(source).measurement
     events: tuple[Event, ...] = ()
     if side_of(source).design is not None:
-        events = separation(state, source)
+        events = of_covariates(problem.objective.weights_prior, state, source)
     if measurement is not None:
         events += measurement.undetermined(mixture, source)
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0

@@ -10,7 +10,11 @@ import pytest
 import bayesmix as bm
 from bayesmix.cli.screen import worded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.estimators.regression.regression_columns import as_design, explanatory
+from bayesmix.estimators.regression.regression_columns import (
+    as_design,
+    coding_of_design,
+    explanatory,
+)
 from bayesmix.io.column_kinds import kinds_of, overdispersion
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded
@@ -414,8 +418,8 @@ def test_row_numbers_are_no_features_and_new_frames_may_have_them(tmp_path):
 def test_codes_that_were_a_column_of_an_older_fit_remain_one():
     frame = pd.DataFrame({"region": np.arange(60) % 5 + 1, "x": np.linspace(0.0, 1.0, 60)})
     coding = explanatory(frame, None)
-    assert "region_2" in as_design(frame, coding)
-    older = as_design(frame, coding, ("region", "x"))
+    assert "region_2" in as_design(frame, coding, coding_of_design(coding))
+    older = as_design(frame, coding, coding_of_design(coding, ("region", "x")))
     pd.testing.assert_frame_equal(older, frame.astype(float))
 
 

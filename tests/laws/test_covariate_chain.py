@@ -130,7 +130,8 @@ def test_few_first_states_do_not_depend_on_covariates_and_are_not_called_separat
     """Three points are almost always separated by a line, one always is."""
     for lengths in ([439], [168, 134, 137]):
         m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0, n_init=2)
-        m.fit(SPEED[["rt"]], lengths=lengths, covariates=SPEED[["Pacc"]])
+        with pytest.warns(BayesmixWarning, match="first states do not depend on 'Pacc'"):
+            m.fit(SPEED[["rt"]], lengths=lengths, covariates=SPEED[["Pacc"]])
         assert (m.gate_coef_[0] == 0.0).all()
         assert ", transitions by Pacc" in m.summary()
         index = m.gate_coefficients(SPEED[["rt"]]).index
@@ -145,7 +146,8 @@ def test_time_that_begins_at_the_same_value_does_not_affect_first_states():
     Z = pd.DataFrame({"wave": np.tile([0.0, 1.0, 2.0], 60)})
     X = rng.normal(np.where(rng.random(180) < 0.5, 0.0, 4.0))[:, None]
     m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0, n_init=2)
-    m.fit(X, lengths=[3] * 60, covariates=Z)
+    with pytest.warns(BayesmixWarning, match="first states do not depend on 'wave'"):
+        m.fit(X, lengths=[3] * 60, covariates=Z)
     assert (m.gate_coef_[0] == 0.0).all()
     assert ", transitions by wave" in m.summary()
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import approx_fprime
-from scipy.special import log_softmax
+from scipy.optimize import approx_fprime, minimize
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm
 
 import bayesmix as bm
 from bayesmix.allocation.chain import MarkovChain, stationary_distribution
@@ -193,6 +194,47 @@ def test_maximum_of_three_regimes_is_above_that_of_stata(rates):
         3, initial="stationary", residual_variance="shared", random_state=0
     ).fit(X, y, lengths=len(y))
     assert model.log_likelihood_ > -180.80562 - 1e-4  # statsmodels with 20 random starts
+
+
+def test_components_without_coefficients_differ_by_their_dispersions():
+    """Direct maximisation; states of mean 0 have the variances of a Markov chain."""
+    rng = np.random.default_rng(7)
+    calm = np.arange(300) // 50 % 2 == 0
+    y = np.where(calm, rng.normal(0, 0.5, 300), rng.normal(0, 3.0, 300))
+
+    def mixture(theta):
+        densities = norm.logpdf(y[:, None], 0.0, np.exp(theta[1:]))
+        return -logsumexp(densities + log_softmax([0.0, theta[0]]), axis=1).sum()
+
+    def chain(theta):
+        moves = log_softmax(np.stack([[0.0, theta[0]], [0.0, theta[1]]]), axis=1)
+        densities = norm.logpdf(y[:, None], 0.0, np.exp(theta[3:]))
+        forward = log_softmax([0.0, theta[2]]) + densities[0]
+        for row in densities[1:]:
+            forward = logsumexp(forward[:, None] + moves, axis=0) + row
+        return -logsumexp(forward)
+
+    for start, value, given in (
+        ([0.0, -0.7, 1.1], mixture, {}),
+        ([-4.0, 4.0, -4.0, -0.7, 1.1], chain, {"lengths": [300]}),
+    ):
+        model = bm.RegressionMixture(2, fit_intercept=False, random_state=0)
+        model.fit(np.empty((300, 0)), y, **given)
+        best = -minimize(value, start, method="BFGS").fun
+        assert_allclose(model.log_likelihood_, best, atol=1e-3)
+        assert model.n_parameters_ == len(start)
+        table = model.coefficients()
+        assert set(table.index.get_level_values("part")) <= {
+            "share",
+            "start",
+            "transition",
+            "scale",
+        }
+        assert_allclose(model.predict(np.empty((2, 0))), 0.0)
+    with pytest.raises(InvalidInputError, match="minimum of 1"):
+        bm.RegressionMixture(2, response="poisson", fit_intercept=False).fit(
+            np.empty((300, 0)), np.abs(y).round()
+        )
 
 
 def test_autoregression_without_intercept_has_the_maximum_and_errors_of_statsmodels():

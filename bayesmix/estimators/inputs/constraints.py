@@ -9,8 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bayesmix.allocation.designs import Standardised, columns_of
-from bayesmix.core.protocols import Design
+from bayesmix.allocation.designs import CodedColumn, Standardised, columns_of
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
@@ -43,8 +42,9 @@ def constrained(
     if covariates is not None:
         covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given
-        table, names = columns_of("covariates", covariates, max(n_rows, source.shape[0]))
-        design = Standardised.of("covariates", table[selection], names)
+        n_rows = max(n_rows, source.shape[0])
+        table, names, coding = columns_of("covariates", covariates, n_rows)
+        design = Standardised.of("covariates", table[selection], names, coding=coding)
         side = replace(source.side, covariates=design.apply(table[selection]), design=design)
         source = replace(source, side=side)
         if side.ordered and not varying:
@@ -134,7 +134,8 @@ def at_covariates(
         )
     source = _in_memory(source)
     covariates = of_samples(covariates, source.side)
-    table = standardised("covariates", covariates, source.shape[0], design)
+    fitted = cast("Standardised", design)
+    table = standardised("covariates", covariates, source.shape[0], fitted)
     side = replace(source.side, covariates=table, design=design)
     source = replace(source, side=side)
     if side.ordered and not varying:
@@ -142,11 +143,17 @@ def at_covariates(
     return source
 
 
-def standardised(name: str, values: Any, n: int, design: Design) -> Array:
-    """Return a design matrix of values that must have the columns of the fit."""
-    table, names = columns_of(name, values, n, design.names)
-    named = hasattr(values, "columns") and design.names[0] != f"{name}0"
-    if len(names) != len(design.names) or (named and names != design.names):
+def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
+    """Return a design matrix of values that must have the columns of the fit.
+
+    Those of frames are matched by name, if the fit had a frame.
+    """
+    coding = design.coding
+    # A series, and files of earlier versions, have names alone.
+    if not coding and design.names[:1] != (f"{name}0",):
+        coding = tuple(CodedColumn(column, (column,)) for column in design.names)
+    table, names, _ = columns_of(name, values, n, coding)
+    if len(names) != len(design.names):
         raise InvalidInputError(
             f"{name} must have the columns of the fit, {', '.join(design.names)}, in that order, "
             f"got {', '.join(names)}"

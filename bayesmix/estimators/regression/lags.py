@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bayesmix.allocation.designs import columns_of
+from bayesmix.allocation.designs import columns_of, in_pandas
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.inputs.sequences import starts_of_sequences
@@ -94,8 +94,13 @@ def lagged(
     columns = {f"{name}_lag{lag}": values[kept - lag] for lag in range(1, n_lags + 1)}
     table = pd.DataFrame(columns, index=index)
     if X is not None:
-        others, names = columns_of("X", X, n)
-        for column, label in zip(others[kept].T, names, strict=True):
-            table[label] = column
+        others = in_pandas(tabular(X))
+        if not hasattr(others, "columns"):
+            values, names, _ = columns_of("X", others, n)
+            others = pd.DataFrame(values, columns=list(names))
+        if len(others) != n:
+            raise InvalidInputError(f"X must have {n} rows as y has, got {len(others)}")
+        # Text remains text, so that predictions have the levels of the fit.
+        table = pd.concat([table, others.iloc[kept].set_axis(table.index)], axis=1)
     left = y.iloc[kept] if hasattr(y, "iloc") else values[kept]
     return Lagged(table, left, (sizes - n_lags).tolist())

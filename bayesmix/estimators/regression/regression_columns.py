@@ -9,7 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bayesmix.allocation.designs import Standardised, columns_of, row_label
+from bayesmix.allocation.designs import (
+    CodedColumn,
+    Standardised,
+    columns_of,
+    indicator_names,
+    row_label,
+)
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.rows import SideInformation
@@ -61,10 +67,34 @@ def _without_columns(X: Any) -> bool:
     return names is not None and len(names) == 0
 
 
-def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> Any:
+def coding_of_design(
+    coding: Coding | None, features: Sequence[str] = ()
+) -> tuple[CodedColumn, ...]:
+    """Return the columns of the design that each column of a frame makes.
+
+    Text and codes are indicators of all levels but the first. Codes that are a column of their own
+    among the ``features`` of a saved fit remain numbers.
+    """
+    if coding is None:
+        return ()
+    columns, taken = [], list(coding.names)
+    for name, levels in zip(coding.names, coding.levels, strict=True):
+        # Two numbers and ratings are levels of a mixture, but numbers here; codes are not.
+        numbers = levels is None or isinstance(levels[0], bool)
+        if levels is not None and not isinstance(levels[0], str):
+            numbers |= len(levels) == 2 or name in coding.ratings or name in features
+        if levels is not None and not numbers:
+            terms = indicator_names(name, levels, taken)
+            columns.append(CodedColumn(name, terms, tuple(map(str, levels))))
+            continue
+        columns.append(CodedColumn(name, (name,)))
+    return tuple(columns)
+
+
+def as_design(X: Any, coding: Coding | None, columns: tuple[CodedColumn, ...]) -> Any:
     """Return a frame as numbers; text and codes as indicators of all levels but the first.
 
-    Codes that are a column of their own among the ``features`` of a fit remain numbers.
+    ``columns`` are those of the design that each column of the frame makes.
     """
     from bayesmix.io.table_columns import is_frame, recoded
 
@@ -72,30 +102,21 @@ def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> An
         return np.empty((len(X), 0))
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
-    # Two numbers and ratings are levels of a mixture, but numbers here; codes of groups are not.
-    levels = [
-        found
-        if found is not None
-        and (
-            isinstance(found[0], str | bool)
-            or (len(found) > 2 and name not in coding.ratings and name not in features)
-        )
-        else None
-        for name, found in zip(coding.names, coding.levels, strict=True)
-    ]
+    # Truth values are codes of their two levels, as they would be in a mixture.
+    levels = tuple(
+        found if column.levels or (found is not None and isinstance(found[0], bool)) else None
+        for column, found in zip(columns, coding.levels, strict=True)
+    )
     plain = list(coding.names) == list(map(str, X.columns)) and not any(levels)
     if plain and all(str(dtype) == "float64" for dtype in X.dtypes):
         return X  # large data are not copied
-    codes = recoded(X, replace(coding, levels=tuple(levels)))
+    codes = recoded(X, replace(coding, levels=levels))
     columns_of("X", codes, len(codes))  # missing values are named by the columns of the user
-    columns: dict[str, Any] = {}
-    for name, found in zip(coding.names, levels, strict=True):
-        if found is None or isinstance(found[0], bool):
-            columns[name] = codes[name]
-            continue
-        for code, level in enumerate(found[1:], 1):
-            columns[f"{name}_{level}"] = codes[name] == code
-    return pd.DataFrame(columns, index=codes.index).astype(np.float64)
+    made: dict[str, Any] = {}
+    for column in columns:
+        indicators = {term: codes[column.name] == k for k, term in enumerate(column.terms, 1)}
+        made |= indicators if column.levels else {column.name: codes[column.name]}
+    return pd.DataFrame(made, index=codes.index).astype(np.float64)
 
 
 def look_at_response(y: Any, response: str) -> Any:
@@ -142,15 +163,17 @@ def training_data(
     lengths: Any = None,
     sequences: Any = None,
     times: Any = None,
+    coding: tuple[CodedColumn, ...] = (),
 ) -> Data | RandomEffectData:
     """Return the data of a fit of an estimator, ordered by unit, or in sequences.
 
-    ``y_given`` is the response as the user gave it, whose index names rows.
+    ``y_given`` is the response as the user gave it, whose index names rows, and ``coding`` tells
+    which columns of a frame those of X come from.
     """
     n, bayes = len(y), None
     intercept = validation.flag("fit_intercept", estimator.fit_intercept)
     weights: Any = None if weight is None else row_weights(weight, n)
-    design = Standardised.of("X", X, names, intercept)
+    design = Standardised.of("X", X, names, intercept, coding)
     if trials is not None and response.name != "binomial":
         raise InvalidInputError("trials need response='binomial': leave them out")
     trials = regression_data.trial_numbers(trials, n)
@@ -173,8 +196,8 @@ def training_data(
     gate_design, labels = None, tuple[str | float, ...]()
     if gate is not None:
         argument = getattr(gate, "attrs", {}).get("argument", "gate")
-        table, gate_names = columns_of(argument, gate, n)
-        gate_design = Standardised.of(argument, table, gate_names, True)
+        table, gate_names, gate_coding = columns_of(argument, gate, n)
+        gate_design = Standardised.of(argument, table, gate_names, True, gate_coding)
         covariates = gate_design.apply(table)
     chain = elapsed = None
     if begins is None and times is not None:
@@ -274,7 +297,7 @@ def chain_of(
     prior = chain_prior(inference, estimator.initial, effects, estimator.covariate_timing)
     chained: Any = replace(inference, weights=prior)
     if side.design is not None:
-        source = ArraySource(np.empty((len(X), 1)), side=side)
+        source = ArraySource(np.empty((len(X), 1)), side=replace(side, elapsed=elapsed))
         chained = side.design.gated(chained, source, 1)
     return (chained if elapsed is None else elapsed.timed(chained)).weights
 

@@ -317,7 +317,10 @@ class Data(UnitData):
         order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
         if self.chain is not None and number % 4 == 3:
             order = np.arange(n)
-        for k in range(n_components):
+        if not design.shape[1]:  # components differ in their dispersions alone
+            sizes = np.sort(generator.choice(np.abs(target), n_components))
+            distances = np.abs(np.abs(target)[:, None] - sizes)
+        for k in range(n_components * bool(design.shape[1])):
             among = rows
             if number % 2:
                 width = min(n, max(size, n // n_components))
@@ -425,8 +428,11 @@ def gate_warning(data: Any, state: State) -> list[str]:
     if data.gate is None:
         return []
     if data.chain is not None:
+        texts: list[str] = data.chain.without_effect(data.gate.names)
         certain = expectation.allocation.separation(data.gate.terms)
-        return [] if certain is None else [f"{certain[0]}: use fewer covariates or fewer states"]
+        if certain is not None:
+            texts.append(f"{certain[0]}: use fewer covariates or fewer states")
+        return texts
     if not expectation.allocation.separated:
         return []
     coefficients = expectation.allocation.gate.coefficients
@@ -465,21 +471,6 @@ def variational_inference(
     variance = float(np.average((response - centre) ** 2, weights=weights))
     resolved: Any = prior.over(variance, BayesianRegressionFamily(centre if intercept else 0.0))
     return VariationalBayes(prior=resolved, weights=inference.weights or DirichletPrior(1.0))
-
-
-def formula_matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
-    """Return response and design of a formula, without its intercept."""
-    try:
-        import formulaic
-    except ImportError:
-        raise UnsupportedError(
-            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
-        ) from None
-    right = formula.split("~", 1)[1] if without_response else formula
-    matrices = formulaic.model_matrix(right, table)
-    design = matrices if without_response else matrices.rhs
-    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
-    return response, design.drop(columns="Intercept", errors="ignore")
 
 
 def check_table(X: Any, y: Any = None) -> None:

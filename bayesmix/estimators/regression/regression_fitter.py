@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.core.rows import SideInformation
@@ -17,7 +18,7 @@ from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedErro
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples
 from bayesmix.estimators.inputs.sequences import parts_of_sequences, starts_of_sequences
 from bayesmix.estimators.regression.regression_columns import explanatory
-from bayesmix.estimators.regression.regression_data import check_table, formula_matrices
+from bayesmix.estimators.regression.regression_data import check_table
 from bayesmix.estimators.searching.fitters import Unfitted
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import asked
@@ -120,7 +121,7 @@ class RegressionFitter(Unfitted):
         y, beside = self.response, dict(self.beside)
         beside.pop("sample_weight", None)
         if isinstance(y, str):
-            y, _ = formula_matrices(y, self.table)
+            _, y, _ = FormulaDesign.of(y, self.table)
         if not self.whole:  # the first state of a part has the stationary distribution
             beside["initial"] = candidate.stationary_distribution_
             return candidate._log_density_of_parts(self.table, y, **beside)

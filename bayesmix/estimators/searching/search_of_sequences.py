@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.allocation.designs import columns_of
-from bayesmix.allocation.gated_chain import determine_first_states
+from bayesmix.allocation.gated_chain import identified_at_first
 from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
 from bayesmix.em.result import sample_size
@@ -110,11 +110,13 @@ def effects_compared(covariates: Any, lengths: Any, groups: Any, n_rows: int) ->
     """
     begins = starts_of_sequences(lengths, groups, n_rows)
     side = SideInformation(begins=begins)
-    table, _ = columns_of("covariates", of_samples(covariates, side), n_rows)
+    table, *_ = columns_of("covariates", of_samples(covariates, side), n_rows)
     varying = bool((table[1:] != table[:-1])[~begins[1:]].any())
-    if not determine_first_states(table, begins):
-        return ["none", "transitions"]
-    return ["none", "transitions", "all"] if varying else ["none", "first", "all"]
+    first = identified_at_first(table, begins)
+    if varying and first:
+        return ["none", "transitions", "all"]
+    every = len(first) == table.shape[1]
+    return ["none", "first", "all"] if every and not varying else ["none", "transitions"]
 
 
 def best_unordered(
