@@ -35,8 +35,11 @@ from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+
+# Variable whose indicators are those of the waves.
+WAVE = "wave"
 
 
 @dataclass(frozen=True)
@@ -393,13 +396,14 @@ class CovariateChainPrior:
 
     ``first`` is that of first states, None where it is equal to ``gate``. Each has the covariates
     whose effects the data can tell apart. ``effects``: whether "all" or only "transitions" depend
-    on covariates.
+    on covariates; ``named`` are those of first states and of transitions where each has its own.
     """
 
     gate: GatePrior | None = None
     first: GatePrior | None = None
     effects: str = "all"
     timing: str = "entered"
+    named: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     name = "covariate_chain"
 
     @property
@@ -428,8 +432,14 @@ class CovariateChainPrior:
 
     def without_effect(self, names: tuple[str, ...]) -> list[str]:
         """Return sentences about covariates without the effects that were asked for."""
-        first = self.first or self.of_gate
-        return sentences_without_effect(self.effects, first.columns, self.of_gate.columns, names)
+        first, moves = (self.first or self.of_gate).columns, self.of_gate.columns
+        if self.named is None:
+            return sentences_without_effect(self.effects, first, moves, names)
+        every, parts = range(1, len(names) + 1), []
+        for own, asked in zip((first, moves), self.named, strict=True):
+            not_lost = (p for p in every if p in own or not is_named(names[p - 1], asked))
+            parts.append((0, *not_lost))
+        return sentences_without_effect("all", parts[0], parts[1], names)
 
     def n_parameters(self, n_components: int) -> int:
         return sum(prior.n_parameters(n_components) for prior in self._of_gates(n_components))
@@ -536,10 +546,37 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
     side: Any = rows.side
     covariates, begins = side.covariates[:, 1:], side.begins
     timing = weights.timing if side.elapsed is None else "left"
-    moves = _identified_moves(covariates, begins, timing)
-    first = identified_at_first(covariates, begins) if weights.effects == "all" else ()
+    if weights.named is None:
+        moves = _identified_moves(covariates, begins, timing)
+        first = identified_at_first(covariates, begins) if weights.effects == "all" else ()
+    else:
+        of_first, of_moves = (named_places(names, side.design) for names in weights.named)
+        own_first = identified_at_first(covariates[:, of_first], begins)
+        first = tuple(of_first[place] for place in own_first)
+        own_moves = _identified_moves(covariates[:, of_moves], begins, timing)
+        moves = tuple(of_moves[place] for place in own_moves)
     own = (_of_columns(gate, moves), _of_columns(gate, first))
     return replace(inference, weights=replace(weights, gate=own[0], first=own[1]))
+
+
+def is_named(term: str, names: tuple[str, ...]) -> bool:
+    """Whether a term is one of the variables; "wave" are the indicators of all waves."""
+    return term in names or (WAVE in names and term.startswith(f"{WAVE} "))
+
+
+def named_places(names: tuple[str, ...], design: Any) -> list[int]:
+    """Return the places, from 0, of the covariates that some variables make."""
+    found: list[int] = []
+    for variable, places in design.variables.items():
+        if is_named(variable, names):
+            found += [place - 1 for place in places]
+    absent = [name for name in names if not any(is_named(v, (name,)) for v in design.variables)]
+    if absent:
+        raise InvalidInputError(
+            f"covariate_effects names {absent[0]!r}, but covariates have the columns "
+            f"{', '.join(design.variables)}"
+        )
+    return found
 
 
 def _of_columns(gate: GatePrior, places: tuple[int, ...]) -> GatePrior:

@@ -92,11 +92,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     transition_prior : float, optional
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.
-    covariate_effects : {"first", "transitions", "all", "none"}, default="first"
+    covariate_effects : {"first", "transitions", "all", "none"} or mapping, default="first"
         What depends on ``covariates``: first states, transitions (latent transition analysis), or
         both. With "all" first states depend on them only if there are more than two sequences for
         each coefficient, and covariates of first samples are not collinear: otherwise this effect
-        is not determined. "none" ignores covariates.
+        is not determined. "none" ignores covariates. A mapping names the variables of each part:
+        ``{"first": ["sex"], "transitions": ["stress", "wave"]}``; "wave" stands for transitions
+        that differ between waves, and needs no column.
     covariate_timing : {"entered", "left"}, default="entered"
         Whose covariates a transition depends on: those of the sample that is entered, or of the
         one before it, that is left, as in depmixS4. With ``times`` rates depend on those of the
@@ -177,7 +179,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariance_type: str | None = None,
         initial: str = "free",
         transition_prior: float | None = None,
-        covariate_effects: str = "first",
+        covariate_effects: Any = "first",
         covariate_timing: str = "entered",
         missing: str = "error",
         n: str = "auto",
@@ -265,7 +267,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             else:
                 ordered = sequences.at_times(ordered, times, exact_times)
             ordered = sequences.with_weights(ordered, sample_weight)
-            used = self._used(covariates)
+            used = self._used(covariates, ordered.side)
             return constrained(ordered, None, None, used, varying=self._of_transitions)
 
         self._fit(rows)
@@ -274,12 +276,19 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     @property
     def _of_transitions(self) -> bool:
         """Whether transitions depend on covariates."""
-        effects = validation.one_of("covariate_effects", self.covariate_effects, sequences.EFFECTS)
-        return effects in sequences.WHOLE
+        return sequences.effects_of(self.covariate_effects)[0] in sequences.WHOLE
 
-    def _used(self, covariates: Any) -> Any:
-        """Return the covariates if they have an effect, else None."""
-        return None if self.covariate_effects == "none" else covariates
+    def _used(self, covariates: Any, side: Any = None, design: Any = None) -> Any:
+        """Return the covariates if they have an effect, else None.
+
+        Those of sequences with ``side`` have indicators of waves, if these are named.
+        """
+        effects, timing = self.covariate_effects, self.covariate_timing
+        if effects == "none":
+            return None
+        if side is None:
+            return covariates
+        return sequences.with_waves(covariates, effects, timing, side, design)
 
     def _model(self) -> Model:
         one_number(self)
@@ -391,8 +400,9 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         return cast("Source", sequences.with_weights(timed, sample_weight))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
-        used = self._used(covariates)
-        return at_covariates(source, self._fitted(), used, self._of_transitions)
+        result = self._fitted()
+        used = self._used(covariates, cast("Any", source).side, result.side.design)
+        return at_covariates(source, result, used, self._of_transitions)
 
     def _sequences(self, X: Any, given: GivenSequences) -> ArraySource:
         """Return sequences with their covariates and times."""
@@ -742,7 +752,11 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             raise InvalidInputError(
                 "covariates must be left out: transitions of this fit do not depend on any"
             )
-        given = covariates if hasattr(covariates, "shape") else np.asarray(covariates)
+        given: Any = covariates if hasattr(covariates, "shape") else np.asarray(covariates)
+        if "wave" in getattr(given, "columns", ()) and "wave" not in design.names:
+            waves = [name for name in design.names if name.startswith("wave ")]
+            given = given.assign(**{name: 1.0 * (given["wave"] == int(name[5:])) for name in waves})
+            given = given.drop(columns="wave")
         return standardised("covariates", given, len(given), design)
 
     def forecast(

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import _num_samples
 
 from bayesmix.allocation.chain import DirichletChainPrior
-from bayesmix.allocation.gated_chain import CovariateChainPrior
+from bayesmix.allocation.gated_chain import WAVE, CovariateChainPrior
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -30,7 +32,7 @@ from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes, place_in_sequence
+from bayesmix.estimators.inputs.constraints import group_codes, of_samples, place_in_sequence
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.observation.instrument import refuse_measured
@@ -46,6 +48,9 @@ GAP = 0.1
 CROSS_VALIDATION = "sklearn.model_selection._validation"
 
 InSequences: TypeAlias = ArraySource | PartitionedSource
+
+# Variables of first states, and of transitions.
+Named: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 # What information criteria count.
 COUNTED = ("auto", "rows", "persons")
@@ -129,8 +134,6 @@ def times_as_numbers(times: Any) -> Any:
     validation.unmasked("times", times)
     given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
     if given.dtype.kind in "OUST":
-        import pandas as pd
-
         present = [each for each in given.flat if not pd.isna(each)]
         dated = bool(present) and isinstance(present[0], date | np.datetime64)  # with time zones
         if present and not dated and not isinstance(present[0], Real | np.timedelta64 | timedelta):
@@ -153,13 +156,13 @@ def times_as_numbers(times: Any) -> Any:
 def chain_prior(
     inference: Any,
     initial: str,
-    covariate_effects: str,
+    covariate_effects: Any,
     covariate_timing: str,
     transition_prior: float | None = None,
 ) -> DirichletChainPrior | CovariateChainPrior:
     """Return the prior of a chain by parameters of an estimator, or raise where they do not fit."""
     stationary = validation.one_of("initial", initial, ("free", "stationary")) == "stationary"
-    validation.one_of("covariate_effects", covariate_effects, EFFECTS)
+    effects, named = effects_of(covariate_effects)
     timing = validation.one_of("covariate_timing", covariate_timing, TIMINGS)
     concentration = 1.0
     if transition_prior is not None:
@@ -174,14 +177,71 @@ def chain_prior(
             "initial='stationary' has no conjugate prior: use initial='free' with "
             "VariationalBayes()"
         )
-    if covariate_effects not in WHOLE:
+    if effects not in WHOLE:
         return DirichletChainPrior(concentration, stationary)
     if stationary or transition_prior is not None:
         replaced = "initial='stationary'" if stationary else "transition_prior"
         raise InvalidInputError(
             f"covariate_effects={covariate_effects!r} replaces {replaced}: leave it out"
         )
-    return CovariateChainPrior(effects=covariate_effects, timing=timing)
+    return CovariateChainPrior(effects=effects, timing=timing, named=named)
+
+
+def effects_of(given: Any) -> tuple[str, Named | None]:
+    """Return the effects of covariates, and the variables of each part if these are named.
+
+    ``given`` is a name of effects, or a mapping of "first" and "transitions" to variables.
+    """
+    if not isinstance(given, Mapping):
+        return validation.one_of("covariate_effects", given, EFFECTS), None
+    if wrong := sorted(set(map(str, given)) - {"first", "transitions"}):
+        raise InvalidInputError(
+            f"covariate_effects must name variables of 'first' and 'transitions', got {wrong[0]!r}"
+        )
+    of_first, of_moves = (
+        (names,) if isinstance(names, str) else tuple(map(str, names))
+        for names in (given.get("first", ()), given.get("transitions", ()))
+    )
+    if WAVE in of_first:
+        raise InvalidInputError(
+            "covariate_effects: first states have no wave but the first: name 'wave' among the "
+            "variables of transitions"
+        )
+    return "all" if of_first else "transitions", (of_first, of_moves)
+
+
+def with_waves(
+    covariates: Any, effects: Any, timing: str, side: SideInformation, design: Any = None
+) -> Any:
+    """Return covariates with indicators of the waves, where ``covariate_effects`` name them.
+
+    The first transition is the reference: indicators are those of later waves that are entered, or
+    left. ``design`` is that of the fit, for predictions.
+    """
+    named = effects_of(effects)[1]
+    if named is None or WAVE not in named[1] or WAVE in getattr(covariates, "columns", ()):
+        return covariates
+    n_waves = int(side.waves.max()) + 1
+    first, last = (2, n_waves) if timing == "left" else (3, n_waves + 1)
+    if design is not None:
+        known = [int(name.split()[1]) for name in design.names if name.startswith(f"{WAVE} ")]
+        if last - 1 > max(known):
+            raise InvalidInputError(
+                f"sequences must have no more waves than those of the fit, got {n_waves}"
+            )
+        last = max(known) + 1
+    if last <= first:
+        raise InvalidInputError(
+            "covariate_effects: transitions by wave need three waves or more: leave out 'wave'"
+        )
+    frame = pd.DataFrame(index=range(len(side.waves)))
+    if covariates is not None:
+        table = of_samples(covariates, side)
+        if not isinstance(table, pd.DataFrame):
+            table = pd.DataFrame(np.asarray(table)).add_prefix("covariates")
+        frame = table.reset_index(drop=True)
+    waves = {f"{WAVE} {k}": 1.0 * (side.waves == k - 1) for k in range(first, last)}
+    return frame.assign(**waves)
 
 
 def sequences_to_fit(source: Source, lengths: Any, groups: Any, n: str = "auto") -> InSequences:

@@ -26,6 +26,7 @@ from bayesmix.estimators.inputs.sequences import (
     sequence_folds,
     sequences_to_fit,
     starts_of_sequences,
+    with_waves,
     without_times,
 )
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
@@ -74,6 +75,8 @@ def at_effects(
     search: Any, estimator: Any, source: ArraySource, covariates: Any, variational: bool
 ) -> ArraySource:
     """Return sequences with covariates, which candidates use by their ``covariate_effects``."""
+    effects, timing = estimator.covariate_effects, estimator.covariate_timing
+    covariates = with_waves(covariates, effects, timing, source.side)
     if covariates is None:
         return source
     if variational:
