@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property, singledispatch
 from itertools import product
@@ -25,11 +24,6 @@ from bayesmix.posterior.unit_scores import SECOND, FitScores
 
 class ComponentScores(FitScores):
     """Scores from the log densities of components along their coordinates, and curvatures."""
-
-    @property
-    @abstractmethod
-    def responsibilities(self) -> Array:
-        """Probabilities (n, K) of the components of the samples."""
 
     def log_densities(self, components: Any) -> Array:
         """Return the log density of each component (n, K) at the observed cells."""

@@ -89,6 +89,11 @@ class FitScores(ABC):
 
     @property
     @abstractmethod
+    def responsibilities(self) -> Array:
+        """Probabilities (n, K) of the components of the samples."""
+
+    @property
+    @abstractmethod
     def allocation_slopes(self) -> Array:
         """Derivatives (m, a) of reported parameters by the free ones of weights and noise."""
 
@@ -184,7 +189,7 @@ class FitScores(ABC):
     def mass(self) -> Array:
         """Weights over which ``parameters_of`` averages."""
         if self.rows.side.ordered:
-            return self.row_weights[:, None] * self.point.responsibilities(self.rows)[0]
+            return self.row_weights[:, None] * self.responsibilities
         return np.asarray(self.rows.weights_or_ones)
 
     @property
