@@ -37,7 +37,7 @@ from bayesmix.core.rows import (
     Rows,
     SideInformation,
 )
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, normalise
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ def allocate_sequences(
     if rows.side.begins is None:
         joint += np.maximum(PointWeights(chain.mean()).expected_log(), LOWEST_LOG)
         return Allocated(normalise(joint))
-    if rows.weights is not None:
-        raise UnsupportedError("sequences do not support sample_weight: leave it out")
     initial, transition = (np.exp(part) for part in chain.expected_logs(rows.side))
-    chained = forward_backward(joint, rows.side.starts, initial, transition)
+    starts, weights = rows.side.starts, rows.weights
+    if weights is not None:  # the pairs of each sample have its weight
+        transition = np.broadcast_to(transition, (len(rows), *transition.shape))
+    chained = forward_backward(joint, starts, initial, transition).weighted(starts, weights)
     joint[:] = chained.shares
-    return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
+    moves = chained.transitions if weights is None else chained.transitions.sum(axis=0)
+    return Allocated(chained.log_predictive, ChainSums(chained.initial, moves))
 
 
 @dataclass(frozen=True)
@@ -171,24 +173,26 @@ def paths(
     log_density: Array,
     smoothed: Array,
     allocated: Allocated,
-    side: SideInformation,
+    rows: Rows,
 ) -> tuple[float, float]:
     """Return the entropy of the paths of all sequences, and log P of the most probable paths.
 
     States are dependent given the samples, so sums over samples would exceed the entropy.
     """
+    side, weights = rows.side, rows.weights_or_ones
     starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
     sums = cast("ChainSums | GatedSums", allocated.statistics)
-    total = float(allocated.log_normaliser.sum())
+    total = float(np.add.reduce(weights * allocated.log_normaliser))
     if total == -np.inf:
         return 0.0, 0.0  # no path is possible
-    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
+    counts = weights[:, None] * smoothed
+    expected = float((counts * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float((counts[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
     path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
     steps = np.append(0.0, log_moves[path[:-1], path[1:]])
     first = np.broadcast_to(log_initial, (len(starts), len(log_moves)))
     steps[starts] = first[np.arange(len(starts)), path[starts]]
-    best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
+    best = float(weights @ (log_density[np.arange(len(path)), path] + steps))
     return total - expected, best - total
 
 

@@ -9,7 +9,7 @@ underflows (Rabiner 1989; Rauch, Tung & Striebel 1965; Särkkä & García-Ferná
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from math import prod
 from typing import Any
@@ -47,6 +47,16 @@ class Chained:
     shares: Array
     initial: Array
     transitions: Array
+
+    def weighted(self, starts: Integers, weights: Array | None) -> Chained:
+        """Return the counts of sequences that count by the weights (n,) of their samples.
+
+        Needs transitions that vary. Probabilities of states do not change.
+        """
+        if weights is None:
+            return self
+        pairs = weights[:, None, None] * self.transitions
+        return replace(self, initial=weights[starts] @ self.shares[starts], transitions=pairs)
 
 
 @dataclass(frozen=True)

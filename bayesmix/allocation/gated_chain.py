@@ -35,8 +35,11 @@ from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+
+# Variable whose indicators are those of the waves.
+WAVE = "wave"
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ class GatedChain:
             return allocated
         starts, sums = rows.side.starts, cast("ChainSums", allocated.statistics)
         covariates = self.gate.needed(rows.side)[starts]
-        gate = self.gate.sums(joint[starts], covariates, np.ones((len(starts), 1)))
+        weights = rows.weights_or_ones[starts, None]
+        gate = self.gate.sums(joint[starts], covariates, weights)
         return Allocated(allocated.log_normaliser, GatedSums(sums.transitions, gate))
 
     def halfway_to(self, other: GatedChain) -> GatedChain:
@@ -237,21 +241,23 @@ class CovariateChainSums:
 
 
 def varying_paths(
-    chain: Any, log_density: Array, smoothed: Array, allocated: Allocated, side: SideInformation
+    chain: Any, log_density: Array, smoothed: Array, allocated: Allocated, rows: Rows
 ) -> tuple[float, float]:
     """Return the entropy of the paths of all sequences, and log P of the most probable."""
+    side, weights = rows.side, rows.weights_or_ones
     starts, initial, moves = side.starts, chain.first_states(side), chain.transitions_at(side)
-    total = float(allocated.log_normaliser.sum())
-    pairs = forward_backward(log_density, starts, initial, moves).transitions
+    total, counts = float(weights @ allocated.log_normaliser), weights[:, None] * smoothed
+    chained = forward_backward(log_density, starts, initial, moves)
+    pairs = chained.weighted(starts, rows.weights).transitions
     path = most_probable_paths(log_density, starts, initial, moves)
     log_initial, log_moves = logs(np.atleast_2d(initial)), logs(moves)
     log_initial = np.broadcast_to(log_initial, (len(starts), log_initial.shape[1]))
-    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float((smoothed[starts] * log_initial).sum() + (pairs * log_moves).sum())
+    expected = float((counts * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float((counts[starts] * log_initial).sum() + (pairs * log_moves).sum())
     every = np.arange(len(path))
     steps = log_moves[every, np.append(path[:1], path[:-1]), path]
     steps[starts] = log_initial[np.arange(len(starts)), path[starts]]
-    return total - expected, float((log_density[every, path] + steps).sum()) - total
+    return total - expected, float(weights @ (log_density[every, path] + steps)) - total
 
 
 @dataclass(frozen=True)
@@ -325,11 +331,11 @@ class CovariateChain:
 
     def first_states(self, side: SideInformation) -> Array:
         """Return the probabilities (S, K) of the first state of each sequence."""
-        return np.asarray(np.exp(self.gates[0].log_weights(self._of_first(side))))
+        return np.asarray(np.exp(self.gates[0].log_weights(self.covariates_of_first(side))))
 
     def transitions_at(self, side: SideInformation) -> Array:
         """Return the probabilities (n, K, K) of the transitions to each sample."""
-        return self.transitions_of(self._of_moves(side))
+        return self.transitions_of(self.covariates_of_moves(side))
 
     def transitions_of(self, covariates: Array) -> Array:
         """Return the probabilities (n, K, K) of transitions that depend on covariates (n, P)."""
@@ -341,11 +347,11 @@ class CovariateChain:
         odds /= odds.sum(axis=1, keepdims=True)
         return odds.transpose(2, 0, 1)
 
-    def _of_first(self, side: SideInformation) -> Array:
+    def covariates_of_first(self, side: SideInformation) -> Array:
         """Return the covariates (S, P) of first states; the constant alone without slopes."""
         return Gate.needed(side)[side.starts][:, self.gates[0].places]
 
-    def _of_moves(self, side: SideInformation) -> Array:
+    def covariates_of_moves(self, side: SideInformation) -> Array:
         """Return the covariates (n, P) of the transitions to each sample."""
         covariates = Gate.needed(side)
         return np.roll(covariates, 1, axis=0) if self.timing == "left" else covariates
@@ -354,14 +360,16 @@ class CovariateChain:
         """Turn log densities (n, K) into smoothed probabilities in place."""
         add_labels(joint, rows)
         side = rows.side
-        if side.begins is None or rows.weights is not None:
-            raise UnsupportedError("this chain needs sequences without sample weights")
+        if side.begins is None:
+            raise UnsupportedError("this chain needs sequences")
         initial, moves = self.first_states(side), self.transitions_at(side)
         chained = forward_backward(joint, side.starts, initial, moves)
+        chained = chained.weighted(side.starts, rows.weights)
         joint[:] = chained.shares
-        (first, *after), covariates = self.gates, self._of_moves(side)[:, self.gates[1].places]
-        ones = np.ones((len(side.starts), 1))
-        sums = [first.sums(joint[side.starts], self._of_first(side), ones)]
+        (first, *after), covariates = self.gates, self.covariates_of_moves(side)
+        covariates = covariates[:, self.gates[1].places]
+        weights = rows.weights_or_ones[side.starts, None]
+        sums = [first.sums(joint[side.starts], self.covariates_of_first(side), weights)]
         for k, gate in enumerate(after):
             sums.append(gate.sums_at(moves[:, k], chained.transitions[:, k], covariates))
         return Allocated(chained.log_predictive, CovariateChainSums(tuple(sums)))
@@ -388,13 +396,14 @@ class CovariateChainPrior:
 
     ``first`` is that of first states, None where it is equal to ``gate``. Each has the covariates
     whose effects the data can tell apart. ``effects``: whether "all" or only "transitions" depend
-    on covariates.
+    on covariates; ``named`` are those of first states and of transitions where each has its own.
     """
 
     gate: GatePrior | None = None
     first: GatePrior | None = None
     effects: str = "all"
     timing: str = "entered"
+    named: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     name = "covariate_chain"
 
     @property
@@ -423,8 +432,14 @@ class CovariateChainPrior:
 
     def without_effect(self, names: tuple[str, ...]) -> list[str]:
         """Return sentences about covariates without the effects that were asked for."""
-        first = self.first or self.of_gate
-        return sentences_without_effect(self.effects, first.columns, self.of_gate.columns, names)
+        first, moves = (self.first or self.of_gate).columns, self.of_gate.columns
+        if self.named is None:
+            return sentences_without_effect(self.effects, first, moves, names)
+        every, parts = range(1, len(names) + 1), []
+        for own, asked in zip((first, moves), self.named, strict=True):
+            not_lost = (p for p in every if p in own or not is_named(names[p - 1], asked))
+            parts.append((0, *not_lost))
+        return sentences_without_effect("all", parts[0], parts[1], names)
 
     def n_parameters(self, n_components: int) -> int:
         return sum(prior.n_parameters(n_components) for prior in self._of_gates(n_components))
@@ -531,10 +546,37 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
     side: Any = rows.side
     covariates, begins = side.covariates[:, 1:], side.begins
     timing = weights.timing if side.elapsed is None else "left"
-    moves = _identified_moves(covariates, begins, timing)
-    first = identified_at_first(covariates, begins) if weights.effects == "all" else ()
+    if weights.named is None:
+        moves = _identified_moves(covariates, begins, timing)
+        first = identified_at_first(covariates, begins) if weights.effects == "all" else ()
+    else:
+        of_first, of_moves = (named_places(names, side.design) for names in weights.named)
+        own_first = identified_at_first(covariates[:, of_first], begins)
+        first = tuple(of_first[place] for place in own_first)
+        own_moves = _identified_moves(covariates[:, of_moves], begins, timing)
+        moves = tuple(of_moves[place] for place in own_moves)
     own = (_of_columns(gate, moves), _of_columns(gate, first))
     return replace(inference, weights=replace(weights, gate=own[0], first=own[1]))
+
+
+def is_named(term: str, names: tuple[str, ...]) -> bool:
+    """Whether a term is one of the variables; "wave" are the indicators of all waves."""
+    return term in names or (WAVE in names and term.startswith(f"{WAVE} "))
+
+
+def named_places(names: tuple[str, ...], design: Any) -> list[int]:
+    """Return the places, from 0, of the covariates that some variables make."""
+    found: list[int] = []
+    for variable, places in design.variables.items():
+        if is_named(variable, names):
+            found += [place - 1 for place in places]
+    absent = [name for name in names if not any(is_named(v, (name,)) for v in design.variables)]
+    if absent:
+        raise InvalidInputError(
+            f"covariate_effects names {absent[0]!r}, but covariates have the columns "
+            f"{', '.join(design.variables)}"
+        )
+    return found
 
 
 def _of_columns(gate: GatePrior, places: tuple[int, ...]) -> GatePrior:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -11,9 +11,38 @@ from bayesmix.allocation.chain import MarkovChain
 from bayesmix.allocation.forward_backward import forward_backward
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array
+
+
+def shares_before_data(chain: MarkovChain, side: SideInformation) -> Array:
+    """Return the probabilities (n, K) of the states of samples before any value is known."""
+    if side.elapsed is not None:
+        side = replace(side, elapsed=side.elapsed.inexact)
+    first, moves = chain.first_states(side), chain.transitions_at(side)
+    starts = side.starts
+    nothing = np.zeros((len(cast("Array", side.begins)), moves.shape[-1]))
+    return forward_backward(nothing, starts, first, moves, smooth=False).shares
+
+
+def flows_before_data(chain: MarkovChain, side: SideInformation) -> Array:
+    """Return the probabilities (n, K, K) of the states before and at each sample, without data.
+
+    Those of first samples are 0.
+    """
+    shares, moves = shares_before_data(chain, side), chain.transitions_at(side)
+    flows = np.roll(shares, 1, axis=0)[:, :, None] * moves
+    flows[side.starts] = 0.0
+    return np.asarray(flows)
+
+
+def means_by_wave(values: Array, side: SideInformation, weights: Array) -> Array:
+    """Return weighted means (W, K) of values (n, K) of the samples at each place in sequences."""
+    waves = side.waves
+    sums = np.zeros((int(waves.max()) + 1, values.shape[1]))
+    np.add.at(sums, waves, weights[:, None] * values)
+    return sums / np.bincount(waves, weights)[:, None]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from bayesmix.allocation.matrix_exponentials import MatrixExponentials
 from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, normalise
 from bayesmix.numerics.memo import once
 
@@ -241,10 +241,9 @@ class TimedChain:
         if side.begins is None:  # samples are independent, from the stationary distribution
             joint += np.log(np.maximum(self.mean(), LEAST))
             return Allocated(normalise(joint))
-        if rows.weights is not None:
-            raise UnsupportedError("sequences do not support sample_weight: leave it out")
         moves = self._moves(side)
         chained = forward_backward(joint, side.starts, self.initial, moves.to_samples)
+        chained = chained.weighted(side.starts, rows.weights)
         joint[:] = chained.shares
         integrals, entries = moves.expected(chained)
         integrals = integrals.sum(axis=0)

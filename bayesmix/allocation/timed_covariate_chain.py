@@ -248,10 +248,11 @@ class TimedCovariateChain:
         """Turn log densities (n, K) into smoothed probabilities in place."""
         add_labels(joint, rows)
         side = rows.side
-        if side.begins is None or rows.weights is not None:
-            raise UnsupportedError("this chain needs sequences without sample weights")
+        if side.begins is None:
+            raise UnsupportedError("this chain needs sequences")
         moves, covariates = self._moves(side)
         chained = forward_backward(joint, side.starts, self.first_states(side), moves.to_samples)
+        chained = chained.weighted(side.starts, rows.weights)
         joint[:] = chained.shares
         integrals, entries = moves.expected(chained)
         rates, (before, after) = moves.exponentials.rates, np.nonzero(self.allowed)
@@ -262,8 +263,8 @@ class TimedCovariateChain:
         weighted = exposed.T[:, :, None] * covariates
         information = np.swapaxes(weighted, 1, 2) @ covariates
         of_rates = RateSums(self.log_rates[self.allowed], gradient, information)
-        ones = np.ones((len(side.starts), 1))
-        first = self.gate.sums(joint[side.starts], self._of_first(side), ones)
+        weights = rows.weights_or_ones[side.starts, None]
+        first = self.gate.sums(joint[side.starts], self._of_first(side), weights)
         return Allocated(chained.log_predictive, TimedCovariateSums(self, first, of_rates))
 
     def restricted(self, restriction: Restriction) -> TimedCovariateChain:

@@ -25,13 +25,19 @@ from bayesmix.assess.latent_classes import bivariate_residuals
 from bayesmix.assess.profile_tables import PROFILED, ClassProfiles
 from bayesmix.core import validation
 from bayesmix.core.nouns import ordered_index, part_index, part_name
+from bayesmix.em.display import sample_in_words
 from bayesmix.errors import BayesmixError, BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.categorical import Categorical
+from bayesmix.families.successes import Bernoulli
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.posterior.parameter_errors import parameter_index, scores_of
+from bayesmix.posterior.parameter_errors import KINDS, parameter_index, scores_of, table_of_scores
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.posterior.transition_errors import shares_of_states
+from bayesmix.posterior.transition_errors import (
+    shares_of_states,
+    sizes_by_wave,
+    transitions_by_wave,
+)
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import are_sampling, type_of, weighted
 
@@ -79,11 +85,11 @@ def class_profiles(
     covariates : array or frame, optional
         Covariates of the fit, if there are any and outcomes are given.
     sample_weight : array (n,), optional
-        Sample weights of the fit.
+        Sample weights of the fit; of sequences one for each sequence or sample.
     weight_type : {None, "sampling", "frequency"}, optional
         As in ``enumerate_classes``.
     clusters, strata : array (n,), optional
-        Design of a survey.
+        Design of a survey; of sequences one for each sequence or sample.
     level : float, default=0.95
     n_draws : int, default=100
         Refits for the errors of outcomes, as in ``distal``.
@@ -127,16 +133,24 @@ def class_profiles(
         standard_errors = "sandwich" if surveyed else "information"
     options = {"strata": strata, "sample_weight": sample_weight, "level": level}
     options |= {"n_draws": n_draws, "random_state": random_state}
-    parameters = estimator.parameter_table(X, standard_errors, clusters=clusters, **options)
     scores = scores_of(estimator, X, sample_weight)
-    survey = SurveyDesign.of(len(scores.weights), clusters, strata)
+    validation.one_of("standard_errors", standard_errors, KINDS)
+    parameters = table_of_scores(
+        scores, standard_errors, clusters, strata, level, n_draws, random_state
+    )
+    units = {name: scores.by_unit(name, part) for name, part in parts.items()}
+    survey = SurveyDesign.of(len(scores.weights), **units)
     noun = result.class_noun
     index = part_index(noun, K)
     counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
-    transitions = None
+    transitions: Any = None
+    waves = moves_by_wave = None
     if result.side.ordered:
         kind = "information" if standard_errors == "bootstrap" else standard_errors
         share: Any = pd.DataFrame(np.transpose(shares_of_states(scores, kind)), index)
+        if result.side.of_persons:
+            waves = sizes_by_wave(scores, kind)
+            moves_by_wave = transitions_by_wave(scores, kind)
         pairs = pd.MultiIndex.from_product([index, index], names=["from", "to"])
         transitions = parameters.loc["transition"].set_axis(pairs, axis="index")
     else:
@@ -174,7 +188,7 @@ def class_profiles(
     kind = "information" if standard_errors == "bootstrap" else standard_errors
     contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
     residuals = None
-    if isinstance(result.family, Categorical):
+    if isinstance(result.family, Categorical | Bernoulli):
         stacked: Any = bivariate_residuals(scores, sizes["share"].to_numpy()).stack()
         residuals = stacked.dropna().sort_values(ascending=False)
     return ClassProfiles(
@@ -188,12 +202,15 @@ def class_profiles(
         tables,
         pd.DataFrame(tests, columns=columns).set_index(["outcome", "test"]),
         standard_errors,
-        n,
+        result.plug_in_sums.n,
         reference,
         residuals,
         phrase(design) if design else "",
         transitions,
         left_out,
+        waves,
+        sample_in_words(result) if result.side.of_persons else f"{n:,.0f}",
+        moves_by_wave,
     )
 
 

@@ -23,10 +23,10 @@ from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.parameter_errors import ParameterScores
+from bayesmix.posterior.parameter_errors import ParameterScores, scores_at
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.transition_errors import shares_of_states
-from bayesmix.posterior.unit_scores import FitScores, UnitScores
+from bayesmix.posterior.unit_scores import FitScores
 from bayesmix.sources.survey_weights import are_sampling, weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
@@ -184,7 +184,7 @@ def latent_classes(
     with single_threaded_blas():
         scores: Any
         if ordered:
-            scores = UnitScores(result, source)
+            scores = scores_at(result, source)
             every = scores.errors("information").reshape(-1, len(shares))
             (shares, of_shares), errors = shares_of_states(scores), every[1 + len(shares) :].T
         else:
@@ -295,23 +295,37 @@ def _rank(sizes: Any, K: int, cells: int) -> int:
     return int(np.linalg.matrix_rank(np.array(columns)))
 
 
+def _answers(point: Any, values: Array) -> tuple[Any, Array, Array, Array]:
+    """Return the levels of columns, their probabilities (K, L), those given and answered (n, L).
+
+    Columns of 0 and 1 have two levels.
+    """
+    if isinstance(point, Categoricals):
+        answered = point.reading.spread(seen(values))
+        given = point.reading.totals(without_gaps(values)).T * answered
+        return point.reading.pairs, point.probabilities, given, answered
+    D, answered = values.shape[1], np.repeat(seen(values), 2, axis=1)
+    both = np.stack([1.0 - point.probabilities, point.probabilities], axis=2)
+    given = np.stack([1.0 - without_gaps(values), without_gaps(values)], axis=2)
+    pairs = [(2 * d, 2 * d + 2) for d in range(D)]
+    return pairs, both.reshape(-1, 2 * D), given.reshape(-1, 2 * D) * answered, answered
+
+
 def bivariate_residuals(scores: FitScores, shares: Array) -> pd.DataFrame:
     """Return Pearson's statistic over its degrees of freedom for every pair of columns.
 
     ``shares`` (K,) are the sizes of the classes.
     """
     plug_in: Any = scores.result.plug_in
-    point = plug_in.components
     values = np.asarray(scores.source.rows.values, dtype=np.float64)
     names = scores.result.columns or range(values.shape[1])
-    answered = point.reading.spread(seen(values))
-    given = point.reading.totals(without_gaps(values)).T * answered
+    pairs, probabilities, given, answered = _answers(plug_in.components, values)
     observed = (given.T * scores.row_weights) @ given
     both = (answered.T * scores.row_weights) @ answered
-    expected = both * ((point.probabilities.T * shares) @ point.probabilities)
+    expected = both * ((probabilities.T * shares) @ probabilities)
     residuals = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):
-        (a, b), (c, d) = point.reading.pairs[first], point.reading.pairs[second]
+        (a, b), (c, d) = pairs[first], pairs[second]
         here, there = observed[a:b, c:d], expected[a:b, c:d]
         possible = there > 0.0
         total = ((here - there)[possible] ** 2 / there[possible]).sum()

@@ -46,7 +46,8 @@ class ClassProfiles:
     Attributes
     ----------
     sizes : DataFrame
-        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share).
+        By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share). Those
+        of states are averages over the samples.
     profiles : DataFrame
         By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
         ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
@@ -83,6 +84,13 @@ class ClassProfiles:
         errors; with covariates averages, as in ``parameter_table``.
     left_out : dict of str
         Why outcomes could not be computed, by name.
+    waves : DataFrame or None
+        Sizes of the states of a panel by wave: ``share`` of the persons and ``standard_error``.
+    sample : str
+        N in words: of panels persons and person-waves.
+    wave_transitions : DataFrame or None
+        Transitions of a panel between consecutive waves, with standard errors; None if they are the
+        same at all waves.
     """
 
     sizes: pd.DataFrame
@@ -102,6 +110,9 @@ class ClassProfiles:
     design: str = ""
     transitions: pd.DataFrame | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    waves: pd.DataFrame | None = None
+    sample: str = ""
+    wave_transitions: pd.DataFrame | None = None
 
     @property
     def n_classes(self) -> int:
@@ -170,8 +181,8 @@ class ClassProfiles:
         """Return a table in APA style.
 
         ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
-        "residuals" (of pairs of items), "outcomes", "pairs" (of classes, by outcome) or
-        "transitions" (of states).
+        "residuals" (of pairs of items), "outcomes", "pairs" (of classes, by outcome),
+        "transitions" (of states) or "waves" (sizes of the states of a panel by wave).
         """
         tables = {
             "descriptives": self._descriptives,
@@ -183,6 +194,7 @@ class ClassProfiles:
             "classification": self._classification,
             "residuals": self._residuals,
             "transitions": self._transitions,
+            "waves": self._waves,
         }
         return tables[validation.one_of("part", part, tuple(tables))]()
 
@@ -202,8 +214,9 @@ class ClassProfiles:
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
-            f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
-            f"({self.errors_in_words}). Percentages are estimated {self.noun} sizes."
+            f"N = {self.sample}. Cells are {kinds}, with standard errors in parentheses "
+            f"({self.errors_in_words}). Percentages are estimated {self.noun} sizes"
+            f"{', averages over the waves' * (self.waves is not None)}."
         )
         note += f" SD = standard deviation within the {self.noun}." if "mean" in shown else ""
         if self.profiles["standard_error"].isna().any():
@@ -398,17 +411,37 @@ class ClassProfiles:
     def _transitions(self) -> ApaTable:
         if self.transitions is None:
             raise InvalidInputError("transitions are those of a hidden Markov model")
-        rows = [
-            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
-            for head, (_, row) in zip(
-                self.heads, self.transitions.groupby(level="from", sort=False), strict=True
-            )
-        ]
+        rows = self._rows_of_moves(self.transitions)
+        if self.wave_transitions is not None:
+            rows = []
+            for waves, own in self.wave_transitions.groupby(level="waves", sort=False):
+                name = str(waves).capitalize()
+                rows += [(f"{name}: {row[0]}", *row[1:]) for row in self._rows_of_moves(own)]
         note = f"Standard errors in parentheses ({self.errors_in_words})."
         if self._of_transitions:
-            note += " Averages over the samples, weighted by the probability of the state before."
+            over = "samples" if self.wave_transitions is None else "persons"
+            note += f" Averages over the {over}, weighted by the probability of the state before."
         title, heads = "Transition Probabilities", [f"To {head}" for head in self.heads]
         return ApaTable(title, ("", *heads), tuple(rows), note)
+
+    def _rows_of_moves(self, transitions: Any) -> list[tuple[str, ...]]:
+        """Return a row of transition probabilities with errors for each state before."""
+        moves = transitions.groupby(level="from", sort=False)
+        return [
+            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
+            for head, (_, row) in zip(self.heads, moves, strict=True)
+        ]
+
+    def _waves(self) -> ApaTable:
+        if self.waves is None:
+            raise InvalidInputError("waves are those of a panel: fit(X, groups=) of many persons")
+        rows = [
+            (str(wave).capitalize(), *with_errors(row["share"], row["standard_error"], bounded))
+            for wave, row in self.waves.groupby(level="wave", sort=False)
+        ]
+        note = f"N = {self.sample}. Shares of the persons, with standard errors in parentheses "
+        note += f"({self.errors_in_words})."
+        return ApaTable("State Sizes by Wave", ("", *self.heads), tuple(rows), note)
 
     def _residuals(self) -> ApaTable:
         if self.residuals is None:

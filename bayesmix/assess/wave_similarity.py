@@ -19,6 +19,7 @@ from sklearn.base import clone
 
 from bayesmix.assess.class_tests import information_criteria
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import SideInformation
 from bayesmix.em.model import resolve
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, step
@@ -59,7 +60,7 @@ def wave_similarity(
         Log likelihood, number of parameters, AIC and BIC of models in which all variables have the
         same parameters at all waves ("equal"), one has its own at each wave ("free: name"), or all
         have ("free"), with a likelihood ratio test of "equal" against each. Each model has the
-        search of a fit.
+        search of a fit. BIC counts persons or rows as the parameter ``n`` of the model says.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def wave_similarity(
             "wave_similarity needs variables that are independent given the state: use "
             "covariance_type='diag', or a family such as Bernoulli, Categorical or Poisson"
         )
-    codes = _codes_of_waves(waves, result.side.begins)
+    codes = _codes_of_waves(waves, result.side)
     values = np.asarray(equal._seen(X, lengths, groups).values, dtype=np.float64)  # and codes
     names = result.columns or tuple(f"x{place}" for place in range(values.shape[1]))
     fits, nested = {"equal": result}, [equal.predict_proba(X, **given)]
@@ -105,20 +106,19 @@ def wave_similarity(
     return _table(fits)
 
 
-def _codes_of_waves(waves: Any, begins: Any) -> Integers:
+def _codes_of_waves(waves: Any, side: SideInformation) -> Integers:
     """Return the numbers (n,) of the waves, by default places in sequences."""
-    if waves is None and begins.sum() == 1:
+    if waves is None and len(side.starts) == 1:
         raise InvalidInputError(
             "lengths or groups must give the sequences, as waves are places in them, or waves be "
             "given"
         )
-    places = np.arange(len(begins))
-    codes = places - np.maximum.accumulate(np.where(begins, places, 0))
+    codes, n = side.waves, len(side.waves)
     if waves is not None:
         codes = pd.factorize(np.asarray(waves), sort=True)[0]
-    if len(codes) != len(begins) or codes.min() < 0 or codes.max() == 0:
+    if len(codes) != n or codes.min() < 0 or codes.max() == 0:
         raise InvalidInputError(
-            f"waves must have a value for each of the {len(begins)} samples, and at least two "
+            f"waves must have a value for each of the {n} samples, and at least two "
             f"different ones, got {len(codes)} values of {codes.max() + 1} waves"
         )
     return np.asarray(codes, dtype=np.intp)
@@ -172,7 +172,7 @@ def _table(fits: dict[str, FitResult]) -> pd.DataFrame:
     """Return log likelihoods, criteria and tests of the equal model against each."""
     rows = []
     for name, fit in fits.items():
-        sums = DensitySums(fit.log_likelihood, 0.0, 0.0, fit.total_weight)
+        sums = DensitySums(fit.log_likelihood, 0.0, 0.0, fit.plug_in_sums.n)
         criteria = information_criteria(sums, fit.n_parameters)
         row = {"model": name, "log_likelihood": fit.log_likelihood}
         row |= {"n_parameters": fit.n_parameters, "aic": criteria["aic"], "bic": criteria["bic"]}

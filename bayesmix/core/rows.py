@@ -258,7 +258,8 @@ class SideInformation:
     group share their component if ``grouped``, and ``order`` (n,) are their places in the user's
     data; ``covariates`` (n, P) are those of the weights, standardised by ``design``;
     ``elapsed`` are times since the sample before, of sequences that are not evenly spaced;
-    ``measurement`` tells how the values were measured, None if exactly.
+    ``measurement`` tells how the values were measured, None if exactly; ``of_persons``: sequences
+    are persons of a panel, whom information criteria count instead of samples.
     """
 
     labels: Integers | Array | None = None
@@ -269,6 +270,7 @@ class SideInformation:
     order: Integers | None = None
     measurement: Measurement | None = None
     elapsed: ElapsedTimes | None = None
+    of_persons: bool = False
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
@@ -280,8 +282,14 @@ class SideInformation:
         )
         measurement = None if self.measurement is None else self.measurement[rows]
         elapsed = None if self.elapsed is None else self.elapsed[rows]
-        return SideInformation(
-            labels, begins, covariates, self.grouped, self.design, order, measurement, elapsed
+        return replace(
+            self,
+            labels=labels,
+            begins=begins,
+            covariates=covariates,
+            order=order,
+            measurement=measurement,
+            elapsed=elapsed,
         )
 
     @property
@@ -332,6 +340,12 @@ class SideInformation:
         """Return the first sample (G,) of each sequence or group."""
         assert self.begins is not None
         return np.flatnonzero(self.begins)
+
+    @property
+    def waves(self) -> Integers:
+        """Return the place (n,) of each sample in its sequence, from 0."""
+        assert self.begins is not None
+        return np.arange(len(self.begins)) - np.repeat(self.starts, self.group_sizes)
 
     @property
     def group_sizes(self) -> Integers:

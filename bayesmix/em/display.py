@@ -189,9 +189,18 @@ def sentence(result: FitResult) -> str:
     )
 
 
+def sample_in_words(result: FitResult) -> str:
+    """Return what information criteria count: "3,092 persons (6,232 person-waves)", or rows."""
+    empty = f", {result.n_empty:,} of them empty" if result.n_empty else ""
+    if not result.side.of_persons:
+        return f"{number(result.plug_in_sums.n, 0)} rows{empty}"
+    n = number(result.plug_in_sums.n, 0)
+    return f"{n} persons ({counted(result.n_rows, 'person-wave')}{empty})"
+
+
 def component_heads(result: FitResult) -> tuple[str, str]:
     """Return the heads of the columns with numbers and weights of components, or of states."""
-    return result.noun, "stationary" if result.side.ordered else "weight"
+    return result.noun, "long-run share" if result.side.ordered else "weight"
 
 
 def component_table(
@@ -199,7 +208,7 @@ def component_table(
 ) -> ComponentTable:
     """Return weight, expected observations, and mean ± standard deviation of each column.
 
-    The weights of states are their stationary probabilities.
+    The weights of states are their shares in the long run, the stationary distribution.
     """
     point = result.unframed.plug_in()
     weights, noise = result.mixture.mean_weights, result.mixture.noise

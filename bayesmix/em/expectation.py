@@ -441,7 +441,7 @@ class AssessmentStep:
         log_density = joint.copy()
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
-        entropy, log_largest = chain.path_probabilities(log_density, joint, allocated, rows.side)
+        entropy, log_largest = chain.path_probabilities(log_density, joint, allocated, rows)
         sums = self.sums(joint, allocated.log_normaliser, rows.weights_or_ones)
         volume = self._unseen_volume(rows)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)

@@ -14,7 +14,8 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, SideInformatio
 from bayesmix.em.expectation import Assessment
 from bayesmix.em.prediction import Predictions, at_any_distance
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array, Booleans, frozen
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.components import (
@@ -44,13 +45,38 @@ class DensitySums:
     log_likelihood: float
     entropy: float  # -Σ w Σ r log r
     log_largest: float  # Σ w log max r
-    n: float  # Σ w
+    n: float  # Σ w over samples; over persons of a panel
 
     @classmethod
-    def of(cls, assessment: Assessment, n: float, log_volume: float) -> DensitySums:
-        """Return the sums of an assessment in data units."""
-        unframed = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
+    def of(
+        cls, assessment: Assessment, total_weight: float, log_volume: float, n: float | None = None
+    ) -> DensitySums:
+        """Return the sums of an assessment in data units; n is the total weight by default."""
+        unframed = assessment.log_likelihood - total_weight * log_volume + assessment.unseen_volume
+        n = total_weight if n is None else n
         return cls(unframed, assessment.entropy, assessment.log_largest, n)
+
+
+def sample_size(source: Source) -> float:
+    """Return n of information criteria: Σ w over samples, or over persons of a panel.
+
+    Persons without any value are not counted, as their likelihood is 1.
+    """
+    side = getattr(source, "side", NO_SIDE_INFORMATION)
+    if not side.of_persons:
+        return source.total_weight
+    if not isinstance(source, ArraySource):
+        return float(len(side.starts))
+    weights = source.rows.weights_or_ones[side.starts]
+    seen = np.logical_or.reduceat(~empty_rows(source), side.starts)
+    return float(weights[seen].sum())
+
+
+def empty_rows(source: ArraySource) -> Booleans:
+    """Return which samples (n,) have no value."""
+    if not source.summary.n_missing:
+        return np.zeros(source.shape[0], dtype=bool)
+    return np.asarray(np.isnan(np.asarray(source.values)).all(axis=1))
 
 
 @dataclass(frozen=True)
@@ -107,6 +133,7 @@ class FitResult(Predictions):
     resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
     stream: Batches | None = None  # state from which ``partial_fit`` continues
     n_missing: int = 0  # missing values
+    n_empty: int = 0  # samples of sequences without any value
     # labels, groups and covariates of the fit's samples
     side: SideInformation = NO_SIDE_INFORMATION
 
@@ -266,4 +293,4 @@ def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) 
     """Return the sums of a density over the data."""
     step = partial(at_any_distance, family, mixture)
     assessment: Assessment = source.reduce(step, mixture.n_components)
-    return DensitySums.of(assessment, source.total_weight, log_volume)
+    return DensitySums.of(assessment, source.total_weight, log_volume, sample_size(source))

@@ -12,13 +12,14 @@ from scipy.special import ndtri
 
 from bayesmix.allocation.chain import DirichletChain, MarkovChain
 from bayesmix.allocation.forward_backward import most_probable_paths
-from bayesmix.allocation.states_of_rows import StatesOfRows
+from bayesmix.allocation.states_of_rows import StatesOfRows, means_by_wave, shares_before_data
 from bayesmix.core import validation
+from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.em.display import columns_of, html_table
+from bayesmix.em.display import columns_of, html_table, sample_in_words
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.start import Start
@@ -42,6 +43,8 @@ from bayesmix.sources.room import few_enough
 from bayesmix.starts.chain_starts import ChainStart
 from bayesmix.starts.restricted_starts import components_known
 
+# Waves whose shares of states the summary of a panel shows.
+MOST_WAVES = 12
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
 
@@ -57,8 +60,9 @@ def _criterion(name: str) -> Any:
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> float:
-        beside = {"lengths": lengths, "groups": groups}
+        beside = {"lengths": lengths, "groups": groups, "sample_weight": sample_weight}
         beside |= {"times": times, "exact_times": exact_times}
         return information(self, name, X, covariates, **beside)
 
@@ -88,17 +92,23 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     transition_prior : float, optional
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.
-    covariate_effects : {"first", "transitions", "all", "none"}, default="first"
+    covariate_effects : {"first", "transitions", "all", "none"} or mapping, default="first"
         What depends on ``covariates``: first states, transitions (latent transition analysis), or
         both. With "all" first states depend on them only if there are more than two sequences for
         each coefficient, and covariates of first samples are not collinear: otherwise this effect
-        is not determined. "none" ignores covariates.
+        is not determined. "none" ignores covariates. A mapping names the variables of each part:
+        ``{"first": ["sex"], "transitions": ["stress", "wave"]}``; "wave" stands for transitions
+        that differ between waves, and needs no column.
     covariate_timing : {"entered", "left"}, default="entered"
         Whose covariates a transition depends on: those of the sample that is entered, or of the
         one before it, that is left, as in depmixS4. With ``times`` rates depend on those of the
         sample that is left.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
+    n : {"auto", "rows", "persons"}, default="auto"
+        What information criteria count. "auto": persons of a panel, whose samples have ``groups``
+        with more persons than waves, and samples of other sequences. The penalty of few persons
+        is small, so that BIC by "persons" does not choose the number of states of few series.
     n_init : int, default=10
         Number of quick starts; the best three are run to convergence.
     search : {"auto", "short"}, default="auto"
@@ -169,9 +179,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariance_type: str | None = None,
         initial: str = "free",
         transition_prior: float | None = None,
-        covariate_effects: str = "first",
+        covariate_effects: Any = "first",
         covariate_timing: str = "entered",
         missing: str = "error",
+        n: str = "auto",
         tol: str | float = "auto",
         max_iter: int = 1000,
         n_init: int = 10,
@@ -199,6 +210,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Self:
         """Fit the model to one or several sequences.
 
@@ -228,6 +240,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             Which samples have the time at which the chain entered an absorbing state, such as
             deaths. Other states were entered at some time since the sample before. Needs ``times``,
             and a row of zeros of ``hold={"generator": ...}`` for each absorbing state.
+        sample_weight : array (n_sequences,) or (n,), optional
+            Weight of each sequence, such as the weight of a person in a survey, divided by its
+            mean; weights of the samples of a sequence must be equal. Standard errors are then
+            those of ``parameter_table(X, "sandwich", sample_weight=...)``.
 
         Returns
         -------
@@ -245,12 +261,13 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         def rows(n_jobs: int | None) -> Source:
             validation.one_of("missing", self.missing, ("error", "use"))
             source = incoming.training_rows(self, X, None, n_jobs)
-            ordered = sequences.sequences_to_fit(source, lengths, groups)
+            ordered = sequences.sequences_to_fit(source, lengths, groups, self.n)
             if times is None:
                 ordered = sequences.without_times(ordered, exact_times)
             else:
                 ordered = sequences.at_times(ordered, times, exact_times)
-            used = self._used(covariates)
+            ordered = sequences.with_weights(ordered, sample_weight)
+            used = self._used(covariates, ordered.side)
             return constrained(ordered, None, None, used, varying=self._of_transitions)
 
         self._fit(rows)
@@ -259,12 +276,19 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     @property
     def _of_transitions(self) -> bool:
         """Whether transitions depend on covariates."""
-        effects = validation.one_of("covariate_effects", self.covariate_effects, sequences.EFFECTS)
-        return effects in sequences.WHOLE
+        return sequences.effects_of(self.covariate_effects)[0] in sequences.WHOLE
 
-    def _used(self, covariates: Any) -> Any:
-        """Return the covariates if they have an effect, else None."""
-        return None if self.covariate_effects == "none" else covariates
+    def _used(self, covariates: Any, side: Any = None, design: Any = None) -> Any:
+        """Return the covariates if they have an effect, else None.
+
+        Those of sequences with ``side`` have indicators of waves, if these are named.
+        """
+        effects, timing = self.covariate_effects, self.covariate_timing
+        if effects == "none":
+            return None
+        if side is None:
+            return covariates
+        return sequences.with_waves(covariates, effects, timing, side, design)
 
     def _model(self) -> Model:
         one_number(self)
@@ -357,7 +381,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     # Predictions
 
-    def _seen(
+    def _seen(  # type: ignore[override]  # of sequences
         self,
         X: Any,
         lengths: Any = None,
@@ -365,16 +389,20 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         in_parts: bool = False,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Source:
         """Return checked sequences in memory; with ``in_parts``, data in parts are left there."""
         source = super()._seen(X)
         source = source if in_parts and not is_elsewhere(X) else source.in_memory()
         ordered = sequences.in_sequences(source, lengths, groups)
-        return cast("Source", self._timed(ordered, times, exact_times))
+        ordered = sequences.counting_persons(ordered, self.result_.side.of_persons)
+        timed = self._timed(ordered, times, exact_times)
+        return cast("Source", sequences.with_weights(timed, sample_weight))
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
-        used = self._used(covariates)
-        return at_covariates(source, self._fitted(), used, self._of_transitions)
+        result = self._fitted()
+        used = self._used(covariates, cast("Any", source).side, result.side.design)
+        return at_covariates(source, result, used, self._of_transitions)
 
     def _sequences(self, X: Any, given: GivenSequences) -> ArraySource:
         """Return sequences with their covariates and times."""
@@ -480,10 +508,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         covariates: Any = None,
         times: Any = None,
         exact_times: Any = None,
+        sample_weight: Any = None,
     ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
         lengths = sequences.lengths_given(X, y, lengths)
         beside = {"lengths": lengths, "groups": groups, "covariates": covariates}
+        beside["sample_weight"] = sample_weight
         self.fit(X, **beside, times=times, exact_times=exact_times)
         return self.predict(X, lengths, groups, covariates, times, exact_times)
 
@@ -591,7 +621,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
     def transition_matrix(
         self, covariates: Any = None, X: Any = None, level: float = 0.95, elapsed: Any = None,
-        *, lengths: Any = None, groups: Any = None,
+        *, lengths: Any = None, groups: Any = None, sample_weight: Any = None,
     ) -> Any:  # fmt: skip
         """Return the probabilities of transitions, at given covariates or averaged.
 
@@ -609,6 +639,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             time between samples.
         lengths, groups : optional
             Sequences of the fit, which may be left out.
+        sample_weight : array, optional
+            Weights of the fit, for standard errors, which are then those of the sandwich.
 
         Returns
         -------
@@ -639,11 +671,44 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         if X is not None:
             from bayesmix.posterior.transition_errors import transition_table
 
-            return transition_table(self, X, self._moves_design(covariates), level)
+            design = self._moves_design(covariates)
+            return transition_table(self, X, design, level, sample_weight)
         if covariates is None:
             return self.transmat_.copy()
         chain: Any = self._chain_of(result)
         return chain.transitions_of(self._moves_design(covariates))
+
+    def state_shares(self, sample_weight: Any = None) -> Any:
+        """Return the share of the persons of the fit in each state at each wave, as a DataFrame.
+
+        These are the class proportions of latent transition analysis, averages over the sequences
+        of the fit, by default with equal weights. ``stationary_distribution_`` has the shares in
+        the long run.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesmix as bm
+        >>> X = np.tile([[0.0], [5.0], [5.2], [0.1], [5.1], [4.9]], (20, 1))
+        >>> hmm = bm.HiddenMarkovModel(2, random_state=0).fit(X, groups=np.repeat(range(40), 3))
+        >>> hmm.state_shares().round(2)
+                state 1  state 2
+        wave 1      0.0      1.0
+        wave 2      1.0      0.0
+        wave 3      1.0      0.0
+        """
+        import pandas as pd
+
+        result = self._fitted()
+        chain, side = self._chain_of(result), result.side
+        if side.begins is None:
+            raise UndefinedError("state_shares needs a fit to sequences: use startprob_")
+        shares = shares_before_data(chain, side)
+        rows: Any = ArraySource(np.zeros((len(shares), 1)), side=side)
+        weighted: Any = sequences.with_weights(rows, sample_weight)
+        weights = weighted.rows.weights_or_ones
+        means = means_by_wave(shares, side, weights)
+        states = part_names("state", means.shape[1])
+        return pd.DataFrame(means, part_names("wave", len(means)), states)
 
     def generator_at(self, covariates: Any) -> Array:
         """Return the rates (m, K, K) of transitions per unit of time at covariates (m, P)."""
@@ -687,7 +752,11 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             raise InvalidInputError(
                 "covariates must be left out: transitions of this fit do not depend on any"
             )
-        given = covariates if hasattr(covariates, "shape") else np.asarray(covariates)
+        given: Any = covariates if hasattr(covariates, "shape") else np.asarray(covariates)
+        if "wave" in getattr(given, "columns", ()) and "wave" not in design.names:
+            waves = [name for name in design.names if name.startswith("wave ")]
+            given = given.assign(**{name: 1.0 * (given["wave"] == int(name[5:])) for name in waves})
+            given = given.drop(columns="wave")
         return standardised("covariates", given, len(given), design)
 
     def forecast(
@@ -877,12 +946,24 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     # Looking
 
     def summary(self) -> str:
-        """Return a summary of the fit: states, transition probabilities, expected durations."""
+        """Return a summary of the fit: states, transition probabilities, expected durations.
+
+        Of a panel it has the shares of the states at each wave.
+        """
         table = columns_of([*self._transition_table()], 1)
-        elapsed = self._fitted().side.elapsed
+        result = self._fitted()
+        elapsed = result.side.elapsed
         over = "" if elapsed is None else f" over a time of {elapsed.unit:.3g}"
         head = f"Transition probabilities{over} and expected durations:"
-        return "\n".join([super().summary(), head, *table])
+        lines = [super().summary(), head, *table]
+        if result.side.of_persons and int(result.side.waves.max()) < MOST_WAVES:
+            shares = self.state_shares()
+            cells = [(wave, *(f"{share:.3f}" for share in row)) for wave, *row in
+                     shares.itertuples()]  # fmt: skip
+            lines += ["Shares of the states by wave:", *columns_of([("", *shares), *cells], 1)]
+        if result.side.begins is not None:
+            lines.append(f"Information criteria count {sample_in_words(result)}.")
+        return "\n".join(lines)
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         self._fitted()

@@ -31,9 +31,10 @@ from bayesmix.plots.selection import (
     plot_selection,
     plot_structures,
 )
-from bayesmix.plots.sequences import plot_states, plot_transitions
+from bayesmix.plots.sequences import plot_alluvial, plot_states, plot_transitions
 
 __all__ = [
+    "plot_alluvial",
     "plot_answer",
     "plot_assignment",
     "plot_averaged",

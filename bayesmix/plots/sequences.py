@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.allocation.states_of_rows import flows_before_data, means_by_wave
 from bayesmix.core.nouns import part_name
 from bayesmix.core.printed_numbers import significant
 from bayesmix.errors import InvalidInputError
@@ -15,6 +16,8 @@ from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finish
 
 # Transitions that are less probable have no arrow.
 LEAST_SHOWN = 0.005
+# Waves of an alluvial figure, half the width of its bars, and the smallest share that it writes.
+MOST_WAVES, HALF_BAR, LEAST_WRITTEN = 12, 0.09, 0.04
 # Height of the strip of probabilities, as a share of the axes.
 STRIP = 0.15
 
@@ -136,6 +139,75 @@ def _times(X: Any) -> tuple[Any, str]:
             index.name or ("time" if index.dtype.kind == "M" else "sample")
         )
     return np.arange(len(X)), "sample"
+
+
+def plot_alluvial(model: Any, ax: Any = None) -> Any:
+    """Plot the flows of the persons of a panel between the states from wave to wave.
+
+    Heights are estimated shares of the persons, and bands those who change, or stay, between two
+    waves.
+
+    Parameters
+    ----------
+    model : HiddenMarkovModel
+        A model fitted to sequences of at most 12 waves.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> X = np.tile([[0.0], [5.0], [5.2], [0.1], [5.1], [4.9]], (20, 1))
+    >>> hmm = bm.HiddenMarkovModel(2, random_state=0).fit(X, groups=np.repeat(range(40), 3))
+    >>> bm.plots.plot_alluvial(hmm).get_ylabel()
+    'share of the persons'
+    """
+    model = getattr(model, "best_estimator_", model)
+    expect("model", model, "a fitted HiddenMarkovModel", "state_shares")
+    side = model.result_.side
+    shares = model.state_shares().to_numpy()
+    if len(shares) > MOST_WAVES or len(shares) < 2:
+        raise InvalidInputError(
+            f"model must be of a panel of 2 to {MOST_WAVES} waves, got {len(shares)}: use "
+            "plot_states or plot_transitions"
+        )
+    flows = flows_before_data(model.result_.mixture.weights.averaged(), side)
+    flows = means_by_wave(flows.reshape(len(flows), -1), side, np.ones(len(flows)))
+    flows = flows.reshape(len(flows), *2 * shares.shape[1:])
+    ax, K = axes_or_new(ax, 6.8, 4.2), shares.shape[1]
+    bottoms = np.cumsum(shares, axis=1) - shares
+    along = np.linspace(0.0, 1.0, 60)
+    bend = along * along * (3.0 - 2.0 * along)
+    for wave in range(1, len(shares)):
+        left, right = bottoms[wave - 1].copy(), bottoms[wave].copy()
+        for j, k in np.ndindex(K, K):
+            height = flows[wave, j, k]
+            low = left[j] + (right[k] - left[j]) * bend
+            x = wave + HALF_BAR + (1.0 - 2.0 * HALF_BAR) * along
+            ax.fill_between(x, low, low + height, color=colour(j), alpha=0.45, linewidth=0)
+            left[j] += height
+            right[k] += height
+    key = {}
+    for k in range(K):
+        bars = ax.bar(
+            np.arange(1, len(shares) + 1), shares[:, k], 2.0 * HALF_BAR, bottoms[:, k],
+            color=colour(k),
+        )  # fmt: skip
+        key[part_name("state", k)] = bars
+        for wave, (share, bottom) in enumerate(
+            zip(shares[:, k], bottoms[:, k], strict=True), start=1
+        ):
+            if share >= LEAST_WRITTEN:
+                ax.text(
+                    wave, bottom + 0.5 * share, f"{share:.0%}", ha="center", va="center",
+                    fontsize="small", path_effects=halo(),
+                )  # fmt: skip
+    ax.set_xticks(range(1, len(shares) + 1))
+    ax.set_ylim(0.0, 1.0)
+    return finished(ax, key, xlabel="wave", ylabel="share of the persons")
 
 
 def plot_transitions(model: Any, ax: Any = None) -> Any:

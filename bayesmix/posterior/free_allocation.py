@@ -196,12 +196,13 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
     transitions follow, on the diagonal those of leaving a state; both are at the means of
     covariates.
 
-    ``mass`` (n, K) are the probabilities of states, by which transitions from a state are weighted.
+    ``mass`` (n, K) are the probabilities of states times sample weights, by which transitions from
+    a state are weighted.
     """
     K, entered = weights.n_components, ~np.asarray(side.begins)
     if isinstance(weights, (TimedChain, TimedCovariateChain)):
         moves, rates = weights.transition, np.abs(weights.rates) / elapsed_of(side).unit
-        first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
+        first = _mean_of_sequences(weights.first_states(side), side, mass)
         return [
             Reported("start", -1, None, first),
             *(Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)),
@@ -212,6 +213,13 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
         visits = mass[np.flatnonzero(entered) - 1]
         moves = np.einsum("ni,nij->ij", visits, moves[entered])
         moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
-    first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
+    first = _mean_of_sequences(weights.first_states(side), side, mass)
     rows = [Reported("transition", NO_COLUMN, f"from {j + 1}", moves[j]) for j in range(K)]
     return [Reported("start", NO_COLUMN, None, first), *rows]
+
+
+def _mean_of_sequences(first: Array, side: SideInformation, mass: Array) -> Array:
+    """Return first states (K,), averaged over the sequences where they differ (S, K)."""
+    if first.ndim == 1:
+        return first
+    return np.asarray(np.average(first, axis=0, weights=mass[side.starts].sum(axis=1)))

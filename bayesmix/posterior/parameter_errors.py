@@ -8,10 +8,8 @@ parameters use the delta method. Sandwich: White 1982; clusters and strata: Bind
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, singledispatch
-from itertools import product
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,32 +17,27 @@ from scipy import stats
 from scipy.special import expit, logit, softmax
 
 from bayesmix.allocation.gate import shares_of
-from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.parameters import Coordinate, Reported
+from bayesmix.core.parameters import Reported
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.families.categorical import Categoricals
-from bayesmix.families.gaussian.covariance.coordinates import FREE_BLOCKS
-from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
-from bayesmix.posterior.gate_errors import DIFFERENCE, interval_table
+from bayesmix.posterior.chain_scores import ChainScores, has_chain_scores
+from bayesmix.posterior.component_scores import ComponentScores
+from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.posterior.unit_scores import (
-    SECOND,
-    FitScores,
     UnitScores,
     parameters_of,
     scores_by_unit,
+    slopes_by_differences,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +52,7 @@ MOST_NUMBERS = 2**26
 
 
 @dataclass(frozen=True, eq=False)
-class ParameterScores(FitScores):
+class ParameterScores(ComponentScores):
     """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
 
     @cached_property
@@ -74,13 +67,6 @@ class ParameterScores(FitScores):
         n = self.source.shape[0]
         return shares_of(self.point.weights, side_of(self.source).covariates, n)
 
-    def log_densities(self, components: Any) -> Array:
-        """Return the log density of each component (n, K) at the observed cells."""
-        K = self.result.n_components
-        mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, self.frame)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return mixture.log_joint(self.source.rows) + np.log(K)
-
     @cached_property
     def joint(self) -> Array:
         """Log densities of class and observation (n, K)."""
@@ -92,25 +78,9 @@ class ParameterScores(FitScores):
         r: Array = softmax(self.joint, axis=1)
         return r
 
-    def stepped(self, *moves: tuple[int, float]) -> Any:
-        """Return components with steps along some coordinates, in their units."""
-        components = self.components
-        for place, step in moves:
-            each = self.coordinates[place]
-            components = each.moved(components, step * each.units)
-        return components
-
-    @cached_property
-    def gradients(self) -> Array:
-        """Derivatives (d, n, K) of the components' log densities along the coordinates."""
-        out = np.empty((len(self.coordinates), *self.joint.shape))
-        for place in range(len(out)):
-            up, down = (
-                self.log_densities(self.stepped((place, s))) for s in (DIFFERENCE, -DIFFERENCE)
-            )
-            with np.errstate(invalid="ignore"):
-                out[place] = np.nan_to_num((up - down) / (2.0 * DIFFERENCE))
-        return out
+    @property
+    def allocation_slopes(self) -> Array:
+        return slopes_by_differences(self)
 
     def _complete(self, k: int) -> tuple[Array, Integers]:
         """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
@@ -149,101 +119,12 @@ class ParameterScores(FitScores):
         of_weights = np.einsum("nkl,np,nq->kplq", spread, X, X, optimize=True)
         products = free.shape[1] * X.shape[1]
         total[:products, :products] += of_weights.reshape(products, products)
-        for first, second, curvature in self._curvatures():
+        for first, second, curvature in self.curvatures():
             for i, j, value in zip(places[first], places[second], curvature, strict=True):
                 total[i, j] -= value
                 if first != second:
                     total[j, i] -= value
         return total
-
-    def _curvatures(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield pairs of coordinates with second derivatives (K,) of Σ w r log f."""
-        shares, n = self.weights[:, None] * self.responsibilities, len(self.coordinates)
-        values = self.frame.apply(self.source.rows.values)
-        exact = closed_curvatures(self.components, self.coordinates, values, shares)
-        if exact is not None:
-            yield from exact
-            return
-
-        def at(*steps: tuple[int, float]) -> Array:
-            logs = self.log_densities(self.stepped(*steps))
-            return (shares * np.where(shares > 0.0, logs, 0.0)).sum(axis=0)
-
-        here = at()
-        single = [at((place, SECOND)) + at((place, -SECOND)) for place in range(n)]
-        for first in range(n):
-            yield first, first, (single[first] - 2.0 * here) / SECOND**2
-            for second in range(first):
-                if self.coordinates[first].block == self.coordinates[second].block:
-                    both = sum(at((first, s), (second, s)) for s in (SECOND, -SECOND))
-                    mixed = both - single[first] - single[second] + 2.0 * here
-                    yield first, second, 0.5 * mixed / SECOND**2
-
-
-@singledispatch
-def closed_curvatures(
-    components: Any, coordinates: list[Coordinate[Any]], values: Array, shares: Array
-) -> Iterator[tuple[int, int, Array]] | None:
-    """Return pairs of coordinates with second derivatives (K,) of Σ w r log f, if these are known.
-
-    None: by differences.
-    """
-    return None
-
-
-@closed_curvatures.register(Gaussians)
-def _of_normals(
-    components: Gaussians, coordinates: list[Coordinate[Any]], values: Array, shares: Array
-) -> Iterator[tuple[int, int, Array]] | None:
-    free = components.blocks.ndim == 3 and components.structure.name in FREE_BLOCKS
-    if not free or np.isnan(values).any():
-        return None
-    hessians, n = _dense_hessians(components, coordinates, values, shares), len(coordinates)
-    return ((i, j, hessians[:, i, j]) for i in range(n) for j in range(i + 1))
-
-
-@closed_curvatures.register(Categoricals)
-def _of_levels(
-    components: Categoricals, coordinates: list[Coordinate[Any]], values: Array, shares: Array
-) -> Iterator[tuple[int, int, Array]]:
-    """Yield pairs of coordinates, log odds of levels, with second derivatives (K,) of Σ w r log p.
-
-    Exact, so that weights are repetitions in all digits.
-    """
-    counts, place = shares.T @ seen(values), 0  # (K, D)
-    for d, (start, end) in enumerate(components.reading.pairs):
-        p = components.probabilities[:, start + 1 : end]
-        for i, j in product(range(p.shape[1]), repeat=2):
-            if j <= i:
-                of_both = p[:, i] * ((i == j) - p[:, j])
-                yield place + i, place + j, -counts[:, d] * of_both
-        place += p.shape[1]
-
-
-def _dense_hessians(
-    components: Gaussians, coordinates: list[Coordinate[Any]], values: Array, shares: Array
-) -> Array:
-    """Return second derivatives (K, d, d) of Σ w r log N(x | μ, Σ), in units of the coordinates.
-
-    The closed form of what differences approximate, which for full covariances take seconds.
-    """
-    K, D = components.means.shape
-    hessians = np.empty((K, len(coordinates), len(coordinates)))
-    rows, columns = np.tril_indices(D)
-    basis = np.zeros((len(rows), D, D))
-    basis[np.arange(len(rows)), rows, columns] = basis[np.arange(len(rows)), columns, rows] = 1.0
-    units = np.array([each.units for each in coordinates]).T
-    for k, precision in enumerate(np.linalg.inv(components.covariances)):
-        whitened = (values - components.means[k]) @ precision
-        first, second = shares[:, k] @ whitened, (shares[:, k, None] * whitened).T @ whitened
-        n, turned, hessian = shares[:, k].sum(), precision @ basis, hessians[k]
-        hessian[:D, :D] = -n * precision
-        hessian[D:, :D] = -(turned @ first)
-        hessian[:D, D:] = hessian[D:, :D].T
-        hessian[D:, D:] = 0.5 * n * np.einsum("aij,bji->ab", turned, turned)
-        hessian[D:, D:] -= np.einsum("aij,bji->ab", basis, turned @ second)
-        hessian *= np.outer(units[k], units[k])
-    return hessians
 
 
 def parameter_table(
@@ -265,14 +146,28 @@ def parameter_table(
     (Satterthwaite's for the sandwich). ``X`` are the data of the fit. Standard errors are NaN where
     a parameter is at its boundary or not identified.
     """
-    validation.one_of("standard_errors", standard_errors, KINDS)
+    scores = scores_of(estimator, X, sample_weight, standard_errors)
+    return table_of_scores(scores, standard_errors, clusters, strata, level, n_draws, random_state)
+
+
+def table_of_scores(
+    scores: Any,
+    standard_errors: str,
+    clusters: Any,
+    strata: Any,
+    level: float,
+    n_draws: int = 200,
+    random_state: Any = 0,
+) -> pd.DataFrame:
+    """Return ``parameter_table`` from the scores of a fit."""
     level = checked_level(level)
     if standard_errors == "information" and not (clusters is None and strata is None):
         raise InvalidInputError(
             "clusters and strata need standard_errors='sandwich' or 'bootstrap'"
         )
-    scores = scores_of(estimator, X, sample_weight, standard_errors)
     parameters, n_units = scores.parameters, len(scores.weights)
+    if scores.result.side.ordered:
+        clusters, strata = scores.by_unit("clusters", clusters), scores.by_unit("strata", strata)
     if scores.result.side.ordered and standard_errors != "information":
         if n_units < 2:
             raise UnsupportedError(
@@ -281,10 +176,12 @@ def parameter_table(
             )
         if standard_errors == "sandwich" and clusters is None:
             clusters = np.arange(n_units)
-        elif standard_errors == "bootstrap" and not (clusters is None and strata is None):
+        weighted = scores.source.weights is not None
+        surveyed = weighted or not (clusters is None and strata is None)
+        if standard_errors == "bootstrap" and surveyed:
             raise UnsupportedError(
-                "the bootstrap of sequences has no clusters or strata: leave them out, or use "
-                "standard_errors='sandwich'"
+                "the bootstrap of sequences has no weights, clusters or strata: leave them out, or "
+                "use standard_errors='sandwich'"
             )
     survey = SurveyDesign.of(n_units, clusters, strata)
     with single_threaded_blas():
@@ -339,6 +236,7 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
 def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information") -> Any:
     """Return the scores of a fit at its data, or raise for fits without standard errors."""
     result: FitResult = estimator._fitted()
+    validation.one_of("standard_errors", kind, KINDS)
     if result.mixture.frame.rest is not None:
         raise UnsupportedError(
             "standard errors are not available in a common subspace, whose directions are "
@@ -351,13 +249,27 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "in
         )
     sequences: Any = {} if result.side.ordered else None
     source: Any = rows_of_fit(
-        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences, measured=True
+        estimator,
+        X,
+        sample_weight,
+        gaps=True,
+        covariates=True,
+        sequences=sequences,
+        measured=True,
+        weighted_sequences=True,
     ).in_memory()
-    kind_of = UnitScores if scores_by_unit(result, source) else ParameterScores
-    scores: Any = kind_of(result, source)
+    scores = scores_at(result, source)
     if kind != "bootstrap" and scores.undeclared is not None:
         warn(scores.undeclared, BayesmixWarning)
     return scores
+
+
+def scores_at(result: FitResult, source: Any) -> Any:
+    """Return the scores of a fit at its data, in memory, by the fastest way."""
+    if has_chain_scores(result):
+        return ChainScores(result, source)
+    kind_of: Any = UnitScores if scores_by_unit(result, source) else ParameterScores
+    return kind_of(result, source)
 
 
 def level_name(family: Any, column: int, level: int) -> Any:

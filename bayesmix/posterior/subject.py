@@ -87,13 +87,15 @@ def rows_of_fit(
     covariates: bool = False,
     sequences: Mapping[str, Any] | None = None,
     measured: bool = False,
+    weighted_sequences: bool = False,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
     ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
     ``labels`` known labels and ``covariates`` all side information, which the source then has.
     ``sequences`` are ``lengths`` and ``groups``, by default those of the fit; None: not supported.
-    ``measured`` allows errors of measurement, limits and rounding.
+    ``measured`` allows errors of measurement, limits and rounding, ``weighted_sequences`` weights
+    of sequences.
     """
     refuse_regressions(estimator)
     result = estimator.result_
@@ -101,6 +103,8 @@ def rows_of_fit(
         refuse_covariates(result, "this analysis")
     order = result.side.order if covariates else None
     if result.side.ordered and sequences is not None:
+        if sample_weight is not None and not weighted_sequences:
+            raise UnsupportedError("this analysis does not support weights of sequences")
         source: Source = _sequences(estimator, X, sample_weight, sequences).with_jobs(n_jobs)
         if source.summary.n_missing and not gaps:
             raise UnsupportedError(
@@ -160,11 +164,11 @@ def are_of_fit(estimator: Any, X: Any) -> bool:
 
 def _sequences(estimator: Any, X: Any, sample_weight: Any, sequences: Mapping[str, Any]) -> Source:
     """Return checked data, or raise unless ``lengths`` and ``groups`` are those of the fit."""
-    if sample_weight is not None:
-        raise UnsupportedError("sequences do not support sample_weight: leave it out")
-    begins = estimator.result_.side.begins
-    source: Any = estimator._seen(X, **sequences)
+    side = estimator.result_.side
+    begins = side.begins
     given = [name for name, value in sequences.items() if value is not None]
+    known = sequences if given or sample_weight is None else {"lengths": side.group_sizes}
+    source: Any = estimator._seen(X, sample_weight=sample_weight, **known)
     if given and not np.array_equal(source.side.begins, begins):
         raise InvalidInputError(f"{given[0]} must be those of the fit, got other sequences")
     return cast("Source", source)

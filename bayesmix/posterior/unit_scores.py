@@ -17,6 +17,7 @@ from scipy.linalg import null_space
 from scipy.special import expit, logit
 
 from bayesmix.allocation.noise import Noise
+from bayesmix.allocation.states_of_rows import means_by_wave, shares_before_data
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import NO_COLUMN, Coordinate, Reported
 from bayesmix.core.restrictions import Restriction
@@ -25,6 +26,7 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.restricted import restricted_values
 from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_allocation import FreeAllocation, chain_parameters
@@ -51,8 +53,8 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     """Return the reported parameters of a mixture at a point.
 
     Class sizes are averaged over samples with weights ``mass`` (n,). Of sequences ``mass`` (n, K)
-    are the probabilities of states: transitions from a state are averages over the samples after
-    it, weighted by the probability of having been there.
+    are the probabilities of states, times sample weights: transitions from a state are averages
+    over the samples after it, weighted by the probability of having been there.
     """
     weights: Any = mixture.weights
     of_components = mixture.components.unframed(mixture.frame).reported()
@@ -86,6 +88,16 @@ class FitScores(ABC):
         """Minus the Hessian (p, p) of the log likelihood."""
 
     @property
+    @abstractmethod
+    def responsibilities(self) -> Array:
+        """Probabilities (n, K) of the components of the samples."""
+
+    @property
+    @abstractmethod
+    def allocation_slopes(self) -> Array:
+        """Derivatives (m, a) of reported parameters by the free ones of weights and noise."""
+
+    @property
     def rows(self) -> Any:
         return self.source.rows
 
@@ -99,6 +111,20 @@ class FitScores(ABC):
     def weights(self) -> Array:
         """Weights of the units; those of the samples of a group are equal."""
         return np.asarray(self.rows.weights_or_ones[self.starts])
+
+    def by_unit(self, name: str, values: Any) -> Any:
+        """Return values of the units of a survey, from those of units or of all samples."""
+        n = len(self.rows)
+        if values is None or np.shape(values) != (n,) or len(self.starts) == n:
+            return values
+        given = np.asarray(values)
+        differs = given != np.repeat(given[self.starts], self.rows.side.group_sizes)
+        if differs.any():
+            raise InvalidInputError(
+                f"{name} must be equal within a sequence, but that of row "
+                f"{int(np.argmax(differs))} differs from the first: give one for each person"
+            )
+        return given[self.starts]
 
     @property
     def row_weights(self) -> Array:
@@ -163,7 +189,7 @@ class FitScores(ABC):
     def mass(self) -> Array:
         """Weights over which ``parameters_of`` averages."""
         if self.rows.side.ordered:
-            return self.point.responsibilities(self.rows)[0]
+            return self.row_weights[:, None] * self.responsibilities
         return np.asarray(self.rows.weights_or_ones)
 
     @property
@@ -174,20 +200,15 @@ class FitScores(ABC):
     @cached_property
     def derivatives(self) -> Array:
         """Derivatives (m, p) of the reported parameters."""
-        (size, places), K, rows = self.places, self.result.n_components, self.rows
-
-        def all_values(step: Array) -> Array:
-            table = parameters_of(self.moved(step), rows.side, self.mass)
-            return np.concatenate([entry.values for entry in table])
+        (size, places), K = self.places, self.result.n_components
 
         def component_values(each: Coordinate[Any], step: float) -> Array:
             moved = each.moved(self.components, step * each.units)
             return np.array([entry.values for entry in moved.unframed(self.frame).reported()])
 
-        derivative = np.zeros((len(all_values(np.zeros(size))), size))
-        steps = DIFFERENCE * np.eye(size)[: self.allocation.size + self.noisy]
-        for place, step in enumerate(steps):
-            derivative[:, place] = (all_values(step) - all_values(-step)) / (2.0 * DIFFERENCE)
+        derivative = np.zeros((sum(len(entry.values) for entry in self.parameters), size))
+        slopes = self.allocation_slopes
+        derivative[: len(slopes), : slopes.shape[1]] = slopes
         for each, at in zip(self.coordinates, places, strict=True):
             # A step of all classes at once; each moves its own values alone.
             slopes = component_values(each, DIFFERENCE) - component_values(each, -DIFFERENCE)
@@ -319,6 +340,25 @@ class FitScores(ABC):
 class UnitScores(FitScores):
     """Scores and information of a fit with sequences, groups, labels, noise or measurement."""
 
+    @property
+    def allocation_slopes(self) -> Array:
+        return slopes_by_differences(self)
+
+    @cached_property
+    def shares_by_wave(self) -> tuple[Array, Array]:
+        """Shares (W, K) of sequences in each state before data are known, and slopes (W, K, p)."""
+        side, allocation = self.rows.side, self.allocation
+
+        def values(step: Array) -> Array:
+            shares = shares_before_data(allocation.moved(step), side)
+            return means_by_wave(shares, side, self.row_weights)
+
+        shares = values(np.zeros(allocation.size))
+        slopes = np.zeros((*shares.shape, self.places[0]))
+        for place, step in enumerate(DIFFERENCE * np.eye(allocation.size)):
+            slopes[..., place] = (values(step) - values(-step)) / (2.0 * DIFFERENCE)
+        return shares, slopes
+
     def of_units(self, steps: Array) -> Array:
         """Return the log density of each unit."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -349,6 +389,21 @@ class UnitScores(FitScores):
             mixed = total(step) + total(-step) - both[i] - both[j] + 2.0 * here
             curvature[i, j] = curvature[j, i] = 0.5 * mixed
         return -curvature / SECOND**2
+
+
+def slopes_by_differences(scores: FitScores) -> Array:
+    """Return the derivatives of the reported parameters by those of weights and noise."""
+    size, side = scores.places[0], scores.rows.side
+
+    def values(step: Array) -> Array:
+        table = parameters_of(scores.moved(step), side, scores.mass)
+        return np.concatenate([entry.values for entry in table])
+
+    steps = DIFFERENCE * np.eye(size)[: scores.allocation.size + scores.noisy]
+    slopes = np.zeros((len(values(np.zeros(size))), len(steps)))
+    for place, step in enumerate(steps):
+        slopes[:, place] = (values(step) - values(-step)) / (2.0 * DIFFERENCE)
+    return slopes
 
 
 def scores_by_unit(result: FitResult, source: InMemory) -> bool:

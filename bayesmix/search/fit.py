@@ -28,11 +28,14 @@ from bayesmix.em.result import (
     FitResult,
     SearchRecord,
     assess,
+    empty_rows,
     plug_in_density,
+    sample_size,
     units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
 from bayesmix.search.events import of_covariates, warn_of
+from bayesmix.sources.memory import ArraySource
 from bayesmix.starts.chosen_start import chosen_start
 from bayesmix.version import versions
 
@@ -186,7 +189,7 @@ def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) 
         point = replace(plug_in_density(mixture), weights=mixture.weights.averaged())
         sums = assess(model.family, point, source, log_volume)
     else:
-        sums = DensitySums.of(assessment, total_weight, log_volume)
+        sums = DensitySums.of(assessment, total_weight, log_volume, sample_size(source))
     return replace(
         FitResult.of_run(replace(problem, source=source), state, mixture, assessment, sums),
         family=model.family,
@@ -203,9 +206,16 @@ def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) 
         versions=versions(),
         columns=source.columns,
         n_missing=source.summary.n_missing,
+        n_empty=_n_empty(source),
         resolution=state.resolution,
         side=replace(side_of(source), measurement=None),
     )
+
+
+def _n_empty(source: Source) -> int:
+    """Return the number of samples of sequences without any value; those in parts have all."""
+    ordered = isinstance(source, ArraySource) and source.side.ordered
+    return int(empty_rows(source).sum()) if ordered else 0  # type: ignore[arg-type]  # in memory
 
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:

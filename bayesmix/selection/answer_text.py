@@ -11,6 +11,7 @@ from itertools import combinations, pairwise
 from bayesmix.core.nouns import counted, plural
 from bayesmix.core.printed_numbers import number
 from bayesmix.core.procedures import noun_of
+from bayesmix.em.display import sample_in_words
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate
@@ -332,7 +333,9 @@ class AnswerText:
     def _data(self) -> str:
         """Return the numbers of observations and features."""
         result, n = self.best.result, f"{self.n:,.10g}"
-        if result is not None and result.total_weight < self.n:
+        if result is not None and result.side.of_persons:
+            n = sample_in_words(result)
+        elif result is not None and result.total_weight < self.n:
             n = f"{result.total_weight:,.10g} units, {n} observations"  # of regressions by unit
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
         return f"n = {n}{features}"

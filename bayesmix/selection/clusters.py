@@ -329,8 +329,8 @@ class ClusterNumbers:
         """
         some = self._formed or self._able or [*self.clusterings]
         least = max(values[i] for i in some) - within
-        within = [i for i in some if values[i] >= least]
-        return min(within, key=lambda i: len(self.clusterings[i].clusters))
+        near = [i for i in some if values[i] >= least]
+        return min(near, key=lambda i: len(self.clusterings[i].clusters))
 
     @property
     def _formed(self) -> list[int]:

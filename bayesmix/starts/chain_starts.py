@@ -4,7 +4,8 @@ Most starts are random chains through clusters by k-means, all as wide as the da
 order of the samples, and not their distance, divides them. Others are the mixture of the same
 samples without their order, and k-means, each with transitions as the assignments follow one
 another, and with states that last. At the best optimum states are divided in two while others are
-dropped (cf. Ueda et al. 2000). Where covariates have effects on the chain, the starts race without
+dropped (cf. Ueda et al. 2000). Where waves have no column in common, persons are clustered by all
+their values. Where covariates have effects on the chain, the starts race without
 them, and different optima of the race go on with them.
 """
 
@@ -87,6 +88,9 @@ def best_of_starts(
             n_random = settings.n_init
         for shares in _by_k_means(model, trials.samples, settings, n_random):
             trials.add_random(shares, generator)
+    if model.n_components > 1 and divided_by_wave(source):
+        for shares in _by_persons(model, source, settings):
+            trials.add(shares[trials.with_values], STICKY)
     for mixture in settings.warm_starts:
         trials.add_near(mixture, model.n_components)
     best = trials.best()
@@ -175,6 +179,8 @@ class Trials:
         """Number of states that can pass side by side, 0 without closed updates."""
         prior: Any = self.race.objective.weights_prior
         if not self.states or not isinstance(prior, DirichletChainPrior) or prior.stationary:
+            return 0
+        if self.rows.weights is not None:  # counts of transitions have no weights side by side
             return 0
         if isinstance(self.race.objective, Restricted):
             return 0
@@ -376,6 +382,34 @@ def _starts(
     if model.n_components > 1:
         for shares in _by_k_means(model, samples, settings, settings.n_init):
             yield from 2 * [shares]
+
+
+def divided_by_wave(source: ArraySource) -> bool:
+    """Whether samples of different waves have no column in common, as where measurement is free.
+
+    Their distances then say nothing about states.
+    """
+    few_waves = int(source.side.group_sizes.max()) < len(source.side.starts)
+    if not source.summary.n_missing or not few_waves:
+        return False
+    seen, waves = ~np.isnan(np.asarray(source.values)), source.side.waves
+    by_wave = [seen[waves == wave].any(axis=0) for wave in range(int(waves.max()) + 1)]
+    return bool((np.sum(by_wave, axis=0) <= 1).all())
+
+
+def _by_persons(model: Model, source: ArraySource, settings: Settings) -> Iterator[Array]:
+    """Yield responsibilities (n, K) of clusters of persons, by all values of each, at all waves."""
+    values, side = np.asarray(source.values, dtype=np.float64), source.side
+    present = ~np.isnan(values)
+    sums = np.add.reduceat(np.where(present, values, 0.0), side.starts)
+    counts = np.add.reduceat(present.astype(np.float64), side.starts)
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0.0)
+    known: Booleans = np.asarray((counts > 0.0).any(axis=1))
+    persons = ArraySource(means[known], columns=source.columns)
+    for shares in _by_k_means(model, persons, settings, settings.n_init):
+        everyone = np.full((len(known), shares.shape[1]), 1.0 / shares.shape[1])
+        everyone[known] = shares
+        yield np.repeat(everyone, side.group_sizes, axis=0)
 
 
 def _by_k_means(

@@ -373,7 +373,7 @@ def test_a_figure_of_another_of_our_own_things_says_what_it_takes(mixture):
 
 # Figures of other models, or of fits with covariates.
 OF_OTHERS = ("plot_classes", "plot_gate", "plot_regression", "plot_states", "plot_trajectories")
-OF_OTHERS += ("plot_transitions",)
+OF_OTHERS += ("plot_alluvial", "plot_transitions")
 OF_A_FIT = [
     name
     for name in FIGURES

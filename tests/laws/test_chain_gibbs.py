@@ -281,7 +281,7 @@ def test_other_sequences_than_those_of_the_fit_and_weights_are_refused():
         bm.gibbs(model, EARTHQUAKES, lengths=[50, 57])
     with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         bm.gibbs(model, EARTHQUAKES + 3)
-    with pytest.raises(UnsupportedError, match="do not support sample_weight"):
+    with pytest.raises(UnsupportedError, match="does not support weights of sequences"):
         bm.gibbs(model, EARTHQUAKES, sample_weight=np.ones(107))
     mixture = bm.Mixture(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0

@@ -164,7 +164,7 @@ def test_searches_are_saved_plotted_and_reported(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lengths": [107], "sample_weight": np.arange(1.0, 108.0)}, "do not support sample"),
+        ({"lengths": [107], "sample_weight": np.arange(1.0, 108.0)}, "equal within a sequence"),
         ({"lengths": [107], "labels": np.zeros(107, dtype=int)}, "labels does not support"),
         ({"lengths": [107], "variable_selection": True}, "variable_selection does not support"),
         ({"lengths": [107], "noise": True}, "noise does not support sequences"),

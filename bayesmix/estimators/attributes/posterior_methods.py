@@ -334,13 +334,16 @@ class PosteriorMethods:
         sample_weight: Any = None,
         *,
         weight_type: str | None = None,
+        reference: str = "first",
     ) -> Any:
         """Return coefficients of the covariates, with standard errors and Wald intervals.
 
         Coefficients are log odds of each component against the first, per unit of the covariate.
         Standard errors come from the observed information of all parameters (Louis 1982), which
-        takes a few hundred passes over ``X``, the data of the fit. With
-        ``weight_type="sampling"`` they are those of the sandwich (White 1982).
+        takes a few hundred passes over ``X``, the data of the fit (of a chain a few). With
+        ``weight_type="sampling"`` they are those of the sandwich (White 1982). With
+        ``reference="staying"`` log odds of the transitions of a hidden Markov model are those
+        against staying in the state, as in LMest and msm.
 
         Returns
         -------
@@ -365,7 +368,7 @@ class PosteriorMethods:
         """
         from bayesmix.posterior.gate_errors import gate_coefficients
 
-        return gate_coefficients(self, X, level, sample_weight, weight_type)
+        return gate_coefficients(self, X, level, sample_weight, weight_type, reference)
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """Return the marginal density of some columns, by name or index."""

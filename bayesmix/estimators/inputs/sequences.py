@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import _num_samples
 
 from bayesmix.allocation.chain import DirichletChainPrior
-from bayesmix.allocation.gated_chain import CovariateChainPrior
+from bayesmix.allocation.gated_chain import WAVE, CovariateChainPrior
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -30,7 +32,7 @@ from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators.inputs.constraints import group_codes, place_in_sequence
+from bayesmix.estimators.inputs.constraints import group_codes, of_samples, place_in_sequence
 from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.observation.instrument import refuse_measured
@@ -38,6 +40,7 @@ from bayesmix.selection.scores import Fold, make_splits, n_rows_of
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
+from bayesmix.sources.sample_weights import row_weights, unless_equal
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
@@ -46,6 +49,11 @@ CROSS_VALIDATION = "sklearn.model_selection._validation"
 
 InSequences: TypeAlias = ArraySource | PartitionedSource
 
+# Variables of first states, and of transitions.
+Named: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+
+# What information criteria count.
+COUNTED = ("auto", "rows", "persons")
 # Parameters of covariates; those of the effects that include transitions.
 EFFECTS, TIMINGS = ("first", "transitions", "all", "none"), ("entered", "left")
 WHOLE = ("transitions", "all")
@@ -126,8 +134,6 @@ def times_as_numbers(times: Any) -> Any:
     validation.unmasked("times", times)
     given = np.asarray(times.to_numpy() if hasattr(times, "to_numpy") else times)
     if given.dtype.kind in "OUST":
-        import pandas as pd
-
         present = [each for each in given.flat if not pd.isna(each)]
         dated = bool(present) and isinstance(present[0], date | np.datetime64)  # with time zones
         if present and not dated and not isinstance(present[0], Real | np.timedelta64 | timedelta):
@@ -150,13 +156,13 @@ def times_as_numbers(times: Any) -> Any:
 def chain_prior(
     inference: Any,
     initial: str,
-    covariate_effects: str,
+    covariate_effects: Any,
     covariate_timing: str,
     transition_prior: float | None = None,
 ) -> DirichletChainPrior | CovariateChainPrior:
     """Return the prior of a chain by parameters of an estimator, or raise where they do not fit."""
     stationary = validation.one_of("initial", initial, ("free", "stationary")) == "stationary"
-    validation.one_of("covariate_effects", covariate_effects, EFFECTS)
+    effects, named = effects_of(covariate_effects)
     timing = validation.one_of("covariate_timing", covariate_timing, TIMINGS)
     concentration = 1.0
     if transition_prior is not None:
@@ -171,19 +177,80 @@ def chain_prior(
             "initial='stationary' has no conjugate prior: use initial='free' with "
             "VariationalBayes()"
         )
-    if covariate_effects not in WHOLE:
+    if effects not in WHOLE:
         return DirichletChainPrior(concentration, stationary)
     if stationary or transition_prior is not None:
         replaced = "initial='stationary'" if stationary else "transition_prior"
         raise InvalidInputError(
             f"covariate_effects={covariate_effects!r} replaces {replaced}: leave it out"
         )
-    return CovariateChainPrior(effects=covariate_effects, timing=timing)
+    return CovariateChainPrior(effects=effects, timing=timing, named=named)
 
 
-def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
-    """Return the source in sequences; raise an error if there are no transitions."""
+def effects_of(given: Any) -> tuple[str, Named | None]:
+    """Return the effects of covariates, and the variables of each part if these are named.
+
+    ``given`` is a name of effects, or a mapping of "first" and "transitions" to variables.
+    """
+    if not isinstance(given, Mapping):
+        return validation.one_of("covariate_effects", given, EFFECTS), None
+    if wrong := sorted(set(map(str, given)) - {"first", "transitions"}):
+        raise InvalidInputError(
+            f"covariate_effects must name variables of 'first' and 'transitions', got {wrong[0]!r}"
+        )
+    of_first, of_moves = (
+        (names,) if isinstance(names, str) else tuple(map(str, names))
+        for names in (given.get("first", ()), given.get("transitions", ()))
+    )
+    if WAVE in of_first:
+        raise InvalidInputError(
+            "covariate_effects: first states have no wave but the first: name 'wave' among the "
+            "variables of transitions"
+        )
+    return "all" if of_first else "transitions", (of_first, of_moves)
+
+
+def with_waves(
+    covariates: Any, effects: Any, timing: str, side: SideInformation, design: Any = None
+) -> Any:
+    """Return covariates with indicators of the waves, where ``covariate_effects`` name them.
+
+    The first transition is the reference: indicators are those of later waves that are entered, or
+    left. ``design`` is that of the fit, for predictions.
+    """
+    named = effects_of(effects)[1]
+    if named is None or WAVE not in named[1] or WAVE in getattr(covariates, "columns", ()):
+        return covariates
+    n_waves = int(side.waves.max()) + 1
+    first, last = (2, n_waves) if timing == "left" else (3, n_waves + 1)
+    if design is not None:
+        known = [int(name.split()[1]) for name in design.names if name.startswith(f"{WAVE} ")]
+        if last - 1 > max(known):
+            raise InvalidInputError(
+                f"sequences must have no more waves than those of the fit, got {n_waves}"
+            )
+        last = max(known) + 1
+    if last <= first:
+        raise InvalidInputError(
+            "covariate_effects: transitions by wave need three waves or more: leave out 'wave'"
+        )
+    frame = pd.DataFrame(index=range(len(side.waves)))
+    if covariates is not None:
+        table = of_samples(covariates, side)
+        if not isinstance(table, pd.DataFrame):
+            table = pd.DataFrame(np.asarray(table)).add_prefix("covariates")
+        frame = table.reset_index(drop=True)
+    waves = {f"{WAVE} {k}": 1.0 * (side.waves == k - 1) for k in range(first, last)}
+    return frame.assign(**waves)
+
+
+def sequences_to_fit(source: Source, lengths: Any, groups: Any, n: str = "auto") -> InSequences:
+    """Return the source in sequences; raise an error if there are no transitions.
+
+    ``n`` is what information criteria count: "rows", "persons", or, by "auto", persons of a panel.
+    """
     ordered = in_sequences(source, lengths, groups)
+    ordered = counting_persons(ordered, are_persons(n, ordered.side, groups is not None))
     warn_of_joined_folds(ordered)
     if len(ordered.side.starts) == source.shape[0]:
         raise InvalidInputError(
@@ -244,10 +311,47 @@ def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
         raise UnsupportedError(
             "a hidden Markov model needs X in main memory, got X on a device: give a NumPy array"
         )
-    if source.weights is not None:
-        raise UnsupportedError("sequences do not support sample weights: leave them out")
     refuse_measured(source, "a hidden Markov model")
-    return replace(source, side=SideInformation(begins=begins))
+    ordered = replace(source, side=SideInformation(begins=begins))
+    return ordered if source.weights is None else with_weights(ordered, source.weights)
+
+
+def with_weights(source: InSequences, sample_weight: Any) -> InSequences:
+    """Return sequences with a weight for each: of its samples (n,), or of the sequences (S,)."""
+    if sample_weight is None:
+        return source
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError("sample_weight of sequences needs X in memory: pass an array")
+    side, n = source.side, source.shape[0]
+    each = np.ndim(sample_weight) == 1 and len(sample_weight) == len(side.starts) != n
+    weights = row_weights(sample_weight, len(side.starts) if each else n)
+    weights = np.repeat(weights, side.group_sizes) if each else weights
+    differs = weights != np.repeat(weights[side.starts], side.group_sizes)
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise InvalidInputError(
+            f"sample_weight must be equal within a sequence, but {place_in_sequence(row, side)} "
+            f"has {weights[row]:g} and the first {weights[row - 1]:g}: use one weight for each "
+            "person, such as that of the first wave"
+        )
+    return replace(source, weights=unless_equal(weights))
+
+
+def are_persons(n: str, side: SideInformation, grouped: bool) -> bool:
+    """Whether information criteria count sequences as persons, by the parameter ``n``.
+
+    By "auto" they do in a panel: sequences by ``groups``, of which there are more than waves. Of
+    few long series they count rows, as the logarithm of their number would be no penalty.
+    """
+    validation.one_of("n", n, COUNTED)
+    if n != "auto":
+        return n == "persons"
+    return grouped and len(side.starts) > int(side.group_sizes.max())
+
+
+def counting_persons(source: InSequences, of_persons: bool) -> InSequences:
+    """Return sequences of which information criteria count persons, or samples."""
+    return replace(source, side=replace(source.side, of_persons=of_persons))
 
 
 def sequences_at_hand(source: InSequences) -> ArraySource:

@@ -13,6 +13,7 @@ from bayesmix.allocation.designs import columns_of
 from bayesmix.allocation.gated_chain import identified_at_first
 from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
+from bayesmix.em.result import sample_size
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import (
     constrained,
@@ -25,6 +26,7 @@ from bayesmix.estimators.inputs.sequences import (
     sequence_folds,
     sequences_to_fit,
     starts_of_sequences,
+    with_waves,
     without_times,
 )
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
@@ -32,7 +34,8 @@ from bayesmix.estimators.searching.search_checks import refuse_all
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.scores import Fold, HeldOut, make_splits
+from bayesmix.selection.criteria import PLUG_IN
+from bayesmix.selection.scores import Fold, HeldOut, Score, make_splits
 from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.memory import ArraySource
 
@@ -53,7 +56,7 @@ def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> 
             raise UnsupportedError(f"{name} does not support {what}: leave it out")
 
 
-def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
+def in_order(search: Any, estimator: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
     """Return the source in sequences, or raise for a model without order."""
     if not takes_sequences(search):
         raise InvalidInputError(
@@ -65,13 +68,15 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
             "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
             "pass an array, or fit HiddenMarkovModel with one number of states"
         )
-    return cast("ArraySource", sequences_to_fit(source, lengths, groups))
+    return cast("ArraySource", sequences_to_fit(source, lengths, groups, estimator.n))
 
 
 def at_effects(
     search: Any, estimator: Any, source: ArraySource, covariates: Any, variational: bool
 ) -> ArraySource:
     """Return sequences with covariates, which candidates use by their ``covariate_effects``."""
+    effects, timing = estimator.covariate_effects, estimator.covariate_timing
+    covariates = with_waves(covariates, effects, timing, source.side)
     if covariates is None:
         return source
     if variational:
@@ -142,6 +147,11 @@ def best_unordered(
             best: Candidate = mixtures.fit(samples).candidates_[0]
         except ValueError:
             return None
+    if source.side.of_persons and best.result is not None:  # criteria count as those of chains do
+        sums = replace(best.result.plug_in_sums, n=sample_size(source))
+        p = best.result.n_parameters
+        of_persons = {name: Score(of_sums(sums, p)) for name, of_sums in PLUG_IN.items()}
+        best = replace(best, scores=best.scores | of_persons)
     if best.held is None:
         return best
     density = np.zeros(len(present))  # samples without a value have log density 0

@@ -204,7 +204,7 @@ def subject_of(
             in_order,
         )
 
-        source = in_order(search, source, lengths, groups)
+        source = in_order(search, estimator, source, lengths, groups)
         source = at_times_of(search, source, times, exact_times, variational)
         source = at_effects(search, estimator, source, covariates, variational)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
