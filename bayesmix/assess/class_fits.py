@@ -135,6 +135,7 @@ def _after_passes(problem: Problem, starts: list[Assign], n_components: int) -> 
     first = begun(apart, starts[0], n_components).expectation.statistics
     size = BLOCK_VALUES // (problem.source.shape[0] * n_components)
     plain = problem.form.watched and not side_of(problem.source)
+    plain = plain and problem.objective.restriction is None
     if size > 1 and plain and stackable(apart.family, first):
         for place in range(0, len(starts), size):
             states = [begun(apart, start, n_components) for start in starts[place : place + size]]
@@ -189,7 +190,10 @@ def from_start(result: FitResult, source: Any, start: Any, stopping: Any) -> Fit
 def _continued(result: FitResult, source: Any, stopping: Any) -> tuple[Model, Settings]:
     """Return the model of a fit, and the settings of one run without a search."""
     inference: Any = result.inference
+    restriction = inference.restriction
+    if restriction is not None:
+        inference = inference.inner
     if source.side.covariates is not None:
         inference = replace(inference, weights=None)
-    model = Model(result.n_components, result.family, inference)
+    model = Model(result.n_components, result.family, inference, restriction=restriction)
     return model, Settings(stopping, MOST_PASSES, search=False, sort=False)

@@ -63,6 +63,8 @@ def enumerate_classes(
     weight_type: str | None = None,
     clusters: Any = None,
     covariates: Any = None,
+    hold: Any = None,
+    equal: Any = None,
     missing: str = "use",
     random_state: Any = None,
     n_jobs: int | None = None,
@@ -107,6 +109,9 @@ def enumerate_classes(
         Clusters of a survey. There are then no tests, which need independent samples.
     covariates : array or frame (n, P), optional
         Variables on which class membership depends by a multinomial logistic regression.
+    hold, equal : mapping, optional
+        Parameters that are held, or equal in several classes, as in ``Mixture``. Held values belong
+        to the first classes.
     missing : {"use", "drop", "error"}, default="use"
         Missing values: full information maximum likelihood (missing at random), complete cases, or
         an error. Simulated data have the missing cells and covariates of the observed data.
@@ -167,6 +172,8 @@ def enumerate_classes(
             "columns": columns,
             "weight_type": weight_type,
             "covariates": None if covariates is None else np.asarray(covariates),
+            "hold": hold,
+            "equal": equal,
             "missing": missing,
             "early_stopping": early_stopping,
         }
@@ -179,6 +186,7 @@ def enumerate_classes(
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
         estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
+        estimator.set_params(hold=hold, equal=equal)
         # All models read the same columns, so the first says what they are.
         with warnings.catch_warnings(action="ignore" if fitters else None):
             fitter: Any = estimator._fitter(X, sample_weight)
