@@ -343,7 +343,7 @@ class Enumeration:
             f"BIC: {best[bic]:.1f}, the smallest",
         ]
         if self.rounded:
-            given = table.loc[table["bic"].idxmin()]
+            given = table.sort_values("bic", kind="stable").iloc[0]
             reasons[0] += f". {self.rounded}, so BIC is that of values spread over their steps"
             if (given["model"], given["n_classes"]) != (model, K):
                 named = f"model {given['model']} with " if len(self.models) > 1 else ""
