@@ -26,7 +26,15 @@ from bayesmix.assess.distal import (
     values_of_outcome,
     wald_test,
 )
-from bayesmix.assess.third_step import CategoryPart, ClassPart, NormalPart, Regression, Sum, Tied
+from bayesmix.assess.third_step import (
+    CategoryPart,
+    ClassPart,
+    LeastSquaresPart,
+    NormalPart,
+    Regression,
+    Sum,
+    Tied,
+)
 from bayesmix.core import validation
 from bayesmix.core.nouns import ordered_index, part_names
 from bayesmix.errors import InvalidInputError
@@ -222,7 +230,8 @@ def distal_regression(
 ) -> Any:
     """Return the regression of an outcome on predictors in each class (three-step method).
 
-    Numbers have a linear regression with a variance for each class. Text, booleans, categories and
+    Numbers have a linear regression, by maximum likelihood with a variance for each class, else by
+    least squares. Text, booleans, categories and
     numbers with two values have a multinomial logistic regression against the lowest level.
 
     Parameters
@@ -362,8 +371,10 @@ class RegressionWithinClasses:
         size = len(tie)
         if outcome.ndim == 1:
             centre, unit = float(outcome.mean()), float(outcome.std())
-            within = NormalPart((outcome - centre) / unit, design, K)
-            tie = block_diag(tie, np.eye(K))
+            within = LeastSquaresPart((outcome - centre) / unit, design, K)
+            if self.correction == "ML":
+                within = NormalPart((outcome - centre) / unit, design, K)
+                tie = block_diag(tie, np.eye(K))
         else:
             within = CategoryPart(outcome.astype(np.float64), design, K)
         part = Sum(of_classes, Tied(within, tie))

@@ -127,6 +127,46 @@ class CategoryPart:
 
 
 @dataclass(frozen=True)
+class LeastSquaresPart:
+    """Linear regression of numbers (n,) on a design within classes, without their variances.
+
+    Negative counts of BCH may make variances negative, and least squares need none. Parameters are
+    the coefficients (K, P).
+    """
+
+    outcome: Array
+    design: Array
+    n_classes: int
+
+    @property
+    def size(self) -> int:
+        return self.n_classes * self.design.shape[1]
+
+    def start(self, counts: Array) -> Array:
+        return np.zeros(self.size)
+
+    def _residuals(self, theta: Array) -> Array:
+        return np.asarray(self.outcome[:, None] - self.design @ theta.reshape(self.n_classes, -1).T)
+
+    def logs(self, theta: Array) -> Array:
+        return np.asarray(-0.5 * self._residuals(theta) ** 2)
+
+    def scores(self, theta: Array) -> Array:
+        away, K, P = self._residuals(theta), self.n_classes, self.design.shape[1]
+        scores = np.zeros((len(away), K, self.size))
+        for k in range(K):
+            scores[:, k, k * P : (k + 1) * P] = away[:, k, None] * self.design
+        return scores
+
+    def information(self, theta: Array, counts: Array) -> Array:
+        P, out = self.design.shape[1], np.zeros((self.size, self.size))
+        for k in range(self.n_classes):
+            own = slice(k * P, (k + 1) * P)
+            out[own, own] = (self.design * counts[:, k, None]).T @ self.design
+        return out
+
+
+@dataclass(frozen=True)
 class NormalPart:
     """Linear regression of numbers (n,) on a design within classes, which have own variances.
 
@@ -151,8 +191,8 @@ class NormalPart:
         if not min(variances) > 1e-12 * self.outcome.var():
             k = int(np.argmin(variances))
             raise InvalidInputError(
-                f"the outcome has no positive variance in class {k + 1}: use another correction, "
-                "or give its levels as text"
+                f"the outcome has no variance in class {k + 1}: use correction='BCH', or give its "
+                "levels as text"
             )
         return np.append(np.ravel(slopes), 0.5 * np.log(variances))
 

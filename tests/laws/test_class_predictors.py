@@ -324,3 +324,28 @@ def test_bad_predictors_are_named(measured):
     one = bm.Mixture(1, family=bm.Bernoulli()).fit(X)
     with pytest.raises(InvalidInputError, match="two classes or more"):
         bm.class_predictors(one, X, Z, n_draws=0)
+
+
+def test_negative_counts_of_bch_need_no_variances():
+    """Classes that overlap so much that a variance of BCH is negative (its square root is NaN)."""
+    X, Z, y, _, _ = drawn(1000, 1036, separation=0.72)
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=5000, random_state=0).fit(X)
+    shares, modal = model.predict_proba(X), model.predict(X)
+    errors = (shares.T @ np.eye(3)[modal]) / shares.sum(axis=0)[:, None]
+    counts, design = np.linalg.inv(errors)[modal], np.column_stack([np.ones(1000), Z["age"]])
+    table = bm.distal_regression(model, X, y, Z["age"], "BCH", n_draws=0)
+    for k in range(3):
+        moments = (design * counts[:, [k]]).T
+        expected = np.linalg.solve(moments @ design, moments @ y)
+        np.testing.assert_allclose(table.loc[f"class {k + 1}", "estimate"], expected, rtol=1e-6)
+
+
+def test_an_outcome_without_variance_in_a_class_is_named():
+    rng = generator(15)
+    classes = np.arange(240) % 2
+    X = rng.normal(size=(240, 1)) + 100.0 * classes[:, None]
+    model = bm.GaussianMixture(2, random_state=0).fit(X)
+    z, y = rng.normal(size=240), np.where(classes == 1, 2.0, rng.normal(size=240))
+    with pytest.raises(InvalidInputError, match=r"no variance in class \d: use correction='BCH'"):
+        bm.distal_regression(model, X, y, z, n_draws=0)
+    assert bm.distal_regression(model, X, y, z, "BCH", n_draws=0).attrs["n"] == 240
