@@ -194,7 +194,7 @@ class RegressionOfClasses:
             contrast = np.kron(by_class[k] - by_class[j], np.eye(P))
             b = contrast @ estimates.values
             errors = np.sqrt((contrast @ estimates.covariance @ contrast.T).diagonal())
-            p = 2.0 * stats.t.sf(np.abs(b) / errors, degrees)
+            p = _p_values(b, errors, degrees)
             limits = np.exp(b - half * errors), np.exp(b + half * errors)
             keys = ((names[k], names[j], term) for term in self.own.terms)
             columns = (b, errors, np.exp(b), *limits, p)
@@ -403,7 +403,7 @@ class RegressionWithinClasses:
                 "standard_error": errors,
                 "lower": b - half * errors,
                 "upper": b + half * errors,
-                "p": 2.0 * stats.t.sf(np.abs(b) / errors, degrees),
+                "p": _p_values(b, errors, degrees),
             },
             index,
         )
@@ -420,6 +420,12 @@ class RegressionWithinClasses:
                 values = chosen if differs else chosen[:1]
                 tests["zero"][variable] = _tested(estimates, values, alone, degrees, n_refits)
         return table, tests
+
+
+def _p_values(estimates: Array, errors: Array, degrees: float) -> Array:
+    """Return two-sided p-values; 0 for errors of 0, as of outcomes that are constant in a class."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(2.0 * stats.t.sf(np.abs(estimates) / errors, degrees))
 
 
 def _tested(
