@@ -6,6 +6,8 @@ from bayesmix import scverse as scverse
 from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
+from bayesmix.assess.class_predictors import class_predictors as class_predictors
+from bayesmix.assess.class_predictors import distal_regression as distal_regression
 from bayesmix.assess.class_profiles import class_profiles as class_profiles
 from bayesmix.assess.conformal import conformal_region as conformal_region
 from bayesmix.assess.discriminant_directions import (

@@ -12,6 +12,7 @@ from bayesmix.assess.merging import Merging as Merging
 from bayesmix.assess.nested import NestedResult as NestedResult
 from bayesmix.assess.prior_sensitivity import PriorSensitivity as PriorSensitivity
 from bayesmix.assess.profile_tables import ClassProfiles as ClassProfiles
+from bayesmix.assess.restriction_test import RestrictionTest as RestrictionTest
 from bayesmix.assess.stability import Stability as Stability
 from bayesmix.assess.thresholds import DecisionThreshold as DecisionThreshold
 from bayesmix.checking.crosscheck import CrossCheck as CrossCheck

@@ -82,11 +82,20 @@ def digits_of(spread: Any, significant: int = 1) -> int:
     return max(2, significant - 1 - math.floor(math.log10(largest)))
 
 
-def with_errors(values: Any, errors: Any, text: Callable[[float], str] | None = None) -> list[str]:
-    """Return values with their standard errors in parentheses."""
+def with_errors(
+    values: Any,
+    errors: Any,
+    text: Callable[[float], str] | None = None,
+    of_zero: str | None = None,
+) -> list[str]:
+    """Return values with their standard errors in parentheses.
+
+    ``of_zero`` is what stands there for an error of 0.
+    """
     digits = digits_of(errors)
     text = text or (lambda value: plain(value, digits))
-    return [f"{text(v)} ({text(e)})" for v, e in zip(values, errors, strict=True)]
+    inside = [of_zero if of_zero and error == 0.0 else text(error) for error in errors]
+    return [f"{text(value)} ({error})" for value, error in zip(values, inside, strict=True)]
 
 
 def rounded(table: pd.DataFrame, value: str, error: str, significant: int = 1) -> pd.DataFrame:

@@ -32,6 +32,8 @@ SAME_LIKELIHOOD = 1e-3
 # other searches or a better one in 32, and on average a ratio that is smaller by 0.4, in an eighth
 # of their time. Four times as many starts do not gain more.
 RACED, RACE_PASSES, FINALISTS = 40, 15, 4
+# A likelihood that fewer random starts reach is searched further, by more starts.
+REPLICATED, FURTHER = 2, 40
 
 # A fitted estimator, which stands above this part.
 Estimator: TypeAlias = Any
@@ -39,17 +41,35 @@ Estimator: TypeAlias = Any
 
 @dataclass(frozen=True, eq=False)
 class ThoroughFit:
-    """The best fit of a search and of random starts, and the starts that did not collapse."""
+    """The best fit of a search and of random starts, and the starts that did not collapse.
+
+    ``collapsed`` are the others.
+    """
 
     estimator: Estimator
     result: FitResult
     ends: tuple[FitResult, ...]
+    collapsed: tuple[FitResult, ...] = ()
 
     @property
     def n_replicated(self) -> int:
         """Number of random starts that reached the best likelihood."""
         least = self.result.log_likelihood - SAME_LIKELIHOOD
         return sum(end.log_likelihood > least for end in self.ends)
+
+    @property
+    def spurious(self) -> str:
+        """A larger likelihood that was left out, because a variance collapsed; "" without one."""
+        largest = max(self.collapsed, key=lambda end: end.log_likelihood, default=None)
+        if largest is None or largest.log_likelihood <= self.result.log_likelihood:
+            return ""
+        components: Any = largest.plug_in.components.unframed(largest.mixture.frame)
+        variance = float(components.deviations.min()) ** 2
+        return (
+            f"a fit with a variance of {variance:.2g}, which has no maximum, was left out (log "
+            f"likelihood {largest.log_likelihood:,.1f} instead of "
+            f"{self.result.log_likelihood:,.1f})"
+        )
 
 
 def thorough_fit(fitter: Any, n_components: int, seed: int) -> ThoroughFit:
@@ -68,7 +88,8 @@ def thorough_fit(fitter: Any, n_components: int, seed: int) -> ThoroughFit:
     if best.log_likelihood > result.log_likelihood + SAME_LIKELIHOOD:
         estimator = fitter.candidate({"n_components": n_components})
         result = quiet(fitter.fit)(estimator, (best.mixture,))
-    return ThoroughFit(estimator, result, tuple(sound))
+    collapsed = tuple(end for end in ends if end is not None and end.degenerate is not None)
+    return ThoroughFit(estimator, result, tuple(sound), collapsed)
 
 
 def best_of(fits: Iterable[FitResult | None]) -> FitResult | None:
@@ -84,6 +105,24 @@ def grown_fit(fitter: Any, smaller: FitResult, larger: FitResult) -> Estimator |
         result = quiet(fitter.fit)(estimator, (smaller.mixture,))
         better = result.log_likelihood > larger.log_likelihood + SAME_LIKELIHOOD
         if better and result.degenerate is None:
+            return estimator
+    return None
+
+
+def further_ends(result: FitResult, source: Any, seed: int) -> Iterator[FitResult | None]:
+    """Yield the optima that random starts beyond the usual ones reach."""
+    first = STARTS + RACED
+    return (random_end(result, source, seed, run) for run in range(first, first + FURTHER))
+
+
+def further_fit(fitter: Any, result: FitResult, seed: int) -> Estimator | None:
+    """Return a better fit that further random starts reach; None if there is none."""
+    best = best_of(further_ends(result, fitter.source, seed))
+    if best is None or best.log_likelihood <= result.log_likelihood + SAME_LIKELIHOOD:
+        return None
+    estimator = fitter.candidate({"n_components": result.requested_components})
+    with suppress(ValueError):
+        if quiet(fitter.fit)(estimator, (best.mixture,)).degenerate is None:
             return estimator
     return None
 
@@ -135,6 +174,7 @@ def _after_passes(problem: Problem, starts: list[Assign], n_components: int) -> 
     first = begun(apart, starts[0], n_components).expectation.statistics
     size = BLOCK_VALUES // (problem.source.shape[0] * n_components)
     plain = problem.form.watched and not side_of(problem.source)
+    plain = plain and problem.objective.restriction is None
     if size > 1 and plain and stackable(apart.family, first):
         for place in range(0, len(starts), size):
             states = [begun(apart, start, n_components) for start in starts[place : place + size]]
@@ -189,7 +229,10 @@ def from_start(result: FitResult, source: Any, start: Any, stopping: Any) -> Fit
 def _continued(result: FitResult, source: Any, stopping: Any) -> tuple[Model, Settings]:
     """Return the model of a fit, and the settings of one run without a search."""
     inference: Any = result.inference
+    restriction = inference.restriction
+    if restriction is not None:
+        inference = inference.inner
     if source.side.covariates is not None:
         inference = replace(inference, weights=None)
-    model = Model(result.n_components, result.family, inference)
+    model = Model(result.n_components, result.family, inference, restriction=restriction)
     return model, Settings(stopping, MOST_PASSES, search=False, sort=False)

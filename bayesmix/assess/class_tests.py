@@ -23,6 +23,7 @@ from bayesmix.assess.class_fits import (
     STARTS,
     best_of,
     from_start,
+    further_ends,
     race,
     random_end,
 )
@@ -197,8 +198,8 @@ class BootstrapTest:
         """Yield the best fit of the larger model by each search of the table, None if it fails.
 
         The cheapest come first: a quick search from the smaller model, a race of random starts,
-        full searches from the smaller model and without it, random starts to convergence, and a
-        full search from the best fit so far.
+        full searches from the smaller model and without it, random starts to convergence, a full
+        search from the best fit so far, and further random starts.
         """
         K = smaller.n_components + 1
         best: FitResult | None = None
@@ -209,6 +210,7 @@ class BootstrapTest:
             lambda: self._full(source, K),
             lambda: best_of(random_end(self.larger, source, self.seed, i) for i in range(STARTS)),
             lambda: best and self._full(source, K, best),
+            lambda: best_of(further_ends(self.larger, source, self.seed)),
         )
         for search in searches:
             fit: FitResult | None = None

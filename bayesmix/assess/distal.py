@@ -9,8 +9,7 @@ of the fit (Bakk, Oberski & Vermunt 2014) by repeating all steps for randomly we
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -20,35 +19,31 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from bayesmix.assess.fit_evidence import fitted_mixture
+from bayesmix.assess.assignment import (
+    CORRECTIONS,
+    AssignedClasses,
+    Tests,
+    errors_of_assignment,
+    refuse_empty,
+)
 from bayesmix.core import validation
-from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.em.model import MaximumLikelihood, Model, Settings
 from bayesmix.em.run import Aitken
-from bayesmix.errors import (
-    BayesmixError,
-    DegenerateComponentWarning,
-    InvalidInputError,
-    UnsupportedError,
-)
+from bayesmix.errors import BayesmixError, DegenerateComponentWarning, InvalidInputError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.bootstrap import MOST_PASSES, RefitTask
+from bayesmix.posterior.bootstrap import MOST_PASSES
 from bayesmix.posterior.gate_errors import interval_table
-from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.search.fit import fit
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.survey_weights import are_sampling, weighted
 from bayesmix.starts.responsibilities import Given
 
-CORRECTIONS = ("ML", "BCH", None)
 # Probabilities below are 0: EM reaches them in infinitely many steps.
 ABSENT = 1e-9
 # Levels of text that may each be rare: more are identifiers, dates, or numbers with words.
@@ -62,6 +57,13 @@ class OutcomeEstimates:
     means: Array
     covariance: Array
     variances: Array | None
+
+    @property
+    def values(self) -> Array:
+        return self.means.ravel()
+
+    def with_covariance(self, covariance: Array) -> OutcomeEstimates:
+        return replace(self, covariance=covariance)
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def distal(
     correction: str | None = "ML",
     *,
     covariates: Any = None,
+    waves: Any = None,
     sample_weight: Any = None,
     weight_type: str | None = None,
     clusters: Any = None,
@@ -182,7 +185,7 @@ def distal(
     level: float = 0.95,
     n_draws: int = 100,
     random_state: Any = 0,
-) -> pd.DataFrame:
+) -> Any:
     """Return the mean or the distribution of an outcome in each class.
 
     Classification errors bias the class means towards each other. The correction removes this bias.
@@ -193,9 +196,10 @@ def distal(
         The classes.
     X : array or frame (n, D)
         Data of the fit.
-    outcome : array or series (n,)
+    outcome : array or series (n,), or mapping or frame of several
         For numbers, the result has means; for text, booleans and categories, probabilities.
-        Observations with a missing outcome are left out.
+        Observations with a missing outcome are left out. Of several outcomes, a warning names those
+        that cannot be used.
     correction : {"ML", "BCH"} or None, default="ML"
         "ML" estimates the outcome by maximum likelihood with known classification errors; a numeric
         outcome with more than two values is assumed to be normal within classes. "BCH" (Bolck,
@@ -203,6 +207,9 @@ def distal(
         probabilities are set to 0. None does not correct.
     covariates : array or frame (n, P), optional
         Covariates of the fit.
+    waves : array (n,), optional
+        Wave of each sample of a hidden Markov model: tables are by wave, with states assigned by
+        the answers of the wave alone.
     sample_weight : array (n,), optional
         Sample weights of the fit.
     weight_type : {None, "sampling", "frequency"}, default=None
@@ -226,7 +233,7 @@ def distal(
 
     Returns
     -------
-    DataFrame
+    DataFrame, or dict of such by outcome
         ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class
         (and level). Numbers also have ``sd``, the standard deviation within the
         class; classes need not have equal ones. ``attrs["n"]`` is the number of observations with
@@ -249,47 +256,20 @@ def distal(
     """
     validation.one_of("correction", correction, CORRECTIONS)
     level = checked_level(level)
-    estimator, X = fitted_mixture(model, X)
-    if estimator.result_.side.grouped:
-        raise UnsupportedError("distal does not support groups: fit without them")
-    ordered = estimator.result_.side.ordered
-    if ordered:
-        shares, _ = estimator.result_.mixture.responsibilities(_source(estimator, X, None).rows)
-    else:
-        shares = estimator.predict_proba(X, covariates)
-    weights = np.ones(len(shares))
-    if sample_weight is not None or weight_type is not None:
-        sample_weight = weighted(X, sample_weight, weight_type)[1]
-        weights = finite_array("sample_weight", sample_weight, (len(shares),))
-        if are_sampling(weights, weight_type) and clusters is None:
-            clusters = np.arange(len(shares))
-    given = _values(outcome, len(shares))
-    n_draws = validation.integer("n_draws", n_draws, 0)
-    survey = SurveyDesign.of(len(shares), clusters, strata)
-    if ordered and survey is not None:
-        raise UnsupportedError("distal does not support clusters or strata of sequences: leave out")
-    if ordered and n_draws and len(estimator.result_.side.starts) < 2:
-        raise UnsupportedError(
-            "standard errors by refits need two sequences or more, got one: use n_draws=0"
-        )
-    if survey is not None and not n_draws:
+    classes = AssignedClasses.of(
+        model, X, covariates, sample_weight, weight_type, clusters, strata, waves, n_draws,
+        random_state,
+    )  # fmt: skip
+    if classes.survey is not None and not classes.n_draws:
         raise InvalidInputError("designs and sampling weights need refits: use n_draws=100, got 0")
-    observed, levels = _observed(given, weights)
-    with single_threaded_blas():
-        estimates, n_refits = observed.assigned(shares, weights).estimates(correction), np.inf
-        if n_draws:
-            draws = _refitted_means(
-                estimator, X, observed, correction, sample_weight, n_draws, random_state, survey
-            )
-            n_refits = len(draws)
-            covariance = np.atleast_2d(np.cov(draws.reshape(n_refits, -1), rowvar=False))
-            estimates = replace(estimates, covariance=covariance)
-    degrees = np.inf if survey is None else survey.degrees_of_freedom
-    z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
-    table = outcome_table(observed, estimates, z, levels, estimator.result_.class_noun)
-    table.attrs["n"] = int(given.notna().sum())
-    table.attrs["tests"] = wald_tests(estimates.means, estimates.covariance, degrees, n_refits)
-    return table
+    z = float(stats.t.isf(0.5 * (1.0 - level), classes.degrees_of_freedom))
+
+    def step_of(one: Any, rows: Integers) -> OutcomeMeans:
+        own = values_of_outcome(one, len(classes.shares)).iloc[rows]
+        observed, levels = observed_outcome(own, classes.weights[rows])
+        return OutcomeMeans(observed, levels, correction, int(own.notna().sum()), z, classes)
+
+    return classes.by_outcome(outcome, step_of)
 
 
 def unusable_outcomes(outcomes: Mapping[Any, Any], n: int) -> dict[str, BayesmixError]:
@@ -300,11 +280,11 @@ def unusable_outcomes(outcomes: Mapping[Any, Any], n: int) -> dict[str, Bayesmix
     unusable: dict[str, BayesmixError] = {}
     for name, outcome in outcomes.items():
         try:
-            values = _values(outcome, n)
+            values = values_of_outcome(outcome, n)
         except InvalidInputError as problem:
             raise of_outcome(str(name), problem) from None
         try:
-            _observed(values, np.ones(n))
+            observed_outcome(values, np.ones(n))
         except InvalidInputError as problem:
             unusable[str(name)] = problem
     refuse_all(unusable, len(outcomes))
@@ -322,7 +302,7 @@ def of_outcome(name: str, problem: BayesmixError) -> BayesmixError:
     return type(problem)(f"outcome {name!r}: {problem}")
 
 
-def _values(outcome: Any, n: int) -> pd.Series:
+def values_of_outcome(outcome: Any, n: int) -> pd.Series:
     """Return the values of an outcome by number of the sample."""
     given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
     if given.shape != (n,):
@@ -338,7 +318,7 @@ def class_means(
 ) -> pd.DataFrame:
     """Return means of an outcome in classes of probabilities (n, K), with errors given these."""
     validation.one_of("correction", correction, CORRECTIONS)
-    observed, levels = _observed(outcome, weights)
+    observed, levels = observed_outcome(outcome, weights)
     with single_threaded_blas():
         estimates = observed.assigned(shares, weights).estimates(correction)
     return outcome_table(observed, estimates, z, levels, "class")
@@ -439,20 +419,37 @@ class ObservedOutcome:
 
     def assigned(self, shares: Array, weights: Array) -> AssignedOutcome:
         """Return the observations with an outcome, assigned to their most probable class."""
-        K, classes = shares.shape[1], shares.argmax(axis=1)
-        weighted, present = shares * weights[:, None], self.present
-        errors = (weighted.T @ np.eye(K)[classes]) / weighted.sum(axis=0)[:, None]
-        if (missing := np.flatnonzero(~np.isin(np.arange(K), classes[present]))).size:
-            raise InvalidInputError(
-                f"no observation with an outcome is assigned to class {missing[0] + 1}: use fewer "
-                "classes"
-            )
+        classes, errors = errors_of_assignment(shares, weights)
+        present = self.present
+        refuse_empty(classes[present], len(errors))
         return AssignedOutcome(
             self.values[present], classes[present], errors, weights[present], self.numeric
         )
 
 
-def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]:
+@dataclass(frozen=True)
+class OutcomeMeans:
+    """The third step that estimates the means of an outcome; intervals have z standard errors."""
+
+    observed: ObservedOutcome
+    levels: Sequence[object] | None
+    correction: str | None
+    n: int
+    z: float
+    classes: AssignedClasses
+
+    def __call__(
+        self, shares: Array, weights: Array, survey: SurveyDesign | None = None
+    ) -> OutcomeEstimates:
+        return self.observed.assigned(shares, weights).estimates(self.correction)
+
+    def table(self, estimates: OutcomeEstimates, n_refits: float) -> tuple[pd.DataFrame, Tests]:
+        table = outcome_table(self.observed, estimates, self.z, self.levels, self.classes.noun)
+        degrees = self.classes.degrees_of_freedom
+        return table, wald_tests(estimates.means, estimates.covariance, degrees, n_refits)
+
+
+def observed_outcome(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]:
     """Return outcomes, and the levels of a category."""
     present = outcome.notna().to_numpy() & (weights > 0.0)
     observed = outcome[present]
@@ -482,45 +479,3 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]
     values = np.zeros((len(outcome), coded.shape[1]))
     values[present] = coded
     return ObservedOutcome(values, present, numeric), levels
-
-
-def _source(estimator: Any, X: Any, sample_weight: Any) -> Any:
-    """Return the data of the fit, in the sequences of the fit if there are any."""
-    sequences: Any = {} if estimator.result_.side.ordered else None
-    return rows_of_fit(
-        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
-    ).in_memory()
-
-
-def _refitted_means(
-    estimator: Any,
-    X: Any,
-    observed: ObservedOutcome,
-    correction: str | None,
-    sample_weight: Any,
-    n_draws: int,
-    random_state: Any,
-    survey: SurveyDesign | None,
-) -> Array:
-    """Return means (S, K, M) of refits to randomly weighted observations."""
-    source = _source(estimator, X, sample_weight)
-    rows = np.arange(len(observed.values)) if source.numbers is None else source.numbers
-    observed = replace(observed, values=observed.values[rows], present=observed.present[rows])
-    survey = survey and survey.subset(rows)
-    task = RefitTask(estimator.result_, source, root_seed(random_state), survey)
-    means = []
-    for number in range(n_draws):
-        refit = task(number)
-        if refit is None:
-            continue
-        shares, _ = refit.point.responsibilities(source.rows)
-        weights = source.rows.weights_or_ones * task.weights(number)
-        # Corrections need an assigned observation in each class.
-        with suppress(InvalidInputError, np.linalg.LinAlgError):
-            means.append(observed.assigned(shares, weights).estimates(correction).means)
-    if len(means) < 2:
-        raise UnsupportedError(
-            f"only {len(means)} of {n_draws} refits have observations in all classes, too few for "
-            "standard errors: use fewer classes, or n_draws=0"
-        )
-    return np.array(means)

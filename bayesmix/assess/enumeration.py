@@ -13,7 +13,15 @@ from scipy import stats
 
 from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
-from bayesmix.assess.class_fits import SAME_LIKELIHOOD, STARTS, Estimator, grown_fit, thorough_fit
+from bayesmix.assess.class_fits import (
+    REPLICATED,
+    SAME_LIKELIHOOD,
+    STARTS,
+    Estimator,
+    further_fit,
+    grown_fit,
+    thorough_fit,
+)
 from bayesmix.assess.class_tests import (
     ENTROPIES,
     BootstrapTest,
@@ -87,7 +95,7 @@ class FitTask:
     fitters: Fitters
     questions: tuple[tuple[ModelName, int], ...]
     seed: int
-    kind: ClassVar[str] = "fit"
+    kind: str = "fit"
 
     def __call__(self, number: int) -> TableEntry:
         name, K = self.questions[number]
@@ -97,7 +105,8 @@ class FitTask:
                 thorough = thorough_fit(fitter, K, self.seed)
         except ValueError as problem:
             return TableEntry(name, K, {"converged": False}, f"failed: {problem}")
-        return entry_of(name, K, fitter, thorough.estimator, thorough.n_replicated)
+        entry = entry_of(name, K, fitter, thorough.estimator, thorough.n_replicated)
+        return replace(entry, note=entry.note or thorough.spurious)
 
 
 def entry_of(name: ModelName, K: int, fitter: Any, estimator: Any, n_replicated: int) -> TableEntry:
@@ -134,6 +143,41 @@ class GrownTask:
             return larger
         # No random start has reached it: the best of them is the fit without it, or lower.
         return entry_of(larger.model, larger.n_classes, fitter, grown, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherTask:
+    """Search further for fits that hardly any random start has reached."""
+
+    fitters: Fitters
+    entries: tuple[TableEntry, ...]
+    seed: int
+    kind: ClassVar[str] = "further"
+
+    @property
+    def questions(self) -> list[tuple[ModelName, int]]:
+        return [(one.model, one.n_classes) for one in self.entries]
+
+    def __call__(self, number: int) -> TableEntry:
+        entry = self.entries[number]
+        fitter: Any = self.fitters[entry.model]
+        with single_threaded_blas():
+            better = further_fit(fitter, entry.estimator.result_, self.seed)
+        if better is None:
+            return entry
+        return entry_of(entry.model, entry.n_classes, fitter, better, 0)
+
+
+def hardly_replicated(fits: list[TableEntry]) -> tuple[TableEntry, ...]:
+    """Return sound fits of several classes that too few random starts have reached."""
+    return tuple(
+        one
+        for one in fits
+        if one.n_classes > 1
+        and one.estimator is not None
+        and one.estimator.result_.degenerate is None
+        and int(str(one.values["replicated"])) < REPLICATED
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +274,10 @@ class Enumeration:
         ``model``, ``n_classes`` and ``note``: why values are missing.
     taken_as : str
         Which integers are taken as categories; empty if there are none, or if they were named.
+    rounded : str
+        Columns whose rounded values can make a narrow class that is none; empty without them. The
+        table then has ``bic_spread``, BIC of fits to values that are spread over their steps, and
+        the suggestion goes by it.
     """
 
     table: pd.DataFrame
@@ -244,6 +292,7 @@ class Enumeration:
     entropy_definition: str = "relative"
     n_empty: int = 0
     taken_as: str = ""
+    rounded: str = ""
 
     def fit(self, model: Any = None, n_classes: int | None = None) -> Any:
         """Return the fitted estimator of a row, by default the suggested one."""
@@ -281,7 +330,8 @@ class Enumeration:
     def suggested(self) -> SuggestedClasses:
         """A model and number of classes, with reasons and objections in words."""
         # Of models that are the same, the first.
-        table = self.table[considered(self.table)].sort_values("bic", kind="stable")
+        bic = "bic_spread" if self.rounded else "bic"
+        table = self.table[considered(self.table)].sort_values(bic, kind="stable")
         sound = table[table["smallest"] >= SMALL_CLASS]
         if not len(table):
             raise UnsupportedError("no fit of the enumeration converged: use fewer classes")
@@ -290,26 +340,36 @@ class Enumeration:
         reasons = [
             f"Rule: smallest BIC of the {counted(len(table), 'different model')} that converged, "
             f"without {plural(self.noun)} below {SMALL_CLASS:.0%} of the sample",
-            f"BIC: {best['bic']:.1f}, the smallest",
+            f"BIC: {best[bic]:.1f}, the smallest",
         ]
+        if self.rounded:
+            given = table.sort_values("bic", kind="stable").iloc[0]
+            reasons[0] += f". {self.rounded}, so BIC is that of values spread over their steps"
+            if (given["model"], given["n_classes"]) != (model, K):
+                named = f"model {given['model']} with " if len(self.models) > 1 else ""
+                reasons[0] += (
+                    f"; of the values as given it would be {named}"
+                    f"{counted(int(given['n_classes']), self.noun)}, cut at such values"
+                )
         if overall.name != best.name:
             reasons[1] += (
                 f" of fits whose {plural(self.noun)} all hold {SMALL_CLASS:.0%} of the sample; "
                 f"without that, model {overall['model']} with {overall['n_classes']} "
-                f"({overall['bic']:.1f})"
+                f"({overall[bic]:.1f})"
             )
         elif len(table) > 1:
             second = table.iloc[1]
             named = f"model {second['model']} with " if len(self.models) > 1 else ""
             noun = self.noun if second["n_classes"] == 1 else plural(self.noun)
-            further = second["bic"] - best["bic"]
+            further = second[bic] - best[bic]
             reasons[1] += f"; {named}{second['n_classes']} {noun}: {further:.2f} above"
         fits = table[table["model"] == model].set_index("n_classes").sort_index()
         chosen = {name: best_number(fits[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
         if len(table) > 1:
+            odds = np.exp(0.5 * (table[bic].min() - table[bic].astype(float)))
             reasons.append(
                 "Approximate probability among these models (cmP, from BIC): "
-                f"{bounded(best['cmp'])}"
+                f"{bounded(odds[best.name] / odds.sum())}"
             )
         reasons.append(
             "Within this model: " + ", ".join(f"{n.upper()} {k}" for n, k in chosen.items())
@@ -458,13 +518,13 @@ class Enumeration:
             words = str(note)
             places = [
                 (f"model {name} " if several else "")
-                + f"with {self._listed(of_model['n_classes'].tolist())}"
+                + f"with {self.listed(of_model['n_classes'].tolist())}"
                 for name, of_model in rows.groupby("model", sort=False)
             ]
             remarks.append(f"{words[:1].upper()}{words[1:]} ({phrase(places)})")
         return remarks
 
-    def _listed(self, numbers: list[int]) -> str:
+    def listed(self, numbers: list[int]) -> str:
         """Return ascending numbers of classes in words, such as "2 to 6 classes"."""
         every = numbers == list(range(numbers[0], numbers[-1] + 1))
         shown = [*map(str, numbers[:-1]), counted(numbers[-1], self.noun)]

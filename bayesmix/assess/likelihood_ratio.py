@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.assess import LEVEL
+from bayesmix.assess.restriction_test import RestrictionTest, restriction_test
 from bayesmix.assess.stability import no_starts, quiet, repeated, to_refit
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -102,8 +103,15 @@ def likelihood_ratio_test(
     n_jobs: int | None = None,
     random_state: Any = None,
     progress: bool | None = None,
-) -> LikelihoodRatioTest:
+    *,
+    against: Any = None,
+    weight_type: str | None = None,
+    clusters: Any = None,
+    strata: Any = None,
+) -> LikelihoodRatioTest | RestrictionTest:
     """Test K components against K + 1 by the parametric bootstrap (McLachlan 1987).
+
+    With ``against``, test restrictions of a fitted model against a fitted freer one.
 
     Both sizes are fitted to the data, and to ``n_resamples`` data sets of the same size simulated
     from the fitted mixture of K. Starts of the larger fit include splits of the smaller one. A
@@ -129,10 +137,17 @@ def likelihood_ratio_test(
         Seed of the simulated data sets, and of a model without one.
     progress : None or bool, default=None
         As in the estimators. Ctrl-C returns the result for the replicates so far, with a warning.
+    against : fitted estimator, optional
+        A maximum likelihood fit to the same data of which ``model``, also fitted, is a special case
+        with as many components: with parameters held or equal, or fewer covariances. The ratio is
+        then chi-squared, with the difference of the numbers of parameters as degrees of freedom. If
+        parameters are held at their limits, such as a probability of 0, p-values are too large.
+    weight_type, clusters, strata : optional
+        Survey of the data, for ``against``: the ratio is divided by a scaling factor.
 
     Returns
     -------
-    LikelihoodRatioTest
+    LikelihoodRatioTest, or RestrictionTest with ``against``
 
     Raises
     ------
@@ -147,7 +162,21 @@ def likelihood_ratio_test(
     >>> test = bm.likelihood_ratio_test(tied, X, n_resamples=9, random_state=0)
     >>> test.p_value
     0.1
+    >>> iris = bm.datasets.load_iris()
+    >>> free = bm.GaussianMixture(3, random_state=0).fit(iris)
+    >>> same = bm.GaussianMixture(3, covariance_type="tied", random_state=0).fit(iris)
+    >>> bm.likelihood_ratio_test(same, iris, against=free).degrees_of_freedom
+    20
     """
+    if against is not None:
+        if n_components is not None:
+            raise InvalidInputError("n_components cannot be given with against: leave it out")
+        given = against, sample_weight, weight_type, clusters, strata
+        return restriction_test(model, X, *given)
+    if not (weight_type is None and clusters is None and strata is None):
+        raise UnsupportedError(
+            "weight_type, clusters and strata need against: the bootstrap draws independent samples"
+        )
     estimator = getattr(model, "best_estimator_", model)
     _check_inference(estimator)
     default = getattr(estimator, "n_components_", estimator.n_components)

@@ -210,7 +210,7 @@ class ClassProfiles:
         rows: list[tuple[str, ...]] = []
         for name, kind, estimates in self._indicators():
             if name is not None:
-                rows += estimate_rows(name, estimates, kind == "probability")
+                rows += estimate_rows(name, estimates, kind == "probability", "held")
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
@@ -478,10 +478,15 @@ class ClassProfiles:
         return self.to_apa().to_html()
 
 
-def estimate_rows(name: str, estimates: Any, bounded_by_1: bool) -> list[tuple[str, ...]]:
-    """Return a row of estimates by class with errors, and one of deviations within classes."""
+def estimate_rows(
+    name: str, estimates: Any, bounded_by_1: bool, of_zero: str | None = None
+) -> list[tuple[str, ...]]:
+    """Return a row of estimates by class with errors, and one of deviations within classes.
+
+    ``of_zero`` stands for errors of 0.
+    """
     errors, text = estimates["standard_error"], bounded if bounded_by_1 else None
-    rows = [(name, *with_errors(estimates.iloc[:, 0], errors, text))]
+    rows = [(name, *with_errors(estimates.iloc[:, 0], errors, text, of_zero))]
     if "sd" in estimates and estimates["sd"].notna().any():
         rows.append((f"{name}: SD", *(plain(sd, digits_of(errors)) for sd in estimates["sd"])))
     return rows

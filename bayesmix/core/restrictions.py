@@ -28,6 +28,8 @@ class HeldValues:
     Components with the same label in ``groups`` (K,) share the parameter. ``counted`` (...) tells
     which cells of a component are free parameters. The components of a ``simplex`` sum to 1, such
     as mixing weights (K,) or transition probabilities (K, K), with components in columns.
+    ``columns`` (...) are the cells of a component that are concerned, None for all: where only some
+    columns are equal, others of the parameter have a record of their own.
     """
 
     name: str
@@ -36,6 +38,7 @@ class HeldValues:
     groups: Integers
     counted: Array
     simplex: bool = False
+    columns: Booleans | None = None
 
     @cached_property
     def grouped(self) -> bool:
@@ -79,6 +82,11 @@ class HeldValues:
         out: Array = np.where(self.held, self.values, estimates)
         return out
 
+    def replaced(self, estimates: Array, others: Array) -> Array:
+        """Return estimates with the held values in their places, and other columns."""
+        values = self.imposed(estimates)
+        return values if self.columns is None else np.where(self.columns, values, others)
+
     def shared_out(self, shares: Array) -> Array:
         """Return probabilities (..., K) that maximise Σ n log p, from the unrestricted ones."""
         if self.grouped:
@@ -107,6 +115,10 @@ class Restriction:
     def of(self, name: str) -> HeldValues | None:
         """Return what is known of a parameter, None if it is free."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+    def named(self, name: str) -> list[HeldValues]:
+        """Return what is known of a parameter, by columns if these differ."""
+        return [parameter for parameter in self.parameters if parameter.name == name]
 
     @cached_property
     def of_components(self) -> Restriction:

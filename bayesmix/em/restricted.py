@@ -85,7 +85,10 @@ def restricted_values(mixture: Mixture[Any, Any], restriction: Restriction) -> A
         estimates = named_parameter(mixture, parameter.name)
         values.append(estimates[parameter.held])
         if parameter.grouped:
-            values.append((estimates - estimates[parameter.leaders]).ravel())
+            differences = estimates - estimates[parameter.leaders]
+            if parameter.columns is not None:
+                differences = differences[:, parameter.columns]
+            values.append(differences.ravel())
     return np.concatenate(values)
 
 

@@ -76,7 +76,8 @@ class Mixture(MixtureEstimator):
         first. Needs maximum likelihood. See the page on held parameters.
     equal : mapping of name to labels, optional
         Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two,
-        ``{"weights": True}`` for equal weights.
+        ``{"weights": True}`` for equal weights, ``{"probabilities": {"item": True}}`` for one
+        column.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ independent samples without labels or noise ``ParameterScores`` is faster.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -218,12 +218,24 @@ class FitScores(ABC):
 
     @property
     def certain(self) -> Booleans:
-        """Whether each reported parameter (m,) is 1 in any fit: the weight of one class alone."""
+        """Whether each reported parameter (m,) is held, or is the weight of one class alone."""
         alone = self.allocation.size == 0
         named = [
             (alone and each.parameter in WEIGHTS, len(each.values)) for each in self.parameters
         ]
-        return np.repeat(*np.array(named).T).astype(bool)
+        certain = np.repeat(*np.array(named).T).astype(bool)
+        if self.restriction is None:
+            return certain
+        components: Any = self.components
+        for own in self.restriction.of_components:
+            if own.name in components.__dataclass_fields__:
+                # What follows from held values is NaN.
+                unknown = np.where(own.held, np.nan, getattr(components, own.name))
+                components = replace(components, **{own.name: unknown})
+        reported = [entry.values for entry in components.unframed(self.frame).reported()]
+        held = np.isnan(np.concatenate(reported))
+        certain[len(certain) - len(held) :] |= held
+        return certain
 
     @cached_property
     def inside(self) -> Booleans:

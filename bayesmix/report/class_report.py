@@ -220,7 +220,7 @@ def class_report(
         percent="{:.1%}".format,
         enumeration=enumeration,
         profiles=profiles,
-        numbers=sorted(set(everything["n_classes"])),
+        numbers=enumeration.listed(sorted(set(everything["n_classes"]))),
         n=f"{enumeration.n_samples:,.0f}",
         version=__version__,
         models=enumeration.models_in_words,

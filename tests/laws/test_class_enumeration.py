@@ -20,6 +20,7 @@ from bayesmix.assess.class_tests import (
     weighted_chi_squared,
 )
 from bayesmix.assess.distal import wald_test, wald_tests
+from bayesmix.assess.enumeration import FurtherTask, TableEntry, hardly_replicated
 from bayesmix.em.model import resolve
 from bayesmix.em.result import DensitySums
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, run
@@ -450,3 +451,52 @@ def test_frames_of_continuous_columns_are_read_as_select_reads_them():
         "a",
         "b",
     ]
+
+
+def test_the_suggestion_does_not_follow_rounding():
+    """One normal distribution, of which one column is rounded to its standard deviation."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 2)) @ np.linalg.cholesky(0.5 + 0.5 * np.eye(2)).T
+    X[:, 0] = np.round(X[:, 0])
+    found = bm.enumerate_classes(X, [1, 5], 3, n_bootstrap=0, random_state=0)
+    given = found.table.set_index("n_classes")
+    assert given["bic"].idxmin() == 5
+    assert given["bic_spread"].idxmin() == 1
+    assert found.suggested.n_classes == 1
+    assert "of the values as given it would be 5 profiles" in found.suggested.reasons[0]
+    assert any("narrower than the rounding of column 0" in each for each in found.remarks)
+    smooth = bm.enumerate_classes(X[:, 1:], [1, 2], 1, n_bootstrap=0, random_state=0)
+    assert "bic_spread" not in smooth.table
+
+
+def test_fits_that_random_starts_hardly_reach_are_searched_further():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(150, 2)) + 8.0 * rng.integers(0, 3, 150)[:, None]
+    fitter = bm.GaussianMixture(covariance_type="EEI", random_state=0)._fitter(X, None)
+    poor = bm.GaussianMixture(
+        3, covariance_type="EEI", search=None, init_params=np.arange(150) % 3, max_iter=2
+    )
+    with warnings.catch_warnings(action="ignore"):
+        poor.fit(X)
+    entry = TableEntry("m", 3, {"replicated": 1}, "", poor)
+    assert hardly_replicated([entry, replace(entry, values={"replicated": 2})]) == (entry,)
+    better = FurtherTask({"m": fitter}, (entry,), 0)(0)
+    best = thorough_fit(fitter, 3, 0).result.log_likelihood
+    assert better.estimator.result_.log_likelihood == pytest.approx(best, abs=1e-3)
+    assert best > poor.result_.log_likelihood + 1.0
+
+
+def test_spurious_maxima_that_were_left_out_are_told():
+    X = np.random.default_rng(1).standard_t(2, size=(80, 2))
+    found = bm.enumerate_classes(X, [4], 6, n_bootstrap=0, random_state=0)
+    (remark,) = found.remarks
+    assert "a variance of" in remark
+    assert "has no maximum, was left out" in remark
+
+
+def test_a_report_of_one_number_of_classes_names_it_once():
+    X = bm.datasets.load_iris()
+    found = bm.enumerate_classes(X, 2, 1, n_bootstrap=0, random_state=0)
+    text = str(bm.class_report(found, bm.class_profiles(found.fit(), X)))
+    assert "Mixture models with 2 profiles were fitted" in text
+    assert "2 to 2" not in text

@@ -17,9 +17,11 @@ from bayesmix.assess.enumeration import (
     LOCAL_INDEPENDENCE,
     Enumeration,
     FitTask,
+    FurtherTask,
     GrownTask,
     PairTask,
     TableEntry,
+    hardly_replicated,
     table_of,
 )
 from bayesmix.assess.stability import collected, each_of
@@ -32,10 +34,14 @@ from bayesmix.estimators.inputs import constraints
 from bayesmix.estimators.inputs.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.searching.fitters import coding_of_table
+from bayesmix.estimators.searching.search_checks import real_columns
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.coding import AS_REQUESTED, Coding, brief
 from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.selection.data_checks import narrower, rounded_features
+from bayesmix.selection.spread_values import spread_values
 from bayesmix.selection.summary_text import phrase
+from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import type_of, weighted
 from bayesmix.sources.writing import write
 
@@ -63,6 +69,8 @@ def enumerate_classes(
     weight_type: str | None = None,
     clusters: Any = None,
     covariates: Any = None,
+    hold: Any = None,
+    equal: Any = None,
     missing: str = "use",
     random_state: Any = None,
     n_jobs: int | None = None,
@@ -107,6 +115,9 @@ def enumerate_classes(
         Clusters of a survey. There are then no tests, which need independent samples.
     covariates : array or frame (n, P), optional
         Variables on which class membership depends by a multinomial logistic regression.
+    hold, equal : mapping, optional
+        Parameters that are held, or equal in several classes, as in ``Mixture``. Held values belong
+        to the first classes.
     missing : {"use", "drop", "error"}, default="use"
         Missing values: full information maximum likelihood (missing at random), complete cases, or
         an error. Simulated data have the missing cells and covariates of the observed data.
@@ -167,6 +178,8 @@ def enumerate_classes(
             "columns": columns,
             "weight_type": weight_type,
             "covariates": None if covariates is None else np.asarray(covariates),
+            "hold": hold,
+            "equal": equal,
             "missing": missing,
             "early_stopping": early_stopping,
         }
@@ -179,6 +192,7 @@ def enumerate_classes(
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
         estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
+        estimator.set_params(hold=hold, equal=equal)
         # All models read the same columns, so the first says what they are.
         with warnings.catch_warnings(action="ignore" if fitters else None):
             fitter: Any = estimator._fitter(X, sample_weight)
@@ -200,6 +214,11 @@ def enumerate_classes(
         complete = len(grown) == len(pairs)
         better = {(one.model, one.n_classes): one for one in grown}
         fits = [better.get((one.model, one.n_classes), one) for one in fits]
+    if complete and (rare := hardly_replicated(fits)):
+        further = done(FurtherTask(fitters, rare, seed), "further searches")
+        complete = len(further) == len(rare)
+        better = {(one.model, one.n_classes): one for one in further}
+        fits = [better.get((one.model, one.n_classes), one) for one in fits]
     pairs = _pairs(fits) if complete else ()
     if sample_weight is not None and n_bootstrap:
         n_bootstrap, reason = 0, f"no bootstrap test with {weight_type} weights"
@@ -209,7 +228,19 @@ def enumerate_classes(
         n_bootstrap, reason = 0, "no tests with clusters of a survey"
         tests = [TableEntry(larger.model, larger.n_classes, {}, reason) for _, larger in pairs]
     n, summary = fitters[questions[0][0]].source.total_weight, source.summary
+    fits = [_with_narrow_classes(one, source) for one in fits]
     table, notes = table_of(fits, tests, n, tidylpa)
+    rounded, spread = "", _spread(fitters, seed)
+    if complete and spread is not None:
+        source_of_spread, rounded = spread
+        of_spread = {
+            name: replace(one, source=replace(one.source, values=source_of_spread.values))
+            for name, one in fitters.items()
+        }
+        found = done(FitTask(of_spread, questions, seed, "spread"), "fits to spread values")
+        table["bic_spread"] = [float(str(one.values.get("bic", np.nan))) for one in found]
+        if len(found) < len(questions) or table["bic_spread"].isna().all():
+            table, rounded = table.drop(columns="bic_spread"), ""
     n_dropped = np.shape(X)[0] - source.shape[0]
     enumeration = Enumeration(
         table=table,
@@ -220,6 +251,7 @@ def enumerate_classes(
         n_dropped=n_dropped,
         n_empty=n_dropped if missing == "use" else 0,
         taken_as=taken_as,
+        rounded=rounded,
         n_bootstrap=n_bootstrap if tests else 0,
         notes=notes,
         seed=seed,
@@ -251,6 +283,31 @@ class Stored:
         fields = [dict(entry.values), entry.note]
         write(record, json.dumps(fields, default=lambda value: value.item()).encode())
         return entry
+
+
+def _spread(fitters: dict[Any, Any], seed: int) -> tuple[Any, str] | None:
+    """Return data whose rounded values are spread, and which these are, if they may mislead."""
+    fitter = next(iter(fitters.values()))
+    source = fitter.source
+    if not isinstance(source, ArraySource):
+        return None
+    spread, features = spread_values(source, real_columns(fitter.estimator, None, source), seed)
+    if not features:
+        return None
+    named = phrase([feature.heaps or feature.name for feature in features])
+    return spread, f"Many observations have the same rounded value of {named}"
+
+
+def _with_narrow_classes(entry: TableEntry, source: Any) -> TableEntry:
+    """Return the entry with a note on classes that are narrower than the rounding of a column."""
+    if entry.estimator is None or entry.note:
+        return entry
+    found = narrower(entry.estimator.result_, rounded_features(source))
+    if not found:
+        return entry
+    named = phrase(list(dict.fromkeys(feature.name for _, feature in found)))
+    note = f"a class is narrower than the rounding of {named}, and may be no class"
+    return replace(entry, note=note)
 
 
 def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:

@@ -51,8 +51,10 @@ def restricted(model: Model, source: Source, hold: Any, equal: Any) -> Model:
             "leave the held parameters out: use GaussianMixture(prior=None) or "
             "inference=MaximumLikelihood()"
         )
-    table = GivenRestriction(model, source.shape[1], side_of(source), hold or {}, equal or {})
-    return replace(model, restriction=Restriction(table.parameters()))
+    names = getattr(source, "columns", None) or tuple(map(str, range(source.shape[1])))
+    table = GivenRestriction(model, tuple(names), side_of(source), hold or {}, equal or {})
+    restriction = Restriction(table.parameters())  # of one component, columns have no equals
+    return replace(model, restriction=restriction) if restriction else model
 
 
 def held_coefficients(
@@ -136,10 +138,10 @@ def checked_values(
 
 @dataclass(frozen=True)
 class GivenRestriction:
-    """What a user holds and wants equal, for a model of data with D features."""
+    """What a user holds and wants equal, for a model of data with columns of these names."""
 
     model: Model
-    n_features: int
+    columns: tuple[str, ...]
     side: SideInformation
     hold: Mapping[str, object]
     equal: Mapping[str, object]
@@ -147,6 +149,10 @@ class GivenRestriction:
     @property
     def K(self) -> int:
         return self.model.n_components
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
 
     def parameters(self) -> tuple[HeldValues, ...]:
         """Return the parameters after checks, or raise an error that names the wrong cell."""
@@ -160,7 +166,7 @@ class GivenRestriction:
                     "Poisson, Exponential, Bernoulli, Binomial and Categorical"
                 )
         given = [name for name in self.names if name in self.hold or name in self.equal]
-        return tuple(self._parameter(name) for name in given)
+        return tuple(own for name in given for own in self._parameter(name))
 
     @property
     def of_allocation(self) -> tuple[str, ...]:
@@ -189,7 +195,7 @@ class GivenRestriction:
             return {}
         return {own.label: own.domain for own in found}
 
-    def _parameter(self, name: str) -> HeldValues:
+    def _parameter(self, name: str) -> list[HeldValues]:
         if name == "generator":
             return self._generator()
         if name in self.of_allocation:
@@ -203,7 +209,11 @@ class GivenRestriction:
         shape = (self.K, self.n_features)
         domain = REAL if name == "means" else self.domains[name]
         values = self._values(name, shape, domain)
-        return self._grouped(name, values, np.ones(shape[1]))
+        cells = [(d, d + 1) for d in range(self.n_features)]
+        family: Any = self.model.family
+        if isinstance(family, Gaussian) and family.structure.blocks.dense:
+            cells = []
+        return self._grouped(name, values, np.ones(shape[1]), cells=cells)
 
     def _values(self, name: str, shape: tuple[int, ...], domain: Domain = REAL) -> Array:
         """Return held values, NaN where free; missing last components are free."""
@@ -214,17 +224,16 @@ class GivenRestriction:
     def _checked(self, label: str, value: Any, shape: tuple[int, ...], domain: Domain) -> Array:
         return checked_values(label, value, shape, domain, self.K)
 
-    def _groups(self, name: str) -> Integers:
-        """Return labels (K,) of components that share a parameter."""
-        if name not in self.equal:
+    def _groups(self, label: str, value: object) -> Integers:
+        """Return labels (K,) of components that share a parameter, or a column of it."""
+        if value is None:
             return np.arange(self.K)
-        value = self.equal[name]
         if value is True:
             return np.zeros(self.K, dtype=int)
         labels = np.asarray(value)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) > self.K:
             raise InvalidInputError(
-                f"equal[{name!r}] must be True, or a label for each of n_components={self.K} "
+                f"{label} must be True, or a label for each of n_components={self.K} "
                 f"components, such as [0, 0, 1], got {value!r:.80}"
             )
         after = labels.max(initial=0) + 1
@@ -232,10 +241,61 @@ class GivenRestriction:
         return np.asarray(np.unique(longer, return_inverse=True)[1])
 
     def _grouped(
-        self, name: str, values: Array, counted: Array, simplex: bool = False
+        self,
+        name: str,
+        values: Array,
+        counted: Array,
+        simplex: bool = False,
+        cells: list[tuple[int, int]] | None = None,
+    ) -> list[HeldValues]:
+        """Return a parameter whose held values hold in all components of a group.
+
+        ``cells`` of columns that are independent within components may be equal column by column.
+        """
+        value, counted = self.equal.get(name), np.asarray(counted, float)
+        if not isinstance(value, Mapping):
+            groups = self._groups(f"equal[{name!r}]", value)
+            return [self._alike(name, values, groups, counted, simplex)]
+        if not cells:
+            raise UnsupportedError(
+                f"equal[{name!r}] cannot name columns, which must be independent within components "
+                "(means need covariance_type='diag' or 'spherical'): use True or labels"
+            )
+        of_groups = {tuple(range(self.K)): np.ones(len(counted), dtype=bool)}
+        free = of_groups[tuple(range(self.K))]
+        named: set[int] = set()
+        for column, labels in value.items():
+            place = self._place(name, column)
+            if place in named:
+                raise InvalidInputError(f"equal[{name!r}] has column {column!r} more than once")
+            named.add(place)
+            groups = self._groups(f"equal[{name!r}][{column!r}]", labels)
+            own = slice(*cells[place])
+            free[own] = False
+            of_groups.setdefault(tuple(groups.tolist()), np.zeros_like(free))[own] = True
+        out = []
+        for labels, mask in of_groups.items():
+            chosen = np.where(mask, values, np.nan)
+            if mask is free and np.isnan(chosen).all():
+                continue
+            found = self._alike(name, chosen, np.array(labels), counted * mask, simplex)
+            out.append(replace(found, columns=mask))
+        return out
+
+    def _place(self, name: str, column: object) -> int:
+        """Return the number of a column that is given by name or number."""
+        if isinstance(column, str) and column in self.columns:
+            return self.columns.index(column)
+        if isinstance(column, (int, np.integer)) and int(column) in range(self.n_features):
+            return int(column)
+        raise InvalidInputError(
+            f"equal[{name!r}] has no column {column!r}, only {', '.join(self.columns)}"
+        )
+
+    def _alike(
+        self, name: str, values: Array, groups: Integers, counted: Array, simplex: bool
     ) -> HeldValues:
-        """Return a parameter whose held values hold in all components of a group."""
-        groups = self._groups(name)
+        """Return a parameter with the held values of a group in all of its components."""
         if len(groups) != len(values):  # one covariance for all components
             groups = np.arange(len(values))
         for label in np.unique(groups):
@@ -251,10 +311,9 @@ class GivenRestriction:
                 values[members[0]] = np.where(np.isnan(first), other, first)
             values[members] = values[members[0]]
         held: Booleans = ~np.isnan(values)
-        filled = np.where(held, values, 0.0)
-        return HeldValues(name, filled, held, groups, np.asarray(counted, float), simplex)
+        return HeldValues(name, np.where(held, values, 0.0), held, groups, counted, simplex)
 
-    def _probabilities(self, name: str) -> HeldValues:
+    def _probabilities(self, name: str) -> list[HeldValues]:
         shape = (self.K, self.K) if name == "transmat" else (self.K,)
         values = self._values(name, shape, SHARE)
         if name == "transmat" and name in self.equal:
@@ -265,7 +324,7 @@ class GivenRestriction:
             _check_sum(own, row)
         return self._grouped(name, values, np.ones(values.shape[1:]), simplex=True)
 
-    def _generator(self) -> HeldValues:
+    def _generator(self) -> list[HeldValues]:
         """Return rates per mean time between samples, without the diagonal.
 
         With covariates only rates of 0 can be held, as others vary.
@@ -290,7 +349,7 @@ class GivenRestriction:
         counted = np.full(self.K, self.side.n_covariates)
         return self._grouped("generator", values * elapsed.unit, counted)
 
-    def _levels(self, name: str) -> HeldValues:
+    def _levels(self, name: str) -> list[HeldValues]:
         """Return probabilities of levels, whole rows of a column or none."""
         reading: Any = self.model.family.reading  # type: ignore[attr-defined]  # of levels
         sizes = reading.numbers
@@ -311,15 +370,15 @@ class GivenRestriction:
                 values[:, start:end] = rows
         counted = np.ones(sum(sizes))
         counted[reading.starts] = 0.0
-        return self._grouped(name, values, counted)
+        return self._grouped(name, values, counted, cells=reading.pairs)
 
-    def _shares(self, name: str) -> HeldValues:
+    def _shares(self, name: str) -> list[HeldValues]:
         """Return shares (K, D) that sum to 1, whole rows or none."""
         values = self._values(name, (self.K, self.n_features), SHARE)
         _check_whole_rows(f"hold[{name!r}]", values)
         return self._grouped(name, values, np.append(0.0, np.ones(self.n_features - 1)))
 
-    def _covariances(self) -> HeldValues:
+    def _covariances(self) -> list[HeldValues]:
         family: Any = self.model.family
         structure = family.structure
         if structure.estimate is not averaged:

@@ -37,7 +37,7 @@ def restricted(
             "columns"
         )
     structure, K = family.structure, len(statistics.counts)
-    of_means, of_covariances = (restriction.of(name) for name in ("means", "covariances"))
+    of_means, of_covariances = restriction.named("means"), restriction.of("covariances")
     before = previous
     if before is None or before.n_components != K:
         before = family.maximum_likelihood(statistics, previous, resolution, frame)
@@ -50,11 +50,12 @@ def restricted(
             values, cells = values[0], cells[0]
         blocks = structure.algebra.project(structure.blocks.from_covariances(values), frame)
         held = structure.blocks.from_covariances(cells) > 0.0
-    if of_means is not None:
-        given = before
-        if of_covariances is not None:
-            given = replace(before, blocks=np.where(held, blocks, before.blocks))
-        means = _means(given, statistics, means, of_means, frame)
+    given = before
+    if of_covariances is not None:
+        given = replace(before, blocks=np.where(held, blocks, before.blocks))
+    for own in of_means:
+        moved = _means(given, statistics, means, own, frame)
+        means = moved if own.columns is None else np.where(own.columns, moved, means)
     about = statistics.about(means)
     if of_covariances is not None and of_covariances.grouped:
         about = _pooled(about, statistics.block_counts, of_covariances)

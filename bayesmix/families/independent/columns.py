@@ -351,7 +351,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
             if own.grouped:
                 pooled = statistics.pooled(own.groups)
                 estimates = self.maximum_likelihood(pooled, previous, resolution, frame)
-            values = own.imposed(getattr(estimates, own.name))
+            values = own.replaced(getattr(estimates, own.name), getattr(components, own.name))
             components = replace(components, **{own.name: values})
         return cast("P", components)
 
