@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesmix.core.pair_merges import MergedClusters, clusters_of
@@ -64,6 +63,8 @@ def cell_labels(coordinates: Array, weights: Array, n_cells: int, seed: int) -> 
     if len(distinct) <= n_cells:
         centres = distinct
     else:
+        from sklearn.cluster import KMeans
+
         k_means = KMeans(n_cells, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32)
         with threadpool_limits(1):  # sums in threads would depend on their number
             centres = k_means.fit(distinct, sample_weight=counts).cluster_centers_

@@ -540,7 +540,8 @@ def test_without_columns_it_is_a_mixture_of_rates(framed):
     rate = model.predict(X[:3], offset=np.zeros(3))
     np.testing.assert_allclose(rate, model.weights_ @ expit(model.intercept_))
     with pytest.raises(ValueError, match="0 feature"):
-        bm.RegressionMixture(1, fit_intercept=False).fit(np.empty((60, 0)), y)
+        poisson = bm.RegressionMixture(1, response="poisson", fit_intercept=False)
+        poisson.fit(np.empty((60, 0)), y)
 
 
 def test_components_that_fit_few_samples_exactly_are_not_chosen(npreg):

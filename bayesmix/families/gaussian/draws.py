@@ -109,15 +109,20 @@ class GaussianDraws:
             "covariance_prior": (columns, scale),
         }
 
-    def log_normals(self, mean: Array, mean_precision: float) -> Array:
-        """Return log N(μ_sk | mean, (mean_precision Λ_sk)⁻¹) (S, K)."""
+    def log_normals(self, mean: Array, mean_precision: Array | float) -> Array:
+        """Return log N(μ_sk | mean, (mean_precision Λ_sk)⁻¹) (S, K).
+
+        The precision may be one of each column (D,), where Λ is diagonal.
+        """
         n_draws, n_components, n_features = self.means.shape
-        away = (self.means - mean).reshape(-1, n_features)
+        by_column = np.broadcast_to(mean_precision, n_features)
+        away = np.sqrt(by_column) * (self.means - mean).reshape(-1, n_features)
         lengths = self.structure.algebra.lengths(away, self.flat_roots)
         return 0.5 * (
-            n_features * (np.log(mean_precision) - LOG_2PI)
+            np.log(by_column).sum()
+            - n_features * LOG_2PI
             + self.log_det
-            - mean_precision * lengths.reshape(n_draws, n_components)
+            - lengths.reshape(n_draws, n_components)
         )
 
 

@@ -649,7 +649,7 @@ class GaussianPosterior(ByQuadratics):
     def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
         wisharts = self.precisions.log_densities(draws.roots)
         parameters = zip(self.means, self.mean_precision, strict=True)
-        normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
+        normals = np.stack([draws.log_normals(m, beta) for m, beta in parameters], axis=1)
         if self.structure.shared:
             return wisharts[:, 0, 0], normals
         return np.zeros(len(normals)), normals + wisharts
