@@ -539,8 +539,8 @@ def test_without_columns_it_is_a_mixture_of_rates(framed):
     assert model.log_likelihood_ == pytest.approx(-best.fun, abs=1e-6)
     rate = model.predict(X[:3], offset=np.zeros(3))
     np.testing.assert_allclose(rate, model.weights_ @ expit(model.intercept_))
+    poisson = bm.RegressionMixture(1, response="poisson", fit_intercept=False)
     with pytest.raises(ValueError, match="0 feature"):
-        poisson = bm.RegressionMixture(1, response="poisson", fit_intercept=False)
         poisson.fit(np.empty((60, 0)), y)
 
 
