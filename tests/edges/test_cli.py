@@ -441,7 +441,7 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
     assert "note: interrupted: compared the first 2 candidates" in done.stderr
     assert done.stderr.endswith("bayesmix: interrupted\n")
     assert json.loads(Path("found/result.json").read_text())["interrupted"] is True
-    assert bm.load("found/model.bayesmix").n_components_ == 2
+    assert bm.load("found/model.bayesmix").n_components_ == 3
 
 
 def test_ctrl_c_before_anything_is_found(run, monkeypatch):
