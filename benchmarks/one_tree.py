@@ -1,0 +1,852 @@
+"""How ``select`` finds the number of components: one version a run, a JSON line a problem.
+
+``python -m benchmarks.one_tree small --seed 7 --out before.jsonl`` measures the version that is
+imported. A run that was stopped goes on where it was, and another version with the same seed has
+the same problems. ``python -m benchmarks.one_tree compare --before ... --after ...`` sets two
+versions side by side and says which demands are met.
+
+``large``: 30 sets of 2,000 to 1,000,000 rows. ``small``: ten kinds of small and medium problems.
+``overlap``: groups 2 to 3 sd apart, beside a grid of the true K and four more. ``grid``: a grid
+around the best candidate. ``times``: processor time of eleven sets. ``labelled`` and ``still``:
+real tables; ``--folder`` has CSV files whose last column, ``label``, is the group. ``reference``:
+what does not depend on the version: k-means, classifiers by the true density, scikit-learn's loop.
+
+Seconds are processor time of one thread. A problem has ``--limit`` seconds; past it the line has
+``no_end``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn.cluster
+from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
+
+import bayesmix as bm
+from benchmarks.fresh import sklearn_choice
+from benchmarks.recipes import RECIPES, STRUCTURES, Normals, anywhere, make, normals, on_the_grid
+
+Line = dict[str, Any]
+N_FRESH = 5_000
+COMPARABLE: dict[str, Any] = {  # as in select
+    "weight_concentration_prior": 1.0,
+    "weight_concentration_prior_type": "dirichlet_distribution",
+    "prune": False,
+    "search": "short",
+}
+
+
+class NoEndError(BaseException):
+    """The time of a problem is over; not an Exception, so that no fit takes it for a failure."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A table, with what is known of it."""
+
+    table: Any
+    labels: np.ndarray | None = None
+    n_components: int | None = None  # None: no number is right
+    fresh: Any = None
+    true_mean: float = float("nan")  # of the true log density over the fresh rows
+    options: tuple[tuple[str, Any], ...] = ()  # of select
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A name, and functions that make the data and measure."""
+
+    part: str
+    number: int
+    name: str
+    data: Callable[[], Data]
+    measure: Callable[[Data], Line]
+
+
+# Searches
+
+
+def searched(data: Data, repeats: int = 1, **options: Any) -> tuple[Any, Line]:
+    """A search, and what it found in how much time."""
+    options = dict(data.options) | {"random_state": 0} | options
+    seconds = []
+    while not seconds or (len(seconds) < repeats and sum(seconds) < 5.0):
+        began = time.process_time()
+        search: Any = bm.select(data.table, n_jobs=1, progress=False, **options)
+        seconds.append(time.process_time() - began)
+    found = {
+        "seconds": float(np.median(seconds)),
+        "n_clusters": int(search.n_clusters_),
+        "n_components": int(search.best_estimator_.n_components_),
+        **evidence(search.results_),
+    }
+    if data.labels is not None:
+        clusters = search.predict_clusters(data.table)
+        found["n_groups"] = len(np.unique(data.labels))
+        found["index"] = float(adjusted_rand_score(data.labels, clusters))
+    return search, found
+
+
+def evidence(results: pd.DataFrame) -> Line:
+    """The most evidence of all candidates, without and with the prior over K.
+
+    ``prior`` is its logarithm by K: it is normalised over the numbers that were tried.
+    """
+    with_prior = results["elbo_prior"].to_numpy(dtype=float)
+    alone = results["elbo_log_k"].to_numpy(dtype=float)
+    numbers = results["n_components"].to_numpy(dtype=int)
+    best = int(np.nanargmax(with_prior))
+    structures = results.get("covariance_type", pd.Series([""] * len(results)))
+    finite = np.isfinite(with_prior - alone)
+    prior = zip(numbers[finite], (with_prior - alone)[finite], strict=True)
+    return {
+        "elbo_prior": float(with_prior[best]),
+        "elbo_log_k": float(np.nanmax(alone)),
+        "best": [str(structures.iloc[best]), int(numbers[best])],
+        "candidates": len(results),
+        "prior": {str(number): round(float(p), 6) for number, p in prior},
+    }
+
+
+def gain(first: Line, second: Line, prefix: str = "") -> float:
+    """Evidence with the prior of the second less that of the first, with one prior for both."""
+    priors = first["prior"], second[f"{prefix}prior"]
+    shifts = [priors[0][number] - priors[1][number] for number in {*priors[0]} & {*priors[1]}]
+    difference = second[f"{prefix}elbo_prior"] - first["elbo_prior"]
+    return float(difference + (np.mean(shifts) if shifts else 0.0))
+
+
+def with_grid(data: Data, numbers: Callable[[Line], range]) -> Line:
+    """A search, and a grid of all structures as ``grid_...``."""
+    _, found = searched(data)
+    D = data.table.shape[1]
+    estimator = bm.BayesianGaussianMixture(**COMPARABLE)
+    grid = bm.MixtureSearch(
+        estimator,
+        list(numbers(found)),
+        covariance_type=list(STRUCTURES if D > 1 else STRUCTURES[:2]),
+        criterion="auto",
+        random_state=0,
+        n_jobs=1,
+        progress=False,
+    )
+    began = time.process_time()
+    grid.fit(data.table)
+    beside: Line = {"seconds": time.process_time() - began, **evidence(grid.results_)}
+    return found | {f"grid_{name}": value for name, value in beside.items()}
+
+
+# Large sets
+
+
+def large(seed: int) -> Iterator[Problem]:
+    """30 sets, the cheapest first."""
+    specifications = large_specifications(seed)
+    for number, specification in enumerate(specifications):
+        n, D, K, structure = specification
+        yield Problem(
+            "large",
+            number,
+            f"{n:,} x {D}, {K} groups, {structure}",
+            partial(large_data, seed, number, specification),
+            of_large,
+        )
+
+
+def large_specifications(seed: int) -> list[tuple[int, int, int, str]]:
+    """Rows, columns, groups and structure; groups have 8 rows a column or more."""
+    generator = np.random.default_rng([98, seed])
+    sizes = [round(float(10 ** generator.uniform(np.log10(2_000), 5.0))) for _ in range(26)]
+    found = []
+    for number, n in enumerate([*sizes, 200_000, 300_000, 500_000, 1_000_000]):
+        D = round(float(2 * 30 ** generator.uniform()))
+        most = max(2, min(200, int(n / (20 * D))))
+        K = round(float(2 * (most / 2) ** generator.uniform(0.0, 1.0)))
+        found.append((n, D, K, STRUCTURES[number % 4]))
+    return sorted(found, key=lambda s: s[0] * s[1] * s[2])
+
+
+def large_truth(
+    seed: int, number: int, specification: tuple[int, int, int, str]
+) -> tuple[Normals, Any, Any]:
+    """The truth, rows and groups."""
+    n, D, K, structure = specification
+    generator = np.random.default_rng([98, seed, number])
+    truth = normals(structure, K, D, float(generator.uniform(4.0, 6.0)), generator)
+    labels = generator.choice(K, n, p=truth.weights)
+    roots = np.linalg.cholesky(truth.covariances)
+    rows = generator.standard_normal((n, D))
+    for k in range(K):
+        mine = labels == k
+        rows[mine] = truth.means[k] + rows[mine] @ roots[k].T
+    return truth, rows, labels
+
+
+def large_data(seed: int, number: int, specification: tuple[int, int, int, str]) -> Data:
+    _, rows, labels = large_truth(seed, number, specification)
+    return Data(rows, labels, specification[2])
+
+
+def of_large(data: Data) -> Line:
+    """Number, index, time, and the time of one E-step of the chosen model."""
+    search, found = searched(data)
+    return found | {"n_true": data.n_components, "pass_seconds": pass_seconds(search, data.table)}
+
+
+def pass_seconds(search: Any, rows: Any) -> float:
+    """Processor time of one E-step with its sums, the best of three."""
+    from bayesmix.em.expectation import LINEAR
+    from bayesmix.sources.memory import as_source
+
+    chosen = search.best_estimator_
+    work: Callable[[], Any] = partial(chosen.score_samples, rows)
+    if isinstance(chosen, bm.BayesianGaussianMixture):
+        source = as_source(rows, n_jobs=1)
+        work = partial(source.reduce, LINEAR.step(chosen.result_.mixture), chosen.n_components_)
+    return min(processor_time(work) for _ in range(3))
+
+
+def processor_time(work: Callable[[], Any]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+# Small and medium problems of ten kinds
+
+
+def tables(generator: np.random.Generator, n_fresh: int) -> Data:
+    """Answers, counts or both with measurements, of 2 to 5 classes."""
+    K, n = int(generator.integers(2, 6)), int(generator.choice([300, 1000, 2000]))
+    labels = generator.choice(K, n + n_fresh, p=generator.dirichlet(np.full(K, 5.0)))
+    kinds = {"answers": (8, 0, 0), "counts": (0, 6, 0), "mixed": (4, 2, 3)}
+    n_answers, n_counts, n_values = kinds[str(generator.choice(list(kinds)))]
+    columns: dict[str, Any] = {}
+    for column in range(n_answers):
+        levels = generator.dirichlet(np.ones(int(generator.integers(2, 6))), K)
+        codes = (generator.random((len(labels), 1)) > levels.cumsum(axis=1)[labels]).sum(axis=1)
+        columns[f"answer {column}"] = np.array(list("abcde"))[codes]
+    for column in range(n_counts):
+        columns[f"count {column}"] = generator.poisson(
+            np.exp(generator.normal(1.5, 0.7, K))[labels]
+        )
+    for column in range(n_values):
+        means, deviations = generator.normal(0.0, 2.0, K), generator.uniform(0.7, 1.4, K)
+        columns[f"value {column}"] = generator.normal(means[labels], deviations[labels])
+    table = pd.DataFrame(columns)
+    rows, fresh = table.iloc[:n], table.iloc[n:]
+    seen = np.ones(n_fresh, dtype=bool)
+    for column in list(table)[:n_answers]:
+        seen &= fresh[column].isin(rows[column].unique()).to_numpy()
+    return Data(rows, labels[:n], K, fresh[seen].reset_index(drop=True))
+
+
+def many_columns(generator: np.random.Generator, n_fresh: int) -> Data:
+    """60 rows of 30 columns in 1 to 4 groups."""
+    K, structure = int(generator.integers(1, 5)), str(generator.choice(STRUCTURES))
+    truth = normals(structure, K, 30, float(generator.uniform(5.0, 9.0)), generator)
+    rows, labels = truth.draw(60, generator)
+    fresh, _ = truth.draw(n_fresh, generator)
+    return Data(rows, labels, K, fresh, float(truth.log_density(fresh).mean()))
+
+
+def of_recipe(recipe: Any, generator: np.random.Generator, n_fresh: int) -> Data:
+    """Data of a recipe of ``benchmarks.recipes``."""
+    fresh = recipe(generator, n_fresh)
+    return Data(fresh.rows, fresh.labels, fresh.n_components, fresh.fresh, fresh.true_mean)
+
+
+CONTINUOUS: dict[str, Callable[..., Data]] = {
+    "grid": partial(of_recipe, on_the_grid),
+    "everything drawn": partial(of_recipe, anywhere),
+    **{
+        name: partial(of_recipe, recipe)
+        for name, recipe in zip(
+            ("noise columns", "skewed", "heavy-tailed", "rounded", "outliers", "uniform boxes"),
+            RECIPES[3:],
+            strict=True,
+        )
+    },
+    "60 x 30": many_columns,
+}
+KINDS: dict[str, Callable[..., Data]] = CONTINUOUS | {"tables": tables}
+
+
+def small(seed: int, number_of: int = 200) -> Iterator[Problem]:
+    """Ten kinds in turn."""
+    for number in range(number_of):
+        kind = list(KINDS)[number % len(KINDS)]
+        generator = [981, seed, number]
+        data = partial(drawn, KINDS[kind], generator, N_FRESH)
+        yield Problem("small", number, kind, data, of_small)
+
+
+def drawn(kind: Any, seed: list[int], *arguments: Any) -> Data:
+    found: Data = kind(np.random.default_rng(seed), *arguments)
+    return found
+
+
+def of_small(data: Data) -> Line:
+    """Evidence, numbers, and log density of fresh rows."""
+    search, found = searched(data)
+    found |= {
+        "shape": list(data.table.shape),
+        "n_true": data.n_components,
+        "true_mean": data.true_mean,
+        "chosen_mean": float(np.mean(search.score_samples(data.fresh))),
+    }
+    averaged = getattr(search, "averaged_", search)
+    return found | {"averaged_mean": float(np.mean(averaged.score_samples(data.fresh)))}
+
+
+# Grids
+
+
+def overlap(seed: int, number_of: int = 40) -> Iterator[Problem]:
+    """Groups 2 to 3 sd apart, and a grid to four more than there are."""
+    for number in range(number_of):
+        data = partial(drawn, overlapping, [982, seed, number])
+        yield Problem("overlap", number, "2 to 3 sd apart", data, beside_true_numbers)
+
+
+def overlapping(generator: np.random.Generator) -> Data:
+    K, D = int(generator.integers(2, 6)), int(generator.choice([1, 2, 3, 5]))
+    n = round(float(10 ** generator.uniform(2.3, 3.3)))
+    structure = str(generator.choice(STRUCTURES))
+    truth = normals(structure, K, D, float(generator.uniform(2.0, 3.0)), generator)
+    rows, labels = truth.draw(n, generator)
+    return Data(rows, labels, K)
+
+
+def beside_true_numbers(data: Data) -> Line:
+    K = data.n_components or 1
+    return with_grid(data, lambda _: range(1, K + 5)) | {"n_true": K}
+
+
+def grid(seed: int, number_of: int = 40) -> Iterator[Problem]:
+    """Nine kinds in turn, and a grid around the best candidate."""
+    for number in range(number_of):
+        kind = list(CONTINUOUS)[number % len(CONTINUOUS)]
+        data = partial(drawn, CONTINUOUS[kind], [983, seed, number], 1)
+        yield Problem("grid", number, kind, data, beside_near_numbers)
+
+
+def beside_near_numbers(data: Data) -> Line:
+    def near(found: Line) -> range:
+        K = found["best"][1]
+        return range(max(1, K - 3), K + 4)
+
+    return with_grid(data, near)
+
+
+# Real tables
+
+
+def labelled(seed: int, folder: Path) -> Iterator[Problem]:
+    """Each file as an array and as a frame."""
+    files = sorted(sorted(folder.glob("*.csv")), key=lambda path: path.stat().st_size)
+    named = [path for path in files if "label" in path.read_text("utf-8").split("\n", 1)[0]]
+    for number, (path, as_frame) in enumerate((p, f) for p in named for f in (False, True)):
+        name = f"{path.stem}, {'frame' if as_frame else 'array'}"
+        data = partial(of_file, path, as_frame)
+        yield Problem("labelled", number, name, data, partial(of_labelled, seed))
+
+
+def of_file(path: Path, as_frame: bool = True) -> Data:
+    table = pd.read_csv(path)
+    rows = table.drop(columns="label")
+    labels = np.unique(table["label"].astype(str), return_inverse=True)[1]
+    return Data(rows if as_frame else rows.to_numpy(dtype=float), labels)
+
+
+def of_labelled(random_state: int, data: Data) -> Line:
+    return searched(data, random_state=random_state)[1]
+
+
+STILL = ["iris", "banknote", "seeds", "thyroid", "diabetes", "crabs", "ais", "glass", "wine"]
+
+
+def still(seed: int, folder: Path) -> Iterator[Problem]:
+    """12 tables, each with five seeds and three orders of the rows."""
+    known = bm.datasets
+    loaders: dict[str, Callable[[], Data]] = {
+        "faithful": lambda: Data(known.load_faithful()),
+        "galaxies": lambda: Data(known.load_galaxies()),
+        "penguins": lambda: Data(known.load_penguins().drop(columns="species").dropna()),
+        **{name: partial(of_file, folder / f"{name}.csv") for name in STILL},
+    }
+    number = 0
+    for repeat in range(15):
+        random_state, order = divmod(repeat, 3)
+        for name, load in loaders.items():
+            data = partial(reordered, load, [984, seed, order], order)
+            yield Problem("still", number, name, data, partial(of_still, random_state, order))
+            number += 1
+
+
+def reordered(load: Callable[[], Data], seed: list[int], order: int) -> Data:
+    """The rows as they are, or in another order."""
+    data = load()
+    if order == 0:
+        return data
+    place = np.random.default_rng(seed).permutation(len(data.table))
+    labels = None if data.labels is None else data.labels[place]
+    return replace(data, table=data.table.iloc[place].reset_index(drop=True), labels=labels)
+
+
+def of_still(random_state: int, order: int, data: Data) -> Line:
+    search, found = searched(data, random_state=random_state)
+    said = {str(number): float(p) for number, p in search.cluster_probabilities_.items()}
+    return found | {"random_state": random_state, "order": order, "probabilities": said}
+
+
+# Times
+
+
+def times(seed: int, real: Path | None = None, loans: Path | None = None) -> Iterator[Problem]:
+    """Eleven tables; a CSV file and a script with ``loans(n, seed)`` are given."""
+    datasets = bm.datasets
+    sets: dict[str, Callable[[], Data]] = {
+        "iris": lambda: Data(datasets.load_iris()),
+        "faithful": lambda: Data(datasets.load_faithful()),
+        "1,000 x 10": partial(of_made, 1_000, 10, 5, seed),
+        "2,000 x 30 counts": partial(many_counts, seed),
+        "10,000 x 10": partial(of_made, 10_000, 10, 8, seed),
+        "5,000 x 20 answers": partial(many_answers, seed),
+    }
+    if loans is not None:
+        sets["2,000 loans"] = partial(of_loans, loans, 2_000, seed)
+    if real is not None:
+        sets["a real table"] = lambda: Data(pd.read_csv(real).dropna())
+    sets["10,000 x 50"] = partial(of_made, 10_000, 50, 12, seed)
+    if loans is not None:
+        sets["20,000 loans"] = partial(of_loans, loans, 20_000, seed)
+    sets["100,000 x 12"] = partial(of_made, 100_000, 12, 60, seed)
+    for number, (name, data) in enumerate(sets.items()):
+        yield Problem("times", number, name, data, of_times)
+
+
+def of_made(n: int, D: int, K: int, seed: int) -> Data:
+    rows, labels = make("separated", n, D, K, seed=seed)
+    return Data(rows, labels, K)
+
+
+def many_counts(seed: int) -> Data:
+    """Four groups; a frame of whole numbers."""
+    generator = np.random.default_rng([985, seed])
+    labels, rates = generator.integers(0, 4, 2_000), np.exp(generator.normal(1.0, 0.5, (4, 30)))
+    columns = [f"count {column}" for column in range(30)]
+    return Data(pd.DataFrame(generator.poisson(rates[labels]), columns=columns), labels, 4)
+
+
+def many_answers(seed: int) -> Data:
+    """Four classes; a frame of text with four levels a column."""
+    generator = np.random.default_rng([986, seed])
+    labels, levels = generator.integers(0, 4, 5_000), generator.dirichlet(np.ones(4), (4, 20))
+    codes = (generator.random((5_000, 20, 1)) > levels[labels].cumsum(axis=2)).sum(axis=2)
+    words = np.array(["never", "seldom", "often", "always"])[np.minimum(codes, 3)]
+    columns = [f"answer {column}" for column in range(20)]
+    return Data(pd.DataFrame(words, columns=columns), labels, 4)
+
+
+def of_loans(path: Path, n: int, seed: int) -> Data:
+    specification: Any = importlib.util.spec_from_file_location("loans", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    table, labels = module.loans(n, seed)
+    return Data(table, labels, options=(("missing", "use"),))
+
+
+def of_times(data: Data) -> Line:
+    return searched(data, repeats=3)[1]
+
+
+# What does not depend on the version
+
+
+def reference(seed: int, **places: Any) -> Iterator[Problem]:
+    """Scikit-learn's loop for ``times``; k-means and the true classifier for ``large``."""
+    for problem in times(seed, **places):
+        yield replace(problem, part="loop", measure=of_loop)
+    for number, specification in enumerate(large_specifications(seed)):
+        n, D, K, structure = specification
+        name = f"{n:,} x {D}, {K} groups, {structure}"
+        data = partial(large_data, seed, number, specification)
+        measure = partial(of_truth, seed, number, specification)
+        yield Problem("truth", number, name, data, measure)
+
+
+def of_loop(data: Data) -> Line:
+    rows = data.table
+    if isinstance(rows, pd.DataFrame):
+        numeric = rows.select_dtypes("number")
+        if numeric.shape[1] < rows.shape[1] or numeric.isna().any(axis=None):
+            return {"seconds": None}
+        rows = numeric.to_numpy(dtype=float)
+    began = time.process_time()
+    chosen: Any = sklearn_choice(rows, rows)
+    return {"seconds": time.process_time() - began, "n_components": chosen[1]}
+
+
+def of_truth(seed: int, number: int, specification: Any, data: Data) -> Line:
+    """The index of the true density's classifier, and times of k-means with K and with cells."""
+    truth, rows, labels = large_truth(seed, number, specification)
+    K = len(truth.weights)
+    found: Line = {"index": float(adjusted_rand_score(labels, classified(truth, rows)))}
+    found["smallest_group"] = int(np.bincount(labels, minlength=K).min())
+    for name, n_clusters in (("kmeans", K), ("kmeans_cells", max(200, 2 * K))):
+        if name == "kmeans" or rows.size * n_clusters < 4e9:
+            k_means = sklearn.cluster.KMeans(n_clusters, n_init=1, random_state=seed)
+            found[f"{name}_seconds"] = processor_time(partial(k_means.fit, rows))
+            found[f"{name}_iterations"] = int(k_means.n_iter_)
+    return found
+
+
+def classified(truth: Normals, rows: Any) -> np.ndarray:
+    """The most probable group (n,) of each row under the true density."""
+    found, best = np.zeros(len(rows), dtype=int), np.full(len(rows), -np.inf)
+    for k, (weight, mean, covariance) in enumerate(
+        zip(truth.weights, truth.means, truth.covariances, strict=True)
+    ):
+        root = np.linalg.cholesky(covariance)
+        distance = ((np.linalg.inv(root) @ (rows - mean).T) ** 2).sum(axis=0)
+        joint = np.log(weight) - np.log(np.diag(root)).sum() - distance / 2
+        better = joint > best
+        found[better], best[better] = k, joint[better]
+    return found
+
+
+# Runs
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``NoEndError`` after so much processor time, and again where it was swallowed."""
+
+    def over(*_: Any) -> None:
+        raise NoEndError
+
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 5.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def run(problems: Iterator[Problem], seed: int, out: Path, limit: float, stop: float) -> None:
+    """Measure what is not in the file yet, until ``stop`` seconds by the clock are over."""
+    done = {(line["part"], line["seed"], line["number"]) for line in read([out])}
+    began = time.monotonic()
+    for problem in problems:
+        if (problem.part, seed, problem.number) in done:
+            continue
+        if time.monotonic() - began > stop:
+            print("stopped; the same command goes on", flush=True)
+            return
+        line: Line = {
+            "part": problem.part,
+            "seed": seed,
+            "number": problem.number,
+            "name": problem.name,
+        }
+        try:
+            with time_limit(limit):
+                line |= problem.measure(problem.data())
+        except NoEndError:
+            line["no_end"] = limit
+        except Exception as error:  # one that fails is a line, and the others are measured
+            line["error"] = f"{type(error).__name__}: {error}"[:300]
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        shown = {k: v for k, v in line.items() if "prior" not in k and k not in ("part", "seed")}
+        print({k: round(v, 4) if isinstance(v, float) else v for k, v in shown.items()}, flush=True)
+
+
+def read(paths: list[Path]) -> list[Line]:
+    """The lines of all files that are there."""
+    texts = [path.read_text("utf-8") for path in paths if path.exists()]
+    return [json.loads(line) for text in texts for line in text.splitlines() if line]
+
+
+def warm_up() -> None:
+    """Compile and import what the first search would."""
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(100, 2))
+    frame = pd.DataFrame({"answer": list("ab") * 50, "count": generator.poisson(3.0, 100)})
+    for table in (rows, frame, frame[["answer"]], pd.DataFrame(rows)):
+        bm.select(table, n_jobs=1, progress=False)
+
+
+# Comparison
+
+
+def compare(before: list[Line], after: list[Line], beside: list[Line]) -> None:
+    """Print each demand, whether it is met, and by how much."""
+    old, new, others = (by_key(lines) for lines in (before, after, beside))
+    for part, comparison in COMPARISONS.items():
+        keys = [key for key in new if key[0] == part and key in old]
+        alone = [key for key in new if key[0] == part]
+        if not alone:
+            continue
+        failed = [(key, new[key]["name"]) for key in alone if "seconds" not in new[key]]
+        print(f"{part}: {len(keys)} of both versions, {len(alone)} of the later")
+        print(f"  without an end, or failed, of the later: {failed}")
+        print(f"  of the earlier: {[k for k in keys if 'seconds' not in old[k]]}")
+        comparison(old, new, others, alone)
+
+
+Keyed = dict[tuple[str, int, int], Line]
+
+
+def by_key(lines: list[Line]) -> Keyed:
+    return {(line["part"], line["seed"], line["number"]): line for line in lines}
+
+
+def demand(text: str, met: bool, figure: Any) -> None:
+    print(f"  {'met    ' if met else 'NOT MET'}  {text}: {figure}")
+
+
+def pairs(old: Keyed, new: Keyed, keys: list[Any]) -> list[tuple[Line, Line]]:
+    both = [(old[key], new[key]) for key in keys if key in old]
+    return [(a, b) for a, b in both if "seconds" in a and "seconds" in b]
+
+
+def time_ratio(both: list[tuple[Line, Line]]) -> str:
+    before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
+    return f"{after:.1f} s, {before:.1f} before, ratio {after / max(before, 1e-9):.2f}"
+
+
+def compare_large(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    in_number, in_index, in_time = 0, 0, 0
+    for key in keys:
+        line, truth = new[key], others.get(("truth", *key[1:]), {})
+        if "seconds" not in line or "index" not in truth:
+            print(f"    {line['name']}: {line.get('no_end', line.get('error', 'no reference'))}")
+            continue
+        right = abs(line["n_clusters"] - line["n_true"]) <= 0.05 * line["n_true"]
+        indexed = line["index"] >= truth["index"] - 0.01
+        allowed = 60 * line["pass_seconds"] + 2 * truth["kmeans_seconds"]
+        of_cells = truth.get("kmeans_cells_seconds")
+        in_number, in_index = in_number + right, in_index + indexed
+        in_time += line["seconds"] <= allowed
+        earlier = old.get(key, {})
+        print(
+            f"    {line['name']}: {line['n_clusters']} clusters, index {line['index']:.3f}"
+            f" ({truth['index']:.3f} true), {line['seconds']:.1f} s of {allowed:.1f}"
+            f" ({'' if of_cells is None else f'{2 * of_cells:.1f} s for two k-means with cells, '}"
+            f"60 passes {60 * line['pass_seconds']:.1f});"
+            f" before {earlier.get('n_clusters')}, {earlier.get('index', float('nan')):.3f},"
+            f" {earlier.get('seconds', float('nan')):.1f} s"
+            f"{'' if right and indexed else '   <--'}"
+        )
+    demand("number within 5 % in 28 of 30", in_number >= 28, f"{in_number} of {len(keys)}")
+    demand("index within .01 of the true one in 28", in_index >= 28, f"{in_index} of {len(keys)}")
+    demand("two k-means with K clusters and 60 passes, in all", in_time == len(keys), f"{in_time}")
+    print(f"    time: {time_ratio(pairs(old, new, keys))}")
+
+
+def gain_without_prior(first: Line, second: Line) -> float:
+    return float(second["elbo_log_k"] - first["elbo_log_k"])
+
+
+def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    both = pairs(old, new, keys)
+    for name, value in (("with the prior", gain), ("without", gain_without_prior)):
+        gains = np.array([value(a, b) for a, b in both])
+        lost = [
+            (b["number"], b["name"], round(g, 1))
+            for g, (_, b) in zip(gains, both, strict=True)
+            if g < -1.0
+        ]
+        demand(
+            f"evidence {name}: 1 nat lost in at most 4 of 200",
+            len(lost) <= 4,
+            f"{len(lost)} lost, {int((gains > 1.0).sum())} won, of {len(gains)}: {lost}",
+        )
+    for name, field in (("clusters", "n_clusters"), ("components", "n_components")):
+        known = [(a, b) for a, b in both if b["n_true"] is not None]
+        right = np.array([[line[field] == line["n_true"] for line in pair] for pair in known])
+        lost = int((right[:, 0] & ~right[:, 1]).sum())
+        won = int((~right[:, 0] & right[:, 1]).sum())
+        share = right.mean(axis=0)
+        figure = f"{lost} lost, {won} won; right {share[0]:.3f} before, {share[1]:.3f}"
+        demand(f"{name}: lost less won at most 4", lost - won <= 4, figure)
+    for field in ("averaged_mean", "chosen_mean"):
+        for name, chosen in (("known truth", True), ("all", False)):
+            loss = np.array(
+                [a[field] - b[field] for a, b in both if np.isfinite(b["true_mean"]) or not chosen]
+            )
+            mean, error = loss.mean(), loss.std(ddof=1) / np.sqrt(len(loss))
+            figure = f"{mean:.4f} ± {error:.4f} (n = {len(loss)})"
+            demand(
+                f"further loss, {field}, {name}: below .002 + 2 se",
+                mean < 0.002 + 2 * error,
+                figure,
+            )
+    for kind in KINDS:
+        mine = [(a, b) for a, b in both if b["name"] == kind]
+        if not mine:
+            continue
+        gains = np.array([gain(a, b) for a, b in mine])
+        target = [b["n_true"] or b["n_groups"] for _, b in mine]
+        right = [
+            np.mean([pair[i]["n_clusters"] == t for pair, t in zip(mine, target, strict=True)])
+            for i in (0, 1)
+        ]
+        index = [np.mean([pair[i]["index"] for pair in mine]) for i in (0, 1)]
+        print(
+            f"    {kind}: {len(mine)}; {(gains < -1).sum()} lost, {(gains > 1).sum()} won;"
+            f" as many clusters as groups {right[0]:.2f} before, {right[1]:.2f};"
+            f" index {index[0]:.3f}, {index[1]:.3f}; {time_ratio(mine)}"
+        )
+    print(f"    time: {time_ratio(both)}")
+
+
+def compare_grid(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    for name, lines in (("before", old), ("after", new)):
+        mine = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
+        if not mine:
+            continue
+        gaps = np.array([gain(line, line, "grid_") for line in mine])
+        alone = np.array([line["grid_elbo_log_k"] - line["elbo_log_k"] for line in mine])
+        missed = [
+            (line["number"], line["name"], round(gap, 1), line["best"], line["grid_best"])
+            for line, gap in zip(mine, gaps, strict=True)
+            if gap > 2.0
+        ]
+        text = f"{name}: the grid has 2 nats more in at most 2 of 40"
+        demand(text, len(missed) <= 2, f"{len(missed)} of {len(mine)}: {missed}")
+        seconds = sum(line["grid_seconds"] for line in mine)
+        print(
+            f"    without the prior {int((alone > 2.0).sum())}; time of the grids {seconds:.1f} s"
+        )
+    print(f"    time: {time_ratio(pairs(old, new, keys))}")
+
+
+def compare_labelled(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    for kind in ("array", "frame"):
+        mine = [key for key in keys if new[key]["name"].endswith(kind)]
+        values = [new[key].get("index", 0.0) for key in mine]
+        before = [old[key].get("index", 0.0) for key in mine if key in old]
+        figure = f"{np.mean(values):.3f}; {np.mean(before) if before else float('nan'):.3f} before"
+        demand(f"mean index of {len(mine)} {kind}s at least .735", np.mean(values) >= 0.735, figure)
+    for a, b in pairs(old, new, keys):
+        mark = "   <--" if b["index"] < a["index"] - 0.05 else ""
+        print(
+            f"    {b['name']}: {b['n_clusters']} of {b['n_groups']}, {b['index']:.3f};"
+            f" before {a['n_clusters']}, {a['index']:.3f}; evidence {gain(a, b):+.1f}{mark}"
+        )
+    print(f"    time: {time_ratio(pairs(old, new, keys))}")
+
+
+def compare_times(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    both = pairs(old, new, keys)
+    for a, b in both:
+        loop = others.get(("loop", b["seed"], b["number"]), {}).get("seconds")
+        print(
+            f"    {b['name']}: {b['seconds']:.2f} s, {a['seconds']:.2f} before,"
+            f" ratio {b['seconds'] / a['seconds']:.2f}; scikit-learn {loop};"
+            f" clusters {b['n_clusters']}, {a['n_clusters']} before; of {b.get('n_groups')},"
+            f" index {b.get('index')}, {a.get('index')} before"
+        )
+    if both:
+        ratios = [b["seconds"] / a["seconds"] for a, b in both]
+        before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
+        demand("half of the time in the sum", after < 0.5 * before, time_ratio(both))
+        demand("in none above .8", max(ratios) <= 0.8, f"largest {max(ratios):.2f}")
+
+
+def compare_still(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+    for name, lines in (("before", old), ("after", new)):
+        mine = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
+        stays = 0
+        tables_of = sorted({line["name"] for line in mine})
+        for table in tables_of:
+            runs = [line for line in mine if line["name"] == table]
+            spread = np.ptp([line["elbo_prior"] for line in runs])
+            apart = max(variation(a, b) for a in runs for b in runs)
+            numbers = sorted({line["n_clusters"] for line in runs})
+            stays += bool(spread <= 1.0 and apart <= 0.1)
+            print(
+                f"    {name}, {table}: {len(runs)} runs, evidence within {spread:.2f} nats,"
+                f" total variation {apart:.2f}, clusters {numbers}"
+            )
+        demand(
+            f"{name}: within 1 nat and .1 in 11 of 12", stays >= 11, f"{stays} of {len(tables_of)}"
+        )
+    print(f"    time: {time_ratio(pairs(old, new, keys))}")
+
+
+def variation(a: Line, b: Line) -> float:
+    """Total variation between probabilities of the number of clusters."""
+    first, second = a["probabilities"], b["probabilities"]
+    return 0.5 * sum(abs(first.get(k, 0.0) - second.get(k, 0.0)) for k in {*first, *second})
+
+
+COMPARISONS: dict[str, Callable[[Keyed, Keyed, Keyed, list[Any]], None]] = {
+    "large": compare_large,
+    "small": compare_small,
+    "labelled": compare_labelled,
+    "overlap": compare_grid,
+    "grid": compare_grid,
+    "times": compare_times,
+    "still": compare_still,
+}
+
+
+def main() -> None:
+    """Measure one part, or compare."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.one_tree", description=__doc__)
+    parser.add_argument("part", choices=[*COMPARISONS, "reference", "compare"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a file to which lines are added")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds of one problem")
+    parser.add_argument("--stop", type=float, default=float("inf"), help="seconds of the run")
+    parser.add_argument("--folder", type=Path, help="labelled tables")
+    parser.add_argument("--real", type=Path, help="a CSV file for times")
+    parser.add_argument("--loans", type=Path, help="a script with loans(n, seed) for times")
+    for side in ("before", "after", "reference"):
+        parser.add_argument(f"--{side}", type=Path, nargs="*", default=[], help="files to compare")
+    chosen = parser.parse_args()
+    if chosen.part == "compare":
+        return compare(read(chosen.before), read(chosen.after), read(chosen.reference))
+    if chosen.out is None or (chosen.part in ("labelled", "still") and chosen.folder is None):
+        parser.error("measuring needs --out, and real tables --folder")
+    places = {"real": chosen.real, "loans": chosen.loans}
+    parts: dict[str, Callable[[], Iterator[Problem]]] = {
+        "large": partial(large, chosen.seed),
+        "small": partial(small, chosen.seed),
+        "labelled": partial(labelled, chosen.seed, chosen.folder),
+        "overlap": partial(overlap, chosen.seed),
+        "grid": partial(grid, chosen.seed),
+        "times": partial(times, chosen.seed, **places),
+        "still": partial(still, chosen.seed, chosen.folder),
+        "reference": partial(reference, chosen.seed, **places),
+    }
+    os.environ["OMP_NUM_THREADS"] = "1"
+    print(f"seed {chosen.seed}, {bm.__file__}", flush=True)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        warm_up()
+        run(parts[chosen.part](), chosen.seed, chosen.out, chosen.limit, chosen.stop)
+
+
+if __name__ == "__main__":
+    main()
