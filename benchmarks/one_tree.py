@@ -610,7 +610,8 @@ def compare(before: list[Line], after: list[Line], beside: list[Line]) -> None:
         print(f"{part}: {len(keys)} of both versions, {len(alone)} of the later")
         print(f"  without an end, or failed, of the later: {failed}")
         print(f"  of the earlier: {[k for k in keys if 'seconds' not in old[k]]}")
-        comparison(old, new, others, alone)
+        if pairs(old, new, keys):
+            comparison(old, new, others, alone)
 
 
 Keyed = dict[tuple[str, int, int], Line]
@@ -681,8 +682,8 @@ def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> Non
             len(lost) <= 4,
             f"{len(lost)} lost, {int((gains > 1.0).sum())} won, of {len(gains)}: {lost}",
         )
+    known = [(a, b) for a, b in both if b["n_true"] is not None]
     for name, field in (("clusters", "n_clusters"), ("components", "n_components")):
-        known = [(a, b) for a, b in both if b["n_true"] is not None]
         right = np.array([[line[field] == line["n_true"] for line in pair] for pair in known])
         lost = int((right[:, 0] & ~right[:, 1]).sum())
         won = int((~right[:, 0] & right[:, 1]).sum())
@@ -690,17 +691,12 @@ def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> Non
         figure = f"{lost} lost, {won} won; right {share[0]:.3f} before, {share[1]:.3f}"
         demand(f"{name}: lost less won at most 4", lost - won <= 4, figure)
     for field in ("averaged_mean", "chosen_mean"):
-        for name, chosen in (("known truth", True), ("all", False)):
-            loss = np.array(
-                [a[field] - b[field] for a, b in both if np.isfinite(b["true_mean"]) or not chosen]
-            )
-            mean, error = loss.mean(), loss.std(ddof=1) / np.sqrt(len(loss))
+        for name, among in (("known truth", known), ("all", both)):
+            loss = np.array([a[field] - b[field] for a, b in among])
+            mean, error = loss.mean(), loss.std() / np.sqrt(max(1, len(loss) - 1))
+            met = bool(mean < 0.002 + 2 * error)
             figure = f"{mean:.4f} ± {error:.4f} (n = {len(loss)})"
-            demand(
-                f"further loss, {field}, {name}: below .002 + 2 se",
-                mean < 0.002 + 2 * error,
-                figure,
-            )
+            demand(f"further loss, {field}, {name}: below .002 + 2 se", met, figure)
     for kind in KINDS:
         mine = [(a, b) for a, b in both if b["name"] == kind]
         if not mine:
@@ -767,11 +763,10 @@ def compare_times(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> Non
             f" clusters {b['n_clusters']}, {a['n_clusters']} before; of {b.get('n_groups')},"
             f" index {b.get('index')}, {a.get('index')} before"
         )
-    if both:
-        ratios = [b["seconds"] / a["seconds"] for a, b in both]
-        before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
-        demand("half of the time in the sum", after < 0.5 * before, time_ratio(both))
-        demand("in none above .8", max(ratios) <= 0.8, f"largest {max(ratios):.2f}")
+    ratios = [b["seconds"] / a["seconds"] for a, b in both]
+    before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
+    demand("half of the time in the sum", after < 0.5 * before, time_ratio(both))
+    demand("in none above .8", max(ratios) <= 0.8, f"largest {max(ratios):.2f}")
 
 
 def compare_still(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
