@@ -38,10 +38,10 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 import bayesmix as bm
+from benchmarks.compared import Line, compare, read
 from benchmarks.fresh import sklearn_choice
 from benchmarks.recipes import RECIPES, STRUCTURES, Normals, anywhere, make, normals, on_the_grid
 
-Line = dict[str, Any]
 N_FRESH = 5_000
 COMPARABLE: dict[str, Any] = {  # as in select
     "weight_concentration_prior": 1.0,
@@ -84,7 +84,7 @@ class Problem:
 def searched(data: Data, repeats: int = 1, **options: Any) -> tuple[Any, Line]:
     """A search, and what it found in how much time."""
     options = dict(data.options) | {"random_state": 0} | options
-    seconds = []
+    seconds: list[float] = []
     while not seconds or (len(seconds) < repeats and sum(seconds) < 5.0):
         began = time.process_time()
         search: Any = bm.select(data.table, n_jobs=1, progress=False, **options)
@@ -121,14 +121,6 @@ def evidence(results: pd.DataFrame) -> Line:
         "candidates": len(results),
         "prior": {str(number): round(float(p), 6) for number, p in prior},
     }
-
-
-def gain(first: Line, second: Line, prefix: str = "") -> float:
-    """Evidence with the prior of the second less that of the first, with one prior for both."""
-    priors = first["prior"], second[f"{prefix}prior"]
-    shifts = [priors[0][number] - priors[1][number] for number in {*priors[0]} & {*priors[1]}]
-    difference = second[f"{prefix}elbo_prior"] - first["elbo_prior"]
-    return float(difference + (np.mean(shifts) if shifts else 0.0))
 
 
 def with_grid(data: Data, numbers: Callable[[Line], range]) -> Line:
@@ -252,8 +244,8 @@ def tables(generator: np.random.Generator, n_fresh: int) -> Data:
     table = pd.DataFrame(columns)
     rows, fresh = table.iloc[:n], table.iloc[n:]
     seen = np.ones(n_fresh, dtype=bool)
-    for column in list(table)[:n_answers]:
-        seen &= fresh[column].isin(rows[column].unique()).to_numpy()
+    for name in list(table)[:n_answers]:
+        seen &= fresh[name].isin(rows[name].unique()).to_numpy()
     return Data(rows, labels[:n], K, fresh[seen].reset_index(drop=True))
 
 
@@ -580,12 +572,6 @@ def run(problems: Iterator[Problem], seed: int, out: Path, limit: float, stop: f
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in shown.items()}, flush=True)
 
 
-def read(paths: list[Path]) -> list[Line]:
-    """The lines of all files that are there."""
-    texts = [path.read_text("utf-8") for path in paths if path.exists()]
-    return [json.loads(line) for text in texts for line in text.splitlines() if line]
-
-
 def warm_up() -> None:
     """Compile and import what the first search would."""
     generator = np.random.default_rng(0)
@@ -595,222 +581,13 @@ def warm_up() -> None:
         bm.select(table, n_jobs=1, progress=False)
 
 
-# Comparison
-
-
-def compare(before: list[Line], after: list[Line], beside: list[Line]) -> None:
-    """Print each demand, whether it is met, and by how much."""
-    old, new, others = (by_key(lines) for lines in (before, after, beside))
-    for part, comparison in COMPARISONS.items():
-        keys = [key for key in new if key[0] == part and key in old]
-        alone = [key for key in new if key[0] == part]
-        if not alone:
-            continue
-        failed = [(key, new[key]["name"]) for key in alone if "seconds" not in new[key]]
-        print(f"{part}: {len(keys)} of both versions, {len(alone)} of the later")
-        print(f"  without an end, or failed, of the later: {failed}")
-        print(f"  of the earlier: {[k for k in keys if 'seconds' not in old[k]]}")
-        if pairs(old, new, keys):
-            comparison(old, new, others, alone)
-
-
-Keyed = dict[tuple[str, int, int], Line]
-
-
-def by_key(lines: list[Line]) -> Keyed:
-    return {(line["part"], line["seed"], line["number"]): line for line in lines}
-
-
-def demand(text: str, met: bool, figure: Any) -> None:
-    print(f"  {'met    ' if met else 'NOT MET'}  {text}: {figure}")
-
-
-def pairs(old: Keyed, new: Keyed, keys: list[Any]) -> list[tuple[Line, Line]]:
-    both = [(old[key], new[key]) for key in keys if key in old]
-    return [(a, b) for a, b in both if "seconds" in a and "seconds" in b]
-
-
-def time_ratio(both: list[tuple[Line, Line]]) -> str:
-    before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
-    return f"{after:.1f} s, {before:.1f} before, ratio {after / max(before, 1e-9):.2f}"
-
-
-def compare_large(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    in_number, in_index, in_time = 0, 0, 0
-    for key in keys:
-        line, truth = new[key], others.get(("truth", *key[1:]), {})
-        if "seconds" not in line or "index" not in truth:
-            print(f"    {line['name']}: {line.get('no_end', line.get('error', 'no reference'))}")
-            continue
-        right = abs(line["n_clusters"] - line["n_true"]) <= 0.05 * line["n_true"]
-        indexed = line["index"] >= truth["index"] - 0.01
-        allowed = 60 * line["pass_seconds"] + 2 * truth["kmeans_seconds"]
-        of_cells = truth.get("kmeans_cells_seconds")
-        in_number, in_index = in_number + right, in_index + indexed
-        in_time += line["seconds"] <= allowed
-        earlier = old.get(key, {})
-        print(
-            f"    {line['name']}: {line['n_clusters']} clusters, index {line['index']:.3f}"
-            f" ({truth['index']:.3f} true), {line['seconds']:.1f} s of {allowed:.1f}"
-            f" ({'' if of_cells is None else f'{2 * of_cells:.1f} s for two k-means with cells, '}"
-            f"60 passes {60 * line['pass_seconds']:.1f});"
-            f" before {earlier.get('n_clusters')}, {earlier.get('index', float('nan')):.3f},"
-            f" {earlier.get('seconds', float('nan')):.1f} s"
-            f"{'' if right and indexed else '   <--'}"
-        )
-    demand("number within 5 % in 28 of 30", in_number >= 28, f"{in_number} of {len(keys)}")
-    demand("index within .01 of the true one in 28", in_index >= 28, f"{in_index} of {len(keys)}")
-    demand("two k-means with K clusters and 60 passes, in all", in_time == len(keys), f"{in_time}")
-    print(f"    time: {time_ratio(pairs(old, new, keys))}")
-
-
-def gain_without_prior(first: Line, second: Line) -> float:
-    return float(second["elbo_log_k"] - first["elbo_log_k"])
-
-
-def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    both = pairs(old, new, keys)
-    for name, value in (("with the prior", gain), ("without", gain_without_prior)):
-        gains = np.array([value(a, b) for a, b in both])
-        lost = [
-            (b["number"], b["name"], round(g, 1))
-            for g, (_, b) in zip(gains, both, strict=True)
-            if g < -1.0
-        ]
-        demand(
-            f"evidence {name}: 1 nat lost in at most 4 of 200",
-            len(lost) <= 4,
-            f"{len(lost)} lost, {int((gains > 1.0).sum())} won, of {len(gains)}: {lost}",
-        )
-    known = [(a, b) for a, b in both if b["n_true"] is not None]
-    for name, field in (("clusters", "n_clusters"), ("components", "n_components")):
-        right = np.array([[line[field] == line["n_true"] for line in pair] for pair in known])
-        lost = int((right[:, 0] & ~right[:, 1]).sum())
-        won = int((~right[:, 0] & right[:, 1]).sum())
-        share = right.mean(axis=0)
-        figure = f"{lost} lost, {won} won; right {share[0]:.3f} before, {share[1]:.3f}"
-        demand(f"{name}: lost less won at most 4", lost - won <= 4, figure)
-    for field in ("averaged_mean", "chosen_mean"):
-        for name, among in (("known truth", known), ("all", both)):
-            loss = np.array([a[field] - b[field] for a, b in among])
-            mean, error = loss.mean(), loss.std() / np.sqrt(max(1, len(loss) - 1))
-            met = bool(mean < 0.002 + 2 * error)
-            figure = f"{mean:.4f} ± {error:.4f} (n = {len(loss)})"
-            demand(f"further loss, {field}, {name}: below .002 + 2 se", met, figure)
-    for kind in KINDS:
-        mine = [(a, b) for a, b in both if b["name"] == kind]
-        if not mine:
-            continue
-        gains = np.array([gain(a, b) for a, b in mine])
-        target = [b["n_true"] or b["n_groups"] for _, b in mine]
-        right = [
-            np.mean([pair[i]["n_clusters"] == t for pair, t in zip(mine, target, strict=True)])
-            for i in (0, 1)
-        ]
-        index = [np.mean([pair[i]["index"] for pair in mine]) for i in (0, 1)]
-        print(
-            f"    {kind}: {len(mine)}; {(gains < -1).sum()} lost, {(gains > 1).sum()} won;"
-            f" as many clusters as groups {right[0]:.2f} before, {right[1]:.2f};"
-            f" index {index[0]:.3f}, {index[1]:.3f}; {time_ratio(mine)}"
-        )
-    print(f"    time: {time_ratio(both)}")
-
-
-def compare_grid(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    for name, lines in (("before", old), ("after", new)):
-        mine = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
-        if not mine:
-            continue
-        gaps = np.array([gain(line, line, "grid_") for line in mine])
-        alone = np.array([line["grid_elbo_log_k"] - line["elbo_log_k"] for line in mine])
-        missed = [
-            (line["number"], line["name"], round(gap, 1), line["best"], line["grid_best"])
-            for line, gap in zip(mine, gaps, strict=True)
-            if gap > 2.0
-        ]
-        text = f"{name}: the grid has 2 nats more in at most 2 of 40"
-        demand(text, len(missed) <= 2, f"{len(missed)} of {len(mine)}: {missed}")
-        seconds = sum(line["grid_seconds"] for line in mine)
-        print(
-            f"    without the prior {int((alone > 2.0).sum())}; time of the grids {seconds:.1f} s"
-        )
-    print(f"    time: {time_ratio(pairs(old, new, keys))}")
-
-
-def compare_labelled(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    for kind in ("array", "frame"):
-        mine = [key for key in keys if new[key]["name"].endswith(kind)]
-        values = [new[key].get("index", 0.0) for key in mine]
-        before = [old[key].get("index", 0.0) for key in mine if key in old]
-        figure = f"{np.mean(values):.3f}; {np.mean(before) if before else float('nan'):.3f} before"
-        demand(f"mean index of {len(mine)} {kind}s at least .735", np.mean(values) >= 0.735, figure)
-    for a, b in pairs(old, new, keys):
-        mark = "   <--" if b["index"] < a["index"] - 0.05 else ""
-        print(
-            f"    {b['name']}: {b['n_clusters']} of {b['n_groups']}, {b['index']:.3f};"
-            f" before {a['n_clusters']}, {a['index']:.3f}; evidence {gain(a, b):+.1f}{mark}"
-        )
-    print(f"    time: {time_ratio(pairs(old, new, keys))}")
-
-
-def compare_times(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    both = pairs(old, new, keys)
-    for a, b in both:
-        loop = others.get(("loop", b["seed"], b["number"]), {}).get("seconds")
-        print(
-            f"    {b['name']}: {b['seconds']:.2f} s, {a['seconds']:.2f} before,"
-            f" ratio {b['seconds'] / a['seconds']:.2f}; scikit-learn {loop};"
-            f" clusters {b['n_clusters']}, {a['n_clusters']} before; of {b.get('n_groups')},"
-            f" index {b.get('index')}, {a.get('index')} before"
-        )
-    ratios = [b["seconds"] / a["seconds"] for a, b in both]
-    before, after = (sum(pair[i]["seconds"] for pair in both) for i in (0, 1))
-    demand("half of the time in the sum", after < 0.5 * before, time_ratio(both))
-    demand("in none above .8", max(ratios) <= 0.8, f"largest {max(ratios):.2f}")
-
-
-def compare_still(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
-    for name, lines in (("before", old), ("after", new)):
-        mine = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
-        stays = 0
-        tables_of = sorted({line["name"] for line in mine})
-        for table in tables_of:
-            runs = [line for line in mine if line["name"] == table]
-            spread = np.ptp([line["elbo_prior"] for line in runs])
-            apart = max(variation(a, b) for a in runs for b in runs)
-            numbers = sorted({line["n_clusters"] for line in runs})
-            stays += bool(spread <= 1.0 and apart <= 0.1)
-            print(
-                f"    {name}, {table}: {len(runs)} runs, evidence within {spread:.2f} nats,"
-                f" total variation {apart:.2f}, clusters {numbers}"
-            )
-        demand(
-            f"{name}: within 1 nat and .1 in 11 of 12", stays >= 11, f"{stays} of {len(tables_of)}"
-        )
-    print(f"    time: {time_ratio(pairs(old, new, keys))}")
-
-
-def variation(a: Line, b: Line) -> float:
-    """Total variation between probabilities of the number of clusters."""
-    first, second = a["probabilities"], b["probabilities"]
-    return 0.5 * sum(abs(first.get(k, 0.0) - second.get(k, 0.0)) for k in {*first, *second})
-
-
-COMPARISONS: dict[str, Callable[[Keyed, Keyed, Keyed, list[Any]], None]] = {
-    "large": compare_large,
-    "small": compare_small,
-    "labelled": compare_labelled,
-    "overlap": compare_grid,
-    "grid": compare_grid,
-    "times": compare_times,
-    "still": compare_still,
-}
+PARTS = ("large", "small", "labelled", "overlap", "grid", "times", "still")
 
 
 def main() -> None:
     """Measure one part, or compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.one_tree", description=__doc__)
-    parser.add_argument("part", choices=[*COMPARISONS, "reference", "compare"])
+    parser.add_argument("part", choices=[*PARTS, "reference", "compare"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a file to which lines are added")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds of one problem")

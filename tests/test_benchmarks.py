@@ -13,7 +13,7 @@ from hunts import fingerprints
 from scipy.stats import multivariate_normal
 
 import bayesmix
-from benchmarks import one_tree, optimum, passes
+from benchmarks import compared, one_tree, optimum, passes
 from benchmarks.recipes import NAMED, Problem, make, normals, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,8 +72,8 @@ def test_evidence_is_compared_under_one_prior_over_k():
     wider = {number: value - 0.25 for number, value in prior.items() if number != "1"}
     first = {"elbo_prior": -100.0, "prior": prior}
     second = {"elbo_prior": -98.25, "prior": wider}
-    assert one_tree.gain(first, second) == pytest.approx(2.0)
-    assert one_tree.gain(second, first) == pytest.approx(-2.0)
+    assert compared.gain(first, second) == pytest.approx(2.0)
+    assert compared.gain(second, first) == pytest.approx(-2.0)
 
 
 def test_the_true_classifier_takes_the_most_probable_group():
@@ -124,14 +124,14 @@ def test_a_run_goes_on_where_it_was_and_notes_what_has_no_end_or_fails(tmp_path,
     assert lines[0]["seconds"] == 1.5
     assert lines[1]["no_end"] == 0.05
     assert lines[2]["error"] == "ValueError: no fit"
-    one_tree.compare(lines[:1], lines[1:], [])
+    compared.compare(lines[:1], lines[1:], [])
     assert "[(('small', 7, 1), 'a name'), (('small', 7, 2), 'a name')]" in capsys.readouterr().out
 
 
 def test_a_version_loses_nothing_to_itself(capsys):
     data = one_tree.drawn(one_tree.KINDS["tables"], [0], 20)
     line = {"part": "small", "seed": 0, "number": 0, "name": "tables"} | one_tree.of_small(data)
-    one_tree.compare([line], [line], [])
+    compared.compare([line], [line], [])
     printed = capsys.readouterr().out
     assert "0 lost, 0 won, of 1" in printed
     assert "ratio 1.00" in printed
