@@ -18,20 +18,20 @@ def read(paths: list[Path]) -> list[Line]:
     return [json.loads(line) for text in texts for line in text.splitlines() if line]
 
 
-def compare(before: list[Line], after: list[Line], beside: list[Line]) -> None:
+def compare(before: list[Line], after: list[Line], reference: list[Line]) -> None:
     """Print each demand, whether it is met, and by how much."""
-    old, new, others = (by_key(lines) for lines in (before, after, beside))
+    old, new, references = (by_key(lines) for lines in (before, after, reference))
     for part, comparison in COMPARISONS.items():
         keys = [key for key in new if key[0] == part and key in old]
-        alone = [key for key in new if key[0] == part]
-        if not alone:
+        measured = [key for key in new if key[0] == part]
+        if not measured:
             continue
-        failed = [(key, new[key]["name"]) for key in alone if "seconds" not in new[key]]
-        print(f"{part}: {len(keys)} of both versions, {len(alone)} of the later")
+        failed = [(key, new[key]["name"]) for key in measured if "seconds" not in new[key]]
+        print(f"{part}: {len(keys)} of both versions, {len(measured)} of the later")
         print(f"  without an end, or failed, of the later: {failed}")
         print(f"  of the earlier: {[k for k in keys if 'seconds' not in old[k]]}")
         if pairs(old, new, keys):
-            comparison(old, new, others, alone)
+            comparison(old, new, references, measured)
 
 
 Keyed = dict[tuple[str, int, int], Line]
@@ -63,10 +63,10 @@ def time_ratio(both: list[tuple[Line, Line]]) -> str:
     return f"{after:.1f} s, {before:.1f} before, ratio {after / max(before, 1e-9):.2f}"
 
 
-def compare_large(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_large(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     in_number, in_index, in_time = 0, 0, 0
     for key in keys:
-        line, truth = new[key], others.get(("truth", *key[1:]), {})
+        line, truth = new[key], references.get(("truth", *key[1:]), {})
         if "seconds" not in line or "index" not in truth:
             print(f"    {line['name']}: {line.get('no_end', line.get('error', 'no reference'))}")
             continue
@@ -96,7 +96,7 @@ def gain_without_prior(first: Line, second: Line) -> float:
     return float(second["elbo_log_k"] - first["elbo_log_k"])
 
 
-def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_small(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     both = pairs(old, new, keys)
     for name, value in (("with the prior", gain), ("without", gain_without_prior)):
         gains = np.array([value(a, b) for a, b in both])
@@ -110,39 +110,39 @@ def compare_small(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> Non
             len(losses) <= 4,
             f"{len(losses)} lost, {int((gains > 1.0).sum())} won, of {len(gains)}: {losses}",
         )
-    known = [(a, b) for a, b in both if b["n_true"] is not None]
+    with_truth = [(a, b) for a, b in both if b["n_true"] is not None]
     for name, field in (("clusters", "n_clusters"), ("components", "n_components")):
-        right = np.array([[line[field] == line["n_true"] for line in pair] for pair in known])
+        right = np.array([[line[field] == line["n_true"] for line in pair] for pair in with_truth])
         lost = int((right[:, 0] & ~right[:, 1]).sum())
         won = int((~right[:, 0] & right[:, 1]).sum())
         share = right.mean(axis=0)
         figure = f"{lost} lost, {won} won; right {share[0]:.3f} before, {share[1]:.3f}"
         demand(f"{name}: lost less won at most 4", lost - won <= 4, figure)
     for field in ("averaged_mean", "chosen_mean"):
-        for name, among in (("known truth", known), ("all", both)):
+        for name, among in (("known truth", with_truth), ("all", both)):
             loss = np.array([a[field] - b[field] for a, b in among])
             mean, error = loss.mean(), loss.std() / np.sqrt(max(1, len(loss) - 1))
             met = bool(mean < 0.002 + 2 * error)
             figure = f"{mean:.4f} ± {error:.4f} (n = {len(loss)})"
             demand(f"further loss, {field}, {name}: below .002 + 2 se", met, figure)
     for kind in dict.fromkeys(line["name"] for _, line in both):
-        mine = [(a, b) for a, b in both if b["name"] == kind]
-        gains = np.array([gain(a, b) for a, b in mine])
-        target = [b["n_true"] or b["n_groups"] for _, b in mine]
+        of_kind = [(a, b) for a, b in both if b["name"] == kind]
+        gains = np.array([gain(a, b) for a, b in of_kind])
+        target = [b["n_true"] or b["n_groups"] for _, b in of_kind]
         shares = [
-            np.mean([pair[i]["n_clusters"] == t for pair, t in zip(mine, target, strict=True)])
+            np.mean([pair[i]["n_clusters"] == t for pair, t in zip(of_kind, target, strict=True)])
             for i in (0, 1)
         ]
-        index = [np.mean([pair[i]["index"] for pair in mine]) for i in (0, 1)]
+        index = [np.mean([pair[i]["index"] for pair in of_kind]) for i in (0, 1)]
         print(
-            f"    {kind}: {len(mine)}; {(gains < -1).sum()} lost, {(gains > 1).sum()} won;"
+            f"    {kind}: {len(of_kind)}; {(gains < -1).sum()} lost, {(gains > 1).sum()} won;"
             f" as many clusters as groups {shares[0]:.2f} before, {shares[1]:.2f};"
-            f" index {index[0]:.3f}, {index[1]:.3f}; {time_ratio(mine)}"
+            f" index {index[0]:.3f}, {index[1]:.3f}; {time_ratio(of_kind)}"
         )
     print(f"    time: {time_ratio(both)}")
 
 
-def compare_grid(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_grid(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     both = pairs(old, new, keys)
     sides = {
         "before, beside its own grid": [(a, a) for a, _ in both],
@@ -163,13 +163,15 @@ def compare_grid(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None
     print(f"    time: {time_ratio(both)}")
 
 
-def compare_labelled(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_labelled(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     for kind in ("array", "frame"):
-        mine = [key for key in keys if new[key]["name"].endswith(kind)]
-        values = [new[key].get("index", 0.0) for key in mine]
-        before = [old[key].get("index", 0.0) for key in mine if key in old]
+        of_kind = [key for key in keys if new[key]["name"].endswith(kind)]
+        values = [new[key].get("index", 0.0) for key in of_kind]
+        before = [old[key].get("index", 0.0) for key in of_kind if key in old]
         figure = f"{np.mean(values):.3f}; {np.mean(before) if before else float('nan'):.3f} before"
-        demand(f"mean index of {len(mine)} {kind}s at least .735", np.mean(values) >= 0.735, figure)
+        demand(
+            f"mean index of {len(of_kind)} {kind}s at least .735", np.mean(values) >= 0.735, figure
+        )
     for a, b in pairs(old, new, keys):
         mark = "   <--" if b["index"] < a["index"] - 0.05 else ""
         print(
@@ -179,10 +181,10 @@ def compare_labelled(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> 
     print(f"    time: {time_ratio(pairs(old, new, keys))}")
 
 
-def compare_times(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_times(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     both = pairs(old, new, keys)
     for a, b in both:
-        loop = others.get(("loop", b["seed"], b["number"]), {}).get("seconds")
+        loop = references.get(("loop", b["seed"], b["number"]), {}).get("seconds")
         print(
             f"    {b['name']}: {b['seconds']:.2f} s, {a['seconds']:.2f} before,"
             f" ratio {b['seconds'] / a['seconds']:.2f}; scikit-learn {loop};"
@@ -195,13 +197,13 @@ def compare_times(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> Non
     demand("in none above .8", max(ratios) <= 0.8, f"largest {max(ratios):.2f}")
 
 
-def compare_still(old: Keyed, new: Keyed, others: Keyed, keys: list[Any]) -> None:
+def compare_still(old: Keyed, new: Keyed, references: Keyed, keys: list[Any]) -> None:
     for name, lines in (("before", old), ("after", new)):
-        mine = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
+        ended = [lines[key] for key in keys if "seconds" in lines.get(key, {})]
         stays = 0
-        tables_of = sorted({line["name"] for line in mine})
+        tables_of = sorted({line["name"] for line in ended})
         for table in tables_of:
-            runs = [line for line in mine if line["name"] == table]
+            runs = [line for line in ended if line["name"] == table]
             spread = np.ptp([line["elbo_prior"] for line in runs])
             apart = max(variation(a, b) for a in runs for b in runs)
             numbers = sorted({line["n_clusters"] for line in runs})

@@ -57,7 +57,7 @@ class NoEndError(BaseException):
 
 @dataclass(frozen=True)
 class Data:
-    """A table, with what is known of it."""
+    """A table and its truth, as far as there is one."""
 
     table: Any
     labels: np.ndarray | None = None
@@ -82,14 +82,14 @@ class Problem:
 
 
 def searched(data: Data, repeats: int = 1, **options: Any) -> tuple[Any, Line]:
-    """A search, and what it found in how much time."""
+    """Return a search, and its evidence, numbers and time."""
     options = dict(data.options) | {"random_state": 0} | options
     seconds: list[float] = []
     while not seconds or (len(seconds) < repeats and sum(seconds) < 5.0):
         began = time.process_time()
         search: Any = bm.select(data.table, n_jobs=1, progress=False, **options)
         seconds.append(time.process_time() - began)
-    found = {
+    line = {
         "seconds": float(np.median(seconds)),
         "n_clusters": int(search.n_clusters_),
         "n_components": int(search.best_estimator_.n_components_),
@@ -97,9 +97,9 @@ def searched(data: Data, repeats: int = 1, **options: Any) -> tuple[Any, Line]:
     }
     if data.labels is not None:
         clusters = search.predict_clusters(data.table)
-        found["n_groups"] = len(np.unique(data.labels))
-        found["index"] = float(adjusted_rand_score(data.labels, clusters))
-    return search, found
+        line["n_groups"] = len(np.unique(data.labels))
+        line["index"] = float(adjusted_rand_score(data.labels, clusters))
+    return search, line
 
 
 def evidence(results: pd.DataFrame) -> Line:
@@ -108,15 +108,15 @@ def evidence(results: pd.DataFrame) -> Line:
     ``prior`` is its logarithm by K: it is normalised over the numbers that were tried.
     """
     with_prior = results["elbo_prior"].to_numpy(dtype=float)
-    alone = results["elbo_log_k"].to_numpy(dtype=float)
+    without_prior = results["elbo_log_k"].to_numpy(dtype=float)
     numbers = results["n_components"].to_numpy(dtype=int)
     best = int(np.nanargmax(with_prior))
     structures = results.get("covariance_type", pd.Series([""] * len(results)))
-    finite = np.isfinite(with_prior - alone)
-    prior = zip(numbers[finite], (with_prior - alone)[finite], strict=True)
+    finite = np.isfinite(with_prior - without_prior)
+    prior = zip(numbers[finite], (with_prior - without_prior)[finite], strict=True)
     return {
         "elbo_prior": float(with_prior[best]),
-        "elbo_log_k": float(np.nanmax(alone)),
+        "elbo_log_k": float(np.nanmax(without_prior)),
         "best": [str(structures.iloc[best]), int(numbers[best])],
         "candidates": len(results),
         "prior": {str(number): round(float(p), 6) for number, p in prior},
@@ -125,12 +125,12 @@ def evidence(results: pd.DataFrame) -> Line:
 
 def with_grid(data: Data, numbers: Callable[[Line], range]) -> Line:
     """A search, and a grid of all structures as ``grid_...``."""
-    _, found = searched(data)
+    _, line = searched(data)
     D = data.table.shape[1]
     estimator = bm.BayesianGaussianMixture(**COMPARABLE)
     grid = bm.MixtureSearch(
         estimator,
-        list(numbers(found)),
+        list(numbers(line)),
         covariance_type=list(STRUCTURES if D > 1 else STRUCTURES[:2]),
         criterion="auto",
         random_state=0,
@@ -139,8 +139,8 @@ def with_grid(data: Data, numbers: Callable[[Line], range]) -> Line:
     )
     began = time.process_time()
     grid.fit(data.table)
-    beside: Line = {"seconds": time.process_time() - began, **evidence(grid.results_)}
-    return found | {f"grid_{name}": value for name, value in beside.items()}
+    of_grid: Line = {"seconds": time.process_time() - began, **evidence(grid.results_)}
+    return line | {f"grid_{name}": value for name, value in of_grid.items()}
 
 
 # Large sets
@@ -164,14 +164,14 @@ def large_specifications(seed: int) -> list[tuple[int, int, int, str]]:
     """Rows, columns, groups and structure; groups have 8 rows a column or more."""
     generator = np.random.default_rng([98, seed])
     sizes = [round(float(10 ** generator.uniform(np.log10(2_000), 5.0))) for _ in range(26)]
-    found = []
+    specifications = []
     for number, n in enumerate([*sizes, 200_000, 300_000, 500_000, 1_000_000]):
         # A million rows of many columns would take hours.
         D = round(float(2 * (30 if n <= 100_000 else 8) ** generator.uniform()))
-        most = max(2, min(200, int(n / (20 * D))))
-        K = round(float(2 * (most / 2) ** generator.uniform(0.4, 1.0)))
-        found.append((n, D, K, STRUCTURES[number % 4]))
-    return sorted(found, key=lambda s: s[0] * s[1] * s[2])
+        most_groups = max(2, min(200, int(n / (20 * D))))
+        K = round(float(2 * (most_groups / 2) ** generator.uniform(0.4, 1.0)))
+        specifications.append((n, D, K, STRUCTURES[number % 4]))
+    return sorted(specifications, key=lambda s: s[0] * s[1] * s[2])
 
 
 def large_truth(
@@ -185,8 +185,8 @@ def large_truth(
     roots = np.linalg.cholesky(truth.covariances)
     rows = generator.standard_normal((n, D))
     for k in range(K):
-        mine = labels == k
-        rows[mine] = truth.means[k] + rows[mine] @ roots[k].T
+        members = labels == k
+        rows[members] = truth.means[k] + rows[members] @ roots[k].T
     return truth, rows, labels
 
 
@@ -197,8 +197,8 @@ def large_data(seed: int, number: int, specification: tuple[int, int, int, str])
 
 def of_large(data: Data) -> Line:
     """Number, index, time, and the time of one E-step of the chosen model."""
-    search, found = searched(data)
-    return found | {"n_true": data.n_components, "pass_seconds": pass_seconds(search, data.table)}
+    search, line = searched(data)
+    return line | {"n_true": data.n_components, "pass_seconds": pass_seconds(search, data.table)}
 
 
 def pass_seconds(search: Any, rows: Any) -> float:
@@ -206,11 +206,11 @@ def pass_seconds(search: Any, rows: Any) -> float:
     from bayesmix.em.expectation import LINEAR
     from bayesmix.sources.memory import as_source
 
-    chosen = search.best_estimator_
-    work: Callable[[], Any] = partial(chosen.score_samples, rows)
-    if isinstance(chosen, bm.BayesianGaussianMixture):
+    model = search.best_estimator_
+    work: Callable[[], Any] = partial(model.score_samples, rows)
+    if isinstance(model, bm.BayesianGaussianMixture):
         source = as_source(rows, n_jobs=1)
-        work = partial(source.reduce, LINEAR.step(chosen.result_.mixture), chosen.n_components_)
+        work = partial(source.reduce, LINEAR.step(model.result_.mixture), model.n_components_)
     return min(processor_time(work) for _ in range(3))
 
 
@@ -280,9 +280,9 @@ CONTINUOUS: dict[str, Callable[..., Data]] = {
 KINDS: dict[str, Callable[..., Data]] = CONTINUOUS | {"tables": tables}
 
 
-def small(seed: int, number_of: int = 200) -> Iterator[Problem]:
+def small(seed: int, n_problems: int = 200) -> Iterator[Problem]:
     """Ten kinds in turn."""
-    for number in range(number_of):
+    for number in range(n_problems):
         kind = list(KINDS)[number % len(KINDS)]
         generator = [981, seed, number]
         data = partial(drawn, KINDS[kind], generator, N_FRESH)
@@ -290,29 +290,29 @@ def small(seed: int, number_of: int = 200) -> Iterator[Problem]:
 
 
 def drawn(kind: Any, seed: list[int], *arguments: Any) -> Data:
-    found: Data = kind(np.random.default_rng(seed), *arguments)
-    return found
+    data: Data = kind(np.random.default_rng(seed), *arguments)
+    return data
 
 
 def of_small(data: Data) -> Line:
     """Evidence, numbers, and log density of fresh rows."""
-    search, found = searched(data)
-    found |= {
+    search, line = searched(data)
+    line |= {
         "shape": list(data.table.shape),
         "n_true": data.n_components,
         "true_mean": data.true_mean,
         "chosen_mean": float(np.mean(search.score_samples(data.fresh))),
     }
     averaged = getattr(search, "averaged_", search)
-    return found | {"averaged_mean": float(np.mean(averaged.score_samples(data.fresh)))}
+    return line | {"averaged_mean": float(np.mean(averaged.score_samples(data.fresh)))}
 
 
 # Grids
 
 
-def overlap(seed: int, number_of: int = 40) -> Iterator[Problem]:
+def overlap(seed: int, n_problems: int = 40) -> Iterator[Problem]:
     """Groups 2 to 3 sd apart, and a grid to four more than there are."""
-    for number in range(number_of):
+    for number in range(n_problems):
         data = partial(drawn, overlapping, [982, seed, number])
         yield Problem("overlap", number, "2 to 3 sd apart", data, beside_true_numbers)
 
@@ -331,17 +331,17 @@ def beside_true_numbers(data: Data) -> Line:
     return with_grid(data, lambda _: range(1, K + 5)) | {"n_true": K}
 
 
-def grid(seed: int, number_of: int = 40) -> Iterator[Problem]:
+def grid(seed: int, n_problems: int = 40) -> Iterator[Problem]:
     """Nine kinds in turn, and a grid around the best candidate."""
-    for number in range(number_of):
+    for number in range(n_problems):
         kind = list(CONTINUOUS)[number % len(CONTINUOUS)]
         data = partial(drawn, CONTINUOUS[kind], [983, seed, number], 1)
         yield Problem("grid", number, kind, data, beside_near_numbers)
 
 
 def beside_near_numbers(data: Data) -> Line:
-    def near(found: Line) -> range:
-        K = found["best"][1]
+    def near(line: Line) -> range:
+        K = line["best"][1]
         return range(max(1, K - 3), K + 4)
 
     return with_grid(data, near)
@@ -353,8 +353,8 @@ def beside_near_numbers(data: Data) -> Line:
 def labelled(seed: int, folder: Path) -> Iterator[Problem]:
     """Each file as an array and as a frame."""
     files = sorted(sorted(folder.glob("*.csv")), key=lambda path: path.stat().st_size)
-    named = [path for path in files if "label" in path.read_text("utf-8").split("\n", 1)[0]]
-    for number, (path, as_frame) in enumerate((p, f) for p in named for f in (False, True)):
+    with_label = [path for path in files if "label" in path.read_text("utf-8").split("\n", 1)[0]]
+    for number, (path, as_frame) in enumerate((p, f) for p in with_label for f in (False, True)):
         name = f"{path.stem}, {'frame' if as_frame else 'array'}"
         data = partial(of_file, path, as_frame)
         yield Problem("labelled", number, name, data, partial(of_labelled, seed))
@@ -376,11 +376,11 @@ STILL = ["iris", "banknote", "seeds", "thyroid", "diabetes", "crabs", "ais", "gl
 
 def still(seed: int, folder: Path) -> Iterator[Problem]:
     """12 tables, each with five seeds and three orders of the rows."""
-    known = bm.datasets
+    datasets = bm.datasets
     loaders: dict[str, Callable[[], Data]] = {
-        "faithful": lambda: Data(known.load_faithful()),
-        "galaxies": lambda: Data(known.load_galaxies()),
-        "penguins": lambda: Data(known.load_penguins().drop(columns="species").dropna()),
+        "faithful": lambda: Data(datasets.load_faithful()),
+        "galaxies": lambda: Data(datasets.load_galaxies()),
+        "penguins": lambda: Data(datasets.load_penguins().drop(columns="species").dropna()),
         **{name: partial(of_file, folder / f"{name}.csv") for name in STILL},
     }
     number = 0
@@ -403,9 +403,9 @@ def reordered(load: Callable[[], Data], seed: list[int], order: int) -> Data:
 
 
 def of_still(random_state: int, order: int, data: Data) -> Line:
-    search, found = searched(data, random_state=random_state)
-    said = {str(number): float(p) for number, p in search.cluster_probabilities_.items()}
-    return found | {"random_state": random_state, "order": order, "probabilities": said}
+    search, line = searched(data, random_state=random_state)
+    probabilities = {str(number): float(p) for number, p in search.cluster_probabilities_.items()}
+    return line | {"random_state": random_state, "order": order, "probabilities": probabilities}
 
 
 # Times
@@ -492,27 +492,27 @@ def of_loop(data: Data) -> Line:
             return {"seconds": None}
         rows = numeric.to_numpy(dtype=float)
     began = time.process_time()
-    chosen: Any = sklearn_choice(rows, rows)
-    return {"seconds": time.process_time() - began, "n_components": chosen[1]}
+    choice: Any = sklearn_choice(rows, rows)
+    return {"seconds": time.process_time() - began, "n_components": choice[1]}
 
 
 def of_truth(seed: int, number: int, specification: Any, data: Data) -> Line:
     """The index of the true density's classifier, and times of k-means with K and with cells."""
     truth, rows, labels = large_truth(seed, number, specification)
     K = len(truth.weights)
-    found: Line = {"index": float(adjusted_rand_score(labels, classified(truth, rows)))}
-    found["smallest_group"] = int(np.bincount(labels, minlength=K).min())
+    line: Line = {"index": float(adjusted_rand_score(labels, classified(truth, rows)))}
+    line["smallest_group"] = int(np.bincount(labels, minlength=K).min())
     for name, n_clusters in (("kmeans", K), ("kmeans_cells", max(200, 2 * K))):
         if name == "kmeans" or rows.size * n_clusters < 4e9:
             k_means = sklearn.cluster.KMeans(n_clusters, n_init=1, random_state=seed)
-            found[f"{name}_seconds"] = processor_time(partial(k_means.fit, rows))
-            found[f"{name}_iterations"] = int(k_means.n_iter_)
-    return found
+            line[f"{name}_seconds"] = processor_time(partial(k_means.fit, rows))
+            line[f"{name}_iterations"] = int(k_means.n_iter_)
+    return line
 
 
 def classified(truth: Normals, rows: Any) -> np.ndarray:
     """The most probable group (n,) of each row under the true density."""
-    found, best = np.zeros(len(rows), dtype=int), np.full(len(rows), -np.inf)
+    groups, best = np.zeros(len(rows), dtype=int), np.full(len(rows), -np.inf)
     for k, (weight, mean, covariance) in enumerate(
         zip(truth.weights, truth.means, truth.covariances, strict=True)
     ):
@@ -520,8 +520,8 @@ def classified(truth: Normals, rows: Any) -> np.ndarray:
         distance = ((np.linalg.inv(root) @ (rows - mean).T) ** 2).sum(axis=0)
         joint = np.log(weight) - np.log(np.diag(root)).sum() - distance / 2
         better = joint > best
-        found[better], best[better] = k, joint[better]
-    return found
+        groups[better], best[better] = k, joint[better]
+    return groups
 
 
 # Runs
@@ -597,28 +597,30 @@ def main() -> None:
     parser.add_argument("--loans", type=Path, help="a script with loans(n, seed) for times")
     for side in ("before", "after", "reference"):
         parser.add_argument(f"--{side}", type=Path, nargs="*", default=[], help="files to compare")
-    chosen = parser.parse_args()
-    if chosen.part == "compare":
-        return compare(read(chosen.before), read(chosen.after), read(chosen.reference))
-    if chosen.out is None or (chosen.part in ("labelled", "still") and chosen.folder is None):
+    arguments = parser.parse_args()
+    if arguments.part == "compare":
+        return compare(read(arguments.before), read(arguments.after), read(arguments.reference))
+    if arguments.out is None or (
+        arguments.part in ("labelled", "still") and arguments.folder is None
+    ):
         parser.error("measuring needs --out, and real tables --folder")
-    places = {"real": chosen.real, "loans": chosen.loans}
+    places = {"real": arguments.real, "loans": arguments.loans}
     parts: dict[str, Callable[[], Iterator[Problem]]] = {
-        "large": partial(large, chosen.seed),
-        "small": partial(small, chosen.seed),
-        "labelled": partial(labelled, chosen.seed, chosen.folder),
-        "overlap": partial(overlap, chosen.seed),
-        "grid": partial(grid, chosen.seed),
-        "times": partial(times, chosen.seed, **places),
-        "still": partial(still, chosen.seed, chosen.folder),
-        "reference": partial(reference, chosen.seed, **places),
+        "large": partial(large, arguments.seed),
+        "small": partial(small, arguments.seed),
+        "labelled": partial(labelled, arguments.seed, arguments.folder),
+        "overlap": partial(overlap, arguments.seed),
+        "grid": partial(grid, arguments.seed),
+        "times": partial(times, arguments.seed, **places),
+        "still": partial(still, arguments.seed, arguments.folder),
+        "reference": partial(reference, arguments.seed, **places),
     }
     os.environ["OMP_NUM_THREADS"] = "1"
-    print(f"seed {chosen.seed}, {bm.__file__}", flush=True)
+    print(f"seed {arguments.seed}, {bm.__file__}", flush=True)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         warm_up()
-        run(parts[chosen.part](), chosen.seed, chosen.out, chosen.limit, chosen.stop)
+        run(parts[arguments.part](), arguments.seed, arguments.out, arguments.limit, arguments.stop)
 
 
 if __name__ == "__main__":
