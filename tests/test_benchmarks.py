@@ -1,16 +1,20 @@
 """The benchmarks' own parts: recipes that repeat and refusals; never how long it takes."""
 
+import json
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hunts import fingerprints
+from scipy.stats import multivariate_normal
 
 import bayesmix
-from benchmarks import optimum, passes
-from benchmarks.recipes import NAMED, Problem, make, ordinary_problems
+from benchmarks import compared, one_tree, optimum, passes
+from benchmarks.recipes import NAMED, Problem, make, normals, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,6 +65,76 @@ def test_fingerprints_tell_rounding_from_what_moved():
     assert fingerprints.compared(found[0], found[1]) == ([], 1)
     assert fingerprints.compared(found[0], found[2]) == (["fit: b.0"], 0)
     assert fingerprints.compared(found[0], {}) == (["fit: only before"], 0)
+
+
+def test_evidence_is_compared_under_one_prior_over_k():
+    prior = {"1": -0.5, "2": -1.5, "3": -2.5}
+    wider = {number: value - 0.25 for number, value in prior.items() if number != "1"}
+    first = {"elbo_prior": -100.0, "prior": prior}
+    second = {"elbo_prior": -98.25, "prior": wider}
+    assert compared.gain(first, second) == pytest.approx(2.0)
+    assert compared.gain(second, first) == pytest.approx(-2.0)
+
+
+def test_the_true_classifier_takes_the_most_probable_group():
+    generator = np.random.default_rng(3)
+    truth = normals("full", 4, 3, 2.0, generator)
+    rows, _ = truth.draw(200, generator)
+    density = [
+        weight * multivariate_normal(mean, covariance).pdf(rows)
+        for weight, mean, covariance in zip(
+            truth.weights, truth.means, truth.covariances, strict=True
+        )
+    ]
+    np.testing.assert_array_equal(one_tree.classified(truth, rows), np.argmax(density, axis=0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_large_sets_have_eight_rows_a_column(seed):
+    specifications = one_tree.large_specifications(seed)
+    assert len(specifications) == 30
+    # No weight is less than half of 1 / K.
+    assert all(n * 0.5 / K >= 8 * D for n, D, K, _ in specifications)
+    assert all(2_000 <= n <= 1_000_000 and 2 <= D <= 60 for n, D, *_ in specifications)
+    assert {structure for *_, structure in specifications} == set(one_tree.STRUCTURES)
+
+
+def without_end(data):
+    while True:
+        time.process_time()
+
+
+def failing(data):
+    raise ValueError("no fit")
+
+
+def test_a_run_goes_on_where_it_was_and_notes_what_has_no_end_or_fails(tmp_path, capsys):
+    measures = [lambda data: {"seconds": data}, without_end, failing]
+    problems = [
+        one_tree.Problem("small", number, "a name", lambda: 1.5, measure)
+        for number, measure in enumerate(measures)
+    ]
+    out = tmp_path / "lines.jsonl"
+    run = partial(one_tree.run, seed=7, out=out, limit=0.05, stop=60.0)
+    run(iter(problems[:1]))
+    run(iter(problems))
+    run(iter(problems))
+    lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [line["number"] for line in lines] == [0, 1, 2]
+    assert lines[0]["seconds"] == 1.5
+    assert lines[1]["no_end"] == 0.05
+    assert lines[2]["error"] == "ValueError: no fit"
+    compared.compare(lines[:1], lines[1:], [])
+    assert "[(('small', 7, 1), 'a name'), (('small', 7, 2), 'a name')]" in capsys.readouterr().out
+
+
+def test_a_version_loses_nothing_to_itself(capsys):
+    data = one_tree.drawn(one_tree.KINDS["tables"], [0], 20)
+    line = {"part": "small", "seed": 0, "number": 0, "name": "tables"} | one_tree.of_small(data)
+    compared.compare([line], [line], [])
+    printed = capsys.readouterr().out
+    assert "0 lost, 0 won, of 1" in printed
+    assert "ratio 1.00" in printed
 
 
 @pytest.mark.slow
