@@ -117,7 +117,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Ignored with cross-validation.
     polish : float, optional
         With ``search="short"``, candidates within this many nats of the best are fitted again with
-        the full search. None: the best by "cv", on a sample, or of 20,000 samples or more.
+        the full search. None: the best one, if K is not given, by "cv", and of large data.
     variable_selection : bool, default=False
         Whether to select the features that distinguish the clusters. Candidates are fitted to
         these features only. See ``get_support`` and ``feature_evidence_``.
@@ -292,7 +292,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         sweep: Any = Sweep(task, chains)
         if by_tree or sample is not None:
             prior = self._prior_over_k if criterion == criteria.RULE else {}
-            reach = self.polish if self.refit else None
+            quick = getattr(last_step(subject.estimator), "search", None) == "short"
+            reach = (self.polish or 0.0) if self.refit and quick else None
             sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach)
             self._trees = sweep.trees_of_structures
         self._run(sweep)

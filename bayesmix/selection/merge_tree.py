@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.numerics.arrays import Array, Integers
 
-# Fewest and most cells of a tree to begin with: a quarter of the observations in between.
+# Fewest and most cells of a tree to begin with: one for eight observations in between.
 FEWEST, MOST = 30, 200
 # Observations for each cell from which the centres of cells are found.
 SAMPLED = 50
@@ -222,4 +222,4 @@ def cells_of_tree(source: ArraySource, family: Family, n_cells: int, seed: int) 
 
 def usual_number(n: int) -> int:
     """Return the number of cells to begin with for n observations."""
-    return int(min(MOST, max(n // 4, FEWEST), n))
+    return int(min(MOST, max(n // 8, FEWEST), n))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -68,6 +69,8 @@ class TreeSearch:
     fits: dict[Key, Candidate] = field(default_factory=dict)
     on_all: dict[Key, Candidate] = field(default_factory=dict)
     behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
+    # Neighbours from which each candidate was fitted.
+    begun_from: defaultdict[Key, set[Key]] = field(default_factory=partial(defaultdict, set))
 
     total = None  # the number of fits is not known beforehand
 
@@ -168,9 +171,17 @@ class TreeSearch:
         yield list(dict.fromkeys([*((n, 0) for n in structures), *map(self._top, structures)]))
 
     def _walked(self) -> Iterator[Candidate]:
-        """Fit neighbours of the best until none within reach is left."""
-        while not self.every and (keys := self._next()):
-            yield from self._fitted(keys)
+        """Fit neighbours of the best until none within reach is left.
+
+        Then those within reach are fitted again from neighbours that were fitted after them.
+        """
+        while not self.every:
+            if keys := self._next():
+                yield from self._fitted(keys)
+            elif link := self._unlinked():
+                yield self._from(*link)
+            else:
+                return
 
     def _top(self, number: int) -> Key:
         """Return the candidate of a structure at which its tree is best."""
@@ -281,6 +292,28 @@ class TreeSearch:
             self._keep(self.compared, self.fits, key, row)
             yield row
 
+    def _unlinked(self) -> tuple[Key, Key] | None:
+        """Return a candidate within reach, or beside one, and a neighbour it did not start from."""
+        least = self.worth(self.best) - REACH
+        within = [key for key in self.fits if self.worth(key) >= least]
+        near = [other for key in within for other in self._beside(key, 1) if other in self.fits]
+        for key in sorted({*within, *near}, key=self.worth, reverse=True):
+            for other in self._beside(key, 1):
+                if other in self.fits and other not in self.begun_from[key]:
+                    return key, other
+        return None
+
+    def _from(self, key: Key, other: Key) -> Candidate:
+        """Fit a candidate again from a neighbour, and keep the better fit."""
+        self.begun_from[key].add(other)
+        before = self.fits[key].reached
+        row = self.compared.refit(self.fits[key], self.fits[other].begin, Effort.STARTS)
+        self.fits[key] = row
+        if row.reached > before + A_GAIN:
+            for near in self._beside(key, 1):
+                self.begun_from[near].discard(key)
+        return row
+
     def _keep(self, task: Task, fits: dict[Key, Candidate], key: Key, row: Candidate) -> None:
         task.repeat_warnings(row)
         if not row.interrupted or row.estimator is not None:
@@ -295,12 +328,14 @@ class TreeSearch:
         """Return a fit that starts from the tree, from its neighbours and from other structures."""
         parameters, key = self.chains[number][place], (number, place)
         starts = self._starts_of_tree(number, parameters)
-        near = [self.fits[k] for k in self._beside(key, 1) if k in self.fits]
+        fitted = [k for k in self._beside(key, 1) if k in self.fits]
+        near = [self.fits[k] for k in fitted]
         alike = [
             row for k, row in self.fits.items() if k[0] != number and row.asked == asked(parameters)
         ]
-        best = [row for rows in (near, alike) for row in sorted(rows, key=self._value)[-1:]]
-        starts += [row.begin for row in best if row.begin is not None]
+        best = sorted(alike, key=self._value)[-1:]
+        starts += [row.begin for row in (*near, *best) if row.begin is not None]
+        self.begun_from[key].update(fitted)
         return Question(parameters, self._index(key), ALL_DATA, tuple(starts))
 
     def _starts_of_tree(self, number: int, parameters: Parameters) -> list[Mixture]:
