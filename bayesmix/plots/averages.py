@@ -157,9 +157,9 @@ def plot_averaged(
     >>> bm.plots.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
     'waiting'
     """
-    average = getattr(average, "averaged_", average)
+    given, average = average, getattr(average, "averaged_", average)
     style.expect("average", average, "a fitted search or its averaged_", "estimators")
-    X = features_read(average, X)
+    X = features_read(given, X)
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
     if band is not None and len(first.columns) > 1:

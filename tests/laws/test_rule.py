@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.core.parallel import in_turn
-from bayesmix.errors import SelectionWarning, UndefinedError
+from bayesmix.errors import BayesmixWarning, SelectionWarning, UndefinedError
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import probabilities
 from bayesmix.selection.data_checks import (
@@ -133,7 +133,8 @@ def test_an_interrupt_in_a_full_search_keeps_the_quick_fits(options, monkeypatch
 
     # Quick fits make no moves.
     monkeypatch.setattr("bayesmix.search.improver.Improver.improved", interrupted)
-    search = bm.select(rotated(2, 600), covariance_type=("tied", "diag"), **options)
+    with pytest.warns(BayesmixWarning, match="interrupted: compared the first"):
+        search = bm.select(rotated(2, 600), covariance_type=("tied", "diag"), **options)
     assert search.interrupted_
     assert search.best_estimator_.n_components_ >= 1
 
