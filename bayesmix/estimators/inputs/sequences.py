@@ -323,7 +323,8 @@ def with_weights(source: InSequences, sample_weight: Any) -> InSequences:
     if not isinstance(source, ArraySource):
         raise UnsupportedError("sample_weight of sequences needs X in memory: pass an array")
     side, n = source.side, source.shape[0]
-    each = np.ndim(sample_weight) == 1 and len(sample_weight) == len(side.starts) != n
+    sample_weight = np.asarray(sample_weight)
+    each = sample_weight.ndim == 1 and len(sample_weight) == len(side.starts) != n
     weights = row_weights(sample_weight, len(side.starts) if each else n)
     weights = np.repeat(weights, side.group_sizes) if each else weights
     differs = weights != np.repeat(weights[side.starts], side.group_sizes)
