@@ -249,7 +249,7 @@ class TransformedLinear(TransformedComponents):
 
     @property
     def kind(self) -> object:
-        return "transformed", repr(self.function), self.normals.kind
+        return "transformed", self.function, self.normals.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
         transformed = self.function.apply(values)
