@@ -297,6 +297,20 @@ class Clustering:
 WITHIN = 10.0
 
 
+def clustering_of(
+    candidate: Candidate, rounded: Sequence[RoundedFeature], counted: str | None
+) -> Clustering:
+    """Return the clusters of a fitted candidate by draws from its density, without data."""
+    result = candidate.result
+    assert result is not None
+    independent = noun_of(candidate.estimator) == "component"
+    if not independent or (counted or counted_as(result)) == COMPONENTS:
+        return Clustering(np.arange(result.n_components))
+    hierarchy, small = Hierarchy.of(result), too_small(result, rounded)
+    groups = hierarchy.groups(hierarchy.n_suggested)
+    return Clustering(labels_of(groups, small), hierarchy, small)
+
+
 @dataclass(frozen=True)
 class ClusterNumbers:
     """Clusterings of candidates that may win, by index, and probabilities of their number."""

@@ -99,3 +99,23 @@ def test_a_search_of_given_numbers_has_no_tree():
     search = bm.select(bm.datasets.load_faithful(), (1, 2), "full")
     with pytest.raises(UnsupportedError, match="no tree of merges"):
         search.plot_tree()
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2, 3])
+def test_another_number_of_clusters_is_a_search_of_its_own(n_clusters):
+    X = bm.datasets.load_faithful()
+    search = bm.select(X)
+    before = search.summary()
+    other = search.with_clusters(n_clusters)
+    labels = other.predict_clusters(X)
+    assert other.n_clusters_ == n_clusters == len(np.unique(labels))
+    assert other.summary().startswith(f"{n_clusters} cluster")
+    assert other.answer_.sizes.sum() + other.answer_.outlying == pytest.approx(len(X))
+    assert search.summary() == before
+    assert search.n_clusters_ == 2
+
+
+def test_a_number_of_clusters_that_no_candidate_has_is_refused():
+    search = bm.select(bm.datasets.load_faithful(), (1, 2))
+    with pytest.raises(ValueError, match="no fitted candidate forms n_clusters=9"):
+        search.with_clusters(9)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,14 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
-from bayesmix.selection.clusters import ClusterNumbers, Hierarchy, most_probable_clusters
+from bayesmix.selection.clusters import (
+    ClusterNumbers,
+    Hierarchy,
+    clustering_of,
+    most_probable_clusters,
+    number_of,
+    sizes_by_counts,
+)
 from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
@@ -58,6 +66,7 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
+    from bayesmix.selection.data_checks import RoundedFeature
 
 
 SMALL = (7.6, 3.2)  # inches of the figure in a notebook
@@ -145,6 +154,9 @@ class SearchResults:
     _others: Any
     _told: Answer | AnswerText  # the answer, or what its text is made from
     _hierarchy: Hierarchy | None
+    _rounded: Sequence[RoundedFeature] = ()
+    clusters: str | None
+    cautions_: list[str]
     _coding: Coding | None
     interrupted_: bool
     irrelevant: str
@@ -577,6 +589,67 @@ class SearchResults:
         if kind == "criterion" or (kind is None and (alone or "criterion" in options)):
             return plots.plot_selection(self, ax=ax, **options)
         return plots.plot_answer(self, X, ax, **options)
+
+    def with_clusters(self, n_clusters: int) -> Self:
+        """Return the search with another number of clusters, which its best candidate forms.
+
+        It is the fitted candidate with most of the criterion whose components form so many
+        clusters, or can be cut into them. Predictions, tables, figures and reports of the result
+        are those of that candidate; this search is unchanged.
+
+        Parameters
+        ----------
+        n_clusters : int
+
+        Raises
+        ------
+        ValueError
+            If no fitted candidate has so many components.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> search = bm.select(bm.datasets.load_faithful())
+        >>> search.n_clusters_, search.with_clusters(3).n_clusters_
+        (2, 3)
+        """
+        self._check_kept()
+        number = validation.integer("n_clusters", n_clusters, 1)
+        column = record(self.criterion_).column
+        rows = sorted(self._rows, key=lambda row: -row.comparable(column))
+        fitted = [row for row in rows if row.sound is not None]
+        pairs = [(row, clustering_of(row, self._rounded, self.clusters)) for row in fitted]
+        forming = [pair for pair in pairs if number_of(pair[1].clusters) == number]
+        cut = [pair for pair in pairs if pair[1].into(number) is not None]
+        if not (forming or cut):
+            most = max((own.n_components for row in fitted if (own := row.sound)), default=1)
+            raise InvalidInputError(
+                f"no fitted candidate forms n_clusters={number}, the largest has {most} "
+                f"components: use bm.select(X, n_components={number})"
+            )
+        row, clustering = (forming or cut)[0]
+        labels, result = clustering.into(number), row.result
+        assert labels is not None
+        assert result is not None  # sound candidates are fitted
+        ranked = [row, *(other for other in self._rows if other is not row)]
+        search = copy(self)
+        search._show(ranked, self.criterion_)
+        found = f"The search found {self.n_clusters_}; {number} was asked for."
+        search._hierarchy, search.cautions_ = clustering.hierarchy, [found]
+        sizes, outlying = sizes_by_counts(result.counts, labels, result.total_weight)
+        text = AnswerText(
+            candidates=ranked,
+            criterion=self.criterion_,
+            n=result.total_weight,
+            probabilities=posterior_of(ranked, self._prior_over_k),
+            notes=[found],
+            labels=labels,
+            sizes=sizes,
+            outlying=outlying,
+            cluster_probabilities={},
+        )
+        search._told = replace(text.answer(), probabilities=self.answer_.probabilities)
+        return search
 
     def plot_tree(self, ax: Any = None) -> Any:
         """Plot the merges from which the search began, with what each loses; see ``plot_tree``."""
