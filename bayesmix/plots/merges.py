@@ -48,6 +48,7 @@ def plot_tree(search: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_tree(search, ax=Figure().subplots()).get_ylabel()
     'log evidence lost by the merge (nats)'
     """
+    style.expect("search", search, "a fitted search, as select gives it", "results_", "plot_tree")
     chosen_row = search.candidates_[0]
     tree: MergeTree | None = search._trees.get(chosen_row.structure)
     if tree is None:

@@ -207,7 +207,7 @@ class ChainScores(ComponentScores):
         of_first = np.broadcast_to(first.slopes(), (len(self.starts), K, first.size))
         slopes[0, :, first.own] = np.average(of_first, axis=0, weights=self.weights)
         slopes[1:] = self.mean_moves(np.flatnonzero(~self.rows.side.begins))[1]
-        return slopes.reshape(-1, size)
+        return slopes.reshape((K + 1) * K, size)
 
     def mean_moves(self, entered: Integers) -> tuple[Array, Array]:
         """Return transitions (K, K) to some samples, averaged over visits before, and slopes.

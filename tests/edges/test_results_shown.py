@@ -38,6 +38,11 @@ MADE = {
     "Evidence": lambda gm, vb, search: bm.log_evidence(vb, X, n_draws=100, n_sweeps=20),
     "GoodnessOfFit": lambda gm, vb, search: bm.goodness_of_fit(gm, X, n_resamples=9),
     "LikelihoodRatioTest": lambda gm, vb, search: bm.likelihood_ratio_test(gm, X, n_resamples=9),
+    "RestrictionTest": lambda gm, vb, search: bm.likelihood_ratio_test(
+        bm.GaussianMixture(2, covariance_type="tied", random_state=0).fit(X),
+        X,
+        against=bm.GaussianMixture(2, random_state=0).fit(X),
+    ),
     "Merging": lambda gm, vb, search: bm.merge_components(gm, X),
     "Stability": lambda gm, vb, search: bm.stability(vb, X, n_resamples=2),
     "NestedResult": lambda gm, vb, search: bm.nested_cv(
