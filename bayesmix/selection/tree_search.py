@@ -238,9 +238,9 @@ class TreeSearch:
         return [near for n in likely if (near := self._at(n, k)) is not None]
 
     def _onward(self, number: int) -> list[Key]:
-        """Return the neighbours of the best K of a structure, further the further its tree is off.
+        """Return the next K on both sides of the best K of a structure.
 
-        Steps away from the top of the tree are doubled while they gain.
+        While steps away from the top of the tree gain, each is as long as all before it.
         """
         place, top = self._best_of(number)[1], self._top(number)[1]
         fitted = [p for n, p in self.fits if n == number]
