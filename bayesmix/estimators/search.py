@@ -290,6 +290,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         task = self._task(subject, splits, functions, kept_fits, criterion, variational, grows)
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
+        self._trees, self._simplest = {}, None  # not those of an earlier fit
         if by_tree or sample is not None:
             prior = self._prior_over_k if criterion == criteria.RULE else {}
             quick = getattr(last_step(subject.estimator), "search", None) == "short"

@@ -148,10 +148,7 @@ def clusters_of_components(
     rounded features of the data, if known. ``counted``: "merged" or "components", by default as
     ``counted_as``.
     """
-    if (counted or counted_as(result)) == COMPONENTS:
-        return np.arange(result.n_components)
-    hierarchy = Hierarchy.of(result)
-    return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))
+    return clustering_of(result, rounded, counted).clusters
 
 
 def number_of(clusters: Integers) -> int:
@@ -298,13 +295,10 @@ WITHIN = 10.0
 
 
 def clustering_of(
-    candidate: Candidate, rounded: Sequence[RoundedFeature], counted: str | None
+    result: FitResult, rounded: Sequence[RoundedFeature], counted: str | None
 ) -> Clustering:
-    """Return the clusters of a fitted candidate by draws from its density, without data."""
-    result = candidate.result
-    assert result is not None
-    independent = noun_of(candidate.estimator) == "component"
-    if not independent or (counted or counted_as(result)) == COMPONENTS:
+    """Return the clusters of a fit by draws from its density; see ``clusters_of_components``."""
+    if (counted or counted_as(result)) == COMPONENTS:
         return Clustering(np.arange(result.n_components))
     hierarchy, small = Hierarchy.of(result), too_small(result, rounded)
     groups = hierarchy.groups(hierarchy.n_suggested)
@@ -490,9 +484,8 @@ def _merged(
     fitter, folds, places = _asked(task.fitter, folds, drawn)
     assignments = fitter.assignments(candidate.estimator, folds) if K > 1 and folds else None  # type: ignore[arg-type]
     if assignments is None:
-        hierarchy = Hierarchy.of(result)
-        clusters = labels(hierarchy)
-        return Clustering(clusters, hierarchy, small), [number_of(clusters)] * len(draws)
+        clustering = clustering_of(result, rounded, MERGED)
+        return clustering, [number_of(clustering.clusters)] * len(draws)
     assignments = _of_own_rows(assignments, small, too_few(result))
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
     if fitter is not task.fitter:  # sizes are those of all data

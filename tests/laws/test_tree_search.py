@@ -119,3 +119,12 @@ def test_a_number_of_clusters_that_no_candidate_has_is_refused():
     search = bm.select(bm.datasets.load_faithful(), (1, 2))
     with pytest.raises(ValueError, match="no fitted candidate forms n_clusters=9"):
         search.with_clusters(9)
+
+
+def test_another_fit_leaves_no_tree_of_the_first():
+    X = bm.datasets.load_faithful()
+    search = bm.select(X)
+    search.plot_tree()
+    search.set_params(n_components=(1, 2), covariance_type="full").fit(X)
+    with pytest.raises(UnsupportedError, match="no tree of merges"):
+        search.plot_tree()

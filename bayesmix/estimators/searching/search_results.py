@@ -47,6 +47,7 @@ from bayesmix.selection.answer import Answer
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import (
+    COMPONENTS,
     ClusterNumbers,
     Hierarchy,
     clustering_of,
@@ -618,7 +619,12 @@ class SearchResults:
         column = record(self.criterion_).column
         rows = sorted(self._rows, key=lambda row: -row.comparable(column))
         fitted = [row for row in rows if row.sound is not None]
-        pairs = [(row, clustering_of(row, self._rounded, self.clusters)) for row in fitted]
+        counted = self.clusters if noun_of(self) == "component" else COMPONENTS
+        pairs = [
+            (row, clustering_of(own, self._rounded, counted))
+            for row in fitted
+            if (own := row.sound) is not None
+        ]
         forming = [pair for pair in pairs if number_of(pair[1].clusters) == number]
         cut = [pair for pair in pairs if pair[1].into(number) is not None]
         if not (forming or cut):
