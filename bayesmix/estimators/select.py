@@ -27,6 +27,7 @@ from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
+from bayesmix.estimators.searching.column_masses import with_masses
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
 from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
 from bayesmix.estimators.searching.search_of_sequences import effects_compared
@@ -88,6 +89,7 @@ def select(
     categorical: Sequence[str] = (),
     exclude: Sequence[str] = (),
     columns: Any = None,
+    masses: Any = "auto",
     weight_type: str | None = None,
     hold: Any = None,
     equal: Any = None,
@@ -154,6 +156,12 @@ def select(
         Columns of a frame that are of this kind, or to leave out.
     columns : mapping of name to kind, optional
         The same as a mapping, such as ``{"age": "continuous"}``.
+    masses : "auto", None or mapping, default="auto"
+        Values that many observations of a continuous column share exactly, such as zeros and
+        limits: each component then has a share of the value beside the density of the rest.
+        "auto": values of 3 % of the observations that are ten times as frequent as the next ones;
+        a column that is declared continuous has none. A mapping names them, such as
+        ``{"amount": 0, "mark": [0, 100]}``. The summary and ``columns_`` say so.
     hold, equal : mapping, optional
         Parameters of the first components that are held or equal, as in ``GaussianMixture``. Fits
         are then maximum likelihood, and "auto" becomes "bic".
@@ -187,6 +195,15 @@ def select(
     ordered = lengths is not None or groups is not None or times is not None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
     default = default and not noise and not variable_selection and "estimator" not in options
+    if default and family is None:
+        X, sample_weight = with_masses(X, sample_weight, masses, missing)
+        divided = coding_of(X) if is_source(X) else None
+        coding = divided if divided is not None else coding
+    elif masses not in ("auto", None):
+        raise InvalidInputError(
+            "masses needs the default criterion and families: leave out masses, or criterion, "
+            "family, noise, estimator, variable_selection, sequences and covariates"
+        )
     if default and family is None and options.get("column_powers", True):
         X, family = on_log_scale(X)
     if ordered and covariates is not None:

@@ -685,6 +685,11 @@ class SearchResults:
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
         if result is not None and (logged := logged_names(result.family, names)):
             self._add(f"Log scale: {brief(logged)}.")
+        if self._coding is not None and self._coding.masses:
+            self._add(
+                f"Masses: {self._coding.told_masses}; every candidate has a share of each value "
+                "beside the density of the rest."
+            )
 
     def tell_clusters(self, X: Any, sample_weight: Any, **beside: Any) -> None:
         """Keep the sentences of ``describe`` on the data of the fit, for notebooks.
