@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 # Nats behind the best within which a candidate is searched fully, by a likelihood criterion.
 POLISH = 6.0
+DIAGONAL_OF_ONE_COLUMN = ("diag", "EEI")
 
 
 def select(
@@ -485,7 +486,11 @@ class SearchPlan:
             return self.structures_given
         if self.subspace is not None:
             return self.subspace.structures(SCIKIT_LEARNS)
-        return OF_ONE_COLUMN if self.n_numeric == 1 else SCIKIT_LEARNS
+        if self.n_numeric != 1:
+            return SCIKIT_LEARNS
+        # The same models; diagonal ones count cells by column, so that those at a mass add nothing.
+        divided = self.coding is not None and bool(self.coding.masses)
+        return DIAGONAL_OF_ONE_COLUMN if divided else OF_ONE_COLUMN
 
     def search(self, n_components: Any) -> MixtureSearch:
         """Return the unfitted search."""

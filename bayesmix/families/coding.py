@@ -165,8 +165,12 @@ class Coding:
     @property
     def given(self) -> tuple[str, ...]:
         """Names of the columns that the data have: all but those of masses."""
-        of_masses = {mass.name for mass in self.masses}
-        return tuple(name for name in self.names if name not in of_masses)
+        return tuple(name for name in self.names if name not in self.names_of_masses)
+
+    @property
+    def names_of_masses(self) -> set[str]:
+        """Names of the columns that tell which observations have a value."""
+        return {mass.name for mass in self.masses}
 
     @property
     def told_masses(self) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.rounding import FEW_VALUES, grids_of
+from bayesmix.numerics.rounding import FEW_VALUES, TIMES_THE_NEXT, grids_of
 
-# A mass is held by this share of the observations, and so many times as often as its neighbours.
+# A mass is held by this share of the observations, and so many times as often as its neighbours;
+# at the ends of the range, where limits are, ``TIMES_THE_NEXT`` as often.
 LEAST_SHARE, TIMES_THE_NEIGHBOURS = 0.03, 10
 # Observations beside the masses that a density needs: five for each of four normals.
 FEWEST_BESIDE = 20
@@ -34,7 +35,9 @@ def masses_of(column: Array) -> tuple[float, ...]:
         alike = np.flatnonzero((steps >= steps[i]) & (np.arange(len(values)) != i))
         place = int(np.searchsorted(alike, i))
         beside = times[alike[max(0, place - 1) : place + 1]]
-        found[i] = times[i] >= TIMES_THE_NEIGHBOURS * beside.max(initial=1)
+        at_end = i in (0, len(values) - 1)
+        least = TIMES_THE_NEXT if at_end else TIMES_THE_NEIGHBOURS
+        found[i] = times[i] >= least * beside.max(initial=1)
     rest = times[~found]
     if rest.sum() < FEWEST_BESIDE or len(rest) <= FEW_VALUES:
         return ()
