@@ -59,7 +59,11 @@ def marks(rng: np.random.Generator) -> Made:
     labels, z = groups(rng, n, K, D)
     sd = 100.0 / (APART * 1.5 * K + 6.0)
     top = z[:, 0].max()
-    z[:, 0] -= np.quantile(z[:, 0], 1.0 - rng.uniform(0.06, 0.15)) if K == 1 else top - rng.uniform(1.2, 2.0)
+    z[:, 0] -= (
+        np.quantile(z[:, 0], 1.0 - rng.uniform(0.06, 0.15))
+        if K == 1
+        else top - rng.uniform(1.2, 2.0)
+    )
     X = z * 1.0
     X[:, 0] = 100.0 + sd * z[:, 0]
     X[:, 0] = np.minimum(X[:, 0], 100.0)
@@ -89,8 +93,46 @@ def waiting(rng: np.random.Generator) -> Made:
     return np.column_stack([times, z]), labels, K
 
 
-MASSES = (amounts, marks, doses, waiting)
-PARTS: dict[str, tuple[Callable[[np.random.Generator], Made], ...]] = {"masses": MASSES}
+def scattered(rng: np.random.Generator) -> Made:
+    """Groups of normal observations, and 2 to 10 % scattered in a box twice as wide (label -1)."""
+    K, D, n = int(rng.integers(1, 4)), int(rng.integers(2, 9)), int(rng.integers(300, 801))
+    labels, X = groups(rng, n, K, D)
+    X = X @ (np.eye(D) + 0.3 * rng.standard_normal((D, D)) / np.sqrt(D))
+    noise = rng.random(n) < rng.uniform(0.02, 0.1)
+    low, high = X.min(axis=0), X.max(axis=0)
+    middle, half = (low + high) / 2.0, high - low
+    X[noise] = middle + half * rng.uniform(-1.0, 1.0, (int(noise.sum()), D))
+    return X, np.where(noise, -1, labels), K
+
+
+def clean(shape: str) -> Callable[[np.random.Generator], Made]:
+    """Return a maker of groups of one shape, without scattered observations."""
+
+    def made(rng: np.random.Generator) -> Made:
+        K, D, n = int(rng.integers(1, 3)), int(rng.integers(2, 5)), int(rng.integers(300, 801))
+        labels, X = groups(rng, n, K, D, 8.0 if shape in ("t4", "gamma") else APART + 2.0)
+        # The shape of each group about its centre, with unit variance but for t.
+        drawn = {
+            "normal": lambda: rng.standard_normal((n, D)),
+            "t4": lambda: rng.standard_t(4.0, (n, D)),
+            "gamma": lambda: (rng.gamma(3.0, 1.0, (n, D)) - 3.0) / np.sqrt(3.0),
+            "uniform": lambda: rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), (n, D)),
+            "rounded": lambda: rng.standard_normal((n, D)),
+        }
+        centres = np.array([X[labels == k].mean(axis=0) for k in range(K)])
+        X = centres[labels] + drawn[shape]()
+        return np.round(X, 1) if shape == "rounded" else X, labels, K
+
+    made.__name__ = f"clean_{shape}"
+    return made
+
+
+CLEAN = tuple(map(clean, ("normal", "t4", "gamma", "uniform", "rounded")))
+PARTS: dict[str, tuple[Callable[[np.random.Generator], Made], ...]] = {
+    "masses": (amounts, marks, doses, waiting),
+    "scattered": (scattered,),
+    "clean": CLEAN,
+}
 
 
 def measured(X: np.ndarray, labels: np.ndarray, K: int, **options: Any) -> dict[str, Any]:

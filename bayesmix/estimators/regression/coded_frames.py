@@ -82,7 +82,8 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
         return X
     if not is_frame(X):
         divided = divided_array(X, coding)
-        return X if divided is X else with_coding(divided, replace(coding, marks_only=True))
+        complete = divided is X or is_complete(X)
+        return X if divided is X else with_coding(divided, replace(coding, marks_only=complete))
     say_unused(X, coding)
     return with_coding(recoded(X, coding, unseen), replace(coding, marks_only=is_complete(X)))
 
@@ -157,9 +158,18 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
 
 
 def divided_array(X: Any, coding: Coding) -> Any:
-    """Return an array of the columns of a fit with columns for its masses, others unchanged."""
-    if not coding.unnamed or np.shape(X)[1:] != (len(coding.given),):
+    """Return an array of the columns of a fit with columns for its masses, others unchanged.
+
+    Raises ``InvalidInputError`` for another number of columns.
+    """
+    shape, n_given = np.shape(X), len(coding.given)
+    if not coding.unnamed or len(shape) != 2 or shape[1] == len(coding.names):
         return X
+    if shape[1] != n_given:
+        raise InvalidInputError(
+            f"X must have the {n_given} columns of the fit, got {shape[1]}: pass them in the same "
+            "order"
+        )
     values = coding.divided(np.asarray(X, dtype=np.float64))
     return pd.DataFrame(values, columns=[*coding.names])
 
