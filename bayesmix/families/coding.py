@@ -312,13 +312,13 @@ class Coding:
         """Return a data frame with levels in place of codes."""
         import pandas as pd
 
-        by_name = dict(zip(self.names, self.levels, strict=True))
-        columns = {
-            name: values
-            if by_name[name] is None
-            else pd.Series(values_of(values, by_name[name])).infer_objects()
-            for name, values in zip(self.given, self.joined(rows).T, strict=True)
-        }
+        of = dict(zip(self.names, self.levels, strict=True))
+        columns: dict[str, Any] = {}
+        for name, values in zip(self.given, self.joined(rows).T, strict=True):
+            levels = of[name]
+            columns[name] = values
+            if levels is not None:
+                columns[name] = pd.Series(values_of(values, levels)).infer_objects()
         return pd.DataFrame(columns)
 
     @property

@@ -66,7 +66,7 @@ def filled(values: Any) -> Array:
         if len(rows) < SHARED * len(values) or len(columns) == values.shape[1]:
             continue
         near = columns[spread[columns] > 0.0]
-        chosen = generator.integers(len(donors), size=len(rows))
+        chosen: Any = generator.integers(len(donors), size=len(rows))
         if len(near):
             tree = KDTree(donors[:, near] / spread[near])
             chosen = tree.query(values[np.ix_(rows, near)] / spread[near])[1]
