@@ -108,9 +108,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Z_i D_k Z_i' + σ_k² I). ``()``: none, but the residual variance as below.
     random_covariance : {"shared", "proportional", "free"}, default="shared"
         Covariance D_k of random effects in the components; proportional is w_k D.
-    residual_variance : {"shared", "free"}, optional
+    residual_variance : {"shared", "free", "time"}, optional
         Whether components share their residual variance, or their dispersion; by default they do
-        with ``random`` and do not without.
+        with ``random`` and do not without. "time": all share one for each time (``varIdent`` of
+        nlme; the default of growth models in Mplus).
+    residual_correlation : {None, "ar1", "car1"}, default=None
+        Autocorrelation of the residuals of a unit: ρ^m between visits m steps apart ("ar1"), a step
+        being the smallest distance in time, or ρ^Δ at a distance Δ in time ("car1", ρ > 0), as
+        ``corAR1`` and ``corCAR1`` of nlme. "time" and correlations need ``random``, where ``()`` is
+        no random effect.
+    residual_time : column name or index, optional
+        Column of X with the time, of the two arguments above.
     limits : (lower, upper), optional
         Limits of a censored normal response, one of which may be None: values at a limit may be
         beyond it. Predictions are those of the uncensored response. Of an ordinal response: the
@@ -210,6 +218,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         random: Any = None,
         random_covariance: str = "shared",
         residual_variance: str | None = None,
+        residual_correlation: str | None = None,
+        residual_time: Any = None,
         limits: Any = None,
         inflation: Any = None,
         fit_intercept: bool = True,
@@ -295,7 +305,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     f"{'units' if groups is not None else 'samples'}, got {data.n_units}"
                 )
             seed = root_seed(self.random_state)
-            best = regression_data.best_run(data, number, self.n_init, self.max_iter, seed)
+            data, best = data.fitted(number, self.n_init, self.max_iter, seed)
             self._adopt(data, best, seed)
             self._sampling = weight_type == "sampling"
         self._warn()
@@ -338,7 +348,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
         data = self._data.with_response(y)
-        best = regression_data.best_run(data, n_components, n_init, self.max_iter, seed)
+        _, best = data.fitted(n_components, n_init, self.max_iter, seed)
         return float(best.objective)
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:

@@ -46,7 +46,7 @@ MOST_LEVELS = 50
 # Rows of a response by which its kind is guessed.
 MOST_LOOKED_AT = 100_000
 # Residual variances of components; None: shared with random effects, free otherwise.
-VARIANCES = (None, "shared", "free")
+VARIANCES = (None, "shared", "free", "time")
 # Responses of a kind that another distribution suits.
 SUITABLE = {"counts": "poisson", "categorical": "binomial"}
 
@@ -242,6 +242,11 @@ def training_data(
             weights=weights, covariates=covariates, gate=gate_design, labels=labels,
         )  # fmt: skip
     common = validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
+    if common == "time" or estimator.residual_correlation is not None:
+        raise UnsupportedError(
+            "residual_variance='time' and residual_correlation need random effects: use random=() "
+            "for none, with a normal response"
+        )
     if common == "shared" and not (response.dispersed and not of_bayes):
         raise UnsupportedError(
             "residual_variance='shared' needs a response with a dispersion and maximum likelihood: "

@@ -209,6 +209,7 @@ class Data(UnitData):
     chain: AllocationPrior | None = None
     elapsed: Elapsed | None = None  # times between samples of sequences
     form = CENTRED
+    residual_unknowns = np.empty(0)
 
     @property
     def n_rows(self) -> int:
@@ -283,6 +284,12 @@ class Data(UnitData):
         # Neighbours in time stay together.
         first = int(stream(seed, Purpose.SUBSAMPLE).integers(0, self.n_rows - MOST_UNITS + 1))
         return self.subset(np.arange(first, first + MOST_UNITS))
+
+    def fitted(
+        self, n_components: int, n_init: int, max_iter: int, seed: int
+    ) -> tuple[Data, State]:
+        """Return the data and their best run."""
+        return self, best_run(self, n_components, n_init, max_iter, seed)
 
     def subset(self, chosen: Integers) -> Data:
         rows = chosen if self.units is None else np.flatnonzero(np.isin(self.units, chosen))
@@ -381,6 +388,13 @@ class Data(UnitData):
                 "use fewer components"
             )
         return texts
+
+    def at(self, unknowns: Array) -> Data:
+        """Return the data, whose residuals have no structure."""
+        return self
+
+    def residual_score(self, components: Any, shares: Array) -> Array:
+        return np.empty(0)
 
     # Standard errors
 
