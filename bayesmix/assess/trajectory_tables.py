@@ -334,6 +334,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         effects = ", ".join(data.random.names) or "none"
         residual = model.residual_variance or "shared"
         covariances = f"covariance {model.random_covariance}, residual variance {residual}"
+        if model.residual_correlation is not None:
+            covariances += f", residual correlation {model.residual_correlation}"
     counted = "; ".join(
         f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
         for k, each in fits_by_number(search).items()

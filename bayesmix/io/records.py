@@ -24,6 +24,7 @@ import numpy as np
 from bayesmix.allocation.adapted_weights import AdaptedWeights, SteppedWeights
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.designs import CodedColumn, Standardised, TimeColumns
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -77,8 +78,10 @@ from bayesmix.families.random_effects import (
     RandomEffectRegressions,
     RandomEffects,
 )
+from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
 from bayesmix.families.registry import saved_records
 from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.several_outcomes import SeveralOutcomes
 from bayesmix.families.trajectory_responses import (
     RESPONSES,
     CensoredNormalResponse,
@@ -110,8 +113,9 @@ RECORDS: dict[str, type] = {
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
-        EffectCovariance,
+        *(EffectCovariance, ResidualStructure, OfSteps, OfTime),
         *(CensoredNormalResponse, OrdinalResponse, ZeroInflatedPoissonResponse),
+        *(SeveralOutcomes, OutcomeColumns),
     )
 }
 RECORDS |= {"Hierarchy": Hierarchy, "Join": Join, "Answer": Answer}
@@ -143,6 +147,7 @@ DOMAINS: dict[str, Domain] = {
             *("RegressionPosterior.means", "RegressionPosterior.precisions"),
             *("RandomEffects.matrix", "RandomEffects.back", "RandomEffectFamily.effects"),
             *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
+            *("RandomEffectFamily.time", "ResidualStructure.times", "ResidualStructure.unknowns"),
             *("RandomEffectRegressions.covariances", "TimedChain.rates"),
             *("TimedCovariateChain.log_rates", "TimedCovariateChain.allowed", "Elapsed.exact"),
         ),

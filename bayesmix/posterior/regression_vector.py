@@ -44,6 +44,7 @@ UNTESTED = (
     "dispersion",
     "variance",
     "covariance",
+    "further",
     "log ratio of variances",
 )
 

@@ -258,6 +258,7 @@ class RandomEffectData(UnitData):
                     f"{which}: random effects are perfectly correlated (boundary), so their "
                     "covariance has no standard errors: use fewer random effects"
                 )
+        found += self.residual_texts()
         if not found and self.sizes.max() <= len(self.random.names):
             found.append(
                 "no unit has more rows than random effects, so variances may have no standard "
@@ -273,6 +274,30 @@ class RandomEffectData(UnitData):
         correlations = D[np.ix_(~zero, ~zero)] / deviations / deviations[:, None]
         singular = len(deviations) > 1 and np.linalg.eigvalsh(correlations)[0] < BOUNDARY
         return zero, bool(singular)
+
+    def residual_texts(self) -> list[str]:
+        """Return sentences on variances and correlations of residuals at their boundaries."""
+        residuals = self.family.residuals
+        found = list[str]()
+        if residuals is None:
+            return found
+        if residuals.times is not None:
+            logs = residuals.log_variances
+            low = residuals.times[logs < np.log(BOUNDARY) + logs.max()]
+            if len(low):
+                found.append(
+                    f"the residual variance at {', '.join(f'{t:g}' for t in low)} is estimated as "
+                    "0 (boundary), so it has no standard error: use fewer random effects, or "
+                    "residual_variance='shared'"
+                )
+        if residuals.correlation is not None:
+            rho, slope = residuals.correlation.reported(residuals.unknowns[-1])
+            if abs(slope) < BOUNDARY:
+                found.append(
+                    f"the correlation of residuals is estimated as {rho:.3g} (boundary), so it has "
+                    "no standard error: leave out residual_correlation, or a random effect"
+                )
+        return found
 
     def skewness_texts(self, mixture: Mixture) -> list[str]:
         """Return sentences on predicted effects that are not normal (Bauer & Curran 2003).
@@ -349,14 +374,14 @@ class RandomEffectData(UnitData):
     ) -> tuple[RandomEffectData, State]:
         """Return the best run, and the data with its structure of the residuals.
 
-        Starts of several components have the structure of one, and then again that of the best run.
+        Starts have equal variances and almost no correlation, and then again those of the best run.
         """
+        best = best_run(self, n_components, n_init, max_iter, seed)
         if not len(self.residual_unknowns):
-            return self, best_run(self, n_components, n_init, max_iter, seed)
-        data, best = self.refined(best_run(self, 1, 1, max_iter, seed), max_iter)
+            return self, best
+        data, best = self.refined(best, max_iter)
         if n_components == 1:
             return data, best
-        data, best = data.refined(best_run(data, n_components, n_init, max_iter, seed), max_iter)
         again = best_run(data, n_components, n_init, max_iter, seed)
         if self.rank(again) > self.rank(best):
             data, best = data.refined(again, max_iter)

@@ -313,9 +313,10 @@ class Data(UnitData):
         samples without sequences.
         """
         generator = stream(seed, Purpose.START, number)
-        y, offset, trials = self.values[:, :DESIGN].T
+        y, offset, _ = self.values[:, :DESIGN].T
         # Linear predictors of the response alone, less the offset.
-        target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
+        target = self.family.response.first_predictors(self.values) - offset
+        unit = self.family.response.start_scale(self.values)
         design = self.values[:, DESIGN : DESIGN + len(self.design.terms)]
         n, size = design.shape[0], design.shape[1] + 1
         distances = np.empty((n, n_components))
@@ -335,7 +336,7 @@ class Data(UnitData):
                 among = order[begin : begin + width]
             sample = generator.choice(among, size)
             line = np.linalg.lstsq(design[sample], target[sample])[0]
-            distances[:, k] = (target - design @ line) ** 2
+            distances[:, k] = (target - design @ line) ** 2 / unit
         if self.units is not None:
             distances = self.of_units(distances)[self.units]
         # Lines through a sample are equally near, up to rounding.
