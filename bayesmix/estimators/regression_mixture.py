@@ -507,7 +507,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         numbers = np.asarray(tabular(table)[outcomes.unit])
         codes = dict(zip(rows.units.tolist(), units.tolist(), strict=True))
         if without := [unit for unit in numbers.tolist() if unit not in codes]:
-            raise InvalidInputError(f"unit {without[0]!r} has no value of any outcome: leave it out")
+            raise InvalidInputError(
+                f"unit {without[0]!r} has no value of any outcome: leave it out"
+            )
         return np.asarray(joint[[codes[unit] for unit in numbers.tolist()]])
 
     def filter_proba(

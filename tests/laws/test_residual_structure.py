@@ -127,7 +127,7 @@ def test_two_classes_have_the_directly_maximised_likelihood(seed):
     model = fit(frame, 2, n_init=10, **BY_TIME, **AR1)
     rng, best = np.random.default_rng(seed), -np.inf
     for _ in range(4):
-        curves = [2.0, 1.0, 2.0, -0.5] + rng.normal(0, 0.3, 4)
+        curves = np.array([2.0, 1.0, 2.0, -0.5]) + rng.normal(0, 0.3, 4)
         start = np.concatenate([[0.0], curves, [0.5], np.zeros(4), [0.2]])
         found = direct_maximum(frame, start, 2, ("intercept",), True, True)
         best = max(best, found)
@@ -184,7 +184,9 @@ def test_rows_are_whitened_and_coloured_by_the_same_structure():
     times = np.array([2.0, 0.0, 5.0, 1.0, 0.0, 2.0])
     units = np.array([0, 0, 0, 1, 1, 1])
     for form, u in ((OfSteps(1.0), -0.6), (OfTime(), 0.1)):
-        own = ResidualStructure(0, np.array([0.0, 1.0, 2.0, 5.0]), form, np.array([0.3, -0.4, 0.2, u]))
+        own = ResidualStructure(
+            0, np.array([0.0, 1.0, 2.0, 5.0]), form, np.array([0.3, -0.4, 0.2, u])
+        )
         visits = own.in_order(times, units)
         noise = rng.normal(size=6)
         np.testing.assert_allclose(visits.whitened(visits.coloured(noise)[:, None])[:, 0], noise)
@@ -227,9 +229,7 @@ def test_what_has_no_structure_of_residuals_is_refused():
     with pytest.raises(UnsupportedError, match="use random=\\(\\)"):
         fit(frame, random=None, **BY_TIME)
     with pytest.raises(InvalidInputError, match="residual_time must name"):
-        bm.RegressionMixture(1, random=(), **AR1).fit(
-            frame[["t"]], frame["y"], groups=frame["id"]
-        )
+        bm.RegressionMixture(1, random=(), **AR1).fit(frame[["t"]], frame["y"], groups=frame["id"])
     model = fit(frame, **BY_TIME)
     with pytest.raises(InvalidInputError, match="got time 9: use 'shared'"):
         model.predict_interval(pd.DataFrame({"t": [9.0]}))

@@ -121,7 +121,7 @@ def test_the_best_of_direct_maximisations_is_not_better():
 
 
 def test_scores_are_the_gradient_of_the_log_likelihood():
-    model = fit(panel(3, 30), **SURVIVALS["weibull"], n_init=2)
+    model = fit(panel(3, 30), **SURVIVALS["weibull"])
     layout = ParameterVector(model._data, model._mixture)
     away = layout.theta + 0.02
     numeric = [
@@ -131,3 +131,52 @@ def test_scores_are_the_gradient_of_the_log_likelihood():
     ]
     exact = layout.score(away)
     np.testing.assert_allclose(np.array(numeric) / 2e-5, exact, atol=1e-4 * np.abs(exact).max())
+
+
+def test_units_are_classified_from_their_table_also_after_loading(tmp_path):
+    frame = panel(4, 50)
+    model = fit(frame)
+    shares = model.predict_proba(frame)
+    assert shares.shape == (len(frame), 2)
+    units = model.random_effects()
+    np.testing.assert_allclose(shares, units.loc[frame["id"], ["p_1", "p_2"]])
+    model.save(tmp_path / "model")
+    loaded = bm.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(frame), shares)
+    pd.testing.assert_frame_equal(loaded.coefficients(), model.coefficients())
+    alone = frame[frame["id"] == 7]
+    np.testing.assert_allclose(model.predict_proba(alone), shares[frame["id"] == 7])
+    with pytest.raises(UnsupportedError, match="do not support several outcomes"):
+        model.predict(model._outcomes.stacked(frame).design)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"exit": 0.0}, SURVIVALS["weibull"], "times must be above 0"),
+        ({"left": 2}, SURVIVALS["weibull"], r"events must be 0 \(censored\) or 1"),
+        ({"passed": 3.0}, {}, "'passed' must be 0 or 1, got 3"),
+        ({}, {"hazard": (2.0, 1.0), "survival": ("exit", "left")}, "ascending times"),
+        ({}, {"hazard": (1.5, 99.0), "survival": ("exit", "left")}, "nobody drops out from 99"),
+        ({}, {"y": "math"}, "y must be left out"),
+        ({}, {"survival": "exit"}, r"must be \(time, event\)"),
+    ],
+)
+def test_wrong_outcomes_are_named(change, options, message):
+    frame = panel(5, 20)
+    for name, value in change.items():
+        frame[name] = frame[name].astype(float)
+        frame.loc[frame["id"] == 3, name] = value
+    with pytest.raises(InvalidInputError, match=message):
+        fit(frame, **options)
+
+
+def test_times_of_dropout_are_one_for_each_unit():
+    frame = panel(6, 20)
+    frame.loc[1, "exit"] += 0.5
+    with pytest.raises(InvalidInputError, match="'exit' must be equal within a unit"):
+        fit(frame, **SURVIVALS["weibull"])
+    with pytest.raises(InvalidInputError, match="y must name the column of the response"):
+        bm.trajectories(frame, time="t", unit="id")
+    with pytest.raises(UnsupportedError, match="do not support random effects"):
+        fit(frame, random=("intercept", "t"))

@@ -512,7 +512,9 @@ def structure_of(
             "residual_time must name the column of X with the time of each row, for "
             "residual_variance='time' and residual_correlation"
         )
-    place = design.place(estimator.residual_time, "residual_time must be one of the names or indices")
+    place = design.place(
+        estimator.residual_time, "residual_time must be one of the names or indices"
+    )
     time, first = np.zeros(len(design.terms)), int(design.intercept)
     time[0], time[first + place] = design.centre[place], design.scale[place]
     units, name = np.repeat(np.arange(len(sizes)), sizes), design.names[place]
