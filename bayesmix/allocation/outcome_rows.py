@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.allocation.designs import TimeColumns, in_pandas, row_label
 from bayesmix.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Name of the columns of times of dropout in the design.
 SURVIVAL = "survival"
@@ -65,6 +67,8 @@ class OutcomeColumns:
         Raises ``InvalidInputError`` for absent columns, and for times of dropout that are missing,
         not above 0, or differ within a unit.
         """
+        import pandas as pd
+
         table = in_pandas(table)
         wanted = [*self.kinds, *self.columns.names, self.unit, *self.survival]
         if absent := [name for name in wanted if name not in table.columns]:
@@ -90,6 +94,8 @@ class OutcomeColumns:
 
     def _dropout(self, table: Any) -> tuple[pd.DataFrame, Any]:
         """Return the rows of times of dropout, negative where they are censored."""
+        import pandas as pd
+
         time, event = self.survival
         first = ~table[self.unit].duplicated().to_numpy()
         by_unit = table.groupby(self.unit)

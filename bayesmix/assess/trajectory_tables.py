@@ -325,6 +325,11 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     item.
     """
     model, _ = fitted_units(search)
+    if model._outcomes is not None:
+        raise UnsupportedError(
+            "the checklist does not support several outcomes: use trajectory_table and "
+            "class_assignment"
+        )
     data, table, classes = model._data, trajectory_table(search), class_assignment(search)
     terms, K = ", ".join(data.design.terms), model.n_components_
     sizes = np.bincount(data.units)

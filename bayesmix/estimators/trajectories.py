@@ -263,7 +263,7 @@ def _of_outcomes(
     )  # fmt: skip
     beside: dict[str, Any] = {}
     if sample_weight is not None:
-        beside["sample_weight"] = whole[sample_weight].iloc[rows.places]
+        beside["sample_weight"] = whole[sample_weight].to_numpy()[rows.places]
     if gate:
         beside["gate"] = whole[gate].iloc[rows.places].reset_index(drop=True)
         beside["gate"].attrs["argument"] = "class_predictors"

@@ -101,7 +101,9 @@ class ResidualStructure:
         cls, place: int, name: str, time: Array, units: Integers, by_time: bool, correlation: Any
     ) -> ResidualStructure:
         """Return equal variances and residuals that are almost not correlated, for visits (n,)."""
-        times, form, start = None, None, 0.0
+        times: Array | None = None
+        form: Correlation | None = None
+        start = 0.0
         if by_time:
             times = np.unique(time)
             if (most := np.bincount(units).max()) < 2 or len(times) > len(time) / 2:
@@ -122,7 +124,7 @@ class ResidualStructure:
             smallest = float(distances[distances > 0.0].min())
             form, start = OfSteps(smallest), 0.05
             if correlation == "car1":
-                form, start = OfTime(), float(-np.log(np.median(distances)))
+                form, start = OfTime(), -float(np.log(np.median(distances)))
         n = 0 if times is None else len(times) - 1
         own = np.append(np.zeros(n), [start] * (form is not None))
         return cls(place, times, form, own)
