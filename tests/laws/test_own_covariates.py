@@ -175,6 +175,7 @@ def test_an_outcome_that_is_constant_in_a_class_is_named():
     answers, persons, _ = three_waves()
     hmm = bm.HiddenMarkovModel(2, family="bernoulli", n_init=1, search="short", random_state=0)
     hmm.fit(answers, groups=persons)
-    outcome = np.where(hmm.predict(answers, groups=persons) == 0, 1.0, 2.0)
+    outcome = np.random.default_rng(1).normal(size=len(answers))
+    outcome[hmm.predict(answers, groups=persons) == 0] = 1.0
     with pytest.raises(InvalidInputError, match="too few distinct values in a class"):
         bm.distal(hmm, answers, outcome)
