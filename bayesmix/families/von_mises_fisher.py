@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
@@ -175,7 +175,7 @@ class VonMisesFishers(AtAPoint, ByComponent):
         return SeenDirections(self.linear)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        return filled(self, values, labels, generator)
+        return filled(cast("Any", self), values, labels, generator)
 
     def marginal(self, columns: Integers) -> Predictive:
         if not np.array_equal(np.sort(columns), np.arange(self.n_features)):

@@ -151,7 +151,7 @@ def test_weights_that_vary_over_waves_and_missing_covariates_are_named():
     with pytest.raises(InvalidInputError, match="sample_weight must be equal within a sequence"):
         clone(OWN).fit(answers, groups=persons, covariates=table, sample_weight=weights)
     table.loc[5, "stress"] = np.nan
-    with pytest.raises(InvalidInputError, match="row 5 .*column 'stress': impute it"):
+    with pytest.raises(InvalidInputError, match=r"row 5 .*column 'stress': impute it"):
         clone(OWN).fit(answers, groups=persons, covariates=table)
     with pytest.raises(InvalidInputError, match="covariate_effects names 'stress'"):
         clone(OWN).fit(answers, groups=persons, covariates=table[["sex"]])
