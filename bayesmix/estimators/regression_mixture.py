@@ -15,6 +15,7 @@ from bayesmix.allocation.designs import TimeColumns
 from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.gate import shares_of
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -41,7 +42,6 @@ from bayesmix.estimators.inputs.sequences import (
     starts_of_sequences,
 )
 from bayesmix.estimators.regression import regression_data
-from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
     as_design,

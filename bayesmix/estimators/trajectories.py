@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.allocation.designs import TimeColumns
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.random_effects import INTERCEPT
@@ -77,7 +77,7 @@ def trajectories(
         and with 1 for dropout and 0 for censored. The hazard differs between classes, so that
         dropout may depend on the class (joint latent class model). With ``responses``.
     hazard : "weibull" or sequence of numbers, default="weibull"
-        Hazard of ``survival``: Weibull with a shape for each class, or constant between these times.
+        Hazard of ``survival``: Weibull with a shape for each class, or constant between times.
     n_components : int or sequence of int, optional
         Numbers of classes to compare; by default 1 to 5, or as many as there are degrees.
     degree : int or sequence of int, default=1

@@ -154,9 +154,10 @@ class ResidualStructure:
         places -= time - self.times[places - 1] < self.times[places] - time
         wrong = np.abs(self.times[places] - time) > SAME_TIME * np.ptp(self.times)
         if wrong.any():
+            known = ", ".join(f"{t:g}" for t in self.times)
             raise InvalidInputError(
-                f"residual_variance='time' has variances at {', '.join(f'{t:g}' for t in self.times)}"
-                f", got time {time[np.argmax(wrong)]:g}: use 'shared' to predict at other times"
+                f"residual_variance='time' has variances at {known}, got time "
+                f"{time[np.argmax(wrong)]:g}: use 'shared' to predict at other times"
             )
         return np.asarray(places)
 
@@ -187,7 +188,7 @@ class ResidualStructure:
     def score(self, visits: Visits, time: Array, weights: Array, own: Array, pairs: Array) -> Array:
         """Return the gradient of Σ w log N(residuals) in the unknowns.
 
-        ``own`` and ``pairs`` (n,) are E[ε_j²] and E[ε_j ε_j-1] over σ², times the weights, in order.
+        ``own`` and ``pairs`` (n,) are weighted E[ε_j²] and E[ε_j ε_j-1] over σ², in order.
         """
         roots, phi = np.sqrt(visits.variances), visits.correlations
         before = np.roll(roots, 1)

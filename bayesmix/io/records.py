@@ -24,7 +24,6 @@ import numpy as np
 from bayesmix.allocation.adapted_weights import AdaptedWeights, SteppedWeights
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.designs import CodedColumn, Standardised, TimeColumns
-from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -35,6 +34,7 @@ from bayesmix.allocation.gated_chain import (
     GatedChainPrior,
 )
 from bayesmix.allocation.noise import Noise, UniformNoise, WithNoise
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.allocation.timed_chain import Elapsed, TimedChain, TimedChainPrior
@@ -78,9 +78,9 @@ from bayesmix.families.random_effects import (
     RandomEffectRegressions,
     RandomEffects,
 )
-from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
 from bayesmix.families.registry import saved_records
 from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
 from bayesmix.families.several_outcomes import SeveralOutcomes
 from bayesmix.families.trajectory_responses import (
     RESPONSES,
