@@ -68,12 +68,12 @@ class Subject:
 
     @cached_property
     def estimator(self) -> Any:
-        """The mixture of the best candidate, for a pipeline its last step."""
+        """The mixture of the chosen candidate, for a pipeline its last step."""
         return last_step(self.search.best_estimator_)
 
     @cached_property
     def result(self) -> FitResult:
-        """The fit of the best candidate, with column names if known."""
+        """The fit of the chosen candidate, with column names if known."""
         result: FitResult = self.estimator.result_
         return replace(result, columns=tuple(self.columns))
 

@@ -27,7 +27,7 @@ class Answer:
         Name of a group: "cluster", "class" (categories, counts, regressions), "state" (sequences)
         or "component".
     labels : array (K,)
-        Cluster of each component of the best candidate from 0, the heaviest; -1 if outlying.
+        Cluster of each component of the chosen candidate from 0, the heaviest; -1 if outlying.
     sizes : array (C,)
         Number of observations, or sum of sample weights, with each cluster as their most probable
         one; expected numbers for data in parts and files of older versions.
@@ -42,6 +42,8 @@ class Answer:
         The number of clusters; the summary; the summary with ``verbose=True``.
     names : tuple of str, optional
         Names given by the user.
+    choice : str
+        Which candidate was chosen and how, and what the best or the next one would have gained.
     sentences : tuple of str
         What distinguishes each cluster in the data of the fit, as ``describe`` says of them; empty
         if it is not known.
@@ -58,6 +60,7 @@ class Answer:
     at_least: bool = False
     names: tuple[str, ...] | None = None
     sentences: tuple[str, ...] = ()
+    choice: str = ""
 
     @property
     def number(self) -> int:

@@ -154,14 +154,18 @@ def test_the_files_agree_with_one_another(run):
         assert rows["cluster"].tolist() == (search.predict_clusters(frame) + 1).tolist()
     assert len(table) == len(result["candidates"]) == 4
     assert result["criterion"] == "elbo_prior"
-    chosen = table.loc[table["elbo_prior"].sub(result["best"]["elbo_prior"]).abs().idxmin()]
-    assert result["best"]["covariance_type"] == model.covariance_type
+    chosen = table.loc[table["elbo_prior"].sub(result["chosen"]["elbo_prior"]).abs().idxmin()]
+    assert result["chosen"]["covariance_type"] == model.covariance_type
+    best = table.loc[table["elbo_prior"].idxmax()]
+    assert result["best"]["elbo_prior"] == pytest.approx(best["elbo_prior"], rel=SIX_DIGITS)
+    assert result["choice"] == search.answer_.choice
+    assert result["choice"] in result["summary"]
     np.testing.assert_allclose(result["model"]["means"], model.means_, rtol=1e-8)
     assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=SIX_DIGITS)
     assert result["data"]["columns"] == model.feature_names_in_.tolist()
     assert result["interrupted"] is False
     # What was chosen, how sure that is and by what, and what was warned of, as data.
-    assert result["chosen"] == {"n_components": 2, "covariance_type": model.covariance_type}
+    assert result["chosen"]["n_components"] == 2
     shares = result["k_probabilities"]
     assert set(shares) == set(result["k_prior"]) == {"1", "2"}
     assert sum(shares.values()) == pytest.approx(1.0) == sum(result["k_prior"].values())

@@ -364,7 +364,7 @@ def test_without_rows_the_density_stands_alone(search, tmp_path, undrawn):
 
 def test_every_candidate_is_a_row_and_the_chosen_one_is_marked(search, faithful, tmp_path, undrawn):
     page = Page(search.report(tmp_path / "report.html", faithful))
-    marked = [each["text"] for each in page.elements if each["attributes"].get("class") == "best"]
+    marked = [each["text"] for each in page.elements if each["attributes"].get("class") == "chosen"]
     best = f"{search.best_score_:,.2f}".replace("-", "−")
     assert any(row.startswith(f"3tied{best}chosen") for row in marked)
     for value in search.results_["bic"]:

@@ -207,7 +207,7 @@ def test_hannan_quinn_is_computed_by_hand_and_undefined_below_three_samples(tmp_
     one = search.results_.set_index("n_components").loc[1]
     assert one["hqc"] == pytest.approx(by_hand)
     assert search.best_score_ == search.results_["hqc"].min()
-    assert "Chosen by Hannan-Quinn criterion" in search.summary()
+    assert "best by Hannan-Quinn criterion" in search.summary()
     search.report(tmp_path / "search.html")
     assert ">Hannan-Quinn criterion (used)<" in (tmp_path / "search.html").read_text("utf-8")
     few = bm.MixtureSearch(n_components=(1, 2)).fit(X, sample_weight=np.full(60, 0.04))
@@ -263,17 +263,19 @@ def test_one_component_is_not_compared_with_itself_by_another_name():
 @pytest.mark.slow
 def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
+    name = "ELBO + log K! + log P(K)"
     k, ahead = search.k_probabilities_.nlargest(3), search.results_["behind"].min()
     assert search.summary().splitlines() == [
         "2 clusters (probability 0.99): 2 normal components with full covariance (n = 272, 2 "
         "features).",
-        f"Density: 3 components, tied covariance, have more evidence (+{-ahead:.2f} nats); see "
-        "averaged_.",
+        "Chosen: 2 components, full covariance (the simplest within 10 nats of the best with 2 "
+        f"clusters). Best by {name}: 3 components, tied covariance (+{-ahead:.2f} nats).",
         "Other criteria: BIC 3 (tied), ICL 2 (full), AIC 4 (tied).",
     ]
     verbose = search.summary(verbose=True)
     assert verbose.startswith(search.summary())
-    assert f"Chosen by ELBO + log K! + log P(K) ({search.best_score_:,.1f} nats)" in verbose
+    assert f"Others by {name}: 3 components, tied covariance (+{-ahead:.2f} nats); " in verbose
+    assert search.answer_.choice in search.summary()
     assert "The prior over K decreases with K" in verbose
     numbers = ", ".join(f"{n} ({p:.2f})" for n, p in k.items())
     assert f"Number of components by evidence alone: {numbers}." in verbose
@@ -291,7 +293,8 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     )
     assert lines[1].startswith("They form 2 clusters (probability 0.99). Labels: predict_clusters")
     assert (
-        f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
+        "Chosen: 3 components, tied covariance (best by BIC, "
+        f"{first.estimator.bic(FAITHFUL):,.1f}). Next: {second.n_components} "
         f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."
     ) in lines
     others = next(line for line in lines if line.startswith("Other criteria"))
@@ -300,8 +303,8 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
 
 def test_a_search_with_noise_says_why_it_compares_by_bic():
     lines = bm.select(FAITHFUL, 2, "full", noise=True).summary().splitlines()
-    assert lines[1].startswith("Chosen by BIC (2,")
-    assert lines[1].endswith("), because noise has no log evidence.")
+    assert lines[1].startswith("Chosen: 2 components, full covariance (best by BIC, 2,")
+    assert lines[1].endswith(", as noise has no log evidence).")
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():

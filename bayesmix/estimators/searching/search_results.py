@@ -1,4 +1,4 @@
-"""Results of a ``MixtureSearch``, and predictions of its best candidate."""
+"""Results of a ``MixtureSearch``, and predictions of its chosen candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
-from bayesmix.core.nouns import part_names
+from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.display import summary_html
@@ -104,7 +104,7 @@ class SearchFindings:
     folds: list[tuple[int, int, Candidate]]  # number of the candidate, of the fold, and its fit
     # From the candidates, those with a value in order, and the criterion.
     clusters: Callable[[list[Candidate], list[int], str], ClusterNumbers] | None
-    # Sizes of the clusters (C,) of the best candidate, and the number of observations in none.
+    # Sizes of the clusters (C,) of the chosen candidate, and the number of observations in none.
     sizes: Callable[[Candidate, Integers], tuple[Array, float]]
     noise: Callable[[Candidate], str] | None  # a note on uniform noise
     unordered: Candidate | None  # the best mixture without the order of the samples
@@ -144,7 +144,7 @@ class SearchFindings:
 
 
 class SearchResults:
-    """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
+    """Results and chosen candidate of a search; ``MixtureSearch`` defers to them."""
 
     criterion_: str
     best_index_: int
@@ -177,7 +177,7 @@ class SearchResults:
     def columns_(self) -> pd.DataFrame:
         """Kind and family of each column, and the reason where they follow from names and values.
 
-        The family is that of the best candidate.
+        The family is that of the chosen candidate.
         """
         names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
         plain = [(str(name), "continuous", "") for name in names]
@@ -232,7 +232,7 @@ class SearchResults:
 
     @property
     def best_estimator_(self) -> Any:
-        """Fit of the best candidate; with ``variable_selection``, the fit to ``transform(X)``."""
+        """Fit of the chosen candidate; with ``variable_selection``, the fit to ``transform(X)``."""
         self._check_kept()
         return self._rows[self.best_index_].estimator
 
@@ -342,7 +342,7 @@ class SearchResults:
 
     @property
     def n_components_(self) -> int:
-        """Number of components of the best candidate."""
+        """Number of components of the chosen candidate."""
         return self._fitted().n_components
 
     @property
@@ -363,7 +363,7 @@ class SearchResults:
 
     @property
     def n_clusters_(self) -> int:
-        """Number of clusters of the best candidate, without outlying components."""
+        """Number of clusters of the chosen candidate, without outlying components."""
         self._check_kept()
         return self.answer_.number
 
@@ -422,7 +422,7 @@ class SearchResults:
         ----------
         X : array or frame (n, D), optional
             The data of the fit, or others. Columns that were not used in the fit are described
-            too and marked. None: draws from the best candidate, with the sizes of the fit.
+            too and marked. None: draws from the chosen candidate, with the sizes of the fit.
         by : {"clusters", "components"}, default="clusters"
         level : float, default=0.9
             Level of the intervals of effect sizes.
@@ -481,7 +481,7 @@ class SearchResults:
         )
 
     def score_samples(self, X: Any, **beside: Any) -> Any:
-        """Return the log density of each sample in nats under the best candidate."""
+        """Return the log density of each sample in nats under the chosen candidate."""
         self._refuse_regression()
         values = self._as_fitted(X)
         density = self.best_estimator_.score_samples(self.features_read(values), **beside)
@@ -492,11 +492,11 @@ class SearchResults:
         return like(density, X)
 
     def true_values(self, X: Any, **options: Any) -> Any:
-        """Return the posterior of true values of ``Measured`` data under the best candidate."""
+        """Return the posterior of true values of ``Measured`` data under the chosen candidate."""
         return self.best_estimator_.true_values(self.features_read(X), **options)
 
     def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
-        """Draw samples and their components from the best candidate."""
+        """Draw samples and their components from the chosen candidate."""
         self._refuse_regression()
         best = last_step(self.best_estimator_)
         from bayesmix.posterior.subject import refuse_regressions
@@ -542,9 +542,9 @@ class SearchResults:
         self._show(rows, self.criterion_)
 
     def summary(self, verbose: bool = False) -> str:
-        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
+        """Return the clusters in words, then the model, the choice, other criteria and notes.
 
-        ``verbose=True`` adds all notes, the next candidates and the prior over K.
+        ``verbose=True`` adds all clusters, all notes, the next candidates and the prior over K.
         """
         return self.answer_.details if verbose else self.answer_.text
 
@@ -592,7 +592,7 @@ class SearchResults:
         return plots.plot_answer(self, X, ax, **options)
 
     def with_clusters(self, n_clusters: int) -> Self:
-        """Return the search with another number of clusters, which its best candidate forms.
+        """Return the search with another number of clusters, as one of its candidates forms them.
 
         It is the fitted candidate with most of the criterion whose components form so many
         clusters, or can be cut into them. Predictions, tables, figures and reports of the result
@@ -619,9 +619,9 @@ class SearchResults:
         column = record(self.criterion_).column
         rows = sorted(self._rows, key=lambda row: -row.comparable(column))
         fitted = [row for row in rows if row.sound is not None]
-        counted = self.clusters if noun_of(self) == "component" else COMPONENTS
+        merged = self.clusters if noun_of(self) == "component" else COMPONENTS
         pairs = [
-            (row, clustering_of(own, self._rounded, counted))
+            (row, clustering_of(own, self._rounded, merged))
             for row in fitted
             if (own := row.sound) is not None
         ]
@@ -653,6 +653,7 @@ class SearchResults:
             sizes=sizes,
             outlying=outlying,
             cluster_probabilities={},
+            reason=f"the best with {counted(number, self.answer_.noun)}",
         )
         search._told = replace(text.answer(), probabilities=self.answer_.probabilities)
         return search
@@ -680,7 +681,7 @@ class SearchResults:
         return write_report(self, path, X, title, interactive=interactive)
 
     def _say_logs(self) -> None:
-        """Add the columns that the best candidate describes on the log scale to the summary."""
+        """Add the columns that the chosen candidate describes on the log scale to the summary."""
         result = self._rows[0].result if self._rows else None
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
         if result is not None and (logged := logged_names(result.family, names)):
