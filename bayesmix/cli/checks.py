@@ -127,7 +127,9 @@ def predict(
     )
     work = Work("predict", screen, data, source)
     if len(labels) > 1:
-        values |= description_values(work.show_groups(saved, beside))
+        description = work.described(saved, beside)
+        work.show_groups(saved, description)
+        values |= description_values(description)
     work.end(values, {})
 
 

@@ -107,16 +107,17 @@ def as_html(result: FitResult) -> str:
 
 def summary_html(
     text: str,
-    sentences: Sequence[str],
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
     n_rows: int,
 ) -> str:
-    """Return the notebook view of a search: answer, clusters, notes and the first candidates."""
-    answer, *lines = text.splitlines()
+    """Return the notebook view of a search: answer, clusters, model and the first candidates."""
+    told, _, model = text.partition("\n\n")
+    answer, *clusters = told.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
     groups, notes = (
-        "".join(f"<li>{html.escape(line)}</li>" for line in own) for own in (sentences, lines)
+        "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        for lines in (clusters, model.splitlines())
     )
     lists = "".join(f'<ul style="margin:.3em 0">{items}</ul>' for items in (groups, notes) if items)
     return (

@@ -13,6 +13,8 @@ from bayesmix.core.palette import colour
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import number_of
 
+# Clusters that a summary tells.
+MOST_TOLD = 4
 # The label of observations in no cluster, in words.
 OUTLYING_WORD = "outlying"
 
@@ -39,7 +41,7 @@ class Answer:
         Whether the automatic range of K ended before the number was found, so that the headline
         tells the least number.
     headline, text, details : str
-        The number of clusters; the summary; the summary with ``verbose=True``.
+        The number of clusters; the summary without the clusters; the same with ``verbose=True``.
     names : tuple of str, optional
         Names given by the user.
     choice : str
@@ -61,6 +63,24 @@ class Answer:
     names: tuple[str, ...] | None = None
     sentences: tuple[str, ...] = ()
     choice: str = ""
+
+    def summary(self, verbose: bool = False, most: int | None = MOST_TOLD) -> str:
+        """Return the headline, the clusters in words, and below them the model and the choice.
+
+        Without ``verbose`` at most ``most`` clusters are told, and the number of the others.
+        """
+        first, _, rest = (self.details if verbose else self.text).partition("\n")
+        told = self.sentences or self._sizes()
+        if most is not None and len(told) > most and not verbose:
+            told = (*told[: most - 1], f"{len(told) - most + 1} more: describe(X).")
+        return "\n".join([first, *told, *filter(None, [rest])])
+
+    def _sizes(self) -> tuple[str, ...]:
+        """Return the size of each cluster, where it is not known what distinguishes it."""
+        return tuple(
+            f"{capitalized(word)}: {share:.0%}".replace("%", " %") + f", n = {size:,.6g}."
+            for word, share, size in zip(self.words, self.shares, self.sizes, strict=True)
+        )
 
     @property
     def number(self) -> int:

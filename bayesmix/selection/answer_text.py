@@ -27,7 +27,6 @@ from bayesmix.selection.scores import Score
 from bayesmix.selection.structures import in_words as structure_in_words
 from bayesmix.selection.summary_text import label, phrase, setting
 
-MOST_LINES = 6
 MOST_NOTES = 3
 WIDTH = 120
 # Share of outlying observations above which the summary names them first.
@@ -102,15 +101,14 @@ def span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def model(candidate: Candidate, with_number: bool = True) -> str:
+def model(candidate: Candidate) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
     family = None if result is None else result.family
     noun = noun_of(candidate.estimator)
     words = "" if family is None else family.adjective
     K = candidate.n_components
-    number_of_them = f"{K:,} " if with_number else ""
-    text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
+    text = f"{K:,} {words} {noun if K == 1 else plural(noun)}".replace("  ", " ")
     settings = [
         structure_in_words(value)
         if key.split("__")[-1] == "covariance_type"
@@ -171,8 +169,8 @@ class AnswerText:
             self.sizes,
             self.outlying,
             self.headline,
-            self.summary(),
-            self.verbose(),
+            self.text(),
+            self.details(),
             dict(self.cluster_probabilities),
             self.least > 1,
             choice=self.choice,
@@ -193,24 +191,23 @@ class AnswerText:
         """Whether there are several structures."""
         return len({candidate.structure for candidate in self.candidates}) > 1
 
-    def summary(self) -> str:
-        """Return in six lines the chosen model, its uncertainty, other criteria and warnings."""
+    def text(self) -> str:
+        """Return the headline, and below it the model, the choice, other criteria and notes."""
         lines = [line for line in self._main() if line]
-        room = max(1, min(MOST_NOTES, MOST_LINES - len(lines)))
         notes = [_shortened(note) for note in self.notes]
-        if len(notes) > room:
-            more = counted(len(notes) - room + 1, "further note")
-            notes = [*notes[: room - 1], f"{more}: summary(verbose=True)."]
-        return "\n".join([*lines, *notes])
+        if len(notes) > MOST_NOTES:
+            more = counted(len(notes) - MOST_NOTES, "further note")
+            notes = [*notes[:MOST_NOTES], f"{more}: summary(verbose=True)."]
+        return "\n".join([f"{self.headline}.", "", *lines, *notes])
 
-    def verbose(self) -> str:
-        """Return the full summary with all notes, next candidates and the criteria's aims."""
-        lines = [*self._main(), *self.notes, *self._details()]
-        return "\n".join(line for line in lines if line)
+    def details(self) -> str:
+        """Return the text with all notes, next candidates and the criteria's aims."""
+        lines = [line for line in [*self._main(), *self.notes, *self._details()] if line]
+        return "\n".join([f"{self.headline}.", "", *lines])
 
     def _main(self) -> list[str]:
         return [
-            f"{self.headline}: {self._model()} ({self._data()}).",
+            f"Model: {model(self.chosen)} ({self._data()}).",
             self._outlying(),
             self.features or order(self.chosen, self.unordered, self.criterion),
             self._numbers(),
@@ -246,26 +243,14 @@ class AnswerText:
         return self._groups(self._overlapping)
 
     def _by_name(self) -> str:
-        """Return the number that the criterion chose: "7 components by BIC, 24 ahead of 6"."""
+        """Return the number that the criterion chose: "3 components by BIC form 2 clusters"."""
         noun = noun_of(self.chosen.estimator) if self._form_clusters else self.noun
-        chosen = record(self.criterion)
-        text = f"{counted(self.chosen.n_components, noun)} by {chosen.short or chosen.label}"
-        others = [
-            row
-            for row in self.candidates
-            if row.n_components != self.chosen.n_components
-            and math.isfinite(row.value(chosen.column))
-        ]
-        if not others:
+        criterion = record(self.criterion)
+        K = self.chosen.n_components
+        text = f"{counted(K, noun)} by {criterion.short or criterion.label}"
+        if not self._form_clusters or K == 1:
             return text
-        second = max(others, key=lambda row: row.value(chosen.column))
-        behind = worse(self.chosen, second, chosen.column)
-        if chosen.folds and math.isfinite(behind.standard_error):
-            ahead = f"{difference(Score(-abs(behind.value), behind.standard_error))} nats"
-        else:
-            ahead = f"{number(abs(chosen.factor * behind.value))}{chosen.unit}"
-        place = "ahead of" if behind.value >= 0.0 else "behind"
-        return f"{text}, {ahead} {place} {second.n_components:,}"
+        return f"{text} form {self._groups()}"
 
     def _groups(self, components: tuple[int, int, float] | None = None) -> str:
         """Return the number of clusters with its probability: "2 clusters (probability 0.99)".
@@ -282,11 +267,11 @@ class AnswerText:
         alone = all(candidate.asked == 1 for candidate in self.candidates)  # no choice
         if self.cluster_probabilities and not alone:
             low, high, sure = likely_range(self.cluster_probabilities, chosen)
-            most = ""
+            told = ""
             if low < high:
                 text = f"{span(low, high)} {plural(self.noun)}"
-                most = f"; labels of {chosen:,}, {probability(self._likely)}"
-            text += f" (probability {probability(sure)}{most})"
+                told = f"; {chosen:,} {'is' if chosen == 1 else 'are'} described"
+            text += f" (probability {probability(sure)}){told}"
         if components is not None:
             low, high, sure = components
             noun = plural(noun_of(self.chosen.estimator))
@@ -314,10 +299,8 @@ class AnswerText:
         text = f"at least {counted(self.least, self.noun)}"
         if not self.cluster_probabilities:
             return text
-        most = (
-            "" if self.least == chosen else f"; labels of {chosen:,}, {probability(self._likely)}"
-        )
-        return f"{text} (probability {probability(self._reached(self.least))}{most})"
+        told = "" if self.least == chosen else f"; {chosen:,} are described"
+        return f"{text} (probability {probability(self._reached(self.least))}){told}"
 
     @property
     def _likely(self) -> float:
@@ -341,9 +324,6 @@ class AnswerText:
             return None
         return dict(over_k(self.candidates, probabilities).to_dict())
 
-    def _model(self) -> str:
-        return model(self.chosen, not self.criterion_asked and self._overlapping is None)
-
     def _data(self) -> str:
         """Return the numbers of observations and features."""
         result, n = self.chosen.result, f"{self.n:,.10g}"
@@ -360,9 +340,6 @@ class AnswerText:
         merged = len(members) > len(set(members.tolist()))
         labels = "Labels: predict_clusters for clusters, predict for components."
         text = "" if self._overlapping else "Overlapping components form one cluster. "
-        if self.criterion_asked and self._form_clusters and len(self.labels) > 1:
-            text = f"They form {self._groups()}. "
-            return text + labels if merged else text.strip()
         return f"{text}{labels}" if merged else ""
 
     def _outlying(self) -> str:

@@ -107,7 +107,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     answer, grid = done.stdout.split("ELBO + log K! + log P(K), nats below the best")
     grid = grid.split("*  chosen")[0]
     assert "2 clusters (probability 0.99)" in answer
-    assert "Cluster 1 (64 %): higher eruptions (4.29 against 2.04)" in answer
+    assert 'Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)' in answer
     assert re.search(r"n +272 +175 +97", answer)
     assert re.search(r"eruptions +3.49 \(1.14\) +4.29 \(0.41\) +2.04 \(0.27\)", answer)
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
@@ -126,7 +126,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
 def test_files_and_predictions_describe_the_clusters(run):
     run("select", FAITHFUL, "--components", "2", "--covariance", "full", "--out", "found")
     told = json.loads(Path("found/result.json").read_text())["description"]
-    assert told["sentences"][0].startswith("Cluster 1 (64 %): higher eruptions (4.29 against 2.04)")
+    assert told["sentences"][0].startswith('Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)')
     table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
     labels = bm.load("found/model.bayesmix").predict_clusters(bm.datasets.load_faithful())
     waiting = bm.datasets.load_faithful()["waiting"]
@@ -221,7 +221,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("2 clusters (probability 0.99): 2 normal components")
+    assert done.stdout.startswith("2 clusters (probability 0.99).\nCluster 1 (64 %, n = 175)")
     assert "component   weight" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 

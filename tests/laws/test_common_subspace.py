@@ -308,7 +308,7 @@ def test_select_finds_groups_along_factors_in_their_subspace():
     assert adjusted_rand_score(labels, search.predict_clusters(X)) > 0.95
     text = search.summary()
     assert "of 80 directions" in text
-    assert "directions (n = 150" in text.splitlines()[0]
+    assert "directions (n = 150" in text
 
 
 @pytest.mark.slow
@@ -317,7 +317,7 @@ def test_select_finds_groups_along_factors_with_missing_values():
     X, labels = in_factors(draw, n=150, D=80)
     X = np.where(draw.random(X.shape) < 0.1, np.nan, X)
     search = bm.select(X, missing="use")
-    assert "directions (n = 150" in search.summary().splitlines()[0]
+    assert "directions (n = 150" in search.summary()
     assert adjusted_rand_score(labels, search.predict_clusters(X)) > 0.95
 
 

@@ -416,7 +416,7 @@ class SearchResults:
         sample_weight: Any = None,
         **beside: Any,
     ) -> Description:
-        """Describe the clusters by the columns of a table: sizes, means, shares, what is typical.
+        r"""Describe the clusters by the columns of a table: sizes, means, shares, what is typical.
 
         Parameters
         ----------
@@ -447,8 +447,10 @@ class SearchResults:
         >>> import bayesmix as bm
         >>> X = bm.datasets.load_faithful()
         >>> search = bm.select(X, n_components=(1, 2, 3))
-        >>> print(search.describe(X).sentences[0])
-        Cluster 1 (64 %): higher eruptions (4.29 against 2.04), higher waiting (80.0 against 54.5).
+        >>> print(*search.describe(X).sentences[0].split(", "), sep=",\n")
+        Cluster 1 (64 %,
+        n = 175): "eruptions" higher (mean 4.29 against 2.04),
+        "waiting" higher (mean 80.0 against 54.5).
         """
         validation.one_of("by", by, ("clusters", "components"))
         if noun_of(self) == "regression":
@@ -546,16 +548,16 @@ class SearchResults:
 
         ``verbose=True`` adds all clusters, all notes, the next candidates and the prior over K.
         """
-        return self.answer_.details if verbose else self.answer_.text
+        return self.answer_.summary(verbose)
 
     def _answer_html(self) -> str:
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        sentences = self.answer_.sentences
-        if not sentences:
+        answer = self.answer_
+        if not answer.sentences:
             with suppress(UndefinedError, UnsupportedError, InvalidInputError):
                 drawn = self.describe()
-                sentences = (*drawn.sentences, columns.FROM_MODEL)
-        return summary_html(self.summary(), sentences, *table, len(self.results_))
+                answer = replace(answer, sentences=(*drawn.sentences, columns.FROM_MODEL))
+        return summary_html(answer.summary(), *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
         """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
@@ -708,8 +710,11 @@ class SearchResults:
             self._told = replace(answer, sentences=sentences)
 
     def _add(self, sentence: str) -> None:
-        """Add a second line to the summary."""
+        """Add a line to the summary, below that of the model."""
         texts = self.answer_.text, self.answer_.details
-        parts = [text.split("\n", 1) for text in texts]
-        text, details = ("\n".join([first, sentence, *rest]) for first, *rest in parts)
+        parts = [text.split("\n", 3) for text in texts]
+        text, details = (
+            "\n".join([first, blank, model, sentence, *rest])
+            for first, blank, model, *rest in parts
+        )
         self._told = replace(self.answer_, text=text, details=details)
