@@ -45,6 +45,8 @@ from bayesmix.sources.memory import ArraySource
 
 ROWS_NAMED = 5
 PIECE = 2**18
+# Similarity of names (0 to 1) from which one may be meant: "CaO" is no misspelt "Na2O" or "NaO".
+CLOSE = 0.7
 
 
 def source_of(
@@ -102,7 +104,7 @@ def check_names(
         for name in used:
             if name in there:
                 continue
-            close = difflib.get_close_matches(str(name), names, cutoff=0.5)
+            close = difflib.get_close_matches(str(name), names, cutoff=CLOSE)
             close = close or [each for each in names if each.lower() == str(name).lower()]
             meant = f"did you mean {listed(close, 'or')}?" if close else f"it has {listed(names)}"
             raise InvalidInputError(
