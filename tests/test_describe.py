@@ -81,7 +81,7 @@ def test_sentences_tell_what_is_typical_in_the_units_of_the_data(customers):
     frame, fit = customers
     first, second = fit.describe(frame).sentences
     assert any('"income" higher (' in text for text in (first, second))
-    assert ' $' in first
+    assert " $" in first
     assert '"home" mostly rent (' in first
     assert first.startswith("Class 1 (")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.nouns import counted, plural
-from bayesmix.core.printed_numbers import LARGE, number
+from bayesmix.core.printed_numbers import LARGE, number, probability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -261,7 +261,10 @@ def cells(
     marginal = components.marginal(np.array([column]))
     codes = np.arange(len(levels), dtype=np.float64)
     shares = np.exp(marginal.expected_log_density(codes[:, None]))
-    return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
+    return [
+        f"{levels[level]} {probability(shares[level, k])}"
+        for k, level in enumerate(shares.argmax(0))
+    ]
 
 
 def events(result: FitResult) -> list[str]:

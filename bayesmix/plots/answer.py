@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.core.nouns import plural
+from bayesmix.core.printed_numbers import probability
 from bayesmix.core.procedures import noun_of
 from bayesmix.errors import UnsupportedError
 from bayesmix.plots import density as drawing
@@ -14,7 +15,6 @@ from bayesmix.plots.common_directions import view_and_sample
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import fitted_and_read, most_columns
-from bayesmix.selection.answer_text import probability
 
 SIZE = (10.4, 4.4)
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (2, 3)}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.printed_numbers import probability
 from bayesmix.core.procedures import features_read
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
@@ -228,7 +229,7 @@ def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> No
 
 
 def _named(average: Any, place: int) -> str:
-    return f"{average.shares[place]:.2f}  {average.labels[place]}"
+    return f"{probability(average.shares[place])}  {average.labels[place]}"
 
 
 PLACES = 201

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import combinations, pairwise
 
 from bayesmix.core.nouns import counted, plural
-from bayesmix.core.printed_numbers import number
+from bayesmix.core.printed_numbers import number, probability
 from bayesmix.core.procedures import noun_of
 from bayesmix.em.display import sample_in_words
 from bayesmix.numerics.arrays import Array, Integers
@@ -31,8 +31,6 @@ MOST_NOTES = 3
 WIDTH = 120
 # Share of outlying observations above which the summary names them first.
 MOST_OUTLYING = 0.05
-# Larger probabilities are told to exceed this one, because none is known better.
-SUREST = 0.99
 LEAST_PROBABILITY = 0.005
 UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
 # Least probability of a range that is told instead of one number, and of a number that is certain.
@@ -71,11 +69,6 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
         matters = "may not matter"
     other = f"{label(unordered)} ({gap(behind, criterion)})"
     return f"The order of samples {matters}. Best mixture: {other}."
-
-
-def probability(value: float) -> str:
-    """Format a probability with two decimals, in text and beside bars; at most 0.99."""
-    return f"{min(value, SUREST):.2f}"
 
 
 def likely_range(probabilities: Mapping[int, float], chosen: int) -> tuple[int, int, float]:

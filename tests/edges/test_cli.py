@@ -126,7 +126,9 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
 def test_files_and_predictions_describe_the_clusters(run):
     run("select", FAITHFUL, "--components", "2", "--covariance", "full", "--out", "found")
     told = json.loads(Path("found/result.json").read_text())["description"]
-    assert told["sentences"][0].startswith('Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)')
+    assert told["sentences"][0].startswith(
+        'Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)'
+    )
     table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
     labels = bm.load("found/model.bayesmix").predict_clusters(bm.datasets.load_faithful())
     waiting = bm.datasets.load_faithful()["waiting"]

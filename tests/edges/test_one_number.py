@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import bayesmix as bm
 from bayesmix.cli.result_files import as_json, description_values, plain, search_values
-from bayesmix.selection.answer_text import probability
+from bayesmix.core.printed_numbers import probability
 
 UNDRAWN = ("bayesmix.report.figures.svg", lambda draw, size, height: b"<svg/>")
 

@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import bayesmix as bm
+from bayesmix.core.printed_numbers import probability
 from bayesmix.errors import UndefinedError
 from bayesmix.selection import clusters
-from bayesmix.selection.answer_text import AnswerText, likely_range, probability
+from bayesmix.selection.answer_text import AnswerText, likely_range
 from bayesmix.selection.clusters import ClusterNumbers, number_of, overlapping
 from bayesmix.selection.tasks import Assignments
 
