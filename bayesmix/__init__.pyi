@@ -22,6 +22,7 @@ from bayesmix.assess.group_similarity import group_similarity as group_similarit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test
 from bayesmix.assess.merging import merge_components as merge_components
+from bayesmix.assess.model_comparison import compare as compare
 from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability

@@ -82,7 +82,7 @@ def test_sentences_tell_what_is_typical_in_the_units_of_the_data(customers):
     first, second = fit.describe(frame).sentences
     assert any('"income" higher (' in text for text in (first, second))
     assert " $" in first
-    assert '"home" mostly rent (' in first
+    assert '"home" mostly "rent" (' in first
     assert first.startswith("Class 1 (")
 
 
@@ -98,9 +98,9 @@ def test_sentences_name_the_level_that_most_have():
     )
     fit = bm.Mixture(2, family="auto", random_state=0).fit(frame)
     first, second = fit.describe(frame).sentences
-    assert '"meal" mostly Dinner (' in first
-    assert '"day" seldom Thur (0 against 100 %)' in first
-    assert '"day" mostly Thur (100 against 0 %)' in second
+    assert '"meal" mostly "Dinner" (' in first
+    assert '"day" seldom "Thur" (0 against 100 %)' in first
+    assert '"day" mostly "Thur" (100 against 0 %)' in second
 
 
 def test_numbers_have_the_decimals_that_their_spread_justifies():

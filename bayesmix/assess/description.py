@@ -381,7 +381,7 @@ def _phrase(variable: Variable, row: Any, middle: str) -> str:
     printed, of_rest = percent(value, ""), percent(rest, "")
     if printed == of_rest:
         return ""
-    return f'"{variable.name}" {often} {level} ({printed} against {of_rest} %)'
+    return f'"{variable.name}" {often} "{level}" ({printed} against {of_rest} %)'
 
 
 def _middle(variable: Variable, table: Any) -> str:

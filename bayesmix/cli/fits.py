@@ -243,7 +243,8 @@ def unfitted_search(
 
     The options are checked before any data are read.
     """
-    from bayesmix.cli.data import missing_for, n_with_gaps
+    from bayesmix.cli.data import missing_for
+    from bayesmix.estimators.inputs.missing_rows import rows_with_missing
     from bayesmix.estimators.select import chain, comparable, on_log_scale, procedure
     from bayesmix.selection.criteria import NAMES, POSTERIOR
 
@@ -277,7 +278,7 @@ def unfitted_search(
             ordered=ordered,
             noise=candidates.noise,
             missing=missing_for(
-                missing, n_with_gaps(source), "--noise" if candidates.noise else None
+                missing, rows_with_missing(source), "--noise" if candidates.noise else None
             ),
             family=of_columns,
             n_jobs=run.jobs,
@@ -433,9 +434,10 @@ def fit(
     families = options.families(family) or []
     if len(families) > 1:
         raise InvalidInputError("--family must name one family: bayesmix select compares several")
-    from bayesmix.cli.data import missing_for, n_with_gaps, read_beside
+    from bayesmix.cli.data import missing_for, read_beside
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
+    from bayesmix.estimators.inputs.missing_rows import rows_with_missing
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.names import family_named
 
@@ -449,7 +451,7 @@ def fit(
         covariance_type=structure if hasattr(own or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
-        missing=missing_for(table.missing, n_with_gaps(source), "--noise" if noise else None),
+        missing=missing_for(table.missing, rows_with_missing(source), "--noise" if noise else None),
     )
     if sequences.names and covariates is not None:
         model.set_params(covariate_effects=effects.value)

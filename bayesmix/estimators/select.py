@@ -15,6 +15,7 @@ from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
+from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
@@ -23,7 +24,9 @@ from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedErro
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
+from bayesmix.estimators.inputs.data_errors import integrates_out_missing
 from bayesmix.estimators.inputs.incoming import training_rows
+from bayesmix.estimators.inputs.missing_rows import rows_with_missing
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
@@ -71,7 +74,7 @@ def select(
     sample_weight: Any = None,
     random_state: Any = 0,
     noise: Any = False,
-    missing: str = "error",
+    missing: str | None = None,
     family: Any = None,
     variable_selection: bool = False,
     *,
@@ -127,8 +130,9 @@ def select(
     noise : bool or as in ``GaussianMixture``, default=False
         Whether to add a noise component; True is "uniform". Only Gaussian families and products can
         have noise.
-    missing : {"error", "use", "drop"}, default="error"
-        Treatment of missing values, as in ``GaussianMixture``.
+    missing : {None, "error", "use", "drop"}, default=None
+        Treatment of missing values, as in ``GaussianMixture``. None: "use", which integrates them
+        out, where the model can, as the summary says; "error" otherwise.
     family : Family or sequence of them, optional
         One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
         Gaussian, or chosen by the type of each column of a frame. "ordinal" compares ratings of
@@ -208,9 +212,12 @@ def select(
         **options,
     )
     search._criterion_asked = criterion != "auto"
+    n_used = 0 if missing is not None else rows_with_missing(X)
     beside = {"covariates": covariates, "lengths": lengths, "groups": groups}
     beside |= {"times": times, "exact_times": exact_times}
     search.fit(X, sample_weight=sample_weight, labels=labels, weight_type=weight_type, **beside)
+    if n_used and last_step(search.estimator).missing == "use":
+        search._add(f"{counted(n_used, 'observation')} with missing values: integrated out.")
     if coding is not None:
         # The frame may have further columns.
         search.tell_clusters(*given, **beside)
@@ -272,7 +279,7 @@ def procedure(
     random_state: Any = 0,
     estimator: Any = None,
     noise: Any = False,
-    missing: str = "error",
+    missing: str | None = None,
     family: Any = None,
     ordered: bool = False,
     hold: Any = None,
@@ -319,7 +326,7 @@ class SearchPlan:
     random_state: object
     estimator_given: object
     noise: object
-    missing: str
+    missing_given: str | None
     family_given: object
     ordered: bool  # whether samples are sequences
     held: Parameters  # that are held or equal
@@ -336,6 +343,15 @@ class SearchPlan:
         if self.family_given is None and self.estimator_given is None and of_trials:
             return Binomial()
         return self.family_given
+
+    @cached_property
+    def missing(self) -> str:
+        """Treatment of missing values; by default they are used where the model can."""
+        if self.missing_given is not None:
+            return self.missing_given
+        ours = self.estimator_given is None and self.noise is None
+        able = ours and rows_with_missing(self.X) and integrates_out_missing(self._plain_estimator)
+        return "use" if able else "error"
 
     @cached_property
     def families(self) -> list[Any]:

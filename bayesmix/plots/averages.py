@@ -75,10 +75,11 @@ def plot_uncertainty(
     'eruptions'
     """
     estimator, X = fitted_and_read(model, X)
-    if not estimator.result_.family.continuous:
+    family = estimator.result_.family
+    if not (family.continuous or family.name == "product"):
         raise UnsupportedError(
-            "plot_uncertainty needs continuous columns, got a "
-            f"{estimator.result_.family.adjective} mixture: use density_interval"
+            f"plot_uncertainty needs continuous columns, got a {family.adjective} mixture: use "
+            "density_interval"
         )
     view = view_of(model, columns, X)
     if len(view.columns) != 2:
@@ -93,6 +94,8 @@ def plot_uncertainty(
     x, y, points = drawing.plane_grid(limits, PLANE_GRID)
     density = view.terms(points).sum(axis=1)
     least = drawing.holding(density, (x[2] - x[1]) * (y[2] - y[1]), (SHOWN,))[0]
+    if not least:  # the view ends before the region does
+        least = density[density > 0.0].min()
     seen = density >= BEYOND * least
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)

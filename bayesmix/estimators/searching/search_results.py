@@ -53,6 +53,7 @@ from bayesmix.selection.clusters import (
     clustering_of,
     most_probable_clusters,
     number_of,
+    shares_of_clusters,
     sizes_by_counts,
 )
 from bayesmix.selection.criteria import posterior_of, record
@@ -401,6 +402,24 @@ class SearchResults:
         With ``names``, the name of the cluster, or "outlying".
         """
         return self.clusters_by(self.predict_proba(X, **beside))
+
+    def predict_proba_clusters(self, X: Any, **beside: Any) -> Any:
+        """Return the probability (n, C) of each cluster for each sample.
+
+        It is the sum over the components of the cluster. A row sums to less than 1 by the
+        probability of outlying components and noise.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(1, 2, 3))
+        >>> search.predict_proba_clusters(X)[:2].round(2)
+        array([[1., 0.],
+               [0., 1.]])
+        """
+        shares = shares_of_clusters(self.predict_proba(X, **beside), self.clusters_)
+        return like(np.minimum(host(shares)[:, 1:], 1.0), X)  # rounding may exceed 1
 
     def clusters_by(self, probabilities: Array) -> Any:
         """Return the most probable cluster (n,) by probabilities of components (n, K)."""
