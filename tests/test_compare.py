@@ -42,7 +42,7 @@ def test_leave_one_out_differences_are_paired():
     assert one.compare(one).value == one.compare(one).standard_error == 0.0
     found = bm.compare(fits, X, cv=2, n_jobs=1)
     assert found.table["loo_difference"].tolist() == pytest.approx([-away.value, 0.0])
-    assert found.table["loo_error"][0] == pytest.approx(away.standard_error)
+    assert found.table["loo_error"].iloc[0] == pytest.approx(away.standard_error)
     with pytest.raises(InvalidInputError, match="same observations and sample weights, got 91"):
         one.compare(bm.leave_one_out(bm.BayesianGaussianMixture(1).fit(X[:50]), X[:50]))
     with pytest.raises(InvalidInputError, match="other must be a LeaveOneOut"):

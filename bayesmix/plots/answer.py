@@ -31,8 +31,9 @@ def plot_answer(search: Any, X: Any = None, axes: Any = None, *, columns: Any = 
     """Plot the probability of each number of clusters, beside the clusters.
 
     Clusters have the names, colours and shares of ``search.answer_``. They are drawn over two
-    continuous columns (those in which components overlap least), over one column, or as
-    ``describe(X).plot()`` does in mixed tables, whose data of the fit it needs. Without probabilities the left panel is ``plot_selection``.
+    continuous columns (those in which components overlap least), over one column, or, in mixed
+    tables, as ``describe(X).plot()`` does. Without probabilities the left panel is
+    ``plot_selection``.
 
     Parameters
     ----------
