@@ -141,7 +141,7 @@ def crosscheck(
     sequences: options.Sequences,
     sampler: Annotated[
         options.Sampler,
-        options.option("NAME", "gibbs, nuts (needs PyMC), or auto (nuts in most cases)"),
+        options.option("NAME", "gibbs, nuts (needs PyMC, slow), or auto (gibbs)"),
     ] = options.Sampler.AUTO,
     draws: Annotated[
         int, options.option("N", "Number of posterior draws per chain", min=20)
