@@ -16,6 +16,7 @@ import pandas as pd
 from bayesmix.assess.fit_evidence import leave_one_out
 from bayesmix.assess.nested import nested_cv
 from bayesmix.core.procedures import last_step
+from bayesmix.em.display import shortened
 from bayesmix.em.result import FitResult
 from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import InvalidInputError
@@ -65,7 +66,8 @@ class ModelComparison:
         return self.shown.text()
 
     def __repr__(self) -> str:
-        return f"<ModelComparison: {len(self.table)} models>\n{self.summary()}"
+        lines = [f"  {line}" for line in self.summary().splitlines()]
+        return shortened([f"<ModelComparison: {len(self.table)} models>", *lines])
 
     def _repr_html_(self) -> str:
         return self.shown.html()

@@ -52,7 +52,7 @@ def table(n_columns, mixed):
     draw = np.random.default_rng([103, n_columns])
     group = draw.integers(0, 3, 150)
     columns = {
-        f"column_{d}": draw.normal(3.0 * (group == d % 3), 1.0) * 10.0 ** (d % 4)
+        f"column_{d}": draw.normal(6.0 * (group == d % 3), 1.0) * 10.0 ** (d % 4)
         for d in range(n_columns)
     }
     if mixed:
@@ -100,6 +100,7 @@ def drawn(kind, search, frame, width):
 KINDS = ("answer", "density", "assignment", "uncertainty", "criterion", "description")
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["answer", "density"])
 def test_texts_of_a_mixed_table_do_not_overlap(kind, searches):
     frame, search = searches(2, True)
