@@ -216,7 +216,7 @@ def select(
     beside = {"covariates": covariates, "lengths": lengths, "groups": groups}
     beside |= {"times": times, "exact_times": exact_times}
     search.fit(X, sample_weight=sample_weight, labels=labels, weight_type=weight_type, **beside)
-    if n_used and last_step(search.estimator).missing == "use":
+    if n_used and getattr(last_step(search.estimator), "missing", None) == "use":
         search._add(f"{counted(n_used, 'observation')} with missing values: integrated out.")
     if coding is not None:
         # The frame may have further columns.

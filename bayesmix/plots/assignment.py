@@ -67,10 +67,9 @@ def plot_assignment(
     'eruptions'
     """
     estimator, X = subject.fitted_and_read(model, X, with_noise=level is None)
-    family = estimator.result_.family
-    if not (family.continuous or family.name == "product"):
+    if not subject.continuous_columns(estimator.result_):
         raise UnsupportedError(
-            f"plot_assignment needs continuous columns, got a {family.adjective} "
+            f"plot_assignment needs continuous columns, got a {estimator.result_.family.adjective} "
             "mixture: use assignment_entropy"
         )
     view, sample = view_and_sample(model, columns, X, sample_weight)

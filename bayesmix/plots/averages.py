@@ -12,7 +12,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import fitted, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import continuous_columns, fitted, fitted_and_read, sample_of, view_of
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
@@ -75,11 +75,10 @@ def plot_uncertainty(
     'eruptions'
     """
     estimator, X = fitted_and_read(model, X)
-    family = estimator.result_.family
-    if not (family.continuous or family.name == "product"):
+    if not continuous_columns(estimator.result_):
         raise UnsupportedError(
-            f"plot_uncertainty needs continuous columns, got a {family.adjective} mixture: use "
-            "density_interval"
+            "plot_uncertainty needs continuous columns, got a "
+            f"{estimator.result_.family.adjective} mixture: use density_interval"
         )
     view = view_of(model, columns, X)
     if len(view.columns) != 2:

@@ -284,14 +284,21 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
     return np.array(chosen)
 
 
+def continuous_columns(result: FitResult) -> list[int]:
+    """Return the continuous columns of a fit: all, none, or some of a mixed table."""
+    family, columns = result.family, range(result.n_features)
+    if family.name != "product":
+        return [*columns] if family.continuous else []
+    return [d for d in columns if family.marginal(np.array([d])).continuous]
+
+
 def _continuous(result: FitResult, names: Sequence[str], columns: Any) -> Integers:
     """Return one or two continuous columns of a mixed table; None chooses them."""
-    family = result.family
-    numbers = [d for d in range(result.n_features) if family.marginal(np.array([d])).continuous]
+    numbers = continuous_columns(result)
     if not numbers:
         raise UnsupportedError(
-            f"density figures need a continuous column, got a {family.adjective} mixture without "
-            "one: use plot_profile, or describe(X).plot()"
+            f"density figures need a continuous column, got a {result.family.adjective} mixture "
+            "without one: use plot_profile, or describe(X).plot()"
         )
     if columns is None:
         if len(numbers) <= PLANE:

@@ -28,12 +28,11 @@ def rows_with_missing(X: Any) -> int:
     else:
         try:
             plain = nan_for_gaps(host(X))
-            pandas = hasattr(plain, "iloc")
-            values = (
-                plain.to_numpy(np.float64, na_value=np.nan)
-                if pandas
-                else np.asarray(plain, dtype=np.float64)
-            )
+            if hasattr(plain, "iloc"):
+                values = plain.to_numpy(np.float64, na_value=np.nan)
+            else:
+                values = np.asarray(plain)
+                values = values.astype(np.float64) if values.dtype.kind == "O" else values
         except (AttributeError, TypeError, ValueError):  # the fit refuses these data, with advice
             return 0
     if values.ndim != 2 or values.dtype.kind != "f":
