@@ -325,7 +325,7 @@ def test_select_says_what_to_do_about_missing_values_of_pandas():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 25))).convert_dtypes()
     frame.iloc[0, 0] = pd.NA
     with pytest.raises(InvalidInputError, match="missing='use'"):
-        bm.select(frame)
+        bm.select(frame, missing="error")
 
 
 @pytest.mark.slow
