@@ -78,7 +78,7 @@ class Answer:
     def _sizes(self) -> tuple[str, ...]:
         """Return the size of each cluster, where it is not known what distinguishes it."""
         return tuple(
-            f"{capitalized(word)}: {share:.0%}".replace("%", " %") + f", n = {size:,.6g}."
+            f"{capitalized(word)} ({100.0 * share:.0f} %, n = {size:,.0f})."
             for word, share, size in zip(self.words, self.shares, self.sizes, strict=True)
         )
 
