@@ -32,7 +32,7 @@ from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.showing import Showing
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.missing_marks import is_missing
+from bayesmix.core.missing_marks import is_missing
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.missing_marks import is_mark, is_missing
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:

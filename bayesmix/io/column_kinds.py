@@ -26,7 +26,7 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.families.missing_marks import is_mark, is_missing
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,

@@ -21,7 +21,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.families.coding import Coding
-from bayesmix.families.missing_marks import GAPS
+from bayesmix.core.missing_marks import GAPS
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
     check_names,

@@ -23,7 +23,7 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.families.missing_marks import GAPS
+from bayesmix.core.missing_marks import GAPS
 from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said, present_cells
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
