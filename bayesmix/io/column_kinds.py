@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
@@ -26,7 +27,6 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
