@@ -1,4 +1,4 @@
-"""Does the answer of ``select`` depend on the units or origins of columns?
+"""Whether the answer of ``select`` depends on the units or origins of columns.
 
 Problems are normal, log-normal, gamma or mixed tables of 1 to 5 continuous columns. Each column is
 multiplied by a power of 2, which must change no bit of what has no unit, and by a power of 10 from

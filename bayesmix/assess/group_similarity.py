@@ -7,7 +7,7 @@ Biétry 2016). Likelihood ratios are scaled for misspecification (Satorra & Bent
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -300,20 +300,21 @@ def group_similarity(
     rows = [np.flatnonzero(codes == g) for g in range(len(names))]
     with single_threaded_blas():
         whole_fit = _fitted(fitter, candidate, ())
+        alone = [_fitted(fitter.on(own), candidate, ()) for own in rows]
         sources = [fitter.on(own).source.in_memory() for own in rows]
-        mixtures = [(whole_fit.mixture.weights.mean(), whole_fit.unframed)] * len(names)
+        starts = [[_mixture_of(fit)] * len(names) for fit in (whole_fit, *alone)]
         models: dict[str, GroupedMixture] = {}
         for name in reversed(MODELS):
-            grouped = GroupedMixture.of(mixtures, whole_fit, sources, MODELS[name])
-            if name == "dispersion" and not any(c.spread for c in grouped.groups[0].coordinates):
+            begun = [GroupedMixture.of(each, whole_fit, sources, MODELS[name]) for each in starts]
+            if name == "dispersion" and not any(c.spread for c in begun[0].groups[0].coordinates):
                 continue
-            models[name] = grouped.maximised()
-            mixtures = models[name].mixtures
-        for g, at in enumerate(rows):
-            alone = _fitted(fitter.on(at), candidate, ())
+            models[name] = _best_maximum(begun)
+            starts[0] = models[name].mixtures  # which the next model contains
+        mixtures = starts[0]
+        for g, fit in enumerate(alone):
             configural = GroupedMixture((models["configural"].groups[g],), frozenset())
-            if alone.log_likelihood > configural.log_likelihood + BETTER:
-                mixtures[g] = _aligned(alone, models["structural"].groups[g])
+            if fit.log_likelihood > configural.log_likelihood + BETTER:
+                mixtures[g] = _aligned(fit, models["structural"].groups[g])
         models["configural"] = GroupedMixture.of(mixtures, whole_fit, sources, MODELS["configural"])
         models = {name: models[name] for name in MODELS if name in models}
         scalings = {name: model.scaling(rows, survey) for name, model in models.items()}
@@ -343,6 +344,21 @@ def _fitted(fitter: Any, candidate: Any, near: Any) -> FitResult:
             "structure"
         )
     return result
+
+
+def _mixture_of(fit: FitResult) -> tuple[Array, Any]:
+    mixture: Any = fit.mixture
+    return mixture.weights.mean(), fit.unframed
+
+
+def _best_maximum(begun: Sequence[GroupedMixture]) -> GroupedMixture:
+    """Return the best maximum that starts reach; the first counts also if it reaches none.
+
+    A climb that does not end approaches a component without variance.
+    """
+    first, *others = (start.maximised() for start in begun)
+    ended = [one for one in others if one.newton[1] < GAIN]
+    return max([first, *ended], key=lambda one: one.log_likelihood)
 
 
 def _aligned(alone: FitResult, structural: ParameterScores) -> tuple[Array, Any]:
