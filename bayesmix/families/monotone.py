@@ -320,8 +320,10 @@ class YeoJohnson(Function):
         return Frame(np.zeros(summary.n_features), self.scale)
 
     def over(self, scale: Array) -> YeoJohnson:
-        lengths = (tuple((np.asarray(own) / scale).tolist()) for own in (self.centre, self.spread))
-        return type(self)(*lengths, self.powers)
+        centre, spread = (
+            tuple((np.asarray(own) / scale).tolist()) for own in (self.centre, self.spread)
+        )
+        return replace(self, centre=centre, spread=spread)
 
     @once
     def framed(self) -> YeoJohnson:
