@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import CELLS_NAMED
 from bayesmix.core.nouns import counted
 from bayesmix.families.coding import A_CODE, brief
-from bayesmix.io.numbers_in_text import CELLS_NAMED, stripped
+from bayesmix.io.numbers_in_text import stripped
 from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.

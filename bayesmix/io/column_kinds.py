@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from bayesmix.core.missing_marks import CELLS_NAMED, is_mark, is_missing
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
@@ -26,7 +27,6 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
@@ -40,7 +40,6 @@ from bayesmix.io.column_doubts import (
 from bayesmix.io.column_names import NameHint, hint_of
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
-    CELLS_NAMED,
     amounts,
     are_marks,
     as_numbers,

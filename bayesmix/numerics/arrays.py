@@ -38,6 +38,11 @@ def standardised(values: Array) -> Array:
     return away / np.where(deviations > 0.0, deviations, 1.0)
 
 
+def power_of_two(sizes: Array) -> Array:
+    """Return the powers of two at or below sizes; to divide by them is exact."""
+    return np.exp2(np.floor(np.log2(sizes)))
+
+
 def align(counts: Array, blocks: Array) -> Array:
     """Return ``counts`` with trailing axes of length 1, to multiply blocks."""
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
