@@ -324,8 +324,11 @@ class AnswerText:
             n = sample_in_words(result)
         elif result is not None and result.total_weight < self.n:
             n = f"{result.total_weight:,.10g} units, {n} observations"  # of regressions by unit
-        features = "" if result is None else f", {counted(result.n_features, 'feature')}"
-        return f"n = {n}{features}"
+        if result is None:
+            return f"n = {n}"
+        coding = result.family.coding
+        of_masses = 0 if coding is None else len(coding.names_of_masses)
+        return f"n = {n}, {counted(result.n_features - of_masses, 'feature')}"
 
     def _of_components(self) -> str:
         """Return how components and clusters are related, where they differ."""

@@ -14,11 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial import KDTree
 from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
 from bayesmix.core.pair_merges import MergedClusters, clusters_of
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.memo import cached
 from bayesmix.sources.condensed import condensed
 from bayesmix.sources.memory import ArraySource
@@ -37,18 +39,39 @@ LEARNED_AGAIN = 0.75
 # Values of the covariances of merges that are predicted side by side (8 MB).
 SIDE_BY_SIDE = 2**20
 DISTANCES_AT_ONCE = 2**22
+# Share of the observations with a pattern of missing values from which it is filled in by others.
+SHARED = 0.03
 
 
 def coordinates_of(family: Family, values: Array) -> Array:
-    """Return coordinates (n, C) of data in which k-means looks for cells; medians for gaps."""
+    """Return coordinates (n, C) of data in which k-means looks for cells."""
     return np.ascontiguousarray(family.coordinates(filled(values)))
 
 
 def filled(values: Any) -> Array:
-    """Return values with the median of the column in the place of missing ones."""
+    """Return values with missing ones filled in: where many are, from the nearest complete row.
+
+    Others are the median of the column, but many equal values would look like a cluster.
+    """
     values = np.asarray(values, dtype=np.float64)
     missing = np.isnan(values)
-    return np.where(missing, np.nanmedian(values, axis=0), values) if missing.any() else values
+    if not missing.any():
+        return values
+    out = np.where(missing, np.nanmedian(values, axis=0), values)
+    donors = values[~missing.any(axis=1)]
+    if len(donors) < FEWEST:
+        return out
+    spread, generator = donors.std(axis=0), np.random.default_rng(0)
+    for columns, rows in patterns(values):
+        if len(rows) < SHARED * len(values) or len(columns) == values.shape[1]:
+            continue
+        near = columns[spread[columns] > 0.0]
+        chosen: Any = generator.integers(len(donors), size=len(rows))
+        if len(near):
+            tree = KDTree(donors[:, near] / spread[near])
+            chosen = tree.query(values[np.ix_(rows, near)] / spread[near])[1]
+        out[rows] = np.where(missing[rows], donors[chosen], values[rows])
+    return out
 
 
 def cell_labels(coordinates: Array, weights: Array, n_cells: int, seed: int) -> Integers:

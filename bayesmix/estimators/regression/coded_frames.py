@@ -78,8 +78,12 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     from bayesmix.io.table_columns import is_frame, recoded, say_unused
 
     X = tabular(with_sparse_rows(X))
-    if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
+    if coding is None or is_source(X) or is_collection(X):
         return X
+    if not is_frame(X):
+        divided = divided_array(X, coding)
+        complete = divided is X or is_complete(X)
+        return X if divided is X else with_coding(divided, replace(coding, marks_only=complete))
     say_unused(X, coding)
     return with_coding(recoded(X, coding, unseen), replace(coding, marks_only=is_complete(X)))
 
@@ -148,9 +152,26 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
             coding = replace(coding, names=X.coding.names)
         return _translated(X, coding)
     if not is_frame(X):
-        return X
+        return divided_array(X, coding)
     say_unused(X, coding)
     return recoded(X, coding, unseen)
+
+
+def divided_array(X: Any, coding: Coding) -> Any:
+    """Return an array of the columns of a fit with columns for its masses, others unchanged.
+
+    Raises ``InvalidInputError`` for another number of columns.
+    """
+    shape, n_given = np.shape(X), len(coding.given)
+    if not coding.unnamed or len(shape) != 2 or shape[1] == len(coding.names):
+        return X
+    if shape[1] != n_given:
+        raise InvalidInputError(
+            f"X must have the {n_given} columns of the fit, got {shape[1]}: pass them in the same "
+            "order"
+        )
+    values = coding.divided(np.asarray(X, dtype=np.float64))
+    return pd.DataFrame(values, columns=[*coding.names])
 
 
 def is_complete(X: Any) -> bool:
@@ -195,6 +216,8 @@ def decoded(family: Any, rows: Array) -> Any:
     if coding is None:
         return rows
 
+    if coding.unnamed:
+        return coding.joined(rows)
     if not isinstance(family, LevelsFamily) or family.levels is None:
         return coding.decoded(rows)
     numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)

@@ -714,6 +714,11 @@ class SearchResults:
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
         if logged := logged_names(result.family, names):
             self._add(f"Log scale: {brief(logged)}.")
+        if self._coding is not None and self._coding.masses:
+            self._add(
+                f"Masses: {self._coding.told_masses}; every candidate has a share of each value "
+                "beside the density of the rest."
+            )
         plain, powers = (
             [row.comparable(self.criterion_) for row in self._rows if learns(row) == learned]
             for learned in (False, True)

@@ -138,8 +138,10 @@ class Product:
 
     @property
     def only_part(self) -> Any:
-        """The family of all columns, None if there are several parts."""
-        return self.parts[0].family if len(self.parts) == 1 else None
+        """The family of all columns beside those of masses, None if there are several parts."""
+        of_masses = set() if self.coding is None else self.coding.names_of_masses
+        parts = [part for part in self.parts if not of_masses.issuperset(part.columns)]
+        return parts[0].family if len(parts) == 1 else None
 
     @property
     def adjective(self) -> str:
