@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.special import chdtrc
 
 from bayesmix.errors import InvalidInputError
@@ -158,6 +159,10 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         ):
             reason = f"{len(few)} values from {few[0]:g} to {few[-1]:g} without a common step"
             kinds[name] = replace(kinds[name], kind=RATINGS, reason=reason, levels=few)
+    for name in _in_blocks_of_counts(frame, kinds, declared):
+        scales.pop(name, None)
+        reason = "integers, as in columns beside it"
+        kinds[name] = ColumnKind(COUNTS, reason, doubt=kinds[name].doubt)
     for name, (levels, values) in scales.items():
         alike = sum(_share(levels, scale) for scale, _ in scales.values())
         together = alike >= FEWEST_OF_A_SCALE
@@ -193,6 +198,42 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
     return kinds
 
 
+def _in_blocks_of_counts(
+    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], declared: Mapping[str, str]
+) -> list[str]:
+    """Return the columns that are no counts by themselves, in blocks of which most columns are.
+
+    A block has adjacent columns of one dtype with integers from 0 on, and names that say of what
+    the numbers are (``NameHint.in_block_with``).
+    """
+    blocks: list[list[str]] = []
+    for name, column in zip(kinds, (frame[name] for name in frame), strict=True):
+        hint = hint_of(name)
+        if name in declared or not _may_be_counted(kinds[name], hint, column):
+            blocks.append([])
+        elif blocks and blocks[-1] and frame[blocks[-1][-1]].dtype == column.dtype:
+            before = all(hint_of(other).in_block_with(hint) for other in blocks[-1])
+            blocks[-1:] = [[*blocks[-1], name]] if before else [blocks[-1], [name]]
+        else:
+            blocks.append([name])
+    found: list[str] = []
+    for block in blocks:
+        others = [name for name in block if kinds[name].kind != COUNTS]
+        found += others if 2 * len(others) < len(block) else []
+    return found
+
+
+def _may_be_counted(kind: ColumnKind, hint: NameHint, column: pd.Series[Any]) -> bool:
+    """Whether a column has integers from 0 on that neither its name nor its levels speak for."""
+    usable = kind.kind in (COUNTS, CONTINUOUS) or kind.levels == (0, 1)
+    if not usable or not is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype):
+        return False
+    if hint.is_measure or hint.is_group or hint.is_label or hint.is_code:
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool(len(values) and (values >= 0.0).all() and (values == np.floor(values)).all())
+
+
 def _ticks(columns: pd.DataFrame) -> dict[str, Level]:
     """Return the only value of each column of one value that is an option, ticked or blank.
 
@@ -225,7 +266,7 @@ def with_blank(column: pd.Series[Any], levels: tuple[Level, ...]) -> tuple[Level
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of a single column by dtype, name and values, without scales of numbers."""
     dtype = column.dtype
-    if pd.api.types.is_bool_dtype(dtype):
+    if is_bool_dtype(dtype):
         return _of_levels(name, column) if column.nunique() > 1 else _out(ONE_VALUE)
     if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
         return _out("dates")
@@ -235,7 +276,7 @@ def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(ROW_NUMBERS if column.is_unique else "no name")
     if pd.api.types.is_complex_dtype(dtype):
         return _out("complex numbers")
-    if pd.api.types.is_numeric_dtype(dtype):
+    if is_numeric_dtype(dtype):
         return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64), len(column))
     if isinstance(dtype, pd.CategoricalDtype):
         kind, levels = _of_levels(name, column), levels_of(column)

@@ -17,6 +17,7 @@ from bayesmix.estimators.regression.regression_columns import (
     explanatory,
 )
 from bayesmix.io.column_kinds import kinds_of, overdispersion
+from bayesmix.io.numbers_in_text import as_numbers
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded
 
@@ -73,6 +74,8 @@ KINDS = {
     "sex": (RNG.integers(1, 3, N), "categorical", "1 and 2"),
     "dept": (RNG.choice([10, 20, 30], N), "categorical", "codes of groups"),
     "store": (RNG.integers(101, 106, N), "categorical", "codes of groups"),
+    "census_tract": (RNG.choice([950_100, 950_200, 960_100], N), "categorical", "codes of groups"),
+    "STATEFP": (RNG.choice([1, 4, 56, 72], N), "categorical", "codes of groups"),
     "region": (RNG.integers(1, 7, N), "categorical", "codes of groups"),
     "cylinders": (RNG.choice(["4", "6", "8", "rotary"], N), "categorical", ""),
     # Scales of answers
@@ -120,6 +123,9 @@ KINDS = {
     "frequency": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, p"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
     "birth_weight": (RNG.gamma(2.0, size=N), "continuous", ""),
+    "run": ([f"{i % 5}:{i % 60:02d}:{i % 59:02d}" for i in range(N)], "continuous", "times as H:"),
+    "rate": ([f"{i / 8}{' b' * (i % 9 == 0)}" if i % 7 else ": c" for i in range(N)], "continuous",
+             "numbers, 23 flags (b) apart"),
     "lap": ([f"1:{i % 60:02d}.{i:03d}" for i in range(N)], "exclude", "dates"),
     "session": ([f"s{i // 4:x}" for i in range(N)], "categorical", "60 levels in 240 rows: make"),
     "mixed": (pd.Series([1, "1", "many"] * (N // 3), dtype=object), "categorical",
@@ -139,6 +145,55 @@ def test_a_column_has_the_kind_that_a_person_would_give_it(name):
     values, kind, reason = KINDS[name]
     found = kinds_of(pd.DataFrame({name: values}), {})[name]
     assert (found.kind, (found.reason or found.doubt)[: len(reason)]) == (kind, reason)
+
+
+def test_times_and_flags_are_read_as_numbers():
+    cells = pd.Series(["1:30:00", "0:00:36", "26:15:00", None], dtype=object)
+    np.testing.assert_allclose(as_numbers(cells), [1.5, 0.01, 26.25, np.nan])
+    cells = pd.Series(["12.3 b", "7", ":", "-1.5", ": c"], dtype=object)
+    np.testing.assert_allclose(as_numbers(cells), [12.3, 7.0, np.nan, -1.5, np.nan])
+
+
+def test_flags_are_no_units():
+    cells = pd.Series(["12 ns", "7 s"], dtype=object)
+    assert as_numbers(cells) is None
+
+
+PURCHASES = {
+    "NumDealsPurchases": RNG.negative_binomial(2, 0.5, N),
+    "NumWebPurchases": RNG.negative_binomial(3, 0.4, N),
+    "NumCatalogPurchases": RNG.negative_binomial(1, 0.3, N),
+    "NumStorePurchases": 3 + np.arange(N) % 13,  # by themselves no counts
+}
+
+
+def test_integers_in_a_block_of_counts_are_counts():
+    frame = pd.DataFrame(PURCHASES)
+    assert kinds_of(frame[["NumStorePurchases"]], {})["NumStorePurchases"].kind == "continuous"
+    kinds = kinds_of(frame, {})
+    assert {kind.kind for kind in kinds.values()} == {"counts"}
+    assert kinds["NumStorePurchases"].reason == "integers, as in columns beside it"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"distance": PURCHASES["NumStorePurchases"]},  # another name
+        {"NumStorePurchases": PURCHASES["NumStorePurchases"] + 0.5},
+        {"NumStorePurchases": PURCHASES["NumStorePurchases"].astype(float)},  # another dtype
+        {"AgeAtPurchases": PURCHASES["NumStorePurchases"]},
+    ],
+)
+def test_columns_beside_a_block_keep_their_kind(other):
+    frame = pd.DataFrame({**PURCHASES, **other}).drop(columns="NumStorePurchases", errors="ignore")
+    frame = frame.assign(**other)
+    (name,) = other
+    assert kinds_of(frame, {})[name].kind == "continuous"
+
+
+def test_a_declared_column_of_a_block_keeps_its_kind():
+    declared = {"NumStorePurchases": "continuous"}
+    assert kinds_of(pd.DataFrame(PURCHASES), declared)["NumStorePurchases"].kind == "continuous"
 
 
 def with_code(values, code):
