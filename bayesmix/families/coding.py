@@ -45,6 +45,8 @@ OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
 KINDS = ("continuous", "counts", "ratings", "categorical", "exclude")
+# Columns on a circle, which also need a period.
+CIRCULAR = "circular"
 
 
 def codes_of(
@@ -119,7 +121,8 @@ class Coding:
     the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
     reason and doubt, or "", of each column of the table. ``logs`` are
-    the logarithms of continuous columns that are amounts. ``marks`` says which cells are read as
+    the logarithms of continuous columns that are amounts. ``turns`` has name, period and start of
+    each column on a circle. ``marks`` says which cells are read as
     missing, and ``marks_only`` whether no others are.
     """
 
@@ -133,11 +136,24 @@ class Coding:
     logs: Logarithms | None = None
     marks: str = ""
     marks_only: bool = False
+    turns: tuple[tuple[str, float, float], ...] = ()
 
     @property
     def continuous(self) -> tuple[str, ...]:
-        """Names of the continuous columns."""
-        return tuple(name for name in self.numbers if name not in self.counts)
+        """Names of the continuous columns, except those on a circle."""
+        others = {*self.counts, *self.circular}
+        return tuple(name for name in self.numbers if name not in others)
+
+    @property
+    def circular(self) -> tuple[str, ...]:
+        """Names of the columns on a circle."""
+        return tuple(name for name, *_ in self.turns)
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """Kind of each column of the table, as ``columns`` declares it."""
+        periods = {name: f"{CIRCULAR} {period!r}" for name, period, _ in self.turns}
+        return {name: periods.get(name, kind) for name, kind, *_ in self.decisions}
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -153,13 +169,18 @@ class Coding:
     @property
     def is_plain(self) -> bool:
         """Whether all columns of the table are continuous, and none was left out."""
-        return not (self.has_levels or self.counts or self.left_out)
+        return not (self.is_mixed or self.left_out)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some columns are not continuous on a line, so that each kind has a family."""
+        return self.has_levels or bool(self.counts or self.turns)
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts: list[str] = []
         others: dict[str, dict[str, str]] = {}  # kinds that columns can have instead, by their kind
-        for kind in kinds or KINDS:
+        for kind in kinds or (CIRCULAR, *KINDS):
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in CERTAIN:
@@ -231,6 +252,7 @@ class Coding:
             ratings=tuple(name for name in self.ratings if name in names),
             overdispersed=tuple(name for name in self.overdispersed if name in names),
             logs=logs,
+            turns=tuple(turn for turn in self.turns if turn[0] in names),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
@@ -266,6 +288,7 @@ class Coding:
         dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
             ("continuous", numbers),
+            (CIRCULAR, self.circular),
             ("counts", self.counts),
             ("ratings", ratings),
             ("categorical", levels),

@@ -20,6 +20,7 @@ from scipy.special import chdtrc
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
+    CIRCULAR,
     KINDS,
     NOT_TICKED,
     TICKED,
@@ -29,6 +30,7 @@ from bayesmix.families.coding import (
 )
 from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
+from bayesmix.io.circles import Turn, declared_turn, is_circle, turn_of
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
     MOST_RATINGS,
@@ -42,6 +44,7 @@ from bayesmix.io.column_names import NameHint, hint_of
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
     CELLS_NAMED,
+    HOW_TIMES,
     amounts,
     are_marks,
     as_numbers,
@@ -119,12 +122,16 @@ CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT = KINDS
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """Kind of a column, its reason, and what is odd; ``levels`` of categories and ratings."""
+    """Kind of a column, its reason, and what is odd.
+
+    Categories and ratings have ``levels``, columns on a circle their ``turn``.
+    """
 
     kind: str
     reason: str = ""
     levels: tuple[Level, ...] | None = None
     doubt: str = ""
+    turn: Turn | None = None
 
     @property
     def why(self) -> str:
@@ -299,10 +306,19 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
         doubt = f"levels are in alphabetical order; if they have another, {UNORDERED}"
         doubt = "" if ordered or ranked(levels)[1] else doubt
         return ColumnKind(RATINGS, AS_REQUESTED, levels, doubt)
+    if is_circle(kind):
+        numbers = as_numbers(column)
+        if numbers is None:
+            raise InvalidInputError(
+                f"a circular column must have numbers, but {name!r} of X has other cells"
+            )
+        values = numbers.dropna().to_numpy()
+        turn = declared_turn(name, kind, hint_of(name), values)
+        return ColumnKind(CIRCULAR, AS_REQUESTED, turn=turn)
     return ColumnKind(kind, AS_REQUESTED)
 
 
-def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
+def _of_numbers(name: str, values: Array, size: int, clock: bool = False) -> ColumnKind:
     """Return the kind of numbers that are not missing among ``size`` (rules 4 to 7, 9 and 10)."""
     if size > 1 and values.min() == values.max():
         return _out(ONE_VALUE)
@@ -310,6 +326,9 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     levels, n, hint = np.unique(values), len(values), hint_of(name)
     if n >= FEWEST_ROWS and (why := _numbered(hint, values, levels, whole)):
         return _out(why)
+    turn = turn_of(hint, values, clock) if n >= FEWEST_ROWS and np.isfinite(values).all() else None
+    if turn is not None:
+        return ColumnKind(CIRCULAR, turn.words, turn=turn)
     if np.isin(levels, (0.0, 1.0)).all():
         return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
     plain = tuple(map(_plain, levels))
@@ -505,8 +524,9 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if len(distinct) > min(MOST_RATINGS, len(text) / FEWEST_ROWS):
         values, how = amounts(text)
         if values is not None:
-            kind = _of_numbers(name, values.to_numpy(), len(column))
-            return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
+            kind = _of_numbers(name, values.to_numpy(), len(column), how == HOW_TIMES)
+            as_found = kind.why or kind.turn is not None
+            return kind if as_found else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
         if how:
             return _out(how)
         if mostly and len(distinct) > 2 * wrong.nunique():

@@ -33,6 +33,7 @@ NEGATIVE = r"([^()\d]*)\(([^()]*\d[^()]*)\)([^()\d]*)"
 # Hours, minutes and seconds. Two numbers may be hours and minutes, or minutes and seconds.
 CLOCK = r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)"
 SECONDS_OF_HOUR = 3600.0
+HOW_TIMES = "times as H:MM:SS, in hours"
 # Flags of Eurostat after a number, such as "12.3 b" for a break in the series, or after ":", which
 # means "not available" there.
 FLAGS = "[bcdefinprsuz]{1,3}"
@@ -74,10 +75,7 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
         hours, minutes, seconds = (
             part for _, part in text.str.extract(CLOCK).astype(float).items()
         )
-        return (
-            hours + (60.0 * minutes + seconds) / SECONDS_OF_HOUR,
-            "times as H:MM:SS, in hours",
-        )
+        return hours + (60.0 * minutes + seconds) / SECONDS_OF_HOUR, HOW_TIMES
     if (plain := without_flags(text)) is not text:
         numbers = pd.to_numeric(plain, errors="coerce")
         numbers = amounts(plain)[0] if numbers.isna().any() else numbers

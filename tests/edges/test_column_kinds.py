@@ -68,7 +68,26 @@ KINDS = {
     "degrees": (RNG.integers(36, 42, N), "continuous", ""),
     "age": (RNG.integers(0, 95, N), "continuous", ""),
     "mpg": (RNG.integers(9, 45, N), "continuous", ""),
-    "month": (RNG.integers(1, 13, N), "continuous", ""),
+    # On circles, where name and range say so
+    "month": (RNG.integers(1, 13, N), "circular", "12 months"),
+    "pickup_hour": (RNG.uniform(0.0, 24.0, N), "circular", "0 to 24 h"),
+    "hour_of_day": (RNG.integers(0, 24, N), "circular", "0 to 24 h"),
+    "time_of_call": ([f"{i % 24}:{i % 60:02d}:00" for i in range(N)], "circular", "0 to 24 h"),
+    "weekday": (RNG.integers(1, 8, N), "circular", "7 days"),
+    "wind_dir": (RNG.integers(0, 360, N), "circular", "degrees, 0 to 360"),
+    "phase": (RNG.uniform(-np.pi, np.pi, N), "circular", "radians, -pi to pi"),
+    "angle": (RNG.uniform(0.0, 2.0 * np.pi, N), "circular", "radians, 0 to 2 pi"),
+    # Other words, other ranges
+    "Age": (RNG.integers(0, 25, N), "continuous", ""),
+    "hours_worked": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "hours": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "age_month": (RNG.integers(1, 13, N), "continuous", ""),
+    "hour": (RNG.uniform(8.0, 18.0, N), "continuous", ""),
+    "Hour": (RNG.uniform(0.0, 30.0, N), "continuous", ""),
+    "longitude_deg": (RNG.uniform(-180.0, 180.0, N), "continuous", ""),
+    "km_per_hour": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "direction_index": (RNG.uniform(0.0, 360.0, N), "continuous", ""),
+    "charges": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
     # Two values, codes of groups
     "died": (RNG.integers(0, 2, N), "categorical", "0 and 1"),
     "sex": (RNG.integers(1, 3, N), "categorical", "1 and 2"),
@@ -145,6 +164,44 @@ def test_a_column_has_the_kind_that_a_person_would_give_it(name):
     values, kind, reason = KINDS[name]
     found = kinds_of(pd.DataFrame({name: values}), {})[name]
     assert (found.kind, (found.reason or found.doubt)[: len(reason)]) == (kind, reason)
+
+
+def test_declared_circles_have_a_period_given_or_by_name():
+    frame = pd.DataFrame({"hour": [8.0, 9.0], "x": [-0.5, 0.4]})
+    turns = coded(frame, {"hour": "circular", "x": "circular 1.0"})[1].turns
+    assert turns == (("hour", 24.0, 0.0), ("x", 1.0, -0.5))
+    with pytest.raises(InvalidInputError, match="period of the circular column 'x'"):
+        coded(frame, {"x": "circular"})
+    with pytest.raises(InvalidInputError, match="must have numbers"):
+        coded(pd.DataFrame({"x": ["a", "b"]}), {"x": "circular 24"})
+
+
+@pytest.mark.parametrize("periods", [{"hour": -1}, {"hour": "24"}, 24, {"hour": np.inf}])
+def test_wrong_periods_are_refused(periods):
+    with pytest.raises(InvalidInputError, match="periods must"):
+        bm.select(pd.DataFrame({"hour": np.arange(24.0)}), periods=periods)
+
+
+def test_periods_name_columns_of_the_frame():
+    frame = pd.DataFrame({"when": np.arange(24.0)})
+    with pytest.raises(InvalidInputError, match="hour"):
+        bm.select(frame, periods={"hour": 24})
+    with pytest.raises(InvalidInputError, match="periods names 'when'"):
+        bm.select(frame, periods={"when": 24}, columns={"when": "counts"})
+
+
+def test_select_describes_hours_by_von_mises_distributions():
+    rng = np.random.default_rng(0)
+    when = np.concatenate([rng.normal(0.0, 1.0, 60), rng.normal(12.0, 1.5, 40)]) % 24.0
+    frame = pd.DataFrame({"when": when})
+    with pytest.warns(BayesmixWarning, match=r"circular: hour \(0 to 24 h\)"):
+        by_name = bm.select(frame.rename(columns={"when": "hour"}), [1, 2])
+    search = bm.select(frame, [1, 2], periods={"when": 24})
+    assert search.n_clusters_ == by_name.n_clusters_ == 2
+    assert search.columns_.loc["when", ["kind", "family"]].tolist() == ["circular", "von Mises"]
+    labels = search.predict(frame)
+    assert len(set(labels[:60])) == 1
+    np.testing.assert_array_equal(search.predict(frame + 24.0), labels)
 
 
 def test_times_and_flags_are_read_as_numbers():

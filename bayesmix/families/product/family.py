@@ -166,7 +166,7 @@ class Product:
             for part in self.parts
         )
         labels = tuple(part.label for part in self.parts)
-        continuous = tuple(bool(family.continuous) for family in self.families)
+        continuous = tuple(bool(family.loses_directions) for family in self.families)
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
