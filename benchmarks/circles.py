@@ -60,13 +60,14 @@ def main() -> None:
     """Write lines and print the number of right ones."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.circles", description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--number", type=int, default=20)
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     right = 0
-    for number in range(chosen.number):
+    for number in range(chosen.first, chosen.first + chosen.number):
         name, frame, k = problem(chosen.seed, number)
         options: dict[str, Any] = {"columns": {name: "continuous"}} if chosen.plain else {}
         start = time.process_time()

@@ -126,8 +126,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         regression on them (Gaussian features only).
     clusters : {"merged", "components"}, optional
         Whether components that held-out observations cannot tell apart are one cluster. By default
-        they are if the family is continuous; classes of categories and counts, states and
-        regressions are counted as they are.
+        they are if all columns are continuous; classes of categories and counts, also beside
+        measurements, states and regressions are counted as they are.
     column_powers : bool, default=False
         Whether a second search over Yeo-Johnson powers of the columns replaces the first if its
         held-out log density is better by two standard errors (variational Gaussian mixtures).
