@@ -133,7 +133,7 @@ def chosen(frame: pd.DataFrame, labels: np.ndarray | None, **options: Any) -> di
         "seconds": round(seconds, 1),
     }
     if labels is not None:
-        line["index"] = round(float(adjusted_rand_score(labels, search.predict(frame))), 3)
+        line["index"] = round(float(adjusted_rand_score(labels, search.predict_clusters(frame))), 3)
     return line
 
 
