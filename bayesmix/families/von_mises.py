@@ -411,7 +411,11 @@ class VonMises(ColumnsFamily[VonMisesColumns]):
     mean_where_empty = 0.0
 
     def __post_init__(self) -> None:
-        for name, value, positive in (("period", self.period, True), ("start", self.start, False)):
+        given: list[tuple[str, Any, bool]] = [
+            ("period", self.period, True),
+            ("start", self.start, False),
+        ]
+        for name, value, positive in given:
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not number or not np.isfinite(value) or (positive and not value > 0.0):
                 kind = "a positive number" if positive else "a number"

@@ -78,13 +78,10 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
         return hours + (60.0 * minutes + seconds) / SECONDS_OF_HOUR, HOW_TIMES
     if (plain := without_flags(text)) is not text:
         numbers = pd.to_numeric(plain, errors="coerce")
-        numbers = amounts(plain)[0] if numbers.isna().any() else numbers
+        read = amounts(plain)[0] if numbers.isna().any() else numbers
         flags = ", ".join(sorted(set(text.str.extract(FLAGGED)[1].dropna())))
-        if numbers is not None:
-            return (
-                numbers,
-                f"numbers, {counted(int((plain != text).sum()), 'flag')} ({flags}) apart",
-            )
+        if read is not None:
+            return read, f"numbers, {counted(int((plain != text).sum()), 'flag')} ({flags}) apart"
     negative = text.str.fullmatch(NEGATIVE)
     if accounts := bool(negative.any() and not negative.all()):
         text = text.str.replace(f"^{NEGATIVE}$", r"\1-\2\3", regex=True)

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.special import i0e, i1e
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Booleans
 
 # Nodes on each side of the mode, and the fall of the log density, in nats, where integrals end.
 NODES, FALL = 48, 40.0
@@ -109,9 +109,9 @@ class ConcentrationDensity:
         widths = np.minimum(width, limits)
         bottom = self.log_integrand(mode) - FALL
 
-        def inside(widths: Array) -> Array:
+        def inside(widths: Array) -> Booleans:
             at = np.moveaxis(mode + signs * widths, 0, -1)
-            return np.moveaxis(self.log_integrand(at), -1, 0) > bottom
+            return np.asarray(np.moveaxis(self.log_integrand(at), -1, 0) > bottom)
 
         for _ in range(DOUBLINGS):
             short = inside(widths) & (widths < limits)

@@ -173,6 +173,7 @@ class Product:
     separable = OfParts(all)
     takes_intervals = OfParts(all)
     continuous = OfParts(any)
+    loses_directions = OfParts(any)
     far_densities = OfParts(any)
     heavy_tails = OfParts(any)
     keeps_zeros = OfParts(any)
