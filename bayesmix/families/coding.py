@@ -121,8 +121,8 @@ class Coding:
     the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
     reason and doubt, or "", of each column of the table. ``logs`` are
-    the logarithms of continuous columns that are amounts. ``turns`` has name, period and start of
-    each column on a circle. ``marks`` says which cells are read as
+    the logarithms of continuous columns that are amounts. ``circular`` are columns on a circle, and
+    ``turns`` the period and start of each. ``marks`` says which cells are read as
     missing, and ``marks_only`` whether no others are.
     """
 
@@ -136,7 +136,8 @@ class Coding:
     logs: Logarithms | None = None
     marks: str = ""
     marks_only: bool = False
-    turns: tuple[tuple[str, float, float], ...] = ()
+    circular: tuple[str, ...] = ()
+    turns: tuple[tuple[float, ...], ...] = ()
 
     @property
     def continuous(self) -> tuple[str, ...]:
@@ -145,14 +146,10 @@ class Coding:
         return tuple(name for name in self.numbers if name not in others)
 
     @property
-    def circular(self) -> tuple[str, ...]:
-        """Names of the columns on a circle."""
-        return tuple(name for name, *_ in self.turns)
-
-    @property
     def declared(self) -> dict[str, str]:
         """Kind of each column of the table, as ``columns`` declares it."""
-        periods = {name: f"{CIRCULAR} {period!r}" for name, period, _ in self.turns}
+        turns = zip(self.circular, self.turns, strict=True)
+        periods = {name: f"{CIRCULAR} {turn[0]!r}" for name, turn in turns}
         return {name: periods.get(name, kind) for name, kind, *_ in self.decisions}
 
     @property
@@ -174,7 +171,7 @@ class Coding:
     @property
     def is_mixed(self) -> bool:
         """Whether some columns are not continuous on a line, so that each kind has a family."""
-        return self.has_levels or bool(self.counts or self.turns)
+        return self.has_levels or bool(self.counts or self.circular)
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
@@ -252,7 +249,10 @@ class Coding:
             ratings=tuple(name for name in self.ratings if name in names),
             overdispersed=tuple(name for name in self.overdispersed if name in names),
             logs=logs,
-            turns=tuple(turn for turn in self.turns if turn[0] in names),
+            circular=tuple(name for name in self.circular if name in names),
+            turns=tuple(
+                turn for name, turn in zip(self.circular, self.turns, strict=True) if name in names
+            ),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:

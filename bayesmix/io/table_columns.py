@@ -303,10 +303,9 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         tuple(name for name, kind in used.items() if kind.kind == COUNTS),
         tuple(name for name, kind in used.items() if kind.kind == RATINGS),
         tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
+        circular=tuple(name for name, kind in used.items() if kind.turn is not None),
         turns=tuple(
-            (name, kind.turn.period, kind.turn.start)
-            for name, kind in used.items()
-            if kind.turn is not None
+            (kind.turn.period, kind.turn.start) for kind in used.values() if kind.turn is not None
         ),
     )
     numbers = recoded(frame, coding)

@@ -168,8 +168,9 @@ def test_a_column_has_the_kind_that_a_person_would_give_it(name):
 
 def test_declared_circles_have_a_period_given_or_by_name():
     frame = pd.DataFrame({"hour": [8.0, 9.0], "x": [-0.5, 0.4]})
-    turns = coded(frame, {"hour": "circular", "x": "circular 1.0"})[1].turns
-    assert turns == (("hour", 24.0, 0.0), ("x", 1.0, -0.5))
+    coding = coded(frame, {"hour": "circular", "x": "circular 1.0"})[1]
+    assert coding.circular == ("hour", "x")
+    assert coding.turns == ((24.0, 0.0), (1.0, -0.5))
     with pytest.raises(InvalidInputError, match="period of the circular column 'x'"):
         coded(frame, {"x": "circular"})
     with pytest.raises(InvalidInputError, match="must have numbers"):
@@ -190,7 +191,7 @@ def test_periods_name_columns_of_the_frame():
         bm.select(frame, periods={"when": 24}, columns={"when": "counts"})
 
 
-def test_select_describes_hours_by_von_mises_distributions():
+def test_select_describes_hours_by_von_mises_distributions(tmp_path):
     rng = np.random.default_rng(0)
     when = np.concatenate([rng.normal(0.0, 1.0, 60), rng.normal(12.0, 1.5, 40)]) % 24.0
     frame = pd.DataFrame({"when": when})
@@ -202,6 +203,9 @@ def test_select_describes_hours_by_von_mises_distributions():
     labels = search.predict(frame)
     assert len(set(labels[:60])) == 1
     np.testing.assert_array_equal(search.predict(frame + 24.0), labels)
+    search.best_estimator_.save(tmp_path / "hours.bayesmix")
+    again = bm.load(tmp_path / "hours.bayesmix")
+    np.testing.assert_array_equal(again.predict(frame), search.best_estimator_.predict(frame))
 
 
 def test_times_and_flags_are_read_as_numbers():

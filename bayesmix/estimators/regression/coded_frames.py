@@ -223,7 +223,8 @@ def family_for(family: Any, source: Source) -> Any:
     if coding.logs is not None:
         normal = Transformed(normal, coding.logs)
     parts = [Part(coding.continuous, normal)] if coding.continuous else []
-    parts += [Part((name,), VonMises(*turn)) for name, *turn in coding.turns]
+    turns = zip(coding.circular, coding.turns, strict=True)
+    parts += [Part((name,), VonMises(*turn)) for name, turn in turns]
     levels = dict(zip(coding.names, coding.levels, strict=True))
     discrete = [*coding.counts, *(name for name, own in levels.items() if own is not None)]
     kinds: dict[type, list[str]] = {}
