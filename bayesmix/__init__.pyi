@@ -83,6 +83,7 @@ from bayesmix.families.successes import Binomial as Binomial
 from bayesmix.families.transformed import LogNormal as LogNormal
 from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
 from bayesmix.families.transformed import Transformed as Transformed
+from bayesmix.families.von_mises import VonMises as VonMises
 from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.weibull import Weibull as Weibull
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson

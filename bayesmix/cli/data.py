@@ -115,7 +115,7 @@ def features_of(
     numbers, coding = coded(table[features], declared, wanted and features)
     for text in coding.notes():
         screen.postpone(text)
-    decided = {name: kind for name, kind, *_ in coding.decisions if kind != "exclude"}
+    decided = {name: kind for name, kind in coding.declared.items() if kind != "exclude"}
     return as_read(table, numbers, coding), decided
 
 

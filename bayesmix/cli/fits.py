@@ -50,7 +50,7 @@ class Work:
 
         screen.say(rows_sentences(rows.data, source, rows.weight))
         coding = coding_of(source)
-        if coding is not None and (coding.has_levels or coding.counts):
+        if coding is not None and coding.is_mixed:
             screen.told(f"columns: {coding.guesses()}")
         place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, rows.weight_type, place)

@@ -114,7 +114,7 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
     n_rows, n_columns = source.shape
     coding = coding_of(source)
     taken = {}
-    if coding is not None and (coding.has_levels or coding.counts or coding.left_out):
+    if coding is not None and not coding.is_plain:
         pairs = zip(coding.names, coding.levels, strict=True)
         taken["levels"] = plain({name: levels for name, levels in pairs if levels is not None})
         taken["left_out"] = dict(coding.left_out)

@@ -16,7 +16,7 @@ GAPS = (
 # The same, and marks of people and programs, in lower-case letters.
 MARKS = frozenset(map(str.lower, GAPS)) | {
     ".", "..", "...", "?", "??", "-", "--", "---", "\u2013", "\u2014", r"\n", "n.a.", "n.a", "nr",
-    "missing", "#null!", "#div/0!", "#value!", "#ref!", "#num!", "#name?",
+    ":", "missing", "#null!", "#div/0!", "#value!", "#ref!", "#num!", "#name?",
     *(f".{letter}" for letter in ascii_lowercase),
 }  # fmt: skip
 # Marks beside words; among numbers they can be measurements.

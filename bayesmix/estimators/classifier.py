@@ -273,7 +273,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _chosen_family(self) -> Any:
         """The family that was named; "auto" if none was, and columns are of several kinds."""
         coding = self._coding
-        mixed = coding is not None and (coding.has_levels or coding.counts)
+        mixed = coding is not None and coding.is_mixed
         return AUTO if self.family is None and mixed else self.family
 
     @property

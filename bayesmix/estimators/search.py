@@ -126,8 +126,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         regression on them (Gaussian features only).
     clusters : {"merged", "components"}, optional
         Whether components that held-out observations cannot tell apart are one cluster. By default
-        they are if the family is continuous; classes of categories and counts, states and
-        regressions are counted as they are.
+        they are if all columns are continuous; classes of categories and counts, also beside
+        measurements, states and regressions are counted as they are.
     column_powers : bool, default=False
         Whether to fit candidates with Yeo-Johnson powers of the columns too, where the leading
         candidates gain more by powers than they cost, log(n) / 2 for each value that is learned

@@ -94,6 +94,7 @@ def select(
     exclude: Sequence[str] = (),
     columns: Any = None,
     masses: Any = "auto",
+    periods: Any = None,
     weight_type: str | None = None,
     hold: Any = None,
     equal: Any = None,
@@ -167,6 +168,9 @@ def select(
         "auto": values of 3 % of the observations that are ten times as frequent as the next ones;
         a column that is declared continuous has none. A mapping names them, such as
         ``{"amount": 0, "mark": [0, 100]}``. The summary and ``columns_`` say so.
+    periods : mapping of name to number, optional
+        Columns on a circle with the length of a turn in their units, such as ``{"hour": 24}``. By
+        default hours, months, weekdays, bearings and angles are, where name and range say so.
     hold, equal : mapping, optional
         Parameters of the first components that are held or equal, as in ``GaussianMixture``. Fits
         are then maximum likelihood, and "auto" becomes "bic".
@@ -192,11 +196,12 @@ def select(
     named |= {"categorical": categorical, "exclude": exclude}
     coding, given = None, (X, sample_weight)
     if family is None and "estimator" not in options:
+        columns = with_periods(columns, periods)
         X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
-    elif columns or any(named.values()):
+    elif columns or periods or any(named.values()):
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
-        options["columns"] = {name: kind for name, kind, *_ in coding.decisions}
+        options["columns"] = coding.declared
     ordered = lengths is not None or groups is not None or times is not None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
     default = default and not noise and not variable_selection and "estimator" not in options
@@ -240,6 +245,19 @@ def select(
         # The frame may have further columns.
         search.tell_clusters(*given, **beside)
     return search
+
+
+def with_periods(columns: Any, periods: Any) -> Any:
+    """Return declared kinds of columns with those on circles."""
+    if not periods:
+        return columns
+    from bayesmix.io.circles import checked_periods
+
+    circles = checked_periods(periods)
+    for name, kind in dict(columns or {}).items():
+        if str(name) in circles and not str(kind).startswith("circular"):
+            raise InvalidInputError(f"periods names {name!r}, which columns says is {kind!r}")
+    return {**dict(columns or {}), **circles}
 
 
 def on_log_scale(X: Any) -> tuple[Any, Any]:
@@ -475,7 +493,7 @@ class SearchPlan:
         """Number of numeric columns that may depend on each other, 2 for several."""
         coding = self.coding
         if coding is not None:
-            return len(coding.numbers) - len(coding.counts)
+            return len(coding.continuous)
         shape: Any = getattr(self.X, "shape", ())
         return 1 if len(shape) == 2 and shape[1] == 1 else 2
 

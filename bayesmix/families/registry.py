@@ -205,6 +205,18 @@ FAMILIES = {
         ("ZeroOr",),
         {"zero_or": ("ZeroOr", "ZeroOrGammas", "ZeroOrWeibulls", "ZeroOrLogNormals")},
     ),
+    "von_mises": Entry(
+        ("VonMises",),
+        {
+            "von_mises": (
+                "VonMises",
+                "VonMisesColumns",
+                "VonMisesPosterior",
+                "VonMisesPrior",
+                "Circle",
+            ),
+        },
+    ),
     "von_mises_fisher": Entry(
         ("VonMisesFisher",),
         {

@@ -16,10 +16,8 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import (
-    COMPONENTS,
     OUTLYING,
     WITHIN,
-    counted_as,
     number_of,
 )
 from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
@@ -219,8 +217,8 @@ class AnswerText:
         if not result.family.continuous:
             return "class"
         merged = len(self.labels) != len(set(self.labels.tolist()) - {OUTLYING})
-        by_components = counted_as(result) == COMPONENTS
-        return "component" if by_components and not merged else "cluster"
+        known = result.side.labels is not None
+        return "component" if known and not merged else "cluster"
 
     @property
     def _form_clusters(self) -> bool:

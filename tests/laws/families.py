@@ -84,6 +84,10 @@ def factors(rng, group):
     return scores @ (np.kron(np.eye(3), [[0.9, 1.1]]) + 0.2) + rng.normal(size=(len(group), 6))
 
 
+def weekdays(rng, group):
+    return np.mod(rng.normal(6.5 + 3.0 * group, 0.7, (len(group), 2)), 7.0)
+
+
 def directions(rng, group):
     rows = rng.normal(0.0, 0.5, (len(group), 3)) + np.where(group, [0.0, 0.0, 2.0], [0.0, 2.0, 0.0])
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -119,6 +123,7 @@ EVERY_FAMILY = {
     "ordinal": FamilyCase(bm.Ordinal(), levels),
     "negative_binomial": FamilyCase(bm.NegativeBinomial(), overdispersed),
     "zero_inflated_poisson": FamilyCase(bm.ZeroInflatedPoisson(), with_zeros),
+    "von_mises": FamilyCase(bm.VonMises(7.0), weekdays),
     "von_mises_fisher": FamilyCase(bm.VonMisesFisher(), directions),
     "product": FamilyCase(MIXED, mixed),
 }

@@ -57,7 +57,7 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 def is_mixed_table(X: Any) -> bool:
     """Whether data are, or come from, a frame with columns that are not continuous."""
     coding = coding_of_table(X)
-    return coding is not None and (coding.has_levels or bool(coding.counts))
+    return coding is not None and coding.is_mixed
 
 
 def coding_of_table(X: Any, columns: Any = None) -> Coding | None:

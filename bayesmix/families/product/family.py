@@ -168,13 +168,14 @@ class Product:
             for part in self.parts
         )
         labels = tuple(part.label for part in self.parts)
-        continuous = tuple(bool(family.continuous) for family in self.families)
+        continuous = tuple(bool(family.loses_directions) for family in self.families)
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
     separable = OfParts(all)
     takes_intervals = OfParts(all)
     continuous = OfParts(any)
+    loses_directions = OfParts(any)
     far_densities = OfParts(any)
     heavy_tails = OfParts(any)
     keeps_zeros = OfParts(any)
