@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.missing_marks import (
-from bayesmix.core.nouns import counted
     CELLS_NAMED,
     MARKS,
     NUMBERS_BESIDE_WORDS,
     read_as_missing,
 )
+from bayesmix.core.nouns import counted
 
 MINUS = "\u2212"
 # Words that mean "missing" among numbers, in any case.
