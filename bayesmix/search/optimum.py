@@ -187,10 +187,11 @@ class Schedule:
     passes: int
     agree: int
     settled: int = 1
+    improved: int = 4  # of the settled, by moves, which take most of the time
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(24, 30, 6, 8)
+FULL = Schedule(24, 30, 6, 8, 4)
 OF_BOUNDS = Schedule(11, 30, 8, 3)  # which have fewer optima than likelihoods
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
@@ -304,7 +305,7 @@ class OptimumSearch:
             return settled[0]
         improved = []
         prunes = self.model.prune and self.problem.objective.variational
-        for state in settled:
+        for state in settled[: self._schedule.improved]:
             if prunes:  # all empty components at once, where moves would merge one by one
                 state = pruned(self.all_rows, state, self.monitor, SETTLE_PASSES)
             state = self.improver.improved(self.all_rows, state)
