@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Variance against the data's below which a component is narrow: a thirtieth of the data's width.
 NARROW = 1e-3
-# Distinct values with which a narrow component is no accident, where volumes differ: of 20 overlapping
-# mixtures two had one on 16 and 21 observations, and true thin groups of 30 are to be kept.
+# Distinct values with which a narrow component is no accident, where volumes differ: of overlapping
+# mixtures two had one on 16 and 21 observations; true thin groups of 30 are to be kept.
 ENOUGH = 25
 # Decimals of values along an axis, in units of the data, by which they are distinct.
 DIGITS = 12
