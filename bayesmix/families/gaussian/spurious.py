@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Variance against the data's below which a component is narrow: a thirtieth of the data's width.
 NARROW = 1e-3
 # Distinct values with which a narrow component is no accident, where volumes differ: of overlapping
-# mixtures two had one on 16 and 21 observations; true thin groups of 30 are to be kept.
+# mixtures three had one on 16 to 21 observations; true thin groups of 30 are to be kept.
 ENOUGH = 25
 # Decimals of values along an axis, in units of the data, by which they are distinct.
 DIGITS = 12
@@ -48,10 +48,11 @@ def spurious_components(guard: GaussianGuard, mixture: Mixture[Gaussians]) -> tu
     step = _MembersStep(mixture, narrow, guard.whole, needed)
     members = guard.source.reduce(step, mixture.n_components)
     n = guard.source.shape[0]
+    expected = n * mixture.weights.mean()  # of overlapping components fewer than members
     return tuple(
         int(k)
         for k, values, joint in zip(narrow, members.values, members.joint, strict=True)
-        if _n_distinct(values @ axes[k]) < needed
+        if min(_n_distinct(values @ axes[k]), expected[k]) < needed
         and not _is_confirmed(guard.structure, mixture, int(k), values, joint, n)
     )
 
