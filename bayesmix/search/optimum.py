@@ -442,10 +442,15 @@ class OptimumSearch:
             yield number, begun(self.sample, start, self.model.n_components)
 
     def _at_partitions(self, numbers: range) -> Iterator[tuple[int, State]]:
-        """Yield starts at partitions of trees, numbered beyond all others."""
+        """Yield starts at partitions of trees, numbered beyond all others.
+
+        Fits of other candidates are better starts.
+        """
         K, source, family = self.model.n_components, self.sample.source, self.model.family
         partitions = self.settings.partitions
-        if partitions is None or K == 1 or numbers.start or has_sparse_rows(source):
+        if partitions is None or K == 1 or numbers.start or self.settings.warm_starts:
+            return
+        if has_sparse_rows(source) or source.inside is not None:
             return
         spread = spread_of(family)
         labels = partitions(family, source, K, self.settings.seed + self.index)
