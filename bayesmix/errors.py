@@ -67,7 +67,11 @@ class BayesmixWarning(UserWarning):
 
 
 class DegenerateComponentWarning(BayesmixWarning):
-    """A component collapsed onto identical observations; its variance was set to a lower limit."""
+    """A component collapsed onto identical observations, or is spurious.
+
+    The variance of a collapsed component was set to a lower limit. A spurious one describes a few
+    observations that happen to lie close together or along a line.
+    """
 
 
 class FlatDirectionWarning(BayesmixWarning):

@@ -368,16 +368,24 @@ class TransformedGuard(Over):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
-        inner = Mixture(mixture.weights, mixture.components.normals, frame)
-        whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
-        guard = self.normals.among(WholeSamples(whole, self.function))
+        guard, inner = self._of_normals(mixture)
         repair = guard.examine(inner, resolution, events, thorough)
         if repair is None or repair.mixture is None:
             return repair
         components = lifted(repair.mixture.components, self.function)
         moved = replace(mixture, weights=repair.mixture.weights, components=components)
         return Repair(repair.events, repair.resolution, moved)
+
+    def spurious(self, mixture: Mixture[Any]) -> tuple[int, ...]:
+        guard, inner = self._of_normals(mixture)
+        return guard.spurious(inner)
+
+    def _of_normals(self, mixture: Mixture[Any]) -> tuple[GaussianGuard, Mixture[Any]]:
+        """Return the guard of the normals over g(x), and their mixture."""
+        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
+        inner = Mixture(mixture.weights, mixture.components.normals, frame)
+        whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
+        return self.normals.among(WholeSamples(whole, self.function)), inner
 
 
 def _by(over: Callable[[Function, Any], Over]) -> Callable[[Any, Function], Over]:

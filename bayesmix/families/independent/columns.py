@@ -377,6 +377,9 @@ class NoGuard:
     ) -> Repair | None:
         return None
 
+    def spurious(self, mixture: Mixture) -> tuple[int, ...]:
+        return ()
+
 
 def refuse_where(wrong: Booleans, values: Stored, first: int, held: str, remedy: str) -> None:
     """Raise ``InvalidInputError`` for the first wrong value."""

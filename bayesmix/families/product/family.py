@@ -508,16 +508,28 @@ class ProductGuard(PerPart):
         self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return the repair of the first part with collapsed components."""
-        components: Any = mixture.components
-        frames = self.layout.frames(mixture.frame)
         resolutions = of_parts(resolution, len(self.parts))
         for part, guard in enumerate(self.parts):
-            of_part = Mixture(mixture.weights, components.parts[part], frames[part])
-            whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+            of_part, whole = self._part(mixture, part)
             repair = guard.among(whole).examine(of_part, resolutions[part], events, thorough)
             if repair is not None:
                 return self._whole(repair, mixture, resolutions, part)
         return None
+
+    def spurious(self, mixture: Mixture) -> tuple[int, ...]:
+        """Return the spurious components of any part."""
+        found: set[int] = set()
+        for part, guard in enumerate(self.parts):
+            of_part, whole = self._part(mixture, part)
+            found.update(guard.among(whole).spurious(of_part))
+        return tuple(sorted(found))
+
+    def _part(self, mixture: Mixture, part: int) -> tuple[Mixture, WholeRows]:
+        """Return a part as a mixture, and the whole that it is a part of."""
+        components: Any = mixture.components
+        frame = self.layout.frames(mixture.frame)[part]
+        whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+        return Mixture(mixture.weights, components.parts[part], frame), whole
 
     def _whole(
         self, repair: Repair, mixture: Mixture, resolutions: tuple[Array | None, ...], part: int
