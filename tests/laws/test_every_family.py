@@ -39,7 +39,9 @@ def test_a_loaded_model_has_the_same_densities_and_errors(name, tmp_path):
     pd.testing.assert_frame_equal(loaded.parameter_table(rows), model.parameter_table(rows))
 
 
+# Directions are missing as a whole, see test_von_mises_fisher.
 TAKE_GAPS = [name for name, case in EVERY_FAMILY.items() if case.family.takes_gaps]
+TAKE_GAPS.remove("von_mises_fisher")
 
 
 @pytest.mark.parametrize("name", TAKE_GAPS)

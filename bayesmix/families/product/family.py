@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as passed by the user, then a tuple of ``Part``.
 Parts: TypeAlias = Any
+# A column in the message of a family.
+NUMBERED = re.compile(r"\bcolumn (\d+)")
 
 
 @dataclass(frozen=True)
@@ -276,17 +280,9 @@ class Product:
         for part, columns in zip(self.parts, self.layout.columns, strict=True):
             try:
                 part.family.check(values[:, list(columns)], first)
-            except InvalidInputError:
-                self._check_columns(part, values[:, list(columns)], first)
-                raise
-
-    def _check_columns(self, part: Part, values: Stored, first: int) -> None:
-        """Check column by column, so that the message names the right one."""
-        for place, name in enumerate(part.columns):
-            try:
-                part.family.check(values[:, [place]], first)
             except InvalidInputError as problem:
-                told = str(problem).replace("column 0", f"column {name!r}")
+                # Families number their own columns.
+                told = NUMBERED.sub(partial(_named, part.columns), str(problem))
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
@@ -435,6 +431,11 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
         named = tuple(one if isinstance(one, str) else int(one) for one in columns)
         listed.append(Part(named, family))
     return tuple(listed)
+
+
+def _named(columns: Columns, numbered: re.Match[str]) -> str:
+    """Return the column of a part that a message numbers, by the name of the user."""
+    return f"column {columns[int(numbered[1])]!r}"
 
 
 def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> int:
