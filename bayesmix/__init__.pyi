@@ -57,11 +57,14 @@ from bayesmix.families.beta import Beta as Beta
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
+from bayesmix.families.dependent_categorical import DependentCategorical as DependentCategorical
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.background import from_model as from_model
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
 from bayesmix.families.gaussian.subspace import CommonSubspace as CommonSubspace
+from bayesmix.families.item_response import Rasch as Rasch
+from bayesmix.families.item_response import TwoParameterLogistic as TwoParameterLogistic
 from bayesmix.families.monotone import YeoJohnson as YeoJohnson
 from bayesmix.families.multinomial import Multinomial as Multinomial
 from bayesmix.families.multinomial import MultinomialPrior as MultinomialPrior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -155,7 +156,7 @@ class LevelColumns(PointColumns):
     """K densities of independent columns of levels, at a point."""
 
     reading: Levels
-    reports = (
+    reports: ClassVar[tuple[ReportedQuantity, ...]] = (
         ReportedQuantity(
             "probability",
             lambda components: components.expected_totals,
@@ -276,6 +277,10 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     def mean_where_empty(self) -> Array:
         """Equal probabilities of all levels."""
         return 1.0 / self.reading.spread(self.reading.sizes)
+
+    def on_columns(self, names: Sequence[str] | None, n_columns: int) -> Self:
+        """Return the family for data with these columns, by default itself."""
+        return self
 
     def with_levels(self, levels: Any) -> Self:
         """Return the family with the levels of its columns."""
