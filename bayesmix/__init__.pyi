@@ -56,8 +56,8 @@ from bayesmix.families.bayesian_regression import RegressionPrior as RegressionP
 from bayesmix.families.beta import Beta as Beta
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
-from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.dependent_categorical import DependentCategorical as DependentCategorical
+from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.background import from_model as from_model
 from bayesmix.families.gaussian.family import Gaussian as Gaussian

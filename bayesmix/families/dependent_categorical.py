@@ -29,7 +29,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.coding import Level
 from bayesmix.families.independent.columns import DrawnColumns
-from bayesmix.families.independent.levels import LevelColumns, Levels, LevelsFamily
+from bayesmix.families.independent.levels import Effect, LevelColumns, Levels, LevelsFamily
 from bayesmix.families.independent.linear import NEVER, Sums, towards_zero
 from bayesmix.families.without_prior import WithoutPrior
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -41,20 +41,6 @@ from bayesmix.numerics.memo import once
 SWEEPS, PRECISION = 500, 1e-14
 
 Pair: TypeAlias = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Tilt:
-    """A direction (C,) of log probabilities of all cells, in one block; ``pair`` of an odds ratio.
-
-    ``levels`` are those of the column, or of the pair.
-    """
-
-    direction: Array
-    block: int
-    columns: tuple[int, ...]
-    levels: tuple[int, ...]
-    shared: bool
 
 
 @dataclass(frozen=True)
@@ -122,27 +108,32 @@ class DependentLevels(Levels):
         return own + [(*component, *sorted((places[a], places[b]))) for a, b in pairs]
 
     @cached_property
-    def tilts(self) -> list[Tilt]:
-        """Free directions of log probabilities: log odds of levels, then log odds ratios."""
-        found, size = [], int(self.cells.ends[-1])
+    def effects(self) -> list[Effect]:
+        """Free log odds of levels, then log odds ratios of pairs, against the first levels."""
+        ratios = [
+            Effect((a, b), (1 + first, 1 + second), shared=not self.by_class)
+            for a, b in self.dependent
+            for first, second in np.ndindex(self.numbers[a] - 1, self.numbers[b] - 1)
+        ]
+        return super().effects + ratios
 
-        def add(block: int, columns: tuple[int, ...], levels: tuple[int, ...]) -> None:
-            start, end = self.cells.pairs[block]
-            direction = np.zeros(size)
-            own = [self.blocks[block].index(column) for column in columns]
-            levels_of = self.answers[block][own]
-            direction[start:end] = (levels_of == np.array(levels)[:, None]).all(axis=0)
-            shared = len(columns) == 2 and not self.by_class
-            found.append(Tilt(direction, block, columns, levels, shared))
+    @property
+    def ratios(self) -> list[Effect]:
+        """The log odds ratios."""
+        return [effect for effect in self.effects if len(effect.columns) == 2]
 
-        block_of = {column: block for column, block, _ in self.places_of}
-        for column, number in enumerate(self.numbers):
-            for level in range(1, number):
-                add(block_of[column], (column,), (level,))
-        for a, b in self.dependent:
-            for levels in np.ndindex(self.numbers[a] - 1, self.numbers[b] - 1):
-                add(block_of[a], (a, b), (1 + levels[0], 1 + levels[1]))
-        return found
+    def indicator(self, effect: Effect) -> Array:
+        """Return 1 for the cells (C,) that an effect belongs to."""
+        out, number = np.zeros(int(self.cells.ends[-1])), self.block_of(effect)
+        start, end = self.cells.pairs[number]
+        places = [self.blocks[number].index(column) for column in effect.columns]
+        levels = np.array(effect.levels)[:, None]
+        out[start:end] = (self.answers[number][places] == levels).all(axis=0)
+        return out
+
+    def block_of(self, effect: Effect) -> int:
+        """Return the number of the block that an effect belongs to."""
+        return next(j for j, block in enumerate(self.blocks) if effect.columns[0] in block)
 
     def some(self, columns: Integers) -> DependentLevels:
         """Return the levels of some columns, in their order."""
@@ -158,9 +149,9 @@ class LogLinear(Domain):
 
     def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
         reading, one = components.reading, np.ones(components.n_components)
-        for tilt in reading.tilts:
-            moved = _Tilted(tilt.direction, reading.cells)
-            yield Coordinate(moved, one, place=(*tilt.columns, *tilt.levels), shared=tilt.shared)
+        for effect in reading.effects:
+            moved, place = _Tilted(reading.indicator(effect), reading.cells), effect.columns
+            yield Coordinate(moved, one, place=(*place, *effect.levels), shared=effect.shared)
 
 
 @dataclass(frozen=True)
@@ -178,24 +169,21 @@ def log_odds_ratios(components: Any) -> Array:
     reading, out = components.reading, []
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(components.cell_probabilities)
-        for tilt in (one for one in reading.tilts if len(one.columns) == 2):
-            block = reading.blocks[tilt.block]
-            a, b = (block.index(column) for column in tilt.columns)
-            table, at = reading.table(logs, tilt.block), [slice(None), *([0] * len(block))]
-            corners = []
-            for first, second in ((tilt.levels[0], tilt.levels[1]), (tilt.levels[0], 0)):
-                for corner in ((first, second), (0, second)):
-                    at[1 + a], at[1 + b] = corner
-                    corners.append(table[tuple(at)])
-            out.append(corners[0] - corners[1] - corners[2] + corners[3])
+        for effect in reading.ratios:
+            number = reading.block_of(effect)
+            a, b = (reading.blocks[number].index(column) for column in effect.columns)
+            # Other columns of the block are at their first levels.
+            table = np.moveaxis(reading.table(logs, number), (1 + a, 1 + b), (1, 2))
+            table = table[(..., *([0] * (table.ndim - 3)))]
+            i, j = effect.levels
+            out.append(table[:, i, j] - table[:, 0, j] - table[:, i, 0] + table[:, 0, 0])
     return np.column_stack(out) if out else np.zeros((components.n_components, 0))
 
 
 def _cells_of_ratios(components: Any, values: Array) -> list[Cell]:
-    tilts = [one for one in components.reading.tilts if len(one.columns) == 2]
     return [
         (one.columns[0], f"{one.levels[0]}, with column {one.columns[1]} at {one.levels[1]}")
-        for one in tilts
+        for one in components.reading.ratios
     ]
 
 
@@ -262,6 +250,8 @@ class DependentCategoricals(LevelColumns):
         """Yield block, its places that were seen, and rows and codes of these, by pattern."""
         for number, block in enumerate(self.reading.blocks):
             own = values[:, np.array(block)]
+            places: Any
+            rows: Any
             for places, rows in patterns(own, np.ones(len(block), dtype=bool)):
                 if len(places):
                     shape = tuple(self.reading.shapes[number][place] for place in places)
@@ -384,16 +374,17 @@ class DependentCategoricals(LevelColumns):
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         """Draw missing cells from components ``labels``, given the observed cells."""
         out = values.copy()
-        for number, block in enumerate(self.reading.blocks):
+        for number, columns in enumerate(self.reading.blocks):
+            block = np.array(columns)
             start, end = self.reading.cells.pairs[number]
-            own, answers = values[:, list(block)], self.reading.answers[number]
+            own, answers = values[:, block], self.reading.answers[number]
             rows = np.flatnonzero(np.isnan(own).any(axis=1))
             gaps = np.isnan(own[rows])[:, :, None]
             possible = (gaps | (own[rows][:, :, None] == answers)).all(axis=1)
             p = np.cumsum(self.cell_probabilities[labels[rows], start:end] * possible, axis=1)
             drawn = (p < generator.random((len(rows), 1)) * p[:, -1:]).sum(axis=1)
             cells = np.minimum(drawn, end - start - 1)
-            out[np.ix_(rows, list(block))] = answers[:, cells].T
+            out[np.ix_(rows, block)] = answers[:, cells].T
         return out
 
 
@@ -588,11 +579,10 @@ class DependentCategorical(WithoutPrior, LevelsFamily[DependentCategoricals]):
     def inside(self, statistics: Sums, present: Sums) -> Sums:
         return replace(statistics, totals=towards_zero(statistics.totals, present.totals))
 
-    def as_draws(self, points: Sequence[DependentCategoricals]) -> DependentDraws:
+    def as_draws(self, points: Sequence[DependentCategoricals]) -> Any:
         cells = np.array([point.cell_probabilities for point in points])
         return DependentDraws(cells, self.reading)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count the levels less one per column, and the log odds ratios."""
-        tilts = self.reading.tilts
-        return sum(1 if tilt.shared else n_components for tilt in tilts)
+        return sum(1 if effect.shared else n_components for effect in self.reading.effects)

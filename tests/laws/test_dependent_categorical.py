@@ -44,15 +44,16 @@ def indicators(pairs):
     """Indicators of levels but the first (cells, A), and of pairs of such levels (cells, R)."""
     own = [[GRID[:, d] == level for level in range(1, SIZES[d])] for d in range(len(SIZES))]
     both = [a & b for i, j in pairs for a in own[i] for b in own[j]]
-    return np.array(sum(own, [])).T * 1.0, np.array(both).T * 1.0
+    mains = [each for of_column in own for each in of_column]
+    return np.array(mains).T * 1.0, np.array(both).T * 1.0
 
 
-def direct(patterns, K, by_class, start):
-    """Maximise the likelihood over the whole table of answers, from its log-linear parameters.
+def minus_likelihood(patterns, K, by_class, pairs=((0, 1), (3, 4))):
+    """Return minus the log likelihood, and its gradient, of log-linear parameters.
 
-    ``patterns`` are pairs of the cells (C,) that a row may be in, and numbers of rows.
+    ``patterns`` are the cells (C,) of the whole table that a row may be in, and numbers of rows.
     """
-    mains, both = indicators([(0, 1), (3, 4)])
+    mains, both = indicators(pairs)
     A, R = mains.shape[1], both.shape[1]
     member = np.array([cells for cells, _ in patterns])  # (P, C)
     counts = np.array([number for _, number in patterns])
@@ -74,16 +75,21 @@ def direct(patterns, K, by_class, start):
         score = np.concatenate([of_shares[1:], (gap @ mains).ravel(), of_ratios.ravel()])
         return -(counts @ np.log(total)), -score
 
+    return minus
+
+
+def direct(patterns, K, by_class, start):
+    """Maximise the likelihood over the whole table of answers."""
+    minus = minus_likelihood(patterns, K, by_class)
     found = optimize.minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-7})
     return -found.fun
 
 
-def cells_of(rows):
+def patterns_of(rows):
     """Possible cells (C,) of each distinct row, and its number of rows."""
     known, numbers = np.unique(np.where(rows.isna(), -1, rows), axis=0, return_counts=True)
-    return [
-        ((known_row < 0) | (known_row == GRID)).all(axis=1) * 1.0 for known_row in known
-    ], numbers
+    members = (((row < 0) | (row == GRID)).all(axis=1) * 1.0 for row in known)
+    return list(zip(members, numbers, strict=True))
 
 
 def start_of(m, by_class):
@@ -108,8 +114,7 @@ def test_a_fit_is_at_the_maximum_of_direct_maximisation(by_class, missing):
     m = bm.Mixture(2, family=family(by_class), **options).fit(rows)
     assert m.n_parameters_ == 1 + 2 * 6 + 3 * (2 if by_class else 1)
     start = start_of(m, by_class)
-    members, numbers = cells_of(rows)
-    patterns = list(zip(members, numbers, strict=True))
+    patterns = patterns_of(rows)
     assert direct(patterns, 2, by_class, start) == pytest.approx(m.log_likelihood_, abs=1e-6)
     near = start + np.random.default_rng(5).normal(0.0, 0.3, len(start))
     assert direct(patterns, 2, by_class, near) <= m.log_likelihood_ + 1e-6
@@ -191,6 +196,56 @@ def test_expected_counts_of_partly_seen_blocks_maximise_the_likelihood():
     scores = scores_of(m, rows)
     totals = np.abs(scores.scores.sum(axis=0))
     assert (totals < 1e-2 * np.linalg.norm(scores.scores, axis=0)).all()
+
+
+def test_the_score_test_is_that_of_outer_products_and_predicts_the_gain():
+    rows = drawn(3111, n=1500)
+    m = bm.Mixture(2, family=bm.Categorical(), **FAST).fit(rows)
+    classes = bm.latent_classes(m, rows)
+    tests = classes.dependent_pairs
+    assert set(tests.index) >= set(PAIRS)
+    for first, second in PAIRS:
+        pair = "abcde".index(first), "abcde".index(second)
+        p = [np.array(of_column) for of_column in m.probabilities_]
+        mains = [np.log(own[:, 1:] / own[:, :1]) for own in p]
+        n_ratios = (SIZES[pair[0]] - 1) * (SIZES[pair[1]] - 1)
+        share = [np.log(m.weights_[1] / m.weights_[0])]
+        null = np.concatenate([share, np.hstack(mains).ravel(), np.zeros(n_ratios)])
+        patterns = patterns_of(rows)
+        scores = np.array(
+            [-minus_likelihood([(cells, 1)], 2, False, (pair,))(null)[1] for cells, _ in patterns]
+        )
+        counts = np.array([number for _, number in patterns])
+        total = counts @ scores
+        expected = total @ np.linalg.solve((scores.T * counts) @ scores, total)
+        found = tests.loc[(first, second)]
+        assert found["statistic"] == pytest.approx(expected, rel=1e-4)
+        assert found["df"] == n_ratios
+        wider = bm.Mixture(2, family=bm.DependentCategorical([(first, second)]), **FAST).fit(rows)
+        assert found["gain"] == pytest.approx(wider.log_likelihood_ - m.log_likelihood_, rel=0.3)
+    assert "DependentCategorical([(" in classes.summary()
+    both = bm.Mixture(2, family=family(), **FAST).fit(rows)
+    after = bm.latent_classes(both, rows)
+    assert after.dependent_pairs.empty
+    assert after.bivariate_residuals.stack().max() < 10.0
+    assert after.degrees_of_freedom == len(GRID) - 1 - both.n_parameters_
+
+
+def test_residuals_of_a_dependent_pair_compare_the_fitted_table():
+    rows = drawn(3112, n=700)
+    m = bm.Mixture(2, family=family(by_class=True), **FAST).fit(rows)
+    found = bm.latent_classes(m, rows).bivariate_residuals
+    p = np.exp(m.result_.unframed.expected_log_density(GRID.astype(float))) @ m.weights_
+    observed = np.zeros(SIZES)
+    np.add.at(observed, tuple(rows.to_numpy().T), 1.0)
+    expected = 700 * p.reshape(SIZES)
+    for first, second in ((0, 1), (1, 3)):
+        rest = tuple(axis for axis in range(5) if axis not in (first, second))
+        here, there = observed.sum(axis=rest), expected.sum(axis=rest)
+        statistic = ((here - there) ** 2 / there).sum() / (
+            (here.shape[0] - 1) * (here.shape[1] - 1)
+        )
+        assert found.iloc[first, second] == pytest.approx(statistic, rel=1e-9, abs=1e-9)
 
 
 def test_carcinoma_has_a_dependent_pair():
