@@ -26,6 +26,7 @@ from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
 from bayesmix.assess.thresholds import decision_threshold as decision_threshold
+from bayesmix.assess.trait_scores import trait_scores as trait_scores
 from bayesmix.assess.trajectory_tables import class_assignment as class_assignment
 from bayesmix.assess.trajectory_tables import trajectory_checklist as trajectory_checklist
 from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_curves

@@ -268,12 +268,18 @@ class Items(AtAPoint, TraitAnswers):
             successes[k], failures[k] = agreed.T @ shares, refused.T @ shares
         return AnswerCounts(responsibilities.sum(axis=0), successes, failures)
 
+    @property
+    @abstractmethod
+    def trait_units(self) -> Array:
+        """Standard deviation of the trait (K,) in the unit of the difficulties."""
+
     def traits(self, values: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation (n, K) of the trait given answers."""
         means, squares = np.empty((2, len(values), self.n_components))
         for k, (_, shares) in enumerate(self.at_traits(values)):
             means[:, k], squares[:, k] = shares @ NODES, shares @ NODES**2
-        return means, np.sqrt(np.maximum(squares - means**2, 0.0))
+        deviations = np.sqrt(np.maximum(squares - means**2, 0.0))
+        return self.trait_units * means, self.trait_units * deviations
 
 
 @dataclass(frozen=True)
@@ -293,6 +299,10 @@ class RaschItems(Items):
     def log_odds(self) -> tuple[Array, Array]:
         slopes = np.broadcast_to(self.trait_deviations[:, None], self.difficulties.shape)
         return -self.difficulties, slopes
+
+    @property
+    def trait_units(self) -> Array:
+        return self.trait_deviations
 
     def marginal(self, columns: Integers) -> RaschItems:
         return RaschItems(self.difficulties[:, columns], self.trait_deviations)
@@ -320,6 +330,10 @@ class TwoParameterItems(Items):
     @property
     def log_odds(self) -> tuple[Array, Array]:
         return self.intercepts, self.discriminations
+
+    @property
+    def trait_units(self) -> Array:
+        return np.ones(self.n_components)
 
     def marginal(self, columns: Integers) -> TwoParameterItems:
         return TwoParameterItems(self.intercepts[:, columns], self.discriminations[:, columns])
