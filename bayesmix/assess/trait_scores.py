@@ -58,7 +58,7 @@ def trait_scores(model: Any, X: Any) -> pd.DataFrame:
             "trait_scores needs a mixture with family=Rasch() or TwoParameterLogistic(), without "
             f"sequences, got {result.family.title}"
         )
-    source: Any = rows_of_fit(estimator, X, gaps=True).in_memory()
+    source: Any = rows_of_fit(estimator, X, None, gaps=True).in_memory()
     means, deviations = components.traits(np.asarray(source.rows.values, dtype=float))
     shares = estimator.predict_proba(X)
     trait = (shares * means).sum(axis=1)
