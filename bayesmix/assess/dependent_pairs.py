@@ -30,14 +30,28 @@ LARGE, MOST_PAIRS = 10.0, 10
 COLUMNS = ["residual", "statistic", "df", "p_value", "gain", "log_odds_ratio"]
 
 
-def dependence_tests(scores: ParameterScores, residuals: pd.DataFrame) -> pd.DataFrame:
-    """Return tests of the pairs with residuals above 10, the largest first."""
+def dependence_tests(
+    scores: ParameterScores, residuals: pd.DataFrame, fitted: DependentCategorical | None
+) -> pd.DataFrame:
+    """Return tests of the pairs with residuals above 10, the largest first.
+
+    ``fitted`` is the family of the fit, None if all its columns are independent.
+    """
     large: Any = residuals.stack()
     large = large[large > LARGE].sort_values(ascending=False)[:MOST_PAIRS]
     places = {name: place for place, name in enumerate(residuals.index)}
-    free = {frozenset(pair) for pair in _pairs(scores.result.family)}
+    known: Any = () if fitted is None else fitted.local_dependence
+    by_class, free = fitted is not None and fitted.by_class, set(map(frozenset, known))
+
+    def tested(pair: tuple[int, int]) -> tuple[Any, ...]:
+        levels: Any = scores.components.reading.numbers
+        family = DependentCategorical(
+            (*known, pair), by_class, tuple(map(tuple, map(range, levels)))
+        )
+        return _score_test(scores, pair, family)
+
     rows = {
-        pair: (residual, *_score_test(scores, (places[pair[0]], places[pair[1]])))
+        pair: (residual, *tested((places[pair[0]], places[pair[1]])))
         for pair, residual in large.items()
         if frozenset((places[pair[0]], places[pair[1]])) not in free
     }
@@ -46,16 +60,11 @@ def dependence_tests(scores: ParameterScores, residuals: pd.DataFrame) -> pd.Dat
     return table.astype({"df": int})
 
 
-def _pairs(family: Any) -> tuple[tuple[int, int], ...]:
-    return family.local_dependence if isinstance(family, DependentCategorical) else ()
-
-
-def _score_test(scores: ParameterScores, pair: tuple[int, int]) -> tuple[Any, ...]:
+def _score_test(
+    scores: ParameterScores, pair: tuple[int, int], family: DependentCategorical
+) -> tuple[Any, ...]:
     """Return statistic, degrees of freedom, p-value, gain, and first log odds ratio of a pair."""
-    result, fitted = scores.result, scores.result.family
-    levels: Any = getattr(fitted, "levels", None)
-    pairs = (*_pairs(fitted), pair)
-    family = DependentCategorical(pairs, bool(getattr(fitted, "by_class", False)), levels)
+    result = scores.result
     components = with_blocks(scores.components, family.reading)
     mixture = replace(result.mixture, components=components)
     wider = ParameterScores(replace(result, family=family, mixture=mixture), scores.source)

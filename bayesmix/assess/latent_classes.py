@@ -250,7 +250,8 @@ def latent_classes(
     residuals = bivariate_residuals(scores, shares)
     with single_threaded_blas():
         tested = residuals if not ordered and not result.variational else residuals * np.nan
-        tests = dependence_tests(scores, tested)
+        dependent = result.family if isinstance(result.family, DependentCategorical) else None
+        tests = dependence_tests(scores, tested, dependent)
     notes += note_of(tests)
     K = len(shares)
     sizes = {"share": shares, "standard_error": of_shares, "rows": n * shares}

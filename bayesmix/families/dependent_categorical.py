@@ -41,6 +41,8 @@ from bayesmix.numerics.memo import once
 SWEEPS, PRECISION = 500, 1e-14
 
 Pair: TypeAlias = tuple[int, int]
+# Name or number of a column.
+Column: TypeAlias = str | int
 
 
 @dataclass(frozen=True)
@@ -435,7 +437,7 @@ def fitted_table(counts: Array, terms: Sequence[tuple[int, ...]]) -> Array:
     return table
 
 
-def _checked_pairs(pairs: Any) -> tuple[tuple[Any, Any], ...]:
+def _checked_pairs(pairs: Any) -> Any:
     """Return pairs of columns, or raise an error."""
     try:
         found = tuple(tuple(pair) if not isinstance(pair, str) else () for pair in pairs)
@@ -480,7 +482,7 @@ class DependentCategorical(WithoutPrior, LevelsFamily[DependentCategoricals]):
     (True, 12)
     """
 
-    local_dependence: tuple[tuple[Any, Any], ...]
+    local_dependence: tuple[tuple[Column, Column], ...]
     by_class: bool = False
     levels: tuple[tuple[Level, ...], ...] | None = None
 
@@ -501,10 +503,12 @@ class DependentCategorical(WithoutPrior, LevelsFamily[DependentCategoricals]):
 
     def on_columns(self, names: Sequence[str] | None, n_columns: int) -> DependentCategorical:
         """Return the family with pairs by number."""
-        numbers = {} if names is None else {name: place for place, name in enumerate(names)}
+        numbers: dict[Column, int] = (
+            {} if names is None else {name: place for place, name in enumerate(names)}
+        )
         pairs = []
         for pair in self.local_dependence:
-            places = [numbers.get(column, column) for column in pair]
+            places: list[Any] = [numbers.get(column, column) for column in pair]
             for column, place in zip(pair, places, strict=True):
                 whole = isinstance(place, int | np.integer) and not isinstance(place, bool)
                 if not whole or not 0 <= place < n_columns:
