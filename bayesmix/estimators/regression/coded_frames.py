@@ -231,6 +231,7 @@ def family_for(family: Any, source: Source) -> Any:
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, LevelsFamily):
+        family = family.on_columns(columns, n_columns)
         if family.levels is not None:
             return family
         if coding is not None and None not in coding.levels:
@@ -275,6 +276,9 @@ def _knowing_levels(family: Product) -> Product:
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
     for part in family.parts:
+        if isinstance(part.family, LevelsFamily):
+            own: Any = part.family.on_columns(tuple(map(str, part.columns)), len(part.columns))
+            part = replace(part, family=own)
         if isinstance(part.family, LevelsFamily) and part.family.levels is None:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
