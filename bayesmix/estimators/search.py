@@ -298,7 +298,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach)
             self._trees = sweep.trees_of_structures
         self._run(sweep)
-        weights = weights_of(subject.X, subject.sample_weight)
+        weights = None
+        if isinstance(sweep, Sweep):  # whose folds are weighted
+            weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
         if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
@@ -311,20 +313,22 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             rows = criteria.with_log_posteriors(rows, self._prior_over_k)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters, of_noise = subject.source, None, None
-        if isinstance(source, ArraySource) and not self.interrupted_:
+        seen, its_weights = subject.at_hand
+        if seen is not None and not self.interrupted_:
+            own = seen is subject
             clusters = partial(
                 cluster_numbers,
-                task,
-                weights=weights,
-                splits=lambda: splits or folds(),
+                task if own else replace(task, fitter=seen.fitter),
+                weights=its_weights,
+                splits=lambda: (splits or folds()) if own else seen.folds(self.cv, seed, None),
                 rounded=checks.rounded,
                 counted=self.clusters,
                 seed=seed,
             )
         every = subject.given or subject
-        sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
+        sizes = partial(sizes_of, every.fitter, every.at_hand[1])
         if clusters is not None and subject.independent and self._selected is None:
-            of_noise = partial(search_checks.note_on_noise, self.cv, source)
+            of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
         self._adopt(
             SearchFindings(
                 candidates=rows,
@@ -339,6 +343,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 compared_on=sweep.compared_on,
             )
         )
+        # Powers are learned on all observations in memory.
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             self.__dict__.update(better_by_powers(self, source, checks.limit) or {})
         self._say_logs()

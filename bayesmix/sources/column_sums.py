@@ -13,6 +13,7 @@ from bayesmix.core.rows import (
 )
 from bayesmix.core.tree_sums import reduced
 from bayesmix.numerics.arrays import Array, Stored, without_gaps
+from bayesmix.sources.drawn_rows import one_of_each
 from bayesmix.sources.memory import missing_in, summarise
 
 PART = 32_768
@@ -91,12 +92,12 @@ def summary_of_many(
     values: Any, weights: Array | None, n_jobs: int | None, most_sorted: int
 ) -> Summary:
     """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
-    every = -(-len(values) // most_sorted)
-    sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
+    rows = one_of_each(-(-len(values) // most_sorted), 0, len(values))
+    sample = summarise(values[rows], None if weights is None else weights[rows], n_jobs)
 
     def part(start: int) -> ColumnSums:
-        rows = slice(start, start + PART)
-        return ColumnSums.of(values[rows], None if weights is None else weights[rows])
+        some = slice(start, start + PART)
+        return ColumnSums.of(values[some], None if weights is None else weights[some])
 
     whole = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
     return whole.summary(sample, len(values))
