@@ -97,6 +97,10 @@ class Partitioned(Source, Protocol):
         """Counter of the observations read."""
 
     @property
+    def stand_in(self) -> InMemory:
+        """Subsample in memory with the weight of all data, and their summary."""
+
+    @property
     def is_brought_whole(self) -> bool:
         """Whether the first pass brought all observations into memory, as they are few."""
 

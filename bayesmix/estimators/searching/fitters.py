@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import clone
@@ -151,9 +151,17 @@ class SourceFitter(Unfitted):
         return replace(self, source=part_of(self.source, rows))
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
+        parts, interrupted = in_parts(self.source), False
+        if parts is not None and not parts.is_brought_whole and len(warm_starts) == 1:
+            # Passes over a sample are passes less over all observations.
+            sampled = replace(self, source=parts.stand_in).fit(clone(candidate), warm_starts)
+            interrupted = sampled.status == "interrupted"
+            warm_starts = (sampled.mixture,) if sampled.degenerate is None else warm_starts
         rows = partial(incoming.same_rows, candidate, self.source)
         candidate._fit(rows, warm_starts, self.rough)
-        return candidate.result_
+        if interrupted:
+            candidate.result_ = replace(candidate.result_, status="interrupted")
+        return cast("FitResult", candidate.result_)
 
     def roughly(self) -> SourceFitter:
         return replace(self, source=self.source.in_memory(), rough=True)
