@@ -97,6 +97,10 @@ class Partitioned(Source, Protocol):
         """Counter of the observations read."""
 
     @property
+    def some(self) -> InMemory:
+        """Subsample in memory: one observation, drawn, of each run of some length, or all."""
+
+    @property
     def stand_in(self) -> InMemory:
         """Subsample in memory with the weight of all data, and their summary."""
 
