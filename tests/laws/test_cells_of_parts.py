@@ -78,9 +78,7 @@ def test_cells_of_parts_are_those_in_memory(cells):
         of_parts, of_memory = parts.read(reading), memory.read(reading)
         np.testing.assert_allclose(of_parts.values, of_memory.values, rtol=1e-12, atol=1e-12)
         frame = own.frame(of_memory.summary)
-        features = [
-            one.mean_features(one.form(own, frame), frame) for one in (of_parts, of_memory)
-        ]
+        features = [one.mean_features(one.form(own, frame), frame) for one in (of_parts, of_memory)]
         np.testing.assert_allclose(*features, rtol=1e-12, atol=1e-12)
 
 
