@@ -1,6 +1,7 @@
 """Cells of data in parts are those of the same rows in memory, and a search on them ends alike."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,10 +31,10 @@ def _rows(values, weights, read):
 def in_parts(X, weights=None, cuts=CUTS, n_jobs=1):
     """Return rows as a source of parts, and what counts the rows that are read."""
     cuts, read = [*(cut for cut in cuts if cut < len(X)), len(X)], []
-    lengths = [stop - start for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+    lengths = [stop - start for start, stop in pairwise(cuts)]
     loaders = tuple(
         partial(_rows, X[a:b], None if weights is None else weights[a:b], read)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in pairwise(cuts)
     )
     names = tuple(f"part {number}" for number in range(len(loaders)))
     source = PartitionedSource.of(Local(loaders), lengths, X.shape[1], names, None, n_jobs)
@@ -121,10 +122,7 @@ def test_a_spread_sample_has_one_row_of_each_run_in_any_parts(every):
     np.testing.assert_array_equal(whole // every, np.arange(len(whole)))
     assert len(whole) in (n // every, -(-n // every))
     cuts = [0, 1, 90, 91, 4_000, n]
-    pieces = [
-        start + one_of_each(every, start, stop - start)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    pieces = [start + one_of_each(every, start, stop - start) for start, stop in pairwise(cuts)]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
