@@ -94,13 +94,14 @@ class CellStep:
         values = np.asarray(block.values, dtype=np.float64)
         n, n_cells = len(block), len(self.nearest.centres)
         labels, weights = self.nearest(values), block.weights_or_ones
-        members = csr_array((weights, labels, np.arange(n + 1)), shape=(n, n_cells)).T
-        read = []
+        members: Any = csr_array((weights, labels, np.arange(n + 1)), shape=(n, n_cells)).T
+        read: list[tuple[Array, ...]] = []
         for reading, forms in self.read:
             own = reading(values)
             features = (form.features(frame.apply(own)).T for form, frame in forms)
             read.append((members @ own, *(members @ each for each in features)))
-        return CellSums(np.bincount(labels, weights, n_cells), tuple(read))
+        counts: Array = np.bincount(labels, weights, n_cells).astype(np.float64)
+        return CellSums(counts, tuple(read))
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,10 +134,10 @@ class CellsOfParts(CellSource):
             frame, _ = family.set_aside(family.frame(members.summary), members)
             some = ArraySource(reading(_values(every.some)), every.some.weights)
             form = condensed(some, labels).form(family, frame)
-            _, forms = read.setdefault(reading.key, (reading, []))
-            if not any(form.kind == one.kind and frame.equals(like) for one, like in forms):
-                forms.append((form, frame))
-        step = CellStep(nearest, tuple((own, tuple(forms)) for own, forms in read.values()))
+            _, known = read.setdefault(reading.key, (reading, []))
+            if not any(form.kind == one.kind and frame.equals(like) for one, like in known):
+                known.append((form, frame))
+        step = CellStep(nearest, tuple((own, tuple(known)) for own, known in read.values()))
         sums = every.reduce(step, 1)
         kept = sums.weights > 0.0
         others: dict[Key, CellsOfParts] = {}

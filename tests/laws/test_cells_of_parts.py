@@ -156,6 +156,7 @@ def test_a_search_reads_few_passes_and_no_more_rows_than_a_sample(monkeypatch):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 2_000)
     monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     monkeypatch.setattr("bayesmix.search.optimum.MOST_ROWS", 1_000)
+    monkeypatch.setattr("bayesmix.selection.data_checks.MOST_ROWS", 1_000)
     X, labels = groups(12_000)
     source, read = in_parts(X, cuts=range(0, 12_000, 1_500))
     in_memory = PartitionedSource._in_memory

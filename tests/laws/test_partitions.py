@@ -206,7 +206,9 @@ def test_a_source_of_files_travels(tmp_path):
     np.testing.assert_array_equal(again.in_memory().values, X)
 
 
-def test_folds_are_dealt_by_hash_and_a_search_compares_by_them():
+def test_folds_are_dealt_by_hash_and_a_search_compares_by_them(monkeypatch):
+    # Few rows are searched in memory.
+    monkeypatch.setattr(PartitionedSource, "is_brought_whole", property(lambda source: False))
     X = clusters(400, 2, 3)
     source, _ = partitions(X, cuts=(0, 150, 151))
     splits = make_splits(4, source, 3)

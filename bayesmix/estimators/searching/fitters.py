@@ -151,9 +151,9 @@ class SourceFitter(Unfitted):
         return replace(self, source=part_of(self.source, rows))
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
-        parts, interrupted = in_parts(self.source), False
-        if parts is not None and not parts.is_brought_whole and len(warm_starts) == 1:
-            # Passes over a sample are passes less over all observations.
+        interrupted = False
+        if self._goes_on_from(candidate, warm_starts):
+            parts: Any = self.source
             sampled = replace(self, source=parts.stand_in).fit(clone(candidate), warm_starts)
             interrupted = sampled.status == "interrupted"
             warm_starts = (sampled.mixture,) if sampled.degenerate is None else warm_starts
@@ -162,6 +162,18 @@ class SourceFitter(Unfitted):
         if interrupted:
             candidate.result_ = replace(candidate.result_, status="interrupted")
         return cast("FitResult", candidate.result_)
+
+    def _goes_on_from(self, candidate: Any, starts: tuple[Mixture, ...]) -> bool:
+        """Whether a fit to data in parts goes on from one of as many components, without moves.
+
+        Passes over a sample before it save passes over all observations.
+        """
+        parts = in_parts(self.source)
+        if parts is None or parts.is_brought_whole:
+            return False
+        if getattr(candidate, "search", None) == "auto":
+            return False
+        return [start.n_components for start in starts] == [candidate.n_components]
 
     def roughly(self) -> SourceFitter:
         return replace(self, source=self.source.in_memory(), rough=True)
