@@ -74,12 +74,13 @@ class ColumnSums:
         """Return a summary with quantiles and ties of a subsample, and the rest of all data."""
         constant = self.minimum == self.maximum
         deviation = np.sqrt(self.squares / self.counts)
+        equal = sampled.lower == sampled.upper
         return replace(
             sampled,
             n_rows=n_rows,
             total_weight=self.total,
-            # Columns constant in the subsample only have some extent.
-            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
+            # Where quartiles are equal, the scale is the standard deviation.
+            scale=np.where(equal & ~constant, deviation, sampled.scale),
             minimum=self.minimum,
             maximum=self.maximum,
             constant=constant,

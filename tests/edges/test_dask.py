@@ -330,7 +330,8 @@ def test_select_reads_collections_where_they_are_and_a_killed_worker_changes_no_
 @quiet
 def test_select_of_a_frame_leaves_its_rows_where_they_are(client, out_of_core, monkeypatch):
     X = six_groups()
-    frame = dd.from_pandas(pd.DataFrame(X, columns=COLUMNS), npartitions=4)
+    pandas = pd.DataFrame(X, columns=COLUMNS)
+    frame = dd.from_pandas(pandas, npartitions=4)
 
     def refused(*arguments, **options):
         raise AssertionError("collected")
@@ -341,8 +342,8 @@ def test_select_of_a_frame_leaves_its_rows_where_they_are(client, out_of_core, m
     assert list(search.feature_names_in_) == COLUMNS
     labels, clusters = search.predict(frame), search.predict_clusters(frame)
     monkeypatch.undo()
-    np.testing.assert_array_equal(labels.compute(), search.predict(X))
-    np.testing.assert_array_equal(clusters.compute(), search.predict_clusters(X))
+    np.testing.assert_array_equal(labels.compute(), search.predict(pandas))
+    np.testing.assert_array_equal(clusters.compute(), search.predict_clusters(pandas))
     search.names = tuple("abcdef")
     assert set(search.predict_clusters(frame).compute()) == set("abcdef")
 

@@ -286,6 +286,7 @@ def test_what_is_asked_of_every_row_is_refused_where_they_are_too_many(monkeypat
 @pytest.mark.parametrize("weighted", [False, True])
 def test_of_many_rows_folds_judge_one_in_so_many(weighted, monkeypatch):
     monkeypatch.setattr("bayesmix.selection.scores.MOST_HELD_OUT", 300)
+    monkeypatch.setattr(PartitionedSource, "is_brought_whole", property(lambda source: False))
     X = clusters(1000, 2, 3)
     weights = (np.arange(1000) % 5).astype(float) if weighted else None
     source, _ = partitions(X, weights)
