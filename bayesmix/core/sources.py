@@ -101,10 +101,6 @@ class Partitioned(Source, Protocol):
         """Subsample in memory: one observation, drawn, of each run of some length, or all."""
 
     @property
-    def stand_in(self) -> InMemory:
-        """Subsample in memory with the weight of all data, and their summary."""
-
-    @property
     def is_brought_whole(self) -> bool:
         """Whether the first pass brought all observations into memory, as they are few."""
 

@@ -314,8 +314,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters, of_noise = subject.source, None, None
         seen, its_weights = subject.at_hand
-        if seen is not None and not self.interrupted_:
-            own = seen is subject
+        own = seen is subject
+        # Held-out densities are of other samples than those at hand.
+        if seen is not None and (own or not folded) and not self.interrupted_:
             clusters = partial(
                 cluster_numbers,
                 task if own else replace(task, fitter=seen.fitter),

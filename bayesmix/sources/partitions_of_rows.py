@@ -134,7 +134,7 @@ Value = TypeVar("Value")
 
 # Values that may be brought into memory together (half a gigabyte).
 MOST_AT_HAND = 2**26
-OF_THE_ROWS = ("look", "some", "stand_in", "summary")
+OF_THE_ROWS = ("look", "some", "summary")
 
 
 @dataclass(frozen=True)
@@ -242,13 +242,6 @@ class PartitionedSource:
     def is_brought_whole(self) -> bool:
         """Whether the first pass brought all observations into memory, as they are few."""
         return one_in(*self.shape) == 1
-
-    @cached_property
-    def stand_in(self) -> ArraySource:
-        """Subsample with the weight of all data, and their summary."""
-        sample = self.some.standing_for(self.total_weight)
-        sample.__dict__["summary"] = self.summary
-        return sample
 
     @cached_property
     def summary(self) -> Summary:

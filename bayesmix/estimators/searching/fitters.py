@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -113,6 +113,10 @@ class Unfitted:
 
     noun = "observations"
 
+    def of_sample(self) -> Fitter | None:
+        """Return None: the data are in memory."""
+        return None
+
     def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> Fitter | None:
         """Return None: all observations are read."""
         return None
@@ -151,29 +155,14 @@ class SourceFitter(Unfitted):
         return replace(self, source=part_of(self.source, rows))
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
-        interrupted = False
-        if self._goes_on_from(candidate, warm_starts):
-            parts: Any = self.source
-            sampled = replace(self, source=parts.stand_in).fit(clone(candidate), warm_starts)
-            interrupted = sampled.status == "interrupted"
-            warm_starts = (sampled.mixture,) if sampled.degenerate is None else warm_starts
         rows = partial(incoming.same_rows, candidate, self.source)
         candidate._fit(rows, warm_starts, self.rough)
-        if interrupted:
-            candidate.result_ = replace(candidate.result_, status="interrupted")
-        return cast("FitResult", candidate.result_)
+        return candidate.result_
 
-    def _goes_on_from(self, candidate: Any, starts: tuple[Mixture, ...]) -> bool:
-        """Whether a fit to data in parts goes on from one of as many components, without moves.
-
-        Passes over a sample before it save passes over all observations.
-        """
-        parts = in_parts(self.source)
-        if parts is None or parts.is_brought_whole:
-            return False
-        if getattr(candidate, "search", None) == "auto":
-            return False
-        return [start.n_components for start in starts] == [candidate.n_components]
+    def of_sample(self) -> SourceFitter | None:
+        """Return the fitter of the sample of data in parts, None for data in memory."""
+        parts: Any = in_parts(self.source)
+        return None if parts is None else replace(self, source=parts.some)
 
     def roughly(self) -> SourceFitter:
         return replace(self, source=self.source.in_memory(), rough=True)
