@@ -602,7 +602,7 @@ FAMILIES_BY_NAME = {
     "estimators/regression/regression_columns.py": "responses of regressions, not families",
     "estimators/regression_mixture.py": "responses of regressions, not families",
     "estimators/searching/feature_selection.py": "normal features are transformed to symmetry",
-    "estimators/searching/rival_families.py": "powers are rivals of normal components",
+    "estimators/searching/powers.py": "powers are of normal columns",
     "estimators/select.py": "kinds of columns, as users declare them",
     "observation/instrument.py": "errors of measurement are convolved with normal components",
     "observation/true_values.py": "errors of measurement are convolved with normal components",

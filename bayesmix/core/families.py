@@ -130,6 +130,11 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
+    def n_learned(self) -> int:
+        """Number of values that were learned from the data before the fit, such as powers."""
+        return 0
+
+    @property
     def holds_counts(self) -> bool:
         """Whether columns are counts, rather than levels or real numbers."""
         return not self.continuous and self.drawn_columns == 1

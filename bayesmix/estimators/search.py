@@ -30,7 +30,7 @@ from bayesmix.estimators.regression.coded_frames import typed_for
 from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
-from bayesmix.estimators.searching.rival_families import better_by_powers
+from bayesmix.estimators.searching.powers import proposed_powers
 from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
@@ -129,8 +129,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         they are if the family is continuous; classes of categories and counts, states and
         regressions are counted as they are.
     column_powers : bool, default=False
-        Whether a second search over Yeo-Johnson powers of the columns replaces the first if its
-        held-out log density is better by two standard errors (variational Gaussian mixtures).
+        Whether to fit candidates with Yeo-Johnson powers of the columns too, where the leading
+        candidates gain more by powers than they cost, log(n) / 2 for each value that is learned
+        (criterion "auto" of variational Gaussian mixtures).
     most_samples : int, optional
         Of larger data in memory, candidates are compared on cells, small groups of observations
         that share their responsibilities, or on a random sample of this size where a family has no
@@ -290,12 +291,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         task = self._task(subject, splits, functions, kept_fits, criterion, variational, grows)
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
-        self._trees, self._simplest = {}, None  # not those of an earlier fit
-        if by_tree or sample is not None:
+        self._trees = {}  # not those of an earlier fit
+        powers = proposed_powers(self, subject, chains, criterion)
+        if by_tree or sample is not None or powers is not None:
             prior = self._prior_over_k if criterion == criteria.RULE else {}
             quick = getattr(last_step(subject.estimator), "search", None) == "short"
             reach = (self.polish or 0.0) if self.refit and quick else None
-            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach)
+            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, powers)
             self._trees = sweep.trees_of_structures
         self._run(sweep)
         weights = None
@@ -344,10 +346,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 compared_on=sweep.compared_on,
             )
         )
-        # Powers are learned on all observations in memory.
-        if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            self.__dict__.update(better_by_powers(self, source, checks.limit) or {})
-        self._say_logs()
+        self._say_scales()
         if self._subspace is not None:
             self._add(self._subspace.sentence)
         on_totals = None
@@ -380,8 +379,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
-        if validation.flag("column_powers", self.column_powers) and not self.refit:
-            raise InvalidInputError("column_powers=True compares fits: use refit=True, got False")
+        validation.flag("column_powers", self.column_powers)
         return X, sample_weight
 
     def _of_selected_features(
@@ -474,7 +472,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
     _subspace: SubspaceChoice | None = None  # that select found better than all columns
-    _simplest: Candidate | None = None  # with the chosen number of clusters
     _trees: Mapping[str, MergeTree] = {}  # by structure, if the search began at trees
     _answer = "results_"
     _criterion_asked = True  # select, where it was not given a criterion, sets False
@@ -506,7 +503,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if clusters is not None and by_clusters:
             values = [row.comparable(criterion) for row in findings.candidates]
             best = clusters.simplest(values)
-            self._simplest = findings.candidates[clusters.simplest(values, np.inf)]
         ranked = findings.ranked([best, *(i for i in order if i != best)])
         rows = [findings.candidates[i] for i in ranked]
         self._name_columns(rows)

@@ -33,6 +33,7 @@ class Function(ABC):
     prefix = "transformed"  # prefix of parameter names over g(x)
     normal = "a Box-Cox-normal"  # for messages and descriptions of priors
     plural = "Box-Cox transformed values"
+    n_learned = 0  # number of parameters that were learned from data
 
     def at(self, columns: Integers) -> Function:
         """Return the function of some of the columns."""
@@ -266,12 +267,18 @@ class YeoJohnson(Function):
         shares = np.ones((len(values), 1)) if responsibilities is None else responsibilities
         return powers_of(values, np.asarray(shares, dtype=np.float64))[0]
 
+    @property
+    def n_learned(self) -> int:  # type: ignore[override]
+        return int((np.asarray(self.powers) != 1.0).sum())
+
     def at(self, columns: Integers) -> YeoJohnson:
         fields = (self.centre, self.spread, self.powers)
         return YeoJohnson(*(tuple(np.asarray(each)[columns].tolist()) for each in fields))
 
     def refitted(self, values: Array, responsibilities: Array) -> YeoJohnson:
-        return powers_of(values, responsibilities)[0]
+        return powers_of(values, responsibilities, np.flatnonzero(np.asarray(self.powers) != 1.0))[
+            0
+        ]
 
     def _standard(self, values: Array) -> Array:
         return (values - np.asarray(self.centre)) / np.asarray(self.spread)
@@ -304,6 +311,7 @@ class Logarithms(YeoJohnson):
     """
 
     normal, plural = "a log-normal", "logarithms"
+    n_learned = 0
 
     def __repr__(self) -> str:
         return f"Logarithms(columns={', '.join(map(str, np.flatnonzero(self.logged)))})"
@@ -357,12 +365,15 @@ def powered(standard: Array, powers: Array | float) -> Array:
     return np.copysign(sizes, standard)
 
 
-def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
+def powers_of(
+    values: Array, shares: Array, columns: Integers | None = None
+) -> tuple[YeoJohnson, float]:
     """Return the powers of columns (n, D) given responsibilities (n, K), and the gain in nats.
 
     One power is changed at a time: the likelihood then depends on the residual variances of the
     column given the others, per component. Components too small for a covariance matrix are left
-    out; all powers are 1 if these hold most observations.
+    out; all powers are 1 if these hold most observations. ``columns`` are those with a power, by
+    default all.
     """
     n, D = values.shape
     large = shares.sum(axis=0) > 2 * (D + 2)
@@ -376,7 +387,7 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
     current = standard.copy()
     free = [
         d
-        for d in range(D)
+        for d in (range(D) if columns is None else columns)
         if most and np.unique(values[:, d], return_counts=True)[1].max() <= MOST_TIED * n
     ]
     for _ in range(ROUNDS):

@@ -483,6 +483,14 @@ class Transformed(Over):
     def any_real(self) -> bool:
         return self.function.lower == -np.inf
 
+    @property
+    def n_learned(self) -> int:
+        return self.function.n_learned
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Count the parameters of the normals, and powers that were learned from the data."""
+        return self.n_learned + self.family.n_parameters(n_components, n_features)
+
     def marginal(self, columns: Integers) -> Transformed:
         function = self.function.at(columns)
         return self if function is self.function else replace(self, transform=function)

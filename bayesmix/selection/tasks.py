@@ -258,7 +258,10 @@ class Task:
             scores[name] = Score(of_sums(result.plug_in_sums, result.n_parameters))
         if result.variational:
             scores["elbo"] = Score(result.objective)
-            scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))
+            # Values that were learned before the fit have no prior and cost what they do in BIC.
+            of_learned = 0.5 * result.family.n_learned * math.log(result.total_weight)
+            added = log_relabellings(result) - of_learned
+            scores["elbo_log_k"] = Score(result.objective + added)
         for name, criterion in self.criteria.items():
             scores[name] = as_score(criterion(result, self.fitter.source_of(model)), name)
         notes = [] if result.converged else [f"not converged ({result.status})"]

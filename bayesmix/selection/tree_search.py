@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # A candidate: the number of its structure, and K - 1.
 Key: TypeAlias = tuple[int, int]
+# From fitted candidates and their criterion: parameters to change in all of them, and the K to
+# begin with, or None.
+Proposal: TypeAlias = Callable[[Sequence[tuple[Candidate, float]]], "tuple[Parameters, int] | None"]
 
 # Automatic limit of K: half of the largest number of cells.
 LARGEST = 1000
@@ -64,9 +67,11 @@ class TreeSearch:
     compared: Task
     chains: list[list[Parameters]]
     trees: list[PartitionTree | None]
+    n_cells: int
     log_prior: Callable[[int], float]
     every: bool = False  # whether every candidate was asked for
     reach_of_full: float | None = None  # nats behind the best for a full search, None for none
+    proposal: Proposal | None = None
     fits: dict[Key, Candidate] = field(default_factory=dict)
     on_all: dict[Key, Candidate] = field(default_factory=dict)
     behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
@@ -76,6 +81,11 @@ class TreeSearch:
     on_rows: bool = False  # whether what is compared is observations, which favour no candidate
 
     total = None  # the number of fits is not known beforehand
+
+    def __post_init__(self) -> None:
+        # Structures from here on are walked; of others every candidate is fitted.
+        self.first_walked = len(self.chains) if self.every else 0
+        self._numbers = [list(map(asked, chain)) for chain in self.chains]
 
     @property
     def compared_on(self) -> str:
@@ -116,6 +126,8 @@ class TreeSearch:
             for keys in self._asked_for() if self.every else self._first():
                 yield from self._fitted(keys)
             yield from self._walked()
+            if self.proposal is not None:
+                yield from self._changed(self.proposal)
             if self.reach_of_full is not None:
                 yield from self._searched(self.reach_of_full)
         except KeyboardInterrupt:
@@ -179,7 +191,7 @@ class TreeSearch:
 
         Then those within reach are fitted again from neighbours that were fitted after them.
         """
-        while not self.every:
+        while self.first_walked < len(self.chains):
             if keys := self._next():
                 yield from self._fitted(keys)
             elif link := self._unlinked():
@@ -192,10 +204,28 @@ class TreeSearch:
         tree, numbers = self.trees[number], self._numbers[number]
         return number, 0 if tree is None else max(0, bisect_right(numbers, tree.best) - 1)
 
-    @cached_property
-    def _numbers(self) -> list[list[int]]:
-        """Numbers of components of each structure."""
-        return [[asked(parameters) for parameters in chain] for chain in self.chains]
+    def _changed(self, proposal: Proposal) -> Iterator[Candidate]:
+        """Fit candidates with proposed parameters, from the K proposed and the tops of trees on.
+
+        They are left out unless the best of them is clearly better than the best before.
+        """
+        before, n_before = self.best, len(self.chains)
+        proposed = proposal([(row, self.worth(key)) for key, row in self.fits.items()])
+        if proposed is None:
+            return
+        parameters, n_components = proposed
+        for chain in list(self.chains):
+            number, numbers = len(self.chains), list(map(asked, chain))
+            self.chains.append([own | parameters for own in chain])
+            self.trees.append(self.compared.fitter.tree(self.chains[-1][0], self.n_cells))
+            self._numbers.append(numbers)
+            near = number, max(0, bisect_right(numbers, n_components) - 1)
+            yield from self._fitted(list(dict.fromkeys([near, self._top(number)])))
+        yield from self._walked()
+        if self._near(before, self.best):
+            self.fits = {key: row for key, row in self.fits.items() if key[0] < n_before}
+            for parts in (self.chains, self.trees, self._numbers):
+                del parts[n_before:]
 
     def _at(self, number: int, n_components: int) -> Key | None:
         """Return the candidate of a structure with so many components, if there is one."""
@@ -216,7 +246,8 @@ class TreeSearch:
         best = self.best
         if not math.isfinite(self.worth(best)):
             return []
-        likely = [number for number in range(len(self.chains)) if self._may_win(number)]
+        walked = range(self.first_walked, len(self.chains))
+        likely = [number for number in walked if self._may_win(number)]
         least = self.worth(best) - REACH
         within = [key for key in self.fits if self.worth(key) >= least]
         wanted = [self._onward(number) for number in likely]
@@ -275,10 +306,14 @@ class TreeSearch:
         n, n_columns = self.task.fitter.source.shape
         if n < FEWEST_FOR_COLUMN * n_columns:
             return True
-        lost = self.worth(best) - self.worth(own)
+        return self._near(own, best)
+
+    def _near(self, key: Key, best: Key) -> bool:
+        """Whether a candidate is not clearly worse than the best."""
+        lost = self.worth(best) - self.worth(key)
         if not lost > STRUCTURES_REACH:
             return True
-        return lost <= STRUCTURES_REACH + STANDARD_ERRORS * self._standard_error(own, best)
+        return lost <= STRUCTURES_REACH + STANDARD_ERRORS * self._standard_error(key, best)
 
     def _standard_error(self, key: Key, other: Key) -> float:
         """Return that of the difference of two log likelihoods, 0 where a fit has none."""
@@ -306,7 +341,7 @@ class TreeSearch:
     def _unlinked(self) -> tuple[Key, Key] | None:
         """Return a candidate within reach, or beside one, and a neighbour it did not start from."""
         least = self.worth(self.best) - REACH
-        within = [key for key in self.fits if self.worth(key) >= least]
+        within = [k for k in self.fits if k[0] >= self.first_walked and self.worth(k) >= least]
         near = [other for key in within for other in self._beside(key, 1) if other in self.fits]
         for key in sorted({*within, *near}, key=self.worth, reverse=True):
             for other in self._beside(key, 1):
@@ -446,6 +481,7 @@ def search_by_tree(
     prior: dict[int, float],
     every: bool,
     reach_of_full: float | None,
+    proposal: Proposal | None = None,
 ) -> TreeSearch:
     """Return the search of chains over K, on cells of many observations or on a sample of them.
 
@@ -471,7 +507,9 @@ def search_by_tree(
         n_cells = enough
     logs = {k: math.log(p) if p > 0.0 else -math.inf for k, p in prior.items()}
     log_prior = partial(_log_of, logs)
-    search = TreeSearch(task, compared, chains, trees, log_prior, every, reach_of_full)
+    search = TreeSearch(
+        task, compared, chains, trees, n_cells, log_prior, every, reach_of_full, proposal
+    )
     if compared is not task and (sample_of_parts := task.fitter.of_sample()) is not None:
         search.between = replace(task, fitter=sample_of_parts, checkpoint=None)
     return search

@@ -6,7 +6,6 @@ from scipy.stats import yeojohnson
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError
 from bayesmix.families.monotone import powers_of
 from bayesmix.selection import tree_search
 
@@ -181,7 +180,29 @@ def test_the_prior_of_transformed_columns_is_varied_on_their_own_scale():
     assert (np.abs(first["probability"] - second["probability"]) < 0.005).sum() >= 18
 
 
-def test_powers_need_the_fits_of_the_first_search():
-    search = bm.MixtureSearch(n_components=(1, 2), refit=False, column_powers=True)
-    with pytest.raises(InvalidInputError, match="use refit=True"):
-        search.fit(np.zeros((20, 2)) + np.arange(20)[:, None])
+def test_learned_powers_cost_what_parameters_cost_in_bic():
+    X, labels = skewed(150, seed=11)
+    function = bm.YeoJohnson.of(X, np.eye(2)[labels])
+    family = bm.Transformed(bm.Gaussian("full"), function)
+    inference = bm.VariationalBayes(weights=bm.DirichletPrior(1.0))
+    mixture = bm.Mixture(family=family, inference=inference, prune=False)
+    direct = bm.MixtureSearch(mixture, n_components=(1, 2), criterion="elbo_log_k").fit(X)
+    normal = bm.MixtureSearch(
+        bm.Mixture(inference=inference, prune=False), (1, 2), criterion="elbo_log_k"
+    ).fit(function.apply(X))
+    # Densities of x are those of g(x) times its slopes.
+    slopes = function.log_jacobian(X, function.apply(X)).sum()
+    for ours, theirs in zip(direct.estimators_, normal.estimators_, strict=True):
+        assert ours.n_parameters_ == theirs.n_parameters_ + 2
+    ours, theirs = (search.results_["elbo_log_k"].max() for search in (direct, normal))
+    assert ours - theirs == pytest.approx(slopes - np.log(150), abs=0.05)
+
+
+def test_powers_are_structures_of_the_same_search():
+    X, labels = skewed(150, seed=13)
+    search = bm.select(X - 3.0, (1, 2, 3), "full")
+    table = search.results_
+    powers = table["family"].notna()
+    assert 0 < powers.sum() < len(table)
+    assert search.best_params_["family"].function == table["family"][powers].iloc[0].function
+    assert adjusted_rand_score(labels, search.predict_clusters(X - 3.0)) > 0.9

@@ -78,6 +78,18 @@ def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
     return coded(X, declared_kinds(list(X.columns), columns, {}))[1] if is_frame(X) else None
 
 
+def of_any_family(estimator: Any) -> Any:
+    """Return a ``Mixture`` with the inference and options of an estimator of normal components."""
+    options = estimator.get_params(deep=False)
+    if "family" in options:
+        return estimator
+    from bayesmix.estimators.mixture import Mixture as MixtureOfFamily
+
+    inference = estimator._model().inference
+    same = {name: options[name] for name in MixtureOfFamily._get_param_names() if name in options}
+    return MixtureOfFamily(inference=inference, **same)
+
+
 # Gain of a pass in nats, and in nats per observation, below which a fold's fit ends: assignments
 # need no precise optimum.
 ASSIGNED, ASSIGNED_PER_ROW = 0.05, 1e-5
@@ -101,8 +113,8 @@ class Unfitted:
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
         """Return an unfitted copy with these parameters and this search."""
-        copy = clone(self.estimator).set_params(**parameters)
-        mixture = last_step(copy)
+        copy = clone(of_any_family(self.estimator) if "family" in parameters else self.estimator)
+        mixture = last_step(copy.set_params(**parameters))
         if getattr(mixture, "search", None) is not None and effort in SEARCH_OF:
             mixture.set_params(search=SEARCH_OF[effort])
         return copy

@@ -155,6 +155,11 @@ class _OfClusters:
         return found if self.words is None else self.words(found)
 
 
+def learns(row: Candidate) -> bool:
+    """Whether a candidate's family has values that were learned from the data before the fit."""
+    return row.sound is not None and row.sound.family.n_learned > 0
+
+
 class SearchResults:
     """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
 
@@ -695,12 +700,23 @@ class SearchResults:
 
         return write_report(self, path, X, title, interactive=interactive)
 
-    def _say_logs(self) -> None:
-        """Add the columns that the best candidate describes on the log scale to the summary."""
+    def _say_scales(self) -> None:
+        """Add to the summary the columns on the log scale, or what powers of columns gained."""
         result = self._rows[0].result if self._rows else None
+        if result is None:
+            return
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
-        if result is not None and (logged := logged_names(result.family, names)):
+        if logged := logged_names(result.family, names):
             self._add(f"Log scale: {brief(logged)}.")
+        plain, powers = (
+            [row.comparable(self.criterion_) for row in self._rows if learns(row) == learned]
+            for learned in (False, True)
+        )
+        if learns(self._rows[0]) and plain:
+            self._add(
+                "Columns transformed by Yeo-Johnson powers: log evidence "
+                f"{max(powers) - max(plain):,.0f} nats higher than without powers."
+            )
 
     def tell_clusters(self, X: Any, sample_weight: Any, **beside: Any) -> None:
         """Keep the sentences of ``describe`` on the data of the fit, for notebooks.

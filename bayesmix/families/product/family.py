@@ -192,6 +192,10 @@ class Product:
     takes_noise = True
     holds_counts = OfParts(all)
 
+    @property
+    def n_learned(self) -> int:
+        return sum(family.n_learned for family in self.families)
+
     def coordinates(self, values: Array) -> Coordinates:
         parts = each(self.families, "coordinates", self.layout.split(values))
         return CoordinatesOfParts(self.layout, parts)

@@ -1,0 +1,93 @@
+"""Yeo-Johnson powers of the columns, as further structures of a search.
+
+Skewed groups of observations need several normal components each, which then overlap with those of
+others. On transformed columns they need one. Bounds are those of the columns as they are, so both
+are compared; each power that was learned from the data costs what a parameter costs in BIC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.procedures import prefix_of
+from bayesmix.families.amounts import logs_of
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.monotone import gain_of, powers_of
+from bayesmix.families.transformed import Transformed
+from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.criteria import RULE
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters
+    from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
+
+# Observations from which powers are learned, of larger data evenly spaced.
+MOST_ROWS = 3000
+
+
+@dataclass(frozen=True)
+class ProposedPowers:
+    """Proposes the powers with which a fitted candidate has most of the criterion."""
+
+    source: ArraySource
+    columns: Integers  # with a power
+
+    def __call__(
+        self, candidates: Sequence[tuple[Candidate, float]]
+    ) -> tuple[Parameters, int] | None:
+        """Return the family with powers, and the candidate's K; None where the best is better."""
+        source = self.source
+        some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
+        values, scale = np.asarray(some.values), source.total_weight / some.total_weight
+        cost = 0.5 * np.log(source.total_weight)
+        proposals: list[Any] = []
+        for place, (row, worth) in enumerate(candidates):
+            if row.sound is None or not np.isfinite(worth):
+                continue
+            estimator: Any = row.estimator
+            shares = estimator.predict_proba(some) * some.rows.weights_or_ones[:, None]
+            function, gain = powers_of(values, shares, self.columns)
+            if (logs := logs_of(row.sound.family)) is not None:
+                gain -= gain_of(logs, values, shares)
+            worth += scale * gain - cost * function.n_learned
+            proposals.append((worth, -place, row.asked, function))
+        largest = max((worth for _, worth in candidates), default=np.inf)
+        worth, _, n_components, function = max(proposals, default=(-np.inf, 0, 0, None))
+        if not worth > largest:
+            return None
+        return {"family": Transformed(Gaussian(), function)}, n_components
+
+
+def proposed_powers(
+    search: Any, subject: SubjectOfSamples, chains: Sequence[Sequence[Parameters]], criterion: str
+) -> ProposedPowers | None:
+    """Return the proposal of a search with ``column_powers``, None where powers have no evidence.
+
+    They have one for variational mixtures of normals of complete columns, or of their logarithms.
+    """
+    source, estimator = subject.source, subject.estimator
+    plain = search.column_powers and criterion == RULE and isinstance(source, ArraySource)
+    if not plain or prefix_of(estimator) or search.variable_selection or subject.source.side:
+        return None
+    if source.summary.n_missing or not subject.independent:
+        return None
+    model = estimator._model_of(estimator._model(), source)
+    family = model.family
+    normal = isinstance(family, Gaussian) or logs_of(family) is not None
+    if not normal or model.noise is not None or not model.inference.variational:
+        return None
+    if any(not isinstance(own.get("covariance_type", ""), str) for own, *_ in chains):
+        return None
+    if any("family" in own for own, *_ in chains):
+        return None
+    prior = model.inference.prior
+    given = [] if prior is None else [value for value in vars(prior).values() if value is not None]
+    # Values that were spread within their rounding have no best power.
+    columns = np.setdiff1d(np.arange(source.shape[1]), [one.column for one in subject.spread])
+    return None if given or not len(columns) else ProposedPowers(source, columns)
