@@ -25,10 +25,10 @@ from bayesmix.sources.condensed import Reading, filled
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
+    from bayesmix.core.sources import Partitioned
     from bayesmix.numerics.arrays import Array, Integers
     from bayesmix.sources.condensed import CellSource
     from bayesmix.sources.memory import ArraySource
-    from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 # Fewest and most cells of a tree to begin with: one for eight observations in between.
 FEWEST, MOST = 30, 200
@@ -219,7 +219,7 @@ def cells_of_tree(source: ArraySource, family: Family, n_cells: int, seed: int) 
 
 
 def cells_of_parts(
-    source: PartitionedSource, families: Sequence[Family], n_cells: int, seed: int
+    source: Partitioned, families: Sequence[Family], n_cells: int, seed: int
 ) -> CellsOfParts:
     """Return cells of data in parts, with what the families read, from one pass over all of them.
 

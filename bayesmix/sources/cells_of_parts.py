@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from bayesmix.core.components import Linear
     from bayesmix.core.families import Family
     from bayesmix.core.rows import Frame, Rows
-    from bayesmix.core.sources import Source
+    from bayesmix.core.sources import InMemory, Partitioned, Source
     from bayesmix.numerics.arrays import Array, Booleans, Integers
     from bayesmix.numerics.coordinates import Coordinates
-    from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 DISTANCES_AT_ONCE = 2**22
 
@@ -111,7 +110,7 @@ class CellsOfParts(CellSource):
     These are all observations, or those of the sample for what is read of their columns.
     """
 
-    every: PartitionedSource = field(kw_only=True)
+    every: Partitioned = field(kw_only=True)
     nearest: Nearest = field(kw_only=True)
     kept: Booleans = field(kw_only=True)  # (M,) centres whose cells have weight
     reading: Reading = field(kw_only=True)
@@ -121,7 +120,7 @@ class CellsOfParts(CellSource):
     @classmethod
     def found(
         cls,
-        every: PartitionedSource,
+        every: Partitioned,
         nearest: Nearest,
         asked: Sequence[tuple[Family, Reading]],
     ) -> CellsOfParts:
@@ -185,11 +184,11 @@ class CellsOfParts(CellSource):
         return sums.means(self.kept)
 
 
-def _values(sample: ArraySource) -> Array:
+def _values(sample: InMemory) -> Array:
     return np.asarray(sample.values, dtype=np.float64)
 
 
-def _members(every: PartitionedSource, reading: Reading) -> Source:
+def _members(every: Partitioned, reading: Reading) -> Source:
     """Return all observations, or what is read of the sample of them, as if it were all."""
     if reading.key == Reading(tuple(range(every.shape[1]))).key:
         return every
