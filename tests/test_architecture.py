@@ -421,7 +421,8 @@ def test_a_file_name_stands_twice_only_for_one_role():
 KERNEL = {
     *("numerics", "core", "em", "search", "selection", "errors", "version"),
     *("families/gaussian", "sources/memory", "sources/chunks", "sources/condensed"),
-    *("sources/column_sums", "observation/missing"),
+    *("sources/cells_of_parts", "sources/column_sums", "sources/drawn_rows"),
+    "observation/missing",
     *("allocation/point", "allocation/point_draws", "allocation/groups"),
     *("allocation/dirichlet", "allocation/stick_breaking"),
     *("starts/responsibilities", "starts/candidate_starts", "starts/chosen_start"),

@@ -303,7 +303,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, powers)
             self._trees = sweep.trees_of_structures
         self._run(sweep)
-        weights = weights_of(subject.X, subject.sample_weight)
+        weights = None
+        if isinstance(sweep, Sweep):  # whose folds are weighted
+            weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
         if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
@@ -316,20 +318,23 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             rows = criteria.with_log_posteriors(rows, self._prior_over_k)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters, of_noise = subject.source, None, None
-        if isinstance(source, ArraySource) and not self.interrupted_:
+        seen, its_weights = subject.at_hand
+        own = seen is subject
+        # Held-out densities are of other samples than those at hand.
+        if seen is not None and (own or not folded) and not self.interrupted_:
             clusters = partial(
                 cluster_numbers,
-                task,
-                weights=weights,
-                splits=lambda: splits or folds(),
+                task if own else replace(task, fitter=seen.fitter),
+                weights=its_weights,
+                splits=lambda: (splits or folds()) if own else seen.folds(self.cv, seed, None),
                 rounded=checks.rounded,
                 counted=self.clusters,
                 seed=seed,
             )
         every = subject.given or subject
-        sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
+        sizes = partial(sizes_of, every.fitter, every.at_hand[1])
         if clusters is not None and subject.independent and self._selected is None:
-            of_noise = partial(search_checks.note_on_noise, self.cv, source)
+            of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
         self._adopt(
             SearchFindings(
                 candidates=rows,

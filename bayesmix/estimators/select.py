@@ -48,9 +48,11 @@ from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.containers import one_column, tabular
+from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import (
     ArraySource,
     coding_of,
+    in_parts,
     is_collection,
     is_source,
     with_sparse_rows,
@@ -203,6 +205,8 @@ def select(
     if coding is not None and not coding.is_plain:
         options["columns"] = coding.declared
     ordered = lengths is not None or groups is not None or times is not None
+    if is_collection(X):
+        X, sample_weight = collected(X, sample_weight, 1), None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
     default = default and not noise and not variable_selection and "estimator" not in options
     if default and family is None:
@@ -272,8 +276,8 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
         places = [coding.names.index(name) for name in coding.continuous]
         logs = log_scale_of(np.asarray(X.values)[:, places]) if places else None
         return replace(X, coding=replace(coding, logs=logs)), None
-    if is_source(X) or is_collection(X):
-        return X, None
+    if is_source(X):
+        return X, logarithms_of_parts(X)
     validation.written_out("X", X)
     values = host(X)
     try:
@@ -290,6 +294,18 @@ def logarithms_of(values: Array) -> Transformed | None:
     """Return the family of continuous columns (n, D) of which some are amounts, or None."""
     logs = log_scale_of(values, ONE_AMOUNT if values.shape[1] == 1 else BESIDE_POWERS)
     return None if logs is None else Transformed(Gaussian(), logs)
+
+
+def logarithms_of_parts(X: Any) -> Transformed | None:
+    """Return the same of a sample of data in parts, if all values of its amounts are positive."""
+    parts = in_parts(X)
+    if parts is None or parts.faults:
+        return None
+    values = np.asarray(parts.some.values, dtype=np.float64)
+    of_sample = values[parts.some.rows.weights_or_ones > 0.0].min(axis=0)
+    if ((of_sample > 0.0) & (parts.summary.minimum <= 0.0)).any():
+        return None
+    return logarithms_of(values)
 
 
 def with_effects(param_grid: Any, effects: list[str]) -> Any:
@@ -551,7 +567,7 @@ def subspace_of(
     if source is not None and not (isinstance(source, ArraySource) and not side_of(source)):
         return None
     shape = getattr(X, "shape", ())
-    if is_collection(X) or len(shape) != 2:
+    if len(shape) != 2:
         return None
     if not worth_trying(*shape):
         return None

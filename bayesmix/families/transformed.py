@@ -36,7 +36,8 @@ from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import refuse_not_positive, refuse_where
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates, Standardised
 from bayesmix.numerics.distributions import ColumnDistribution, DistributionFunctions
 
 if TYPE_CHECKING:
@@ -516,8 +517,8 @@ class Transformed(Over):
             outside, values, first, wanted, "move values away from the limits, or rescale"
         )
 
-    def coordinates(self, values: Array) -> Array:
-        return standardised(self.function.apply(values))
+    def coordinates(self, values: Array) -> Coordinates:
+        return Standardised.of(values, self.function.apply)
 
     def frame(self, summary: Summary) -> Frame:
         return self.function.working_frame(summary)

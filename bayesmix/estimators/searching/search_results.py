@@ -60,7 +60,7 @@ from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import DataChecks
-from bayesmix.sources.memory import ArraySource, is_collection, is_source
+from bayesmix.sources.memory import ArraySource, in_parts, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
@@ -142,6 +142,18 @@ class SearchFindings:
             return ""
         n_fits = sum(row.result is not None for row in self.candidates)
         return f" on {self.compared_on}, of which {n_fits} were fitted to all"
+
+
+@dataclass(frozen=True)
+class _OfClusters:
+    """Clusters of observations, a prediction of a fit; ``words`` are of clusters with names."""
+
+    clusters: Integers
+    words: Callable[[Integers], Any] | None
+
+    def __call__(self, result: FitResult, values: Array) -> Any:
+        found = most_probable_clusters(result.probabilities(values), self.clusters)
+        return found if self.words is None else self.words(found)
 
 
 def learns(row: Candidate) -> bool:
@@ -383,7 +395,7 @@ class SearchResults:
         Raises
         ------
         UndefinedError
-            For data in parts, interrupted searches, and files of versions before 0.3.0.
+            For sequences in parts, interrupted searches, and files of versions before 0.3.0.
         """
         check_is_fitted(self, "results_")
         probabilities = dict(self.answer_.probabilities)
@@ -404,8 +416,12 @@ class SearchResults:
     def predict_clusters(self, X: Any, **beside: Any) -> Any:
         """Return the most probable cluster of each sample; -1 for outlying components and noise.
 
-        With ``names``, the name of the cluster, or "outlying".
+        With ``names``, the name of the cluster, or "outlying". Those of a Dask collection are lazy.
         """
+        best = self.best_estimator_
+        if (is_collection(X) or in_parts(X)) and not beside and hasattr(best, "_map"):
+            words = self.answer_.names and self.answer_.in_words
+            return best._map(X, _OfClusters(self.clusters_, words))
         return self.clusters_by(self.predict_proba(X, **beside))
 
     def predict_proba_clusters(self, X: Any, **beside: Any) -> Any:

@@ -30,8 +30,8 @@ from bayesmix.numerics.arrays import (
     Integers,
     Stored,
     has_gaps,
-    standardised,
 )
+from bayesmix.numerics.coordinates import Coordinates, Indicators, Standardised
 
 # Probabilities of the levels of each column.
 LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
@@ -275,13 +275,9 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
         told = [f"{name}={value!r}" for name, value, default in given if value != default]
         return f"{type(self).__name__}({', '.join(told)})"
 
-    def coordinates(self, values: Array) -> Array:
+    def coordinates(self, values: Array) -> Coordinates:
         """Return indicators of the levels, between which all distances are equal; else scores."""
-        if self.ordered:
-            return standardised(values)
-        codes = values.astype(np.int64)
-        indicators = [np.eye(1 + column.max())[column] for column in codes.T]
-        return np.hstack(indicators) / np.sqrt(2.0)
+        return Standardised.of(values) if self.ordered else Indicators.of(values)
 
     @cached_property
     def reading(self) -> Levels:

@@ -23,8 +23,15 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
-from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
+from bayesmix.families.product.layout import (
+    CoordinatesOfParts,
+    Layout,
+    PerPart,
+    ProductStatistics,
+    each,
+)
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -196,8 +203,9 @@ class Product:
     def n_learned(self) -> int:
         return sum(family.n_learned for family in self.families)
 
-    def coordinates(self, values: Array) -> Array:
-        return np.hstack(each(self.families, "coordinates", self.layout.split(values)))
+    def coordinates(self, values: Array) -> Coordinates:
+        parts = each(self.families, "coordinates", self.layout.split(values))
+        return CoordinatesOfParts(self.layout, parts)
 
     @property
     def needs_measurement(self) -> str | None:
