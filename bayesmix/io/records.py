@@ -67,7 +67,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
-from bayesmix.families.coding import Coding
+from bayesmix.families.coding import Coding, Mass
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import DENSE, STRUCTURES
 from bayesmix.families.independent.linear import Sums
@@ -99,7 +99,7 @@ from bayesmix.sources.streaming import BatchSums, NamedBatches, Stream
 RECORDS: dict[str, type] = {
     record.__name__: record
     for record in (
-        *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
+        *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Mass, Score, HeldOut),
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),

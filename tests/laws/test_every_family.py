@@ -4,6 +4,7 @@ Families and samples are those of ``families.py``; ``test_parameters.py`` has th
 """
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def test_a_product_has_the_parameters_of_its_parts(name):
     wide = np.column_stack([rows, np.random.default_rng(5).normal(size=len(rows))])
     alone = EVERY_FAMILY[name].family
     if hasattr(alone, "levels"):
-        alone = type(alone)([range(int(column.max()) + 1) for column in rows.T])
+        alone = replace(alone, levels=[range(int(column.max()) + 1) for column in rows.T])
     family = bm.Product({tuple(range(D)): alone, D: bm.Gaussian("spherical")})
     model = fitted(mixture(family), wide)
     scores = scores_of(model, wide)

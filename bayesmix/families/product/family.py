@@ -23,8 +23,15 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
-from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
+from bayesmix.families.product.layout import (
+    CoordinatesOfParts,
+    Layout,
+    PerPart,
+    ProductStatistics,
+    each,
+)
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -142,8 +149,10 @@ class Product:
 
     @property
     def only_part(self) -> Any:
-        """The family of all columns, None if there are several parts."""
-        return self.parts[0].family if len(self.parts) == 1 else None
+        """The family of all columns beside those of masses, None if there are several parts."""
+        of_masses = set() if self.coding is None else self.coding.names_of_masses
+        parts = [part for part in self.parts if not of_masses.issuperset(part.columns)]
+        return parts[0].family if len(parts) == 1 else None
 
     @property
     def adjective(self) -> str:
@@ -170,13 +179,14 @@ class Product:
             for part in self.parts
         )
         labels = tuple(part.label for part in self.parts)
-        continuous = tuple(bool(family.continuous) for family in self.families)
+        continuous = tuple(bool(family.loses_directions) for family in self.families)
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
     separable = OfParts(all)
     takes_intervals = OfParts(all)
     continuous = OfParts(any)
+    loses_directions = OfParts(any)
     far_densities = OfParts(any)
     heavy_tails = OfParts(any)
     keeps_zeros = OfParts(any)
@@ -193,8 +203,9 @@ class Product:
     def n_learned(self) -> int:
         return sum(family.n_learned for family in self.families)
 
-    def coordinates(self, values: Array) -> Array:
-        return np.hstack(each(self.families, "coordinates", self.layout.split(values)))
+    def coordinates(self, values: Array) -> Coordinates:
+        parts = each(self.families, "coordinates", self.layout.split(values))
+        return CoordinatesOfParts(self.layout, parts)
 
     @property
     def needs_measurement(self) -> str | None:
@@ -506,16 +517,28 @@ class ProductGuard(PerPart):
         self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return the repair of the first part with collapsed components."""
-        components: Any = mixture.components
-        frames = self.layout.frames(mixture.frame)
         resolutions = of_parts(resolution, len(self.parts))
         for part, guard in enumerate(self.parts):
-            of_part = Mixture(mixture.weights, components.parts[part], frames[part])
-            whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+            of_part, whole = self._part(mixture, part)
             repair = guard.among(whole).examine(of_part, resolutions[part], events, thorough)
             if repair is not None:
                 return self._whole(repair, mixture, resolutions, part)
         return None
+
+    def spurious(self, mixture: Mixture) -> tuple[int, ...]:
+        """Return the spurious components of any part."""
+        found: set[int] = set()
+        for part, guard in enumerate(self.parts):
+            of_part, whole = self._part(mixture, part)
+            found.update(guard.among(whole).spurious(of_part))
+        return tuple(sorted(found))
+
+    def _part(self, mixture: Mixture, part: int) -> tuple[Mixture, WholeRows]:
+        """Return a part as a mixture, and the whole that it is a part of."""
+        components: Any = mixture.components
+        frame = self.layout.frames(mixture.frame)[part]
+        whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+        return Mixture(mixture.weights, components.parts[part], frame), whole
 
     def _whole(
         self, repair: Repair, mixture: Mixture, resolutions: tuple[Array | None, ...], part: int
