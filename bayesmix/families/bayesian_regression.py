@@ -38,6 +38,7 @@ class BayesianRegressionFamily(LeastSquares):
     adjective, title = "", "Bayesian regression"  # "3 regressions"
     continuous = far_densities = False
     linear = False
+    n_learned = 0
 
     def response(self, values: Array) -> Array:
         """Return the response (n,) less offset and centre."""

@@ -399,6 +399,7 @@ class RandomEffectFamily:
     adjective, title = "", "regression with random effects"  # "3 regressions"
     continuous = far_densities = False
     linear = False
+    n_learned = 0
     response = NORMAL
 
     def times_of(self, values: Array) -> Array:

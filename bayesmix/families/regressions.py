@@ -465,6 +465,7 @@ class RegressionFamily(LeastSquares):
     adjective, title = "", "regression"  # "3 regressions"
     continuous = far_densities = False
     linear = False
+    n_learned = 0
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         """Return weighted least squares of the first predictors, where no components are known."""
