@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
 KINDS = ("continuous", "counts", "ratings", "categorical", "exclude")
+# Columns on a circle, which also need a period.
+CIRCULAR = "circular"
 
 
 def codes_of(
@@ -146,7 +148,8 @@ class Coding:
     the logarithms of continuous columns that are amounts. ``marks`` says which cells are read as
     missing, and ``marks_only`` whether no others are. Each of ``masses`` has a column of levels of
     its own, in which it is "yes", and is missing in the column that it belongs to. ``unnamed``: the
-    data were an array.
+    data were an array. ``circular`` are columns on a circle, and ``turns`` the period and start of
+    each.
     """
 
     names: tuple[str, ...]
@@ -208,10 +211,21 @@ class Coding:
                 out[at, places[mass.column]] = mass.value
         return out[:, [places[name] for name in self.given]]
 
+    circular: tuple[str, ...] = ()
+    turns: tuple[tuple[float, ...], ...] = ()
+
     @property
     def continuous(self) -> tuple[str, ...]:
-        """Names of the continuous columns."""
-        return tuple(name for name in self.numbers if name not in self.counts)
+        """Names of the continuous columns, except those on a circle."""
+        others = {*self.counts, *self.circular}
+        return tuple(name for name in self.numbers if name not in others)
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """Kind of each column of the table, as ``columns`` declares it."""
+        turns = zip(self.circular, self.turns, strict=True)
+        periods = {name: f"{CIRCULAR} {turn[0]!r}" for name, turn in turns}
+        return {name: periods.get(name, kind) for name, kind, *_ in self.decisions}
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -227,13 +241,18 @@ class Coding:
     @property
     def is_plain(self) -> bool:
         """Whether all columns of the table are continuous, and none was left out."""
-        return not (self.has_levels or self.counts or self.left_out)
+        return not (self.is_mixed or self.left_out)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some columns are not continuous on a line, so that each kind has a family."""
+        return self.has_levels or bool(self.counts or self.circular)
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts: list[str] = []
         others: dict[str, dict[str, str]] = {}  # kinds that columns can have instead, by their kind
-        for kind in kinds or KINDS:
+        for kind in kinds or (CIRCULAR, *KINDS):
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in CERTAIN:
@@ -306,6 +325,10 @@ class Coding:
             overdispersed=tuple(name for name in self.overdispersed if name in names),
             logs=logs,
             masses=tuple(mass for mass in self.masses if {mass.name, mass.column} <= {*names}),
+            circular=tuple(name for name in self.circular if name in names),
+            turns=tuple(
+                turn for name, turn in zip(self.circular, self.turns, strict=True) if name in names
+            ),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
@@ -343,6 +366,7 @@ class Coding:
         dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
             ("continuous", numbers),
+            (CIRCULAR, self.circular),
             ("counts", self.counts),
             ("ratings", ratings),
             ("categorical", levels),

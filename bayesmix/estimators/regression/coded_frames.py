@@ -21,6 +21,7 @@ from bayesmix.families.product.family import Part, Product
 from bayesmix.families.rates import Poisson
 from bayesmix.families.successes import Bernoulli
 from bayesmix.families.transformed import Transformed
+from bayesmix.families.von_mises import VonMises
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import (
@@ -230,6 +231,7 @@ def family_for(family: Any, source: Source) -> Any:
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, LevelsFamily):
+        family = family.on_columns(columns, n_columns)
         if family.levels is not None:
             return family
         if coding is not None and None not in coding.levels:
@@ -238,13 +240,15 @@ def family_for(family: Any, source: Source) -> Any:
         return family.with_levels(tuple(tuple(range(int(most) + 1)) for most in codes))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
-    if coding is None or not (coding.has_levels or coding.counts):
+    if coding is None or not coding.is_mixed:
         plain = Product({tuple(columns or range(n_columns)): Gaussian()})
         return plain.over(columns, n_columns, coding)
     normal: Any = Gaussian()
     if coding.logs is not None:
         normal = Transformed(normal, coding.logs)
     parts = [Part(coding.continuous, normal)] if coding.continuous else []
+    turns = zip(coding.circular, coding.turns, strict=True)
+    parts += [Part((name,), VonMises(*turn)) for name, turn in turns]
     levels = dict(zip(coding.names, coding.levels, strict=True))
     discrete = [*coding.counts, *(name for name, own in levels.items() if own is not None)]
     kinds: dict[type, list[str]] = {}
@@ -272,6 +276,9 @@ def _knowing_levels(family: Product) -> Product:
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
     for part in family.parts:
+        if isinstance(part.family, LevelsFamily):
+            own: Any = part.family.on_columns(tuple(map(str, part.columns)), len(part.columns))
+            part = replace(part, family=own)
         if isinstance(part.family, LevelsFamily) and part.family.levels is None:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
