@@ -260,7 +260,8 @@ class SourceFitter(Unfitted):
         """
         if not isinstance(self.source, ArraySource):
             return None
-        begin, completed = self.shares(candidate), self._completed(candidate)
+        begin: Any = self.shares(candidate)  # the data are in memory
+        completed = self._completed(candidate)
         shares = in_memory(candidate.result_, completed, FitResult.shares)
         held_out, stopping = shares.copy(), Change(self._little, per_row=False)
         for split in splits:
