@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayesmix.numerics.memo import cached
 from bayesmix.selection.merge_tree import MergeTree, cells_of_tree, tree_of
-from bayesmix.sources.condensed import condensed
+from bayesmix.sources.condensed import condensed, is_condensed
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -25,6 +25,8 @@ def partitions_of_tree(
     """Yield the labels (n,) of the partition with K clusters; none without a tree or for gaps."""
     n_cells = min(max(FEWEST, CELLS_OF_EACH * n_components), source.shape[0])
     if not family.has_posterior or not family.linear or source.summary.n_missing:
+        return
+    if is_condensed(source):  # cells come with starts from their own tree
         return
     cells = cells_of_tree(source, family, n_cells, seed)
 
