@@ -22,10 +22,12 @@ from bayesmix.assess.group_similarity import group_similarity as group_similarit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test
 from bayesmix.assess.merging import merge_components as merge_components
+from bayesmix.assess.model_comparison import compare as compare
 from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
 from bayesmix.assess.thresholds import decision_threshold as decision_threshold
+from bayesmix.assess.trait_scores import trait_scores as trait_scores
 from bayesmix.assess.trajectory_tables import class_assignment as class_assignment
 from bayesmix.assess.trajectory_tables import trajectory_checklist as trajectory_checklist
 from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_curves
@@ -56,12 +58,15 @@ from bayesmix.families.bayesian_regression import RegressionPrior as RegressionP
 from bayesmix.families.beta import Beta as Beta
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
+from bayesmix.families.dependent_categorical import DependentCategorical as DependentCategorical
 from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.background import from_model as from_model
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
 from bayesmix.families.gaussian.subspace import CommonSubspace as CommonSubspace
+from bayesmix.families.item_response import Rasch as Rasch
+from bayesmix.families.item_response import TwoParameterLogistic as TwoParameterLogistic
 from bayesmix.families.monotone import YeoJohnson as YeoJohnson
 from bayesmix.families.multinomial import Multinomial as Multinomial
 from bayesmix.families.multinomial import MultinomialPrior as MultinomialPrior
@@ -82,6 +87,7 @@ from bayesmix.families.successes import Binomial as Binomial
 from bayesmix.families.transformed import LogNormal as LogNormal
 from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
 from bayesmix.families.transformed import Transformed as Transformed
+from bayesmix.families.von_mises import VonMises as VonMises
 from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.weibull import Weibull as Weibull
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson

@@ -609,6 +609,7 @@ FAMILIES_BY_NAME = {
     "observation/true_values.py": "errors of measurement are convolved with normal components",
     "plots/subject.py": "the remedy of products",
     "relevance/relevance_search.py": "nominal levels are split into indicators",
+    "report/assumptions.py": "columns on the log scale are named apart from their prior",
 }
 
 

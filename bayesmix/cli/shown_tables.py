@@ -51,7 +51,7 @@ def rows_sentences(path: str, source: Source, weight: str | None) -> str:
     plural = "column" if n_columns == 1 else "columns"
     text = f"{name}: {n_rows_text(n_rows)}, {plural} {', '.join(names)}{more}{weighted}"
     coding = coding_of(source)
-    if coding is None or not (coding.has_levels or coding.counts):
+    if coding is None or not coding.is_mixed:
         return text
     return f"{text}\nColumns: {worded(coding.account)}"
 
@@ -69,7 +69,7 @@ def fit_sentence(model: Any) -> str:
     size += f" of at most {asked}" if asked != K else ""
     size += "" if result.mixture.noise is None else " and noise"
     coding = result.family.coding
-    gaussian = coding is None or set(coding.numbers) > set(coding.counts)
+    gaussian = coding is None or bool(coding.continuous)
     if model.covariance_type is not None and gaussian:
         size += f", {in_words(model.covariance_type)}"
     bound = "evidence lower bound" + (" (not tight)" if result.side.design is not None else "")
@@ -289,7 +289,7 @@ def description_tables(description: Description, width: int) -> list[Table]:
         for row in printed.rows:
             table.add_row(*(escape(printable(cell)) for cell in row))
         tables.append(table)
-    caption = "\n".join((printed.note, *description.notes))
+    caption = "\n".join(filter(None, (printed.note, *description.notes)))
     tables[-1].caption = escape(worded(caption))
     return tables
 

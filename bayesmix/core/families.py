@@ -125,6 +125,11 @@ class FamilyOf(Protocol[S, P]):
         return False
 
     @property
+    def loses_directions(self) -> bool:
+        """Whether directions of zero variance are set aside, so that frames have fewer columns."""
+        return self.continuous
+
+    @property
     def takes_noise(self) -> bool:
         """Whether mixtures can have a noise component."""
         return False

@@ -20,6 +20,7 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.assess.description import Description
 from bayesmix.core import validation
+from bayesmix.core.missing_marks import is_missing
 from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
@@ -32,7 +33,6 @@ from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.showing import Showing
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.missing_marks import is_missing
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
@@ -273,7 +273,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _chosen_family(self) -> Any:
         """The family that was named; "auto" if none was, and columns are of several kinds."""
         coding = self._coding
-        mixed = coding is not None and (coding.has_levels or coding.counts)
+        mixed = coding is not None and coding.is_mixed
         return AUTO if self.family is None and mixed else self.family
 
     @property

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 
 class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """Search for the best candidate by a criterion.
+    """Search for the chosen candidate by a criterion.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         regression on them (Gaussian features only).
     clusters : {"merged", "components"}, optional
         Whether components that held-out observations cannot tell apart are one cluster. By default
-        they are if the family is continuous; classes of categories and counts, states and
-        regressions are counted as they are.
+        they are if all columns are continuous; classes of categories and counts, also beside
+        measurements, states and regressions are counted as they are.
     column_powers : bool, default=False
         Whether to fit candidates with Yeo-Johnson powers of the columns too, where the leading
         candidates gain more by powers than they cost, log(n) / 2 for each value that is learned
@@ -142,16 +142,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     Attributes
     ----------
     columns_ : DataFrame
-        A row per column of the frame: its kind, the reason, and the family of the best candidate.
+        A row per column of the frame: its kind, the reason, and its family in the chosen candidate.
     results_ : DataFrame
-        A row per candidate, best first: parameters, the criterion, the difference to the chosen
-        one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
-        candidate failed. Of large data also the criterion on cells or on a sample, in nats.
+        A row per candidate, the chosen one first, then by the criterion: parameters, the criterion,
+        the difference to the chosen one ("behind"), other criteria, standard errors, seconds,
+        warnings, and a note if the candidate failed. Of large data also the criterion on cells or
+        on a sample, in nats.
     folds_ : DataFrame
         A row per "candidate", a row of ``results_``, and fold; "rows" are units with groups.
     restarts_ : DataFrame
         A row per start or move of each fit.
     best_index_, best_params_, best_score_, best_estimator_
+        The chosen candidate, under scikit-learn's names. It is the best one by the criterion except
+        with "auto" and "cv_1se", whose rules may choose a simpler one; ``answer_.choice`` says so.
     estimators_ : list
         The fit of each candidate; None if it failed.
     answer_ : Answer
@@ -594,19 +597,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._told = self.answer_.named(names)
 
     def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the most probable component of each sample under the best candidate.
+        """Return the most probable component of each sample under the chosen candidate.
 
         Covariates, or lengths or groups of sequences, are passed as in ``fit``.
         """
         return like(self.best_estimator_.predict(self.features_read(X), *given, **beside), X)
 
     def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the component probabilities of each sample under the best candidate."""
+        """Return the component probabilities of each sample under the chosen candidate."""
         shares = self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
         return like(shares, X)
 
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
-        """Return the mean log density in nats under the best candidate."""
+        """Return the mean log density in nats under the chosen candidate."""
         self._refuse_regression()
         if noun_of(self) == "regression":
             beside["y"] = y

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
 KINDS = ("continuous", "counts", "ratings", "categorical", "exclude")
+# Columns on a circle, which also need a period.
+CIRCULAR = "circular"
 
 
 def codes_of(
@@ -112,6 +114,30 @@ def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
 
 
 @dataclass(frozen=True)
+class Mass:
+    """A value that many observations of a column share exactly, and the share of them."""
+
+    column: str
+    value: float
+    share: float
+    place: str = ""  # "zeros", "at the limit 100" or "at 12"
+
+    @property
+    def name(self) -> str:
+        """Name of the coded column that tells which observations have the value."""
+        return f"{self.column} = {self.value:g}"
+
+    @property
+    def words(self) -> str:
+        """The share and the value, as in "21 % zeros"."""
+        return f"{100.0 * self.share:.0f} % {self.place}"
+
+
+# Levels of the coded column of a mass.
+OF_MASSES: tuple[Level, ...] = ("no", "yes")
+
+
+@dataclass(frozen=True)
 class Coding:
     """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
 
@@ -120,7 +146,10 @@ class Coding:
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
     reason and doubt, or "", of each column of the table. ``logs`` are
     the logarithms of continuous columns that are amounts. ``marks`` says which cells are read as
-    missing, and ``marks_only`` whether no others are.
+    missing, and ``marks_only`` whether no others are. Each of ``masses`` has a column of levels of
+    its own, in which it is "yes", and is missing in the column that it belongs to. ``unnamed``: the
+    data were an array. ``circular`` are columns on a circle, and ``turns`` the period and start of
+    each.
     """
 
     names: tuple[str, ...]
@@ -133,11 +162,70 @@ class Coding:
     logs: Logarithms | None = None
     marks: str = ""
     marks_only: bool = False
+    masses: tuple[Mass, ...] = ()
+    unnamed: bool = False
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the columns that the data have: all but those of masses."""
+        return tuple(name for name in self.names if name not in self.names_of_masses)
+
+    @property
+    def names_of_masses(self) -> set[str]:
+        """Names of the columns that tell which observations have a value."""
+        return {mass.name for mass in self.masses}
+
+    @property
+    def told_masses(self) -> str:
+        """The masses in words, as in "amount (21 % zeros)"; or ""."""
+        words: dict[str, list[str]] = {}
+        for mass in self.masses:
+            words.setdefault(mass.column, []).append(mass.words)
+        return ", ".join(f"{name} ({', '.join(own)})" for name, own in words.items())
+
+    def with_masses(self, masses: tuple[Mass, ...]) -> Coding:
+        """Return the coding with a further column for each mass."""
+        levels = (OF_MASSES,) * len(masses)
+        names = (*self.names, *(mass.name for mass in masses))
+        return replace(self, names=names, levels=(*self.levels, *levels), masses=masses)
+
+    def divided(self, rows: Array) -> Array:
+        """Return coded data (n, D) of the ``given`` columns with masses in columns of their own."""
+        out = np.column_stack([rows, np.empty((len(rows), len(self.masses)))])
+        places = {name: place for place, name in enumerate(self.given)}
+        order = [*self.given, *(mass.name for mass in self.masses)]
+        for number, mass in enumerate(self.masses):
+            column = rows[:, places[mass.column]]
+            at = column == mass.value
+            out[at, places[mass.column]] = np.nan
+            out[:, len(places) + number] = np.where(np.isnan(column), np.nan, at)
+        return out[:, [order.index(name) for name in self.names]]
+
+    def joined(self, rows: Array) -> Array:
+        """Return coded data (n, D) of the ``given`` columns from those with columns of masses."""
+        places = {name: place for place, name in enumerate(self.names)}
+        out = np.array(rows, dtype=np.float64)
+        for mass in self.masses:
+            if mass.name in places and mass.column in places:
+                at = rows[:, places[mass.name]] == 1.0
+                out[at, places[mass.column]] = mass.value
+        return out[:, [places[name] for name in self.given]]
+
+    circular: tuple[str, ...] = ()
+    turns: tuple[tuple[float, ...], ...] = ()
 
     @property
     def continuous(self) -> tuple[str, ...]:
-        """Names of the continuous columns."""
-        return tuple(name for name in self.numbers if name not in self.counts)
+        """Names of the continuous columns, except those on a circle."""
+        others = {*self.counts, *self.circular}
+        return tuple(name for name in self.numbers if name not in others)
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """Kind of each column of the table, as ``columns`` declares it."""
+        turns = zip(self.circular, self.turns, strict=True)
+        periods = {name: f"{CIRCULAR} {turn[0]!r}" for name, turn in turns}
+        return {name: periods.get(name, kind) for name, kind, *_ in self.decisions}
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -153,13 +241,18 @@ class Coding:
     @property
     def is_plain(self) -> bool:
         """Whether all columns of the table are continuous, and none was left out."""
-        return not (self.has_levels or self.counts or self.left_out)
+        return not (self.is_mixed or self.left_out)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some columns are not continuous on a line, so that each kind has a family."""
+        return self.has_levels or bool(self.counts or self.circular)
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts: list[str] = []
         others: dict[str, dict[str, str]] = {}  # kinds that columns can have instead, by their kind
-        for kind in kinds or KINDS:
+        for kind in kinds or (CIRCULAR, *KINDS):
             reasons: dict[str, list[str]] = {}
             for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in CERTAIN:
@@ -231,17 +324,24 @@ class Coding:
             ratings=tuple(name for name in self.ratings if name in names),
             overdispersed=tuple(name for name in self.overdispersed if name in names),
             logs=logs,
+            masses=tuple(mass for mass in self.masses if {mass.name, mass.column} <= {*names}),
+            circular=tuple(name for name in self.circular if name in names),
+            turns=tuple(
+                turn for name, turn in zip(self.circular, self.turns, strict=True) if name in names
+            ),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
         """Return a data frame with levels in place of codes."""
         import pandas as pd
 
-        pairs = zip(self.names, rows.T, self.levels, strict=True)
-        columns = {
-            name: values if levels is None else pd.Series(values_of(values, levels)).infer_objects()
-            for name, values, levels in pairs
-        }
+        of = dict(zip(self.names, self.levels, strict=True))
+        columns: dict[str, Any] = {}
+        for name, values in zip(self.given, self.joined(rows).T, strict=True):
+            levels = of[name]
+            columns[name] = values
+            if levels is not None:
+                columns[name] = pd.Series(values_of(values, levels)).infer_objects()
         return pd.DataFrame(columns)
 
     @property
@@ -266,6 +366,7 @@ class Coding:
         dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
             ("continuous", numbers),
+            (CIRCULAR, self.circular),
             ("counts", self.counts),
             ("ratings", ratings),
             ("categorical", levels),

@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.special import chdtrc
 
+from bayesmix.core.missing_marks import CELLS_NAMED, is_mark, is_missing
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
+    CIRCULAR,
     KINDS,
     NOT_TICKED,
     TICKED,
@@ -26,8 +29,8 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
+from bayesmix.io.circles import Turn, declared_turn, is_circle, turn_of
 from bayesmix.io.column_doubts import (
     FEWEST_ROWS,
     MOST_RATINGS,
@@ -40,7 +43,7 @@ from bayesmix.io.column_doubts import (
 from bayesmix.io.column_names import NameHint, hint_of
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
-    CELLS_NAMED,
+    HOW_TIMES,
     amounts,
     are_marks,
     as_numbers,
@@ -118,12 +121,16 @@ CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT = KINDS
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """Kind of a column, its reason, and what is odd; ``levels`` of categories and ratings."""
+    """Kind of a column, its reason, and what is odd.
+
+    Categories and ratings have ``levels``, columns on a circle their ``turn``.
+    """
 
     kind: str
     reason: str = ""
     levels: tuple[Level, ...] | None = None
     doubt: str = ""
+    turn: Turn | None = None
 
     @property
     def why(self) -> str:
@@ -158,6 +165,10 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         ):
             reason = f"{len(few)} values from {few[0]:g} to {few[-1]:g} without a common step"
             kinds[name] = replace(kinds[name], kind=RATINGS, reason=reason, levels=few)
+    for name in _in_blocks_of_counts(frame, kinds, declared):
+        scales.pop(name, None)
+        reason = "integers, as in columns beside it"
+        kinds[name] = ColumnKind(COUNTS, reason, doubt=kinds[name].doubt)
     for name, (levels, values) in scales.items():
         alike = sum(_share(levels, scale) for scale, _ in scales.values())
         together = alike >= FEWEST_OF_A_SCALE
@@ -193,6 +204,42 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
     return kinds
 
 
+def _in_blocks_of_counts(
+    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], declared: Mapping[str, str]
+) -> list[str]:
+    """Return the columns that are no counts by themselves, in blocks of which most columns are.
+
+    A block has adjacent columns of one dtype with integers from 0 on, and names that say of what
+    the numbers are (``NameHint.in_block_with``).
+    """
+    blocks: list[list[str]] = []
+    for name, column in zip(kinds, (frame[name] for name in frame), strict=True):
+        hint = hint_of(name)
+        if name in declared or not _may_be_counted(kinds[name], hint, column):
+            blocks.append([])
+        elif blocks and blocks[-1] and frame[blocks[-1][-1]].dtype == column.dtype:
+            before = all(hint_of(other).in_block_with(hint) for other in blocks[-1])
+            blocks[-1:] = [[*blocks[-1], name]] if before else [blocks[-1], [name]]
+        else:
+            blocks.append([name])
+    found: list[str] = []
+    for block in blocks:
+        others = [name for name in block if kinds[name].kind != COUNTS]
+        found += others if 2 * len(others) < len(block) else []
+    return found
+
+
+def _may_be_counted(kind: ColumnKind, hint: NameHint, column: pd.Series[Any]) -> bool:
+    """Whether a column has integers from 0 on that neither its name nor its levels speak for."""
+    usable = kind.kind in (COUNTS, CONTINUOUS) or kind.levels == (0, 1)
+    if not usable or not is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype):
+        return False
+    if hint.is_measure or hint.is_group or hint.is_label or hint.is_code:
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool(len(values) and (values >= 0.0).all() and (values == np.floor(values)).all())
+
+
 def _ticks(columns: pd.DataFrame) -> dict[str, Level]:
     """Return the only value of each column of one value that is an option, ticked or blank.
 
@@ -225,7 +272,7 @@ def with_blank(column: pd.Series[Any], levels: tuple[Level, ...]) -> tuple[Level
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of a single column by dtype, name and values, without scales of numbers."""
     dtype = column.dtype
-    if pd.api.types.is_bool_dtype(dtype):
+    if is_bool_dtype(dtype):
         return _of_levels(name, column) if column.nunique() > 1 else _out(ONE_VALUE)
     if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
         return _out("dates")
@@ -235,7 +282,7 @@ def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(ROW_NUMBERS if column.is_unique else "no name")
     if pd.api.types.is_complex_dtype(dtype):
         return _out("complex numbers")
-    if pd.api.types.is_numeric_dtype(dtype):
+    if is_numeric_dtype(dtype):
         return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64), len(column))
     if isinstance(dtype, pd.CategoricalDtype):
         kind, levels = _of_levels(name, column), levels_of(column)
@@ -258,10 +305,19 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
         doubt = f"levels are in alphabetical order; if they have another, {UNORDERED}"
         doubt = "" if ordered or ranked(levels)[1] else doubt
         return ColumnKind(RATINGS, AS_REQUESTED, levels, doubt)
+    if is_circle(kind):
+        numbers = as_numbers(column)
+        if numbers is None:
+            raise InvalidInputError(
+                f"a circular column must have numbers, but {name!r} of X has other cells"
+            )
+        values = numbers.dropna().to_numpy()
+        turn = declared_turn(name, kind, hint_of(name), values)
+        return ColumnKind(CIRCULAR, AS_REQUESTED, turn=turn)
     return ColumnKind(kind, AS_REQUESTED)
 
 
-def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
+def _of_numbers(name: str, values: Array, size: int, clock: bool = False) -> ColumnKind:
     """Return the kind of numbers that are not missing among ``size`` (rules 4 to 7, 9 and 10)."""
     if size > 1 and values.min() == values.max():
         return _out(ONE_VALUE)
@@ -269,6 +325,9 @@ def _of_numbers(name: str, values: Array, size: int) -> ColumnKind:
     levels, n, hint = np.unique(values), len(values), hint_of(name)
     if n >= FEWEST_ROWS and (why := _numbered(hint, values, levels, whole)):
         return _out(why)
+    turn = turn_of(hint, values, clock) if n >= FEWEST_ROWS and np.isfinite(values).all() else None
+    if turn is not None:
+        return ColumnKind(CIRCULAR, turn.words, turn=turn)
     if np.isin(levels, (0.0, 1.0)).all():
         return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
     plain = tuple(map(_plain, levels))
@@ -464,8 +523,9 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if len(distinct) > min(MOST_RATINGS, len(text) / FEWEST_ROWS):
         values, how = amounts(text)
         if values is not None:
-            kind = _of_numbers(name, values.to_numpy(), len(column))
-            return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
+            kind = _of_numbers(name, values.to_numpy(), len(column), how == HOW_TIMES)
+            as_found = kind.why or kind.turn is not None
+            return kind if as_found else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
         if how:
             return _out(how)
         if mostly and len(distinct) > 2 * wrong.nunique():

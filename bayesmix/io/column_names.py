@@ -30,7 +30,7 @@ GROUPS |= {"status", "geschlecht", "gruppe", "klasse"}
 PLACES = {"region", "site", "origin", "country", "state", "district", "county", "municipality"}
 PLACES |= {"province", "department", "dept", "school", "hospital", "store", "center", "ward"}
 PLACES |= {"city", "town", "ort", "wohnort", "home", "work", "office", "residence", "address"}
-PLACES |= {"area"}
+PLACES |= {"area", "tract"}
 NO_GROUPS = {"home", "work", "office", "residence", "address", "area"}
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 YEAR = {"year", "years", "yr", "yrs", "jahr", "annee", "ano", "anno"}
@@ -55,6 +55,8 @@ GENITIVE = {"of", "de", "del", "der", "des"}
 # Heads that come first, of two words: in Romance languages, and in "date birth".
 FIRST = DATES | {"id", "numero", "codigo"}
 ENDS = ("num", "no", "nr")
+# Codes of the census, as in "STATEFP", "TRACTCE" and "countyfips".
+CENSUS_CODES = ("fips", "fp", "ce")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class NameHint:
     @property
     def is_place(self) -> bool:
         """Whether the name is that of places, such as "county" and "state of birth"."""
-        return bool(self.heads & (PLACES - NO_GROUPS)) and {*self.leading} <= PLACES
+        named = PLACES | {"census"}
+        return bool(self.heads & (PLACES - NO_GROUPS)) and {*self.leading} <= named
 
     @property
     def is_group(self) -> bool:
@@ -127,6 +130,16 @@ class NameHint:
         plain = {word.removeprefix("num").removeprefix("n") for word in self.leading}
         first = NUMBERS.intersection(self.words[:1]) and len(self.words) > 1
         return bool(first or (plain | {*self.leading}) & COUNTED)
+
+    def in_block_with(self, other: NameHint) -> bool:
+        """Whether both names say of what their numbers are, such as "web visits", "shop visits".
+
+        They end alike, or begin alike with a word for numbers, as in "num_deals".
+        """
+        if len(self.words) < 2 or len(other.words) < 2:
+            return False
+        counted = self.words[0] in NUMBERS | COUNTED and self.words[0] == other.words[0]
+        return counted or self.words[-1] == other.words[-1]
 
     @property
     def is_measure(self) -> bool:
@@ -166,6 +179,9 @@ def _parts(word: str) -> tuple[str, ...]:
         return word.removesuffix("id"), "id"
     if word.startswith("id") and word.removeprefix("id") in known:
         return "id", word.removeprefix("id")
+    for end in CENSUS_CODES:
+        if word.endswith(end) and word.removesuffix(end) in PLACES:
+            return word.removesuffix(end), "code"
     for end in ENDS:
         if word.endswith(end) and word.removesuffix(end) in KEYS | PERSONS | THINGS:
             return word.removesuffix(end), end

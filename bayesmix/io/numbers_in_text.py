@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import (
+    CELLS_NAMED,
+    MARKS,
+    NUMBERS_BESIDE_WORDS,
+    read_as_missing,
+)
 from bayesmix.core.nouns import counted
-from bayesmix.families.missing_marks import MARKS, NUMBERS_BESIDE_WORDS
 
-CELLS_NAMED = 3
 MINUS = "\u2212"
 # Words that mean "missing" among numbers, in any case.
 MISSING_WORDS = (
@@ -30,6 +34,14 @@ AMOUNT = (
 )
 # Negative numbers of accountants, such as (83.10), $(83.10), ($83.10) and (8.3 %).
 NEGATIVE = r"([^()\d]*)\(([^()]*\d[^()]*)\)([^()\d]*)"
+# Hours, minutes and seconds. Two numbers may be hours and minutes, or minutes and seconds.
+CLOCK = r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)"
+SECONDS_OF_HOUR = 3600.0
+HOW_TIMES = "times as H:MM:SS, in hours"
+# Flags of Eurostat after a number, such as "12.3 b" for a break in the series, or after ":", which
+# means "not available" there.
+FLAGS = "[bcdefinprsuz]{1,3}"
+FLAGGED, FLAGGED_MISSING = rf"(\S*\d\S*) ({FLAGS})", rf": ?({FLAGS})"
 # Signs between thousands, and the decimal sign that goes with them.
 SEPARATORS = {
     "thousands separators": (",' \u00a0\u202f", "."),
@@ -63,6 +75,17 @@ def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | N
 
 def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
     """Return numbers of one unit and form, and how they are written; or None and why not, or ""."""
+    if len(text) and text.str.fullmatch(CLOCK).all():
+        hours, minutes, seconds = (
+            part for _, part in text.str.extract(CLOCK).astype(float).items()
+        )
+        return hours + (60.0 * minutes + seconds) / SECONDS_OF_HOUR, HOW_TIMES
+    if (plain := without_flags(text)) is not text:
+        numbers = pd.to_numeric(plain, errors="coerce")
+        read = amounts(plain)[0] if numbers.isna().any() else numbers
+        flags = ", ".join(sorted(set(text.str.extract(FLAGGED)[1].dropna())))
+        if read is not None:
+            return read, f"numbers, {counted(int((plain != text).sum()), 'flag')} ({flags}) apart"
     negative = text.str.fullmatch(NEGATIVE)
     if accounts := bool(negative.any() and not negative.all()):
         text = text.str.replace(f"^{NEGATIVE}$", r"\1-\2\3", regex=True)
@@ -88,6 +111,18 @@ def amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
     if accounts:
         return values[0], "numbers, negative ones in parentheses"
     return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"
+
+
+def without_flags(text: pd.Series[Any]) -> pd.Series[Any]:
+    """Return cells without flags of a statistical office, which not all numbers have.
+
+    The same object comes back where letters after numbers may be units.
+    """
+    flagged = text.str.fullmatch(FLAGGED)
+    plain = ~text.str.contains("[a-z]", case=False)
+    if not flagged.any() or not (flagged | plain).all() or flagged.all():
+        return text
+    return text.where(~flagged, text.str.rpartition(" ")[0])
 
 
 def missing_words(text: pd.Series[Any]) -> pd.Series[bool]:
@@ -121,7 +156,7 @@ def marks_said(
         cells = stripped(column.dropna())
         cells = cells[cells != ""]
         known = [*map(str, levels or ())]
-        marks = cells.str.lower().isin(MARKS) | (cells == "None")
+        marks = _mean_missing(cells)
         marks = marks if levels is None else are_marks(cells) & ~cells.isin(known)
         found = Counter(cells[marks])
         times += found
@@ -130,21 +165,19 @@ def marks_said(
     n_marks = times.total()
     if not n_marks:
         return "", 0
-    parts = [
-        f"{counted(n, 'cell')} of {counted(n_columns[mark], 'column')} "
-        f"{'holds' if n == 1 else 'hold'} {mark!r}"
-        for mark, n in times.most_common(CELLS_NAMED)
-    ]
-    others = n_marks - sum(n for _, n in times.most_common(CELLS_NAMED))
-    parts += [f"{counted(others, 'cell')} other marks"] if others else []
     keep = f" (to keep them as a level, set columns={{{words!r}: 'categorical'}})" if words else ""
-    return f"{', '.join(parts)}, read as missing{keep}", n_marks
+    return f"{read_as_missing(times, n_columns)}{keep}", n_marks
 
 
 def present_cells(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return the cells that are not missing as text; "None" is missing among numbers."""
     text = stripped(column.dropna())
-    return text[~(text.str.lower().isin(MARKS) | (text == "None"))]
+    return text[~_mean_missing(text)]
+
+
+def _mean_missing(cells: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which cells mean "missing" among numbers."""
+    return cells.str.lower().isin(MARKS) | (cells == "None") | cells.str.fullmatch(FLAGGED_MISSING)
 
 
 def listed_cells(wrong: pd.Series[Any]) -> str:

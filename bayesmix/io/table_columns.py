@@ -15,6 +15,7 @@ from bayesmix.core.printed_numbers import number
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.coding import (
     AS_REQUESTED,
+    CIRCULAR,
     KINDS,
     NAMED,
     NOT_TICKED,
@@ -24,6 +25,7 @@ from bayesmix.families.coding import (
     brief,
     codes_of,
 )
+from bayesmix.io.circles import is_circle
 from bayesmix.io.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,
@@ -45,6 +47,8 @@ from bayesmix.sources.memory import ArraySource
 
 ROWS_NAMED = 5
 PIECE = 2**18
+# Similarity of names (0 to 1) from which one may be meant: "CaO" is no misspelt "Na2O" or "NaO".
+CLOSE = 0.7
 
 
 def source_of(
@@ -102,7 +106,7 @@ def check_names(
         for name in used:
             if name in there:
                 continue
-            close = difflib.get_close_matches(str(name), names, cutoff=0.5)
+            close = difflib.get_close_matches(str(name), names, cutoff=CLOSE)
             close = close or [each for each in names if each.lower() == str(name).lower()]
             meant = f"did you mean {listed(close, 'or')}?" if close else f"it has {listed(names)}"
             raise InvalidInputError(
@@ -235,10 +239,10 @@ def declared_kinds(
     ``ratings``, ``categorical`` and ``exclude``; ``place`` is the table in messages.
     """
     pairs = [(str(name), kind) for name, kind in dict(columns or {}).items()]
-    if wrong := [(name, kind) for name, kind in pairs if kind not in KINDS]:
+    if wrong := [pair for pair in pairs if pair[1] not in KINDS and not is_circle(pair[1])]:
+        known = ", ".join(map(repr, (*KINDS, CIRCULAR)))
         raise InvalidInputError(
-            f"columns must map names to {', '.join(map(repr, KINDS))}, got {wrong[0][1]!r} for "
-            f"{wrong[0][0]!r}"
+            f"columns must map names to {known}, got {wrong[0][1]!r} for {wrong[0][0]!r}"
         )
     for kind, some in named.items():
         listed_names = [some] if isinstance(some, str) else list(some or ())
@@ -301,6 +305,10 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         tuple(name for name, kind in used.items() if kind.kind == COUNTS),
         tuple(name for name, kind in used.items() if kind.kind == RATINGS),
         tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
+        circular=tuple(name for name, kind in used.items() if kind.turn is not None),
+        turns=tuple(
+            (kind.turn.period, kind.turn.start) for kind in used.values() if kind.turn is not None
+        ),
     )
     numbers = recoded(frame, coding)
     coding = _with_marks(frame, coding, numbers)
@@ -347,14 +355,14 @@ def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
     Levels that the fit has not seen are an error, or with ``unseen="missing"`` missing values.
     """
     frame = as_pandas(X)
-    if absent := [name for name in coding.names if name not in frame.columns]:
+    if absent := [name for name in coding.given if name not in frame.columns]:
         raise InvalidInputError(
             f"X must have the columns of the fit, but {', '.join(map(repr, absent))} "
             f"{'is' if len(absent) == 1 else 'are'} not among {', '.join(map(repr, frame.columns))}"
         )
     places: dict[str, list[int]] | None = {} if unseen == "missing" else None
-    pairs = zip(coding.names, coding.levels, strict=True)
-    made = {name: _codes(name, frame[name], levels, places) for name, levels in pairs}
+    of = dict(zip(coding.names, coding.levels, strict=True))
+    made = {name: _codes(name, frame[name], of[name], places) for name in coding.given}
     if places:
         n_rows = len({row for rows in places.values() for row in rows})
         cells = [f"{name} ({frame[name].iloc[rows[0]]!r})" for name, rows in places.items()]
@@ -363,7 +371,12 @@ def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
             f"has not seen, which count as missing: {listed(cells, quote=False)}",
             BayesmixWarning,
         )
-    return pd.DataFrame(made, index=frame.index)
+    numbers = pd.DataFrame(made, index=frame.index)
+    if not coding.masses:
+        return numbers
+    return pd.DataFrame(
+        coding.divided(numbers.to_numpy()), index=frame.index, columns=[*coding.names]
+    )
 
 
 def _codes(

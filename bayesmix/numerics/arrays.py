@@ -31,6 +31,11 @@ def diagonal_matrices(entries: Array) -> Array:
     return entries[:, :, None] * np.eye(entries.shape[1])
 
 
+def power_of_two(sizes: Array) -> Array:
+    """Return the powers of two at or below sizes; to divide by them is exact."""
+    return np.exp2(np.floor(np.log2(sizes)))
+
+
 def align(counts: Array, blocks: Array) -> Array:
     """Return ``counts`` with trailing axes of length 1, to multiply blocks."""
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))

@@ -131,12 +131,16 @@ class Hierarchy:
 def counted_as(result: FitResult) -> str:
     """Return whether components are clusters as they are, or only after merging.
 
-    Components are merged if the family is continuous, because a cluster that is not normal needs
-    several normal components. Classes of categories and counts are defined by the independence of
-    the features within a class, known labels by the user, and states by the order of the samples.
+    Components are merged if all columns are continuous, because a cluster that is not normal needs
+    several normal components. Classes of categories and counts, alone or beside measurements, are
+    defined by the independence of the features within a class: classes of overlapping levels would
+    be merged although the evidence is clear (decision 65). Known labels are defined by the user,
+    and states by the order of the samples.
     """
     as_they_are = result.side.labels is not None or result.side.ordered
-    return COMPONENTS if as_they_are or not result.family.continuous else MERGED
+    parts = result.family.families_of_columns(result.n_features)
+    continuous = all(family.continuous for _, family in parts)
+    return COMPONENTS if as_they_are or not continuous else MERGED
 
 
 def clusters_of_components(

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.spatial import KDTree
 
 from bayesmix.core.mixture import FeatureSums
 from bayesmix.core.rows import Rows
+from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.memo import cached
 from bayesmix.sources.memory import ArraySource
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 # Features of members that are computed together (32 MB).
 VALUES_AT_ONCE = 2**22
+# Share of the observations with a pattern of missing values from which it is filled in by others,
+# and the fewest of these.
+SHARED, FEWEST_DONORS = 0.03, 30
 
 
 def is_condensed(source: Any) -> TypeGuard[CellSource]:
@@ -223,7 +228,9 @@ class LabelledCells(CellSource):
         return filled(self.members.values)
 
     def read(self, reading: Reading) -> CellSource:
-        values = reading(self.looked_at)
+        values = filled(np.asarray(self.members.values)[:, reading.columns])
+        if reading.coordinates is not None:
+            values = reading.coordinates(values)
         return condensed(ArraySource(values, self.members.weights), self.labels)
 
     def _mean_features(self, form: Linear, frame: Frame) -> Array:
@@ -240,10 +247,29 @@ class LabelledCells(CellSource):
 
 
 def filled(values: Any) -> Array:
-    """Return values with the median of the column in the place of missing ones."""
+    """Return values with missing ones filled in: where many are, from the nearest complete row.
+
+    Others are the median of the column, but many equal values would look like a cluster.
+    """
     values = np.asarray(values, dtype=np.float64)
     missing = np.isnan(values)
-    return np.where(missing, np.nanmedian(values, axis=0), values) if missing.any() else values
+    if not missing.any():
+        return values
+    out = np.where(missing, np.nanmedian(values, axis=0), values)
+    donors = values[~missing.any(axis=1)]
+    if len(donors) < FEWEST_DONORS:
+        return out
+    spread, generator = donors.std(axis=0), np.random.default_rng(0)
+    for columns, rows in patterns(values):
+        if len(rows) < SHARED * len(values) or len(columns) == values.shape[1]:
+            continue
+        near = columns[spread[columns] > 0.0]
+        chosen: Any = generator.integers(len(donors), size=len(rows))
+        if len(near):
+            tree = KDTree(donors[:, near] / spread[near])
+            chosen = tree.query(values[np.ix_(rows, near)] / spread[near])[1]
+        out[rows] = np.where(missing[rows], donors[chosen], values[rows])
+    return out
 
 
 def condensed(source: ArraySource, labels: Integers) -> LabelledCells:

@@ -16,7 +16,9 @@ from bayesmix.estimators.regression.regression_columns import (
     coding_of_design,
     explanatory,
 )
+from bayesmix.io.column_doubts import linear_functions
 from bayesmix.io.column_kinds import kinds_of, overdispersion
+from bayesmix.io.numbers_in_text import as_numbers
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded
 
@@ -67,12 +69,33 @@ KINDS = {
     "degrees": (RNG.integers(36, 42, N), "continuous", ""),
     "age": (RNG.integers(0, 95, N), "continuous", ""),
     "mpg": (RNG.integers(9, 45, N), "continuous", ""),
-    "month": (RNG.integers(1, 13, N), "continuous", ""),
+    # On circles, where name and range say so
+    "month": (RNG.integers(1, 13, N), "circular", "12 months"),
+    "pickup_hour": (RNG.uniform(0.0, 24.0, N), "circular", "0 to 24 h"),
+    "hour_of_day": (RNG.integers(0, 24, N), "circular", "0 to 24 h"),
+    "time_of_call": ([f"{i % 24}:{i % 60:02d}:00" for i in range(N)], "circular", "0 to 24 h"),
+    "weekday": (RNG.integers(1, 8, N), "circular", "7 days"),
+    "wind_dir": (RNG.integers(0, 360, N), "circular", "degrees, 0 to 360"),
+    "phase": (RNG.uniform(-np.pi, np.pi, N), "circular", "radians, -pi to pi"),
+    "angle": (RNG.uniform(0.0, 2.0 * np.pi, N), "circular", "radians, 0 to 2 pi"),
+    # Other words, other ranges
+    "Age": (RNG.integers(0, 25, N), "continuous", ""),
+    "hours_worked": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "hours": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "age_month": (RNG.integers(1, 13, N), "continuous", ""),
+    "hour": (RNG.uniform(8.0, 18.0, N), "continuous", ""),
+    "Hour": (RNG.uniform(0.0, 30.0, N), "continuous", ""),
+    "longitude_deg": (RNG.uniform(-180.0, 180.0, N), "continuous", ""),
+    "km_per_hour": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
+    "direction_index": (RNG.uniform(0.0, 360.0, N), "continuous", ""),
+    "charges": (RNG.uniform(0.0, 24.0, N), "continuous", ""),
     # Two values, codes of groups
     "died": (RNG.integers(0, 2, N), "categorical", "0 and 1"),
     "sex": (RNG.integers(1, 3, N), "categorical", "1 and 2"),
     "dept": (RNG.choice([10, 20, 30], N), "categorical", "codes of groups"),
     "store": (RNG.integers(101, 106, N), "categorical", "codes of groups"),
+    "census_tract": (RNG.choice([950_100, 950_200, 960_100], N), "categorical", "codes of groups"),
+    "STATEFP": (RNG.choice([1, 4, 56, 72], N), "categorical", "codes of groups"),
     "region": (RNG.integers(1, 7, N), "categorical", "codes of groups"),
     "cylinders": (RNG.choice(["4", "6", "8", "rotary"], N), "categorical", ""),
     # Scales of answers
@@ -120,6 +143,9 @@ KINDS = {
     "frequency": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, p"),
     "Freq": (np.arange(N) * 7 % 611 + 2, "continuous", "if these are weights of the rows, pass"),
     "birth_weight": (RNG.gamma(2.0, size=N), "continuous", ""),
+    "run": ([f"{i % 5}:{i % 60:02d}:{i % 59:02d}" for i in range(N)], "continuous", "times as H:"),
+    "rate": ([f"{i / 8}{' b' * (i % 9 == 0)}" if i % 7 else ": c" for i in range(N)], "continuous",
+             "numbers, 23 flags (b) apart"),
     "lap": ([f"1:{i % 60:02d}.{i:03d}" for i in range(N)], "exclude", "dates"),
     "session": ([f"s{i // 4:x}" for i in range(N)], "categorical", "60 levels in 240 rows: make"),
     "mixed": (pd.Series([1, "1", "many"] * (N // 3), dtype=object), "categorical",
@@ -139,6 +165,97 @@ def test_a_column_has_the_kind_that_a_person_would_give_it(name):
     values, kind, reason = KINDS[name]
     found = kinds_of(pd.DataFrame({name: values}), {})[name]
     assert (found.kind, (found.reason or found.doubt)[: len(reason)]) == (kind, reason)
+
+
+def test_declared_circles_have_a_period_given_or_by_name():
+    frame = pd.DataFrame({"hour": [8.0, 9.0], "x": [-0.5, 0.4]})
+    coding = coded(frame, {"hour": "circular", "x": "circular 1.0"})[1]
+    assert coding.circular == ("hour", "x")
+    assert coding.turns == ((24.0, 0.0), (1.0, -0.5))
+    with pytest.raises(InvalidInputError, match="period of the circular column 'x'"):
+        coded(frame, {"x": "circular"})
+    with pytest.raises(InvalidInputError, match="must have numbers"):
+        coded(pd.DataFrame({"x": ["a", "b"]}), {"x": "circular 24"})
+
+
+@pytest.mark.parametrize("periods", [{"hour": -1}, {"hour": "24"}, 24, {"hour": np.inf}])
+def test_wrong_periods_are_refused(periods):
+    with pytest.raises(InvalidInputError, match="periods must"):
+        bm.select(pd.DataFrame({"hour": np.arange(24.0)}), periods=periods)
+
+
+def test_periods_name_columns_of_the_frame():
+    frame = pd.DataFrame({"when": np.arange(24.0)})
+    with pytest.raises(InvalidInputError, match="hour"):
+        bm.select(frame, periods={"hour": 24})
+    with pytest.raises(InvalidInputError, match="periods names 'when'"):
+        bm.select(frame, periods={"when": 24}, columns={"when": "counts"})
+
+
+def test_select_describes_hours_by_von_mises_distributions(tmp_path):
+    rng = np.random.default_rng(0)
+    when = np.concatenate([rng.normal(0.0, 1.0, 60), rng.normal(12.0, 1.5, 40)]) % 24.0
+    frame = pd.DataFrame({"when": when})
+    with pytest.warns(BayesmixWarning, match=r"circular: hour \(0 to 24 h\)"):
+        by_name = bm.select(frame.rename(columns={"when": "hour"}), [1, 2])
+    search = bm.select(frame, [1, 2], periods={"when": 24})
+    assert search.n_clusters_ == by_name.n_clusters_ == 2
+    assert search.columns_.loc["when", ["kind", "family"]].tolist() == ["circular", "von Mises"]
+    labels = search.predict(frame)
+    assert len(set(labels[:60])) == 1
+    np.testing.assert_array_equal(search.predict(frame + 24.0), labels)
+    search.best_estimator_.save(tmp_path / "hours.bayesmix")
+    again = bm.load(tmp_path / "hours.bayesmix")
+    np.testing.assert_array_equal(again.predict(frame), search.best_estimator_.predict(frame))
+
+
+def test_times_and_flags_are_read_as_numbers():
+    cells = pd.Series(["1:30:00", "0:00:36", "26:15:00", None], dtype=object)
+    np.testing.assert_allclose(as_numbers(cells), [1.5, 0.01, 26.25, np.nan])
+    cells = pd.Series(["12.3 b", "7", ":", "-1.5", ": c"], dtype=object)
+    np.testing.assert_allclose(as_numbers(cells), [12.3, 7.0, np.nan, -1.5, np.nan])
+
+
+def test_flags_are_no_units():
+    cells = pd.Series(["12 ns", "7 s"], dtype=object)
+    assert as_numbers(cells) is None
+
+
+PURCHASES = {
+    "NumDealsPurchases": RNG.negative_binomial(2, 0.5, N),
+    "NumWebPurchases": RNG.negative_binomial(3, 0.4, N),
+    "NumCatalogPurchases": RNG.negative_binomial(1, 0.3, N),
+    "NumStorePurchases": 3 + np.arange(N) % 13,  # by themselves no counts
+}
+
+
+def test_integers_in_a_block_of_counts_are_counts():
+    frame = pd.DataFrame(PURCHASES)
+    assert kinds_of(frame[["NumStorePurchases"]], {})["NumStorePurchases"].kind == "continuous"
+    kinds = kinds_of(frame, {})
+    assert {kind.kind for kind in kinds.values()} == {"counts"}
+    assert kinds["NumStorePurchases"].reason == "integers, as in columns beside it"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"distance": PURCHASES["NumStorePurchases"]},  # another name
+        {"NumStorePurchases": PURCHASES["NumStorePurchases"] + 0.5},
+        {"NumStorePurchases": PURCHASES["NumStorePurchases"].astype(float)},  # another dtype
+        {"AgeAtPurchases": PURCHASES["NumStorePurchases"]},
+    ],
+)
+def test_columns_beside_a_block_keep_their_kind(other):
+    frame = pd.DataFrame({**PURCHASES, **other}).drop(columns="NumStorePurchases", errors="ignore")
+    frame = frame.assign(**other)
+    (name,) = other
+    assert kinds_of(frame, {})[name].kind == "continuous"
+
+
+def test_a_declared_column_of_a_block_keeps_its_kind():
+    declared = {"NumStorePurchases": "continuous"}
+    assert kinds_of(pd.DataFrame(PURCHASES), declared)["NumStorePurchases"].kind == "continuous"
 
 
 def with_code(values, code):
@@ -645,3 +762,26 @@ def test_the_dispersion_test_has_its_level_and_power():
     gaps = np.where(rng.random(200) < 0.3, np.nan, spread[0])
     assert overdispersion(gaps) == pytest.approx(np.nanvar(gaps, ddof=1) / np.nanmean(gaps))
     assert overdispersion(np.full(5, np.nan)) is None
+
+
+def test_sparse_counts_follow_from_each_other_by_chance_alone():
+    told = totals = 0
+    for seed in range(20):
+        draw = np.random.default_rng([103, seed])
+        n = int(draw.integers(45, 150))
+        rate = 4.0 * np.exp(draw.normal(-1.0, 1.5, (n, 1))) * draw.dirichlet(np.full(40, 0.5))
+        counts = draw.poisson(rate).astype(float)
+        columns = {str(d): column for d, column in enumerate(counts.T) if column.any()}
+        told += bool(linear_functions(columns))
+        total = {**columns, "all": counts.sum(axis=1)}
+        totals += any(names[0] == "all" for names in linear_functions(total))
+    assert told <= 2  # half of such tables before
+    assert totals >= 18
+
+
+def test_an_absent_oxide_is_no_misspelt_one():
+    glass = pd.DataFrame({"Na2O": [1.0, 2.0, 3.0], "MgO": [2.0, 1.0, 4.0]})
+    with pytest.raises(InvalidInputError, match="no column 'CaO': it has 'Na2O' and 'MgO'"):
+        bm.select(glass, exclude=["CaO"])
+    with pytest.raises(InvalidInputError, match="did you mean 'Na2O'"):
+        bm.select(glass, exclude=["Na20"])

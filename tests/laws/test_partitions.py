@@ -298,7 +298,7 @@ def test_of_many_rows_folds_judge_one_in_so_many(weighted, monkeypatch):
     found = bm.MixtureSearch(**options).fit(source)
     every = -(-n_rows // 300)
     judged = counts[::every].sum()
-    assert f" nats) on {judged:g} observations; next best: " in found.summary()
+    assert f" nats on {judged:g} observations). Next: " in found.summary()
     looked_at = np.arange(0, n_rows, every)
     folds = []
     for split in make_splits(5, source, root_seed(0)):

@@ -331,7 +331,7 @@ def _estimators(
             )
         columns = {n: "continuous" if n in continuous else "categorical" for n in names}
     coding = None if isinstance(continuous, bool) else coding_of_table(X, columns)
-    mixed = coding is not None and (coding.has_levels or bool(coding.counts))
+    mixed = coding is not None and coding.is_mixed
     if mixed and models is not None:
         raise InvalidInputError(
             "models are for continuous columns only: leave models out, so that the columns are "

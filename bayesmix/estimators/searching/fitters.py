@@ -15,7 +15,7 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.core.random import root_seed
+from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import Model, check_values, resolve
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
@@ -25,6 +25,7 @@ from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.observation.missing import drawn
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
 from bayesmix.selection.merge_tree import (
@@ -61,7 +62,7 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 def is_mixed_table(X: Any) -> bool:
     """Whether data are, or come from, a frame with columns that are not continuous."""
     coding = coding_of_table(X)
-    return coding is not None and (coding.has_levels or bool(coding.counts))
+    return coding is not None and coding.is_mixed
 
 
 def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
@@ -252,20 +253,34 @@ class SourceFitter(Unfitted):
         return in_memory(candidate.result_, self.source, FitResult.shares)
 
     def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
-        """Return held-out assignments, for data in memory."""
-        shares = self.shares(candidate)
-        if shares is None:
+        """Return held-out assignments, for data in memory.
+
+        Missing cells are drawn from the fit, given the observed ones: what is not seen of
+        observations is no overlap of components.
+        """
+        if not isinstance(self.source, ArraySource):
             return None
+        begin, completed = self.shares(candidate), self._completed(candidate)
+        shares = in_memory(candidate.result_, completed, FitResult.shares)
         held_out, stopping = shares.copy(), Change(self._little, per_row=False)
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
-                fold = self.continued(candidate, shares[split.train], split, stopping)
-                test = self.on(split.test).source
+                fold = self.continued(candidate, begin[split.train], split, stopping)
+                test = part_of(completed, split.test)
                 held_out[split.test] = in_memory(fold, test, FitResult.shares)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
+
+    def _completed(self, candidate: Any) -> Source:
+        """Return the data with missing cells drawn from a fitted candidate."""
+        source: Any = self.source
+        if not source.summary.n_missing:
+            return self.source
+        generator = stream(root_seed(self.estimator.random_state), Purpose.GAPS)
+        values = np.asarray(source.values, dtype=np.float64)
+        return replace(source, values=drawn(candidate.result_.mixture, values, generator))
 
     @property
     def _little(self) -> float:

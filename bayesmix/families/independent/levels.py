@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -41,6 +42,18 @@ FEWEST_PLACED = 8
 
 
 @dataclass(frozen=True)
+class Effect:
+    """A free term of log probabilities: at the levels of a column, or of a pair of columns.
+
+    ``shared``: whether all components have the same.
+    """
+
+    columns: tuple[int, ...]
+    levels: tuple[int, ...]
+    shared: bool = False
+
+
+@dataclass(frozen=True)
 class Levels(Reading):
     """Sufficient statistics of codes 0 to L - 1: indicators of levels.
 
@@ -73,6 +86,15 @@ class Levels(Reading):
     def codes(self) -> Array:
         """Code of each level (F,)."""
         return np.concatenate([np.arange(number, dtype=np.float64) for number in self.numbers])
+
+    @property
+    def effects(self) -> list[Effect]:
+        """Free terms of log probabilities, against the first level of each column."""
+        return [
+            Effect((column,), (level,))
+            for column, number in enumerate(self.numbers)
+            for level in range(1, number)
+        ]
 
     def places(self, columns: Integers) -> Integers:
         """Return the positions of the levels of some columns."""
@@ -155,7 +177,7 @@ class LevelColumns(PointColumns):
     """K densities of independent columns of levels, at a point."""
 
     reading: Levels
-    reports = (
+    reports: ClassVar[tuple[ReportedQuantity, ...]] = (
         ReportedQuantity(
             "probability",
             lambda components: components.expected_totals,
@@ -185,6 +207,11 @@ class LevelColumns(PointColumns):
         out = self.reading.gathered(self.log_probabilities, values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
+
+    def products(self, shares: Array) -> Array:
+        """Return probabilities (F, F) of two answers, over components with these shares."""
+        p = self.expected_totals
+        return np.asarray((p.T * shares) @ p)
 
     @property
     def means(self) -> Array:
@@ -272,6 +299,10 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     def mean_where_empty(self) -> Array:
         """Equal probabilities of all levels."""
         return 1.0 / self.reading.spread(self.reading.sizes)
+
+    def on_columns(self, names: Sequence[str] | None, n_columns: int) -> Self:
+        """Return the family for data with these columns, by default itself."""
+        return self
 
     def with_levels(self, levels: Any) -> Self:
         """Return the family with the levels of its columns."""
