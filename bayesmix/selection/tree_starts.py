@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayesmix.numerics.memo import cached
 from bayesmix.selection.merge_tree import MergeTree, cells_of_tree, tree_of
+from bayesmix.sources.condensed import condensed
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -28,7 +29,7 @@ def partitions_of_tree(
     cells = cells_of_tree(source, family, n_cells, seed)
 
     def found() -> MergeTree:
-        return tree_of(family, source, cells)
+        return tree_of(family, condensed(source, cells))
 
     tree = cached(source, ("tree", repr(family), n_cells, seed), found)
     if tree.n_cells >= n_components:
