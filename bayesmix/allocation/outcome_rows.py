@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.allocation.designs import TimeColumns, in_pandas, row_label
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +22,9 @@ class OutcomeRows(NamedTuple):
     """Design, outcomes and units of the rows of all outcomes, and their rows in the table."""
 
     design: pd.DataFrame
-    y: Any
-    units: Any
-    places: Any
+    y: Array
+    units: Array
+    places: Integers
 
 
 @dataclass(frozen=True)

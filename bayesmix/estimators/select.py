@@ -209,6 +209,7 @@ def select(
         X, sample_weight = collected(X, sample_weight, 1), None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
     default = default and not noise and not variable_selection and "estimator" not in options
+    n_used = 0 if missing is not None else rows_with_missing(X)
     if default and family is None:
         X, sample_weight = with_masses(X, sample_weight, masses, missing)
         divided = coding_of(X) if is_source(X) else None
@@ -239,7 +240,6 @@ def select(
         **options,
     )
     search._criterion_asked = criterion != "auto"
-    n_used = 0 if missing is not None else rows_with_missing(X)
     beside = {"covariates": covariates, "lengths": lengths, "groups": groups}
     beside |= {"times": times, "exact_times": exact_times}
     search.fit(X, sample_weight=sample_weight, labels=labels, weight_type=weight_type, **beside)

@@ -93,7 +93,7 @@ class ResidualStructure:
 
     place: int
     times: Array | None
-    correlation: Any  # a Correlation, or None
+    correlation: OfSteps | OfTime | None
     unknowns: Array
 
     @classmethod
@@ -102,7 +102,7 @@ class ResidualStructure:
     ) -> ResidualStructure:
         """Return equal variances and residuals that are almost not correlated, for visits (n,)."""
         times: Array | None = None
-        form: Correlation | None = None
+        form: OfSteps | OfTime | None = None
         start = 0.0
         if by_time:
             times = np.unique(time)

@@ -34,7 +34,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 LARGEST_LOG_SHAPE = 5.0
 
 
-class Scores(NamedTuple):
+class OutcomeScores(NamedTuple):
     """Derivatives (n, K) of log p in η and the further parameter, and their information."""
 
     slopes: Array
@@ -44,7 +44,7 @@ class Scores(NamedTuple):
     crossed: Array | float = 0.0
 
 
-class Outcome(ABC):
+class OutcomeDistribution(ABC):
     """Distribution of an outcome y (n, 1) given η (n, K) and a further parameter (n, K)."""
 
     further: str | None = None  # name of the further parameter
@@ -55,7 +55,7 @@ class Outcome(ABC):
         """Return log p(y | η) (n, K)."""
 
     @abstractmethod
-    def scores(self, y: Array, eta: Array, further: Array) -> Scores:
+    def scores(self, y: Array, eta: Array, further: Array) -> OutcomeScores:
         """Return the derivatives of log p, and information that is not negative."""
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Outcome(ABC):
         return 0.0, -LARGEST_LOG_SHAPE
 
 
-class ByResponse(Outcome):
+class ByResponse(OutcomeDistribution):
     """Outcomes without a further parameter."""
 
     response: Response
@@ -79,8 +79,8 @@ class ByResponse(Outcome):
     def log_density(self, y: Array, eta: Array, further: Array) -> Array:
         return self.response.log_density(y, np.ones_like(y), eta, further)
 
-    def scores(self, y: Array, eta: Array, further: Array) -> Scores:
-        return Scores(*self.response.derivatives(y, np.ones_like(y), eta, further))
+    def scores(self, y: Array, eta: Array, further: Array) -> OutcomeScores:
+        return OutcomeScores(*self.response.derivatives(y, np.ones_like(y), eta, further))
 
     def first_predictor(self, y: Array) -> Array:
         return self.response.first_predictor(y, np.ones_like(y))
@@ -101,7 +101,7 @@ class PoissonOutcome(ByResponse):
     response, support = PoissonResponse(), "counts (0, 1, 2, ...)"
 
 
-class NormalOutcome(Outcome):
+class NormalOutcome(OutcomeDistribution):
     """N(η, e^a), where a is the log variance."""
 
     further, support = "log variance", "finite numbers"
@@ -110,11 +110,13 @@ class NormalOutcome(Outcome):
     def log_density(self, y: Array, eta: Array, further: Array) -> Array:
         return self.response.log_density(y, y, eta, np.exp(further))
 
-    def scores(self, y: Array, eta: Array, further: Array) -> Scores:
+    def scores(self, y: Array, eta: Array, further: Array) -> OutcomeScores:
         variances = np.exp(further)
         squares = (y - eta) ** 2 / variances
         ones = np.ones_like(eta)
-        return Scores((y - eta) / variances, ones / variances, 0.5 * (squares - 1.0), 0.5 * ones)
+        return OutcomeScores(
+            (y - eta) / variances, ones / variances, 0.5 * (squares - 1.0), 0.5 * ones
+        )
 
     def first_predictor(self, y: Array) -> Array:
         return y
@@ -127,7 +129,7 @@ class NormalOutcome(Outcome):
         return log_variance, log_variance + 2.0 * np.log(1e-4)  # deviations of 1e-4 of that of y
 
 
-class SurvivalOutcome(Outcome):
+class SurvivalOutcome(OutcomeDistribution):
     """Hazard e^η p t^(p - 1) at time t = |y|, where y < 0 is censored and a = log p."""
 
     support = "times that are not 0"
@@ -139,10 +141,10 @@ class SurvivalOutcome(Outcome):
         event, logs, scaled = self._parts(y, eta, further)
         return event * (eta + further + scaled - logs) - self._hazard(eta, scaled)
 
-    def scores(self, y: Array, eta: Array, further: Array) -> Scores:
+    def scores(self, y: Array, eta: Array, further: Array) -> OutcomeScores:
         event, _, scaled = self._parts(y, eta, further)
         hazard = self._hazard(eta, scaled)
-        return Scores(
+        return OutcomeScores(
             event - hazard,
             hazard,
             event * (1.0 + scaled) - hazard * scaled,
@@ -177,7 +179,7 @@ class ExponentialOutcome(SurvivalOutcome):
     """Pieces of time with a constant hazard: shapes are 1."""
 
 
-OUTCOMES: dict[str, Outcome] = {
+OUTCOMES: dict[str, OutcomeDistribution] = {
     "normal": NormalOutcome(),
     "bernoulli": BernoulliOutcome(),
     "poisson": PoissonOutcome(),
@@ -205,7 +207,7 @@ class SeveralOutcomes(Response):
     dispersed = False
 
     @cached_property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[OutcomeDistribution, ...]:
         return tuple(OUTCOMES[kind] for kind in self.kinds)
 
     @cached_property
@@ -241,7 +243,7 @@ class SeveralOutcomes(Response):
                 out[numbers == m, :, 1] = further
         return out
 
-    def rows_of(self, dispersion: Array) -> Iterator[tuple[int, Outcome, Booleans]]:
+    def rows_of(self, dispersion: Array) -> Iterator[tuple[int, OutcomeDistribution, Booleans]]:
         """Yield number, distribution and rows of each outcome."""
         for m, outcome in enumerate(self.outcomes):
             yield m, outcome, dispersion[:, 0, 0] == m

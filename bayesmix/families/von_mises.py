@@ -77,6 +77,10 @@ class Circle(Reading):
         angles = self.angles(values).T
         return np.concatenate([np.cos(angles), np.sin(angles)])
 
+    def cosines_and_sines(self, values: Array) -> Array:
+        """Return cosines and sines (n, 2 D), of mean square 1 if angles are uniform."""
+        return np.sqrt(2.0) * self.totals(values).T
+
     def spread(self, values: Array) -> Array:
         return np.concatenate([values, values], axis=-1)
 
@@ -376,10 +380,6 @@ class VonMisesPrior(ConjugatePrior[VonMisesPosterior]):
         return VonMisesTwin.declared(pm, q)
 
 
-def _on_circles(reading: Circle, values: Array) -> Array:
-    return np.sqrt(2.0) * reading.totals(values).T
-
-
 @dataclass(frozen=True)
 class VonMises(ColumnsFamily[VonMisesColumns]):
     """Independent columns on a circle, such as hours, months, weekdays and compass bearings.
@@ -431,8 +431,8 @@ class VonMises(ColumnsFamily[VonMisesColumns]):
         return Circle(float(self.period), float(self.start))
 
     def coordinates(self, values: Array) -> Coordinates:
-        """Return cosines and sines, of mean square 1 if angles are uniform."""
-        return partial(_on_circles, self.reading)
+        """Return the map to cosines and sines, of mean square 1 if angles are uniform."""
+        return self.reading.cosines_and_sines
 
     def at_means(self, means: Array) -> VonMisesColumns:
         return self._limited_at(means, 1.0 / variance_floor(np.array(1.0), np.array(0.0)))

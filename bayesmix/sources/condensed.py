@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Features of members that are computed together (32 MB).
 VALUES_AT_ONCE = 2**22
 # Share of the observations with a pattern of missing values from which it is filled in by others,
-# and the fewest of these.
+# and fewest complete observations for that.
 SHARED, FEWEST_DONORS = 0.03, 30
 
 
@@ -228,9 +228,7 @@ class LabelledCells(CellSource):
         return filled(self.members.values)
 
     def read(self, reading: Reading) -> CellSource:
-        values = filled(np.asarray(self.members.values)[:, reading.columns])
-        if reading.coordinates is not None:
-            values = reading.coordinates(values)
+        values = reading(self.looked_at)
         return condensed(ArraySource(values, self.members.weights), self.labels)
 
     def _mean_features(self, form: Linear, frame: Frame) -> Array:

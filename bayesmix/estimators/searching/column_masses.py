@@ -29,7 +29,7 @@ from bayesmix.sources.sample_weights import row_weights
 AUTO = "auto"
 
 
-def with_masses(X: Any, sample_weight: Any, asked: Any, missing: str) -> tuple[Any, Any]:
+def with_masses(X: Any, sample_weight: Any, asked: Any, missing: str | None) -> tuple[Any, Any]:
     """Return data and weights; columns with masses are divided.
 
     ``asked`` is "auto" for the masses that the columns have, None for none, or a mapping of names
@@ -53,7 +53,7 @@ def with_masses(X: Any, sample_weight: Any, asked: Any, missing: str) -> tuple[A
         return X, sample_weight
     values, coding = found
     gaps = np.isnan(values).any()
-    if gaps and missing != "use" and not coding.marks_only:
+    if gaps and missing not in ("use", None) and not coding.marks_only:
         return X, sample_weight
     values_of = _asked_for(asked, coding) if asked != AUTO else None
     masses = _masses(values, coding, values_of)
