@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
+# NumPy's scalars print their type, which says nothing to a reader.
+_SCALAR = re.compile(r"\bnp\.(?:u?int\d*|float\d*|bool_?|str_|datetime64)\((.*?)\)")
+
+
+def _readable(message: str) -> str:
+    """Return a message in which scalars of NumPy are plain: "5" for "np.int64(5)"."""
+    return _SCALAR.sub(r"\1", message)
+
+
 class BayesmixError(ValueError):
     """Base of all errors that bayesmix raises deliberately."""
+
+    def __str__(self) -> str:
+        return _readable(super().__str__())
 
 
 class InvalidInputError(BayesmixError):
@@ -54,7 +67,11 @@ class BayesmixWarning(UserWarning):
 
 
 class DegenerateComponentWarning(BayesmixWarning):
-    """A component collapsed onto identical observations; its variance was set to a lower limit."""
+    """A component collapsed onto identical observations, or is spurious.
+
+    The variance of a collapsed component was set to a lower limit. A spurious one describes a few
+    observations that happen to lie close together or along a line.
+    """
 
 
 class FlatDirectionWarning(BayesmixWarning):
@@ -77,4 +94,4 @@ def warn(message: str, category: type[Warning]) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(_readable(message), category, stacklevel=level)

@@ -9,6 +9,7 @@ from bayesmix.assess.group_similarity import GroupSimilarity as GroupSimilarity
 from bayesmix.assess.latent_classes import LatentClasses as LatentClasses
 from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest as LikelihoodRatioTest
 from bayesmix.assess.merging import Merging as Merging
+from bayesmix.assess.model_comparison import ModelComparison as ModelComparison
 from bayesmix.assess.nested import NestedResult as NestedResult
 from bayesmix.assess.prior_sensitivity import PriorSensitivity as PriorSensitivity
 from bayesmix.assess.profile_tables import ClassProfiles as ClassProfiles
@@ -24,6 +25,7 @@ from bayesmix.posterior.chains import Gibbs as Gibbs
 from bayesmix.posterior.density import MixtureDensity as MixtureDensity
 from bayesmix.posterior.evidence import Evidence as Evidence
 from bayesmix.posterior.leave_one_out import LeaveOneOut as LeaveOneOut
+from bayesmix.posterior.leave_one_out import LogDensityDifference as LogDensityDifference
 from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSample
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK

@@ -31,6 +31,7 @@ from benchmarks import (
     stability,
     subspace,
     trajectories,
+    units,
 )
 
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
@@ -53,6 +54,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "cells": ("Generated cells beside Leiden, k-means, HDBSCAN", cells.run),
     "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
     "cluster_probability": ("Are probabilities of clusters calibrated?", clusters.probability),
+    "units": ("Does select depend on units and origins of columns?", units.run),
     "stability": ("Does the number depend on seeds or the order of rows?", stability.run),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": ("Promised, nested cross-validation, and the truth", choosing.optimism),

@@ -27,7 +27,7 @@ def draw() -> None:
     """Draw the probability of each number of clusters for Old Faithful, and the clusters."""
     X = bm.datasets.load_faithful()
     figure, axes = plt.subplots(
-        1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(2.0, 3.0)
+        1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(1.0, 3.0)
     )
     _, right = bm.plot_answer(bm.select(X), X, axes)
     right.set_xlabel("duration of the eruption (minutes)")

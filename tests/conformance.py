@@ -180,6 +180,11 @@ if TYPE_CHECKING:
     from bayesmix.families import categorical, rates, successes
     from bayesmix.families.beta import Betas, BetasWithMasses
     from bayesmix.families.categorical import LevelsTwin
+    from bayesmix.families.dependent_categorical import (
+        DependentCategorical,
+        DependentCategoricals,
+        DependentDraws,
+    )
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.floor_guard import FloorGuard
@@ -195,6 +200,14 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.factors import TotalsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
+    from bayesmix.families.item_response import (
+        AnswerCounts,
+        AnswersGiven,
+        Rasch,
+        RaschItems,
+        TwoParameterItems,
+        TwoParameterLogistic,
+    )
     from bayesmix.families.product.components import (
         LinearProduct,
         ProductDraws,
@@ -330,6 +343,30 @@ if TYPE_CHECKING:
             categorical.CategoricalDraws,
         ] = prior
         _choice: PriorChoiceOf[categorical.CategoricalPrior] = prior
+
+    def _dependent_categorical(
+        family: DependentCategorical, point: DependentCategoricals, draws: DependentDraws
+    ) -> None:
+        _family: FamilyOf[Sums, DependentCategoricals] = family
+        _point: PointComponents = point
+        _incomplete: Incomplete = point
+        _filling: Filling = point
+        _draws: DrawnComponents = draws
+
+    def _item_response(
+        rasch: Rasch,
+        two: TwoParameterLogistic,
+        statistics: AnswerCounts,
+        point: RaschItems | TwoParameterItems,
+        given: AnswersGiven,
+    ) -> None:
+        _family: FamilyOf[AnswerCounts, RaschItems] = rasch
+        _other: FamilyOf[AnswerCounts, TwoParameterItems] = two
+        _statistics: Statistics = statistics
+        _point: PointComponents = point
+        _incomplete: Incomplete = point
+        _filling: Filling = point
+        _predictive: Predictive = given
 
     def _independent_columns(
         statistics: Sums,

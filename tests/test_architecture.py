@@ -421,7 +421,8 @@ def test_a_file_name_stands_twice_only_for_one_role():
 KERNEL = {
     *("numerics", "core", "em", "search", "selection", "errors", "version"),
     *("families/gaussian", "sources/memory", "sources/chunks", "sources/condensed"),
-    *("sources/column_sums", "observation/missing"),
+    *("sources/cells_of_parts", "sources/column_sums", "sources/drawn_rows"),
+    "observation/missing",
     *("allocation/point", "allocation/point_draws", "allocation/groups"),
     *("allocation/dirichlet", "allocation/stick_breaking"),
     *("starts/responsibilities", "starts/candidate_starts", "starts/chosen_start"),
@@ -608,6 +609,7 @@ FAMILIES_BY_NAME = {
     "observation/true_values.py": "errors of measurement are convolved with normal components",
     "plots/subject.py": "the remedy of products",
     "relevance/relevance_search.py": "nominal levels are split into indicators",
+    "report/assumptions.py": "columns on the log scale are named apart from their prior",
 }
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array
+from bayesmix.core.missing_marks import MARKS, is_mark, read_as_missing
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.numerics.arrays import Array, Booleans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +40,10 @@ class CodedColumn:
         """Return the columns of the design from a series, or raise an error for other levels."""
         if not self.levels:
             numbers = _numbers(column)
+            if numbers is None:
+                _refuse_missing(argument, self.name, column)
             return {self.terms[0]: column if numbers is None else numbers}
-        text = _texts(argument, self.name, column)
+        text = _texts(argument, self.name, column, self.levels)
         if unseen := sorted(set(text).difference(self.levels)):
             raise InvalidInputError(
                 f"{argument}: column {self.name!r} has {unseen[0]!r}, which the fit has not seen; "
@@ -284,7 +288,7 @@ def coding_of_frame(argument: str, frame: Any) -> tuple[CodedColumn, ...]:
     for name, (_, column) in zip(tuple(taken), frame.items(), strict=True):
         if column.dtype.kind in "mM":
             raise InvalidInputError(f"{argument}: column {name!r} has dates: count days from one")
-        if _numbers(column) is not None:
+        if _numbers(column.mask(marks_of(column))) is not None:
             coding.append(CodedColumn(name, (name,)))
             continue
         levels = sorted(_texts(argument, name, column).unique())
@@ -332,15 +336,72 @@ def _numbers(column: Any) -> Array | None:
         return None
 
 
-def _texts(argument: str, name: str, column: Any) -> Any:
-    """Return a series as text; raise an error for missing cells."""
-    if column.isna().any():
-        row = row_label(column, int(np.argmax(column.isna())))
-        raise InvalidInputError(
-            f"{argument} must have no missing values, got one in row {row}, column {name!r}: drop "
-            "or impute such rows"
-        )
+def _texts(argument: str, name: str, column: Any, levels: Collection[str] = ()) -> Any:
+    """Return a series as text; raise an error for missing cells and marks of them."""
+    _refuse_missing(argument, name, column, levels)
     return column.astype(str)
+
+
+def _refuse_missing(argument: str, name: str, column: Any, levels: Collection[str] = ()) -> None:
+    marks = marks_of(column, levels)
+    if not (missing := column.isna().to_numpy() | marks).any():
+        return
+    place = int(np.argmax(missing))
+    got, keep = "one", ""
+    if marks[place]:
+        got = f"{column.iloc[place]!r}, which means missing,"
+        keep = ", or make the column categorical to keep it as a level"
+    raise InvalidInputError(
+        f"{argument} must have no missing values, got {got} in row {row_label(column, place)}, "
+        f"column {name!r}: drop or impute such rows{keep}"
+    )
+
+
+def marks_of(column: Any, levels: Collection[str] = ()) -> Booleans:
+    """Return which cells (n,) of a series of text are marks that mean "missing".
+
+    None are marks among categories, which a user has listed, or known ``levels``, or if fewer than
+    two other texts are left, such as "+" beside "-".
+    """
+    none = np.zeros(len(column), dtype=bool)
+    if column.dtype.kind in "biufcmM" or hasattr(column, "cat"):
+        return none
+    present = column.notna().to_numpy()
+    cells = column.astype(str).str.strip()
+    marks = present & cells.map(is_mark).to_numpy(dtype=bool) & ~cells.isin(levels).to_numpy()
+    if not marks.any():
+        return none
+    others = cells[present & ~marks]
+    if _numbers(others) is not None:  # among them -99 can be a measurement
+        return np.asarray(marks & cells.str.lower().isin(MARKS).to_numpy())
+    return marks if levels or others.nunique() > 1 else none
+
+
+def without_marks(
+    argument: str, frame: Any, levels: Mapping[str, Collection[str]] | None = None
+) -> Any:
+    """Return a frame whose marks of missing values are missing, and say so in a warning.
+
+    ``levels`` are known levels by column, which are no marks. Other tables are unchanged.
+    """
+    if not hasattr(frame, "iloc"):
+        return frame
+    times: Counter[str] = Counter()
+    n_columns: Counter[str] = Counter()
+    made = {}
+    for name, column in frame.items():
+        marks = marks_of(column, (levels or {}).get(str(name), ()))
+        if marks.any():
+            found = Counter(column[marks].astype(str).str.strip())
+            times += found
+            n_columns += Counter(found.keys())
+            rest = column.mask(marks)
+            numbers = _numbers(rest)
+            made[name] = rest if numbers is None else numbers
+    if not made:
+        return frame
+    warn(f"{argument}: {read_as_missing(times, n_columns)}", BayesmixWarning)
+    return frame.assign(**made)
 
 
 def coded_frame(argument: str, frame: Any, coding: tuple[CodedColumn, ...]) -> CodedFrame:

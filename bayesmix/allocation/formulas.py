@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.designs import in_pandas, without_marks
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 
@@ -25,7 +26,7 @@ class FormulaDesign:
     @classmethod
     def of(cls, formula: str, table: Any) -> tuple[FormulaDesign, Array, Any]:
         """Return the design of a formula, with response and columns but for the intercept."""
-        matrices = _formulaic().model_matrix(formula, table)
+        matrices = _formulaic().model_matrix(formula, without_marks("X", in_pandas(table)))
         spec = matrices.rhs.model_spec
         levels = {
             factor: list(state["categories"]) if kind.value == CATEGORICAL else None
@@ -40,6 +41,8 @@ class FormulaDesign:
 
         Raises ``InvalidInputError`` for levels that the fit has not seen.
         """
+        levels = {name: list(map(str, own)) for name, own in self.levels.items() if own}
+        table = without_marks("X", in_pandas(table), levels)
         matrix = self._matrix(self.formula, table)
         spec = matrix.model_spec
         if not self.levels and (spec.transform_state or _categorical(spec)):

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 from scipy.linalg import block_diag
 
-from bayesmix.allocation.designs import Standardised, columns_of
+from bayesmix.allocation.designs import Standardised, columns_of, without_marks
 from bayesmix.assess.assignment import CORRECTIONS, AssignedClasses, Estimates, Tests
 from bayesmix.assess.distal import (
     ObservedOutcome,
@@ -458,4 +458,5 @@ def _as_frame(predictors: Any, n: int) -> pd.DataFrame:
         raise InvalidInputError(
             f"predictors must have one row for each of the {n} samples, got {len(predictors)} rows"
         )
-    return predictors.reset_index(drop=True).rename(columns=str)
+    predictors = predictors.reset_index(drop=True).rename(columns=str)
+    return without_marks("predictors", predictors)

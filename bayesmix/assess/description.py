@@ -5,7 +5,7 @@ There are no tests: the clusters were formed from the same columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -31,7 +31,7 @@ from bayesmix.sources.writing import file_to_write
 
 # A medium effect (Cohen 1988): smaller ones are not put into sentences.
 MEDIUM = 0.5
-PHRASES = 4
+PHRASES = 3
 # Levels of a column in the table that is printed; the frames have all.
 LEVELS_SHOWN = 6
 # Above this share most observations of a cluster have a level.
@@ -41,7 +41,6 @@ LEAST_WHOLE = 0.005
 ALL = "all"
 FORMED = "The {} were formed from these columns, so differences between them are no tests."
 SPREAD = "Numbers: mean (SD), or median [quartiles] where skewed."
-MIDDLES = "Numbers: mean, or median where skewed."
 # Rows of a table that fits a screen.
 MOST_ROWS = 20
 # Share of missing values from which a table has a row of them.
@@ -105,8 +104,9 @@ class Description:
     def to_fit(self, width: int, most: int = MOST_ROWS) -> list[ApaTable]:
         """Return tables of the most telling columns that fit this many characters.
 
-        Standard deviations and quartiles are left out if that makes one table of several. The
-        notes of the description are not in these tables.
+        Standard deviations and quartiles are left out if that makes one table of several; each row
+        then says whether its numbers are means or medians. The notes of the description are not in
+        these tables.
         """
         by_name = {variable.name: variable for variable in self.variables}
         telling_names = dict.fromkeys(name for name, _ in self.most_telling())
@@ -142,35 +142,39 @@ class Description:
             rows += self._rows(variable, frame, spread, missing)
         heads = ("", *(str(name).capitalize() for name in frame.columns))
         title = f"{counted(len(self.certainty), self.noun).capitalize()} by their columns"
-        numbers = SPREAD if spread else MIDDLES
+        notes = [SPREAD] if spread else []
         if more := len(self.variables) - len(variables):
             kind = "more column" if self.typical.empty else "less telling column"
-            numbers += f" {counted(more, kind)} not shown."
-        return ApaTable(title, heads, tuple(rows), numbers)
+            notes.append(f"{counted(more, kind)} not shown.")
+        return ApaTable(title, heads, tuple(rows), " ".join(notes))
 
     def _noted(self, table: ApaTable) -> ApaTable:
         """Return a table with all notes below it."""
-        return replace(table, note=" ".join((table.note, *self.notes)))
+        return replace(table, note=" ".join(filter(None, (table.note, *self.notes))))
 
     def _rows(
         self, variable: Variable, frame: Any, spread: bool, missing: bool
     ) -> list[tuple[str, ...]]:
         """Return the printed rows of a column."""
-        name = variable.name + ("" if variable.fitted else " (not in the fit)")
+        name, unfitted = variable.name, "" if variable.fitted else " (not in the fit)"
         block = frame.loc[variable.name]
         rows: list[tuple[str, ...]] = []
         if variable.levels is None:
-            skewed = "median" in block.index
-            cells = [variable.written(m) for m in block.loc["median" if skewed else "mean"]]
-            if spread:
+            middle = _middle(variable, self.table)
+            skewed = middle == "median"
+            cells = [variable.written(value) for value in block.loc[middle]]
+            if not spread:
+                name = f"{name}, {middle}"
+            else:
                 parts = ["lower quartile", "upper quartile"] if skewed else ["sd"]
                 inner = zip(*(map(variable.number, block.loc[part]) for part in parts), strict=True)
                 form = "{} [{}]" if skewed else "{} ({})"
                 pairs = zip(cells, inner, strict=True)
                 cells = [form.format(cell, ", ".join(texts)) for cell, texts in pairs]
             cells = [MISSING if cell.startswith("nan") else cell for cell in cells]
-            rows.append((name, *cells))
+            rows.append((f"{name}{unfitted}", *cells))
         else:
+            name += unfitted
             listed_levels = self._levels_shown(variable)
             rows += [
                 (f"{name}: {level}", *map(percent, block.loc[level])) for level in listed_levels
@@ -183,7 +187,7 @@ class Description:
         if missing and not named and "missing" in block.index:
             shares = block.loc["missing"]
             if shares.max() >= LEAST_MISSING:
-                rows.append((f"{name}: missing", *map(percent, shares)))
+                rows.append((f"{variable.name}{unfitted}: missing", *map(percent, shares)))
         return rows
 
     def _levels_shown(self, variable: Variable) -> list[str]:
@@ -284,11 +288,8 @@ def description(
     }
     certainty = pd.Series(certain, name="certainty").rename_axis(groups.noun)
     units = {variable.name: variable for variable in variables}
-    told = [
-        _sentence(str(name), sizes[name] / total, typical, units)
-        for name in groups.sizes
-        if name != "outlying"
-    ]
+    names = [name for name in groups.sizes if name != "outlying"]
+    told = [_sentence(name, sizes[name], total, typical, units, table.loc[names]) for name in names]
     if "outlying" in groups.sizes:
         outlying = counted(round(groups.sizes["outlying"]), "observation")
         told.append(f"Outlying: {outlying} outside all {plural(groups.noun)}.")
@@ -301,7 +302,14 @@ def description(
     )  # fmt: skip
 
 
-def _sentence(name: str, share: float, typical: Any, variables: dict[str, Variable]) -> str:
+def _sentence(
+    name: str,
+    size: float,
+    total: float,
+    typical: Any,
+    variables: dict[str, Variable],
+    table: Any,
+) -> str:
     """Return what distinguishes a group in one sentence."""
     own = typical[typical.index.get_level_values(0) == name].reset_index()
     sure = (own["lower"] * own["upper"] > 0.0) & (own["effect"].abs() >= MEDIUM)
@@ -310,23 +318,59 @@ def _sentence(name: str, share: float, typical: Any, variables: dict[str, Variab
         variable = variables[str(column)]
         # The level that most have tells more than one that they lack.
         common = rows[(rows["value"] > MOST) & (variable.levels is not None)]
-        text = _phrase(variable, (common if len(common) else rows).iloc[0])
-        phrases[variable.name] = text if variable.fitted else f"{text[:-1]}; not in the fit)"
-    title = f"{capitalized(name)} ({percent(share, ' %')})"
+        row = (common if len(common) else rows).iloc[0]
+        if text := _phrase(variable, row, _middle(variable, table)):
+            phrases[variable.name] = text if variable.fitted else f"{text[:-1]}; not in the fit)"
+    title = f"{capitalized(name)} ({percent(size / total, ' %')}, n = {size:,.0f})"
     if typical.empty:
         return f"{title}: all observations, so that there is nothing to compare."
+    if len(phrases) < PHRASES:
+        phrases |= _between(name, typical, variables, table, phrases)
     if not phrases:
         return f"{title}: no column differs by half a standard deviation from the rest."
     return f"{title}: {', '.join([*phrases.values()][:PHRASES])}."
 
 
-def _phrase(variable: Variable, row: Any) -> str:
-    """Return how a group differs from the rest in one column."""
+def _between(
+    name: str, typical: Any, variables: dict[str, Variable], table: Any, told: Iterable[str]
+) -> dict[str, str]:
+    """Return the columns that separate other groups, where this one lies between them.
+
+    Compared with all the others together, such a group differs little.
+    """
+    ranked: Any = typical["effect"].abs().groupby(level="column").max()
+    ranked = ranked[ranked >= MEDIUM].sort_values(ascending=False, kind="stable")
+    phrases: dict[str, str] = {}
+    for column in ranked.index[:PHRASES]:
+        variable = variables[str(column)]
+        if variable.levels is not None or variable.name in told or not variable.fitted:
+            continue
+        middle = _middle(variable, table)
+        values: Any = table[variable.name, middle]
+        others = values.drop(name)
+        printed = variable.number(values[name])
+        apart = printed not in {variable.number(other) for other in others}
+        if apart and others.min() < values[name] < others.max():
+            phrases[variable.name] = (
+                f'"{variable.name}" in between ({middle} {variable.written(values[name])})'
+            )
+    return phrases
+
+
+def _phrase(variable: Variable, row: Any, middle: str) -> str:
+    """Return how a group differs from the rest in one column; "" if the printed values are equal.
+
+    The name of the column is quoted, since it may be any word.
+    """
     more, value, rest = row["effect"] > 0.0, row["value"], row["rest"]
     if variable.levels is None:
         before, after = variable.unit
-        text = f"{before}{variable.number(value)} against {before}{variable.number(rest)}{after}"
-        return f"{'higher' if more else 'lower'} {variable.name} ({text})"
+        printed, of_rest = variable.number(value), variable.number(rest)
+        if printed == of_rest:
+            return ""
+        more = value > rest  # a mean may be higher where ranks are lower
+        text = f"{middle} {before}{printed} against {before}{of_rest}{after}"
+        return f'"{variable.name}" {"higher" if more else "lower"} ({text})'
     level = row["level"]
     if len(variable.levels) == 2 and not more:
         level, value, rest, more = variable.levels[0], 1.0 - value, 1.0 - rest, True
@@ -334,8 +378,15 @@ def _phrase(variable: Variable, row: Any) -> str:
         often = "mostly" if value > MOST else "more often"
     else:
         often = "seldom" if value < MOST else "less often"
-    shares = f"{percent(value, '')} against {percent(rest, ' %')}"
-    return f"{often} {variable.name}: {level} ({shares})"
+    printed, of_rest = percent(value, ""), percent(rest, "")
+    if printed == of_rest:
+        return ""
+    return f'"{variable.name}" {often} "{level}" ({printed} against {of_rest} %)'
+
+
+def _middle(variable: Variable, table: Any) -> str:
+    """Return which statistic stands for the numbers of a column in a table."""
+    return "median" if (variable.name, "median") in table.columns else "mean"
 
 
 def percent(share: float, unit: str = "%") -> str:

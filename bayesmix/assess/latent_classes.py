@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import expit, logit, xlogy
+from scipy.special import expit, logit, softmax, xlogy
 
+from bayesmix.assess.dependent_pairs import dependence_tests, note_of
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
+from bayesmix.families.dependent_categorical import DependentCategorical, DependentCategoricals
+from bayesmix.families.independent.levels import LevelColumns, Levels
 from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
@@ -62,6 +65,11 @@ class LatentClasses:
     bivariate_residuals : DataFrame
         Pearson's statistic divided by its degrees of freedom for every pair of columns, over
         observations with both answers.
+    dependent_pairs : DataFrame
+        Score tests of the pairs with a residual above 10 that the fit treats as independent:
+        ``statistic``, ``df`` and ``p_value`` of a log odds ratio that classes share, the expected
+        ``gain`` in log likelihood, and the expected ``log_odds_ratio`` (of the first pair of
+        levels). Empty for sequences and variational fits.
     notes : tuple of str
         Limits of the results.
     """
@@ -77,6 +85,7 @@ class LatentClasses:
     degrees_of_freedom: int
     p_value: float
     bivariate_residuals: pd.DataFrame
+    dependent_pairs: pd.DataFrame
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -118,7 +127,7 @@ def latent_classes(
     Parameters
     ----------
     model : fitted estimator or search
-        With ``family=Categorical()``.
+        With ``family=Categorical()`` or ``DependentCategorical()``.
     X : array or frame (n, D)
         The data of the fit. Observations with missing values contribute their observed answers.
     sample_weight : array (n,), optional
@@ -157,7 +166,7 @@ def latent_classes(
     """
     estimator, X = fitted_mixture(model, X)
     result = estimator.result_
-    if not isinstance(result.family, Categorical):
+    if not isinstance(result.family, Categorical | DependentCategorical):
         raise UnsupportedError(
             f"latent_classes needs a categorical mixture, got {result.family.title}: fit "
             "Mixture(family=Categorical())"
@@ -177,7 +186,7 @@ def latent_classes(
         sequences={} if ordered else None,
     ).in_memory()
     values, weights = np.asarray(source.rows.values, dtype=float), source.rows.weights_or_ones
-    point: Categoricals = result.plug_in.components
+    point: Categoricals | DependentCategoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
     survey = are_sampling(weights, weight_type)
@@ -187,10 +196,11 @@ def latent_classes(
             scores = scores_at(result, source)
             every = scores.errors("information").reshape(-1, len(shares))
             (shares, of_shares), errors = shares_of_states(scores), every[1 + len(shares) :].T
+            errors = errors[:, : point.probabilities.shape[1]]
         else:
             scores = ParameterScores(result, source)
             every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
-            of_shares, errors = every[0], every[1:].T
+            of_shares, errors = every[0], every[1 : 1 + point.probabilities.shape[1]].T
     names = result.columns or range(values.shape[1])
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -215,8 +225,8 @@ def latent_classes(
         without = "covariates" if gated else "sequences"
         notes.append(f"With {without} there is no chi-squared test of the contingency table")
     elif cells < 2.0**53 and n_complete:
-        df = int(cells - 1.0) - _rank(point.reading.sizes, len(shares), int(cells))
         parameters = result.n_parameters
+        df = int(cells - 1.0) - _rank(point.reading, len(shares), parameters)
         of_polca = int(min(n, cells - 1.0)) - parameters
         if of_polca != df:
             notes.append(
@@ -237,6 +247,12 @@ def latent_classes(
         )
     if not inside.all():
         notes.append("Probabilities of 0 or 1 have no standard error: use a prior to avoid them")
+    residuals = bivariate_residuals(scores, shares)
+    with single_threaded_blas():
+        tested = residuals if not ordered and not result.variational else residuals * np.nan
+        dependent = result.family if isinstance(result.family, DependentCategorical) else None
+        tests = dependence_tests(scores, tested, dependent)
+    notes += note_of(tests)
     K = len(shares)
     sizes = {"share": shares, "standard_error": of_shares, "rows": n * shares}
     return LatentClasses(
@@ -250,13 +266,14 @@ def latent_classes(
         x_squared,
         df,
         float(stats.chi2.sf(g_squared, df)) if df > 0 else np.nan,
-        bivariate_residuals(scores, shares),
+        residuals,
+        tests,
         tuple(notes),
     )
 
 
 def _table_of_answers(
-    point: Categoricals, shares: Array, values: Array, weights: Array
+    point: Categoricals | DependentCategoricals, shares: Array, values: Array, weights: Array
 ) -> tuple[float, float, float]:
     """Return G², X², and the number of cells of the contingency table of all columns."""
     patterns, inverse = np.unique(values, axis=0, return_inverse=True)
@@ -269,46 +286,49 @@ def _table_of_answers(
     return float(g_squared), float(x_squared), float(np.prod(point.reading.sizes))
 
 
-def _rank(sizes: Any, K: int, cells: int) -> int:
+def _rank(reading: Levels, K: int, n_parameters: int) -> int:
     """Return the rank of the derivatives of all cell probabilities at a point in general position.
 
     At other points, such as estimates at a boundary, it may be smaller.
     """
-    n_parameters = K - 1 + K * sum(int(size) - 1 for size in sizes)
+    cells = int(np.prod(reading.numbers))
     if cells * n_parameters > MOST_ENTRIES:
         return min(n_parameters, cells - 1)
-    answers = np.array(np.unravel_index(np.arange(cells), tuple(map(int, sizes))))
+    answers = np.array(np.unravel_index(np.arange(cells), reading.numbers))
     # Fractions of square roots satisfy no equation with integers.
-    general = iter(np.sqrt(np.arange(2.0, 2.0 + K * (1 + int(sum(sizes))))) % 1.0)
-    columns, of_class = [], []
-    for _ in range(K):
-        tables = [np.array([0.2 + next(general) for _ in range(int(size))]) for size in sizes]
-        factors = np.array([p[of] / p.sum() for p, of in zip(tables, answers, strict=True)])
-        product = factors.prod(axis=0)
-        of_class.append(product)
-        for of, factor, size in zip(answers, factors, sizes, strict=True):
-            columns += [
-                product / factor * ((of == level) - 1.0 * (of == 0))
-                for level in range(1, int(size))
-            ]
-    columns += [own - of_class[0] for own in of_class[1:]]
+    general = iter(np.sqrt(np.arange(2.0, 2.0 + n_parameters + K)) % 1.0)
+    # Probabilities are log-linear in indicators of levels, and of pairs of levels.
+    indicators = [
+        (answers[list(effect.columns)] == np.array(effect.levels)[:, None]).all(axis=0) * 1.0
+        for effect in reading.effects
+    ]
+    logs = np.zeros((K, cells))
+    for effect, indicator in zip(reading.effects, indicators, strict=True):
+        number = 1 if effect.shared else K
+        logs += np.array([[next(general)] for _ in range(number)]) * indicator
+    p = softmax(logs, axis=1)
+    columns = [own - p[0] for own in p[1:]]
+    for effect, indicator in zip(reading.effects, indicators, strict=True):
+        slopes = p * (indicator - (p @ indicator)[:, None])
+        columns += [slopes.sum(axis=0)] if effect.shared else list(slopes)
     return int(np.linalg.matrix_rank(np.array(columns)))
 
 
-def _answers(point: Any, values: Array) -> tuple[Any, Array, Array, Array]:
-    """Return the levels of columns, their probabilities (K, L), those given and answered (n, L).
+def _answers(point: Any, values: Array, shares: Array) -> tuple[Any, Array, Array, Array]:
+    """Return the levels of columns, their joint probabilities (L, L), those given and answered.
 
-    Columns of 0 and 1 have two levels.
+    The latter are (n, L). Columns of 0 and 1 have two levels.
     """
-    if isinstance(point, Categoricals):
+    if isinstance(point, LevelColumns):
         answered = point.reading.spread(seen(values))
         given = point.reading.totals(without_gaps(values)).T * answered
-        return point.reading.pairs, point.probabilities, given, answered
+        return point.reading.pairs, point.products(shares), given, answered
     D, answered = values.shape[1], np.repeat(seen(values), 2, axis=1)
     both = np.stack([1.0 - point.probabilities, point.probabilities], axis=2)
     given = np.stack([1.0 - without_gaps(values), without_gaps(values)], axis=2)
     pairs = [(2 * d, 2 * d + 2) for d in range(D)]
-    return pairs, both.reshape(-1, 2 * D), given.reshape(-1, 2 * D) * answered, answered
+    p = both.reshape(-1, 2 * D)
+    return pairs, (p.T * shares) @ p, given.reshape(-1, 2 * D) * answered, answered
 
 
 def bivariate_residuals(scores: FitScores, shares: Array) -> pd.DataFrame:
@@ -319,10 +339,10 @@ def bivariate_residuals(scores: FitScores, shares: Array) -> pd.DataFrame:
     plug_in: Any = scores.result.plug_in
     values = np.asarray(scores.source.rows.values, dtype=np.float64)
     names = scores.result.columns or range(values.shape[1])
-    pairs, probabilities, given, answered = _answers(plug_in.components, values)
+    pairs, joint, given, answered = _answers(plug_in.components, values, shares)
     observed = (given.T * scores.row_weights) @ given
     both = (answered.T * scores.row_weights) @ answered
-    expected = both * ((probabilities.T * shares) @ probabilities)
+    expected = both * joint
     residuals = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):
         (a, b), (c, d) = pairs[first], pairs[second]

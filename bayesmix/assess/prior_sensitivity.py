@@ -230,7 +230,7 @@ def _of_normals(family: Any, estimator: Any, summary: Summary) -> Iterator[Prior
 @grid_of.register(Transformed)
 def _of_transformed(family: Any, estimator: Any, summary: Summary) -> Iterator[PriorOfGrid]:
     frame = family.frame(summary)
-    scale = family.function.summary(summary, frame).scale
+    scale = family.function.framed.summary(summary, frame).scale
     scale = scale * family.function.frame(frame.scale).scale
     return as_inference(estimator.inference, of_gaussians(family.family, scale))
 

@@ -325,6 +325,11 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     item.
     """
     model, _ = fitted_units(search)
+    if model._outcomes is not None:
+        raise UnsupportedError(
+            "the checklist does not support several outcomes: use trajectory_table and "
+            "class_assignment"
+        )
     data, table, classes = model._data, trajectory_table(search), class_assignment(search)
     terms, K = ", ".join(data.design.terms), model.n_components_
     sizes = np.bincount(data.units)
@@ -334,6 +339,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         effects = ", ".join(data.random.names) or "none"
         residual = model.residual_variance or "shared"
         covariances = f"covariance {model.random_covariance}, residual variance {residual}"
+        if model.residual_correlation is not None:
+            covariances += f", residual correlation {model.residual_correlation}"
     counted = "; ".join(
         f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
         for k, each in fits_by_number(search).items()

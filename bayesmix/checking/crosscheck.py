@@ -87,7 +87,7 @@ class CrossCheck(Verdict, ToArviz):
     alignment : Alignment
         The labels of every draw after relabelling.
     note : str
-        Why another sampler than requested was used; otherwise empty.
+        What the sampler has in common with the fit; empty for NUTS.
     seconds : float
         Total run time.
     """
@@ -138,8 +138,7 @@ class CrossCheck(Verdict, ToArviz):
         return verdict.as_html(self)
 
 
-# Below this concentration components empty and refill, and NUTS mixes poorly.
-LEAST_CONCENTRATION = 0.1
+SHARED = 'Gibbs sampling shares the densities of the package; sampler="nuts" does not'
 # Fewest draws per chain for R-hat.
 FEWEST_DRAWS = 20
 MOST_FIT_DRAWS = 4000
@@ -198,8 +197,9 @@ def crosscheck(
     warmup : int, optional
         Warm-up draws per chain; None: 1,000 for NUTS, half of ``n_draws`` for Gibbs sampling.
     sampler : {"auto", "nuts", "gibbs"}, default="auto"
-        NUTS runs in nutpie. "auto" is NUTS, or Gibbs sampling for weight concentrations below 0.1,
-        where NUTS mixes poorly. "gibbs" does not need PyMC.
+        "auto" is the package's Gibbs sampler, which is exact, fast and needs no PyMC, and NUTS for
+        regressions, which have none. Gibbs sampling shares the densities of the package; "nuts"
+        runs the model of ``pymc_model`` in nutpie and does not.
     sample_weight : array (n,), optional
         Whole numbers, as in the fit.
     random_state : None, int, RandomState or Generator, default=0
@@ -258,7 +258,8 @@ def crosscheck(
         return regression_check(fitted, plan, resolve_jobs(n_jobs), progress)
     estimator, X = along_directions(sampled_fit(model), X, sample_weight)
     rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
-    way, note = _way(estimator.result_, sampler)
+    way = "nuts" if sampler == "nuts" else "gibbs"
+    note = SHARED if way == "gibbs" else ""
     sampled_draws = _sampled(way, estimator, X, warmup, options | sequences)
     if sampled_draws.n_draws < FEWEST_DRAWS:
         # Interrupted before the first draw.
@@ -316,20 +317,6 @@ def compared(
         findings=different,
         note=note,
         seconds=time.perf_counter() - began,
-    )
-
-
-def _way(result: FitResult, sampler: str) -> tuple[str, str]:
-    """Return the sampler to use, and why it is not the one requested."""
-    if sampler != "auto":
-        return sampler, ""
-    weights: Any = result.inference.weights_prior
-    concentration = getattr(weights, "of_row", weights).concentration
-    if result.requested_components == 1 or concentration >= LEAST_CONCENTRATION:
-        return "nuts", ""
-    return "gibbs", (
-        f"Gibbs sampling was used because the weight concentration, {concentration:.3g}, is below "
-        f"{LEAST_CONCENTRATION}, where NUTS mixes poorly"
     )
 
 

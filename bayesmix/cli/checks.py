@@ -127,7 +127,9 @@ def predict(
     )
     work = Work("predict", screen, data, source)
     if len(labels) > 1:
-        values |= description_values(work.show_groups(saved, beside))
+        description = work.described(saved, beside)
+        work.show_groups(saved, description)
+        values |= description_values(description)
     work.end(values, {})
 
 
@@ -139,7 +141,7 @@ def crosscheck(
     sequences: options.Sequences,
     sampler: Annotated[
         options.Sampler,
-        options.option("NAME", "gibbs, nuts (needs PyMC), or auto (nuts in most cases)"),
+        options.option("NAME", "gibbs, nuts (needs PyMC, slow), or auto (gibbs)"),
     ] = options.Sampler.AUTO,
     draws: Annotated[
         int, options.option("N", "Number of posterior draws per chain", min=20)

@@ -24,6 +24,7 @@ from bayesmix.cli.options import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.estimators.inputs.missing_rows import rows_with_missing
 from bayesmix.families.coding import KINDS, Coding
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write
@@ -192,7 +193,7 @@ def read_table(
     if table.missing not in (None, Missing.USE):
         return rows
     rows = rows if empty else with_values(screen.postpone, rows)[0]
-    if table.missing is None and (n_rows := n_with_gaps(rows)):
+    if table.missing is None and (n_rows := rows_with_missing(rows)):
         screen.postpone(gaps_sentence(n_rows))
     return rows
 
@@ -203,13 +204,6 @@ def numbers_in(family: str | None) -> str | None:
     if len(kinds) > 1:
         return "continuous" if "continuous" in kinds else "categorical"
     return kinds.pop() if kinds else None
-
-
-def n_with_gaps(source: Source) -> int:
-    """Return the number of rows in memory that have missing values."""
-    if not isinstance(source, ArraySource) or source.values.dtype.kind != "f":
-        return 0
-    return int(np.isnan(source.values).any(axis=1).sum())
 
 
 def gaps_sentence(n_rows: int) -> str:

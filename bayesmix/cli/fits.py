@@ -97,23 +97,37 @@ class Work:
         return values | {"gate": table.to_dict("records")}
 
     def show_groups(
-        self, model: Any, beside: dict[str, Any], frame: Any = None
-    ) -> Description | None:
-        """Print who the clusters of a search, or the classes of a model, are, if possible.
+        self, model: Any, description: Description | None, sentences: bool = True
+    ) -> None:
+        """Print who the clusters of a search, or the classes of a model, are, if possible."""
+        from bayesmix.cli.shown_tables import cluster_tables, description_tables
 
-        ``frame`` has the data with further columns, if there are any.
-        """
-        from bayesmix.cli.shown_tables import cluster_tables, described, description_tables
-
-        description = described(model, self.source, beside, frame)
         if description is None:
             if self.command == "select":
                 self.screen.table(*cluster_tables(model, self.screen.out.width))
-            return None
-        self.screen.say()
-        self.screen.say("\n".join(description.sentences))
+            return
+        if sentences:
+            self.screen.say()
+            self.screen.say("\n".join(description.sentences))
         self.screen.table(*description_tables(description, self.screen.out.width))
-        return description
+
+    def described(
+        self, model: Any, beside: dict[str, Any], frame: Any = None
+    ) -> Description | None:
+        """Return the description of the groups of a model, if possible.
+
+        ``frame`` has the data with further columns, if there are any.
+        """
+        from bayesmix.cli.shown_tables import described
+
+        return described(model, self.source, beside, frame)
+
+    def answer_search(self, search: Any, description: Description | None) -> None:
+        """Print the answer of a search, with all of its clusters as they are described."""
+        answer = search.answer_
+        if description is not None:
+            answer = replace(answer, sentences=description.sentences)
+        self.screen.answer(answer.summary(most=None))
 
     def end_search(
         self,
@@ -229,7 +243,8 @@ def unfitted_search(
 
     The options are checked before any data are read.
     """
-    from bayesmix.cli.data import missing_for, n_with_gaps
+    from bayesmix.cli.data import missing_for
+    from bayesmix.estimators.inputs.missing_rows import rows_with_missing
     from bayesmix.estimators.select import chain, comparable, on_log_scale, procedure
     from bayesmix.selection.criteria import NAMES, POSTERIOR
 
@@ -263,7 +278,7 @@ def unfitted_search(
             ordered=ordered,
             noise=candidates.noise,
             missing=missing_for(
-                missing, n_with_gaps(source), "--noise" if candidates.noise else None
+                missing, rows_with_missing(source), "--noise" if candidates.noise else None
             ),
             family=of_columns,
             n_jobs=run.jobs,
@@ -297,10 +312,10 @@ def demo(
     )
     search, work.source = unfitted_search(options.Candidates(), run)(source)
     work.fit(search)
-    screen.heading("How many clusters?")
-    screen.answer(search.summary())
-    screen.heading("Which clusters?")
-    description = work.show_groups(search, {})
+    description = work.described(search, {})
+    screen.heading("How many clusters, and which?")
+    work.answer_search(search, description)
+    work.show_groups(search, description, sentences=False)
     screen.heading("How certain?")
     screen.table(candidate_table(search))
     work.end_search(search, description)
@@ -362,9 +377,10 @@ def select(
     if search.interrupted_ and checkpoint is not None:
         screen.note(f"to resume, repeat the command with --checkpoint {checkpoint} --resume")
     screen.say()
-    screen.answer(search.summary())
     frame = None if beside.keys() - {"weight_type"} else with_excluded(table, source)
-    description = work.show_groups(search, beside, frame)
+    description = work.described(search, beside, frame)
+    work.answer_search(search, description)
+    work.show_groups(search, description, sentences=False)
     screen.table(candidate_table(search))
     gate = work.show_weights(search.best_estimator_)
     pages = []
@@ -418,9 +434,10 @@ def fit(
     families = options.families(family) or []
     if len(families) > 1:
         raise InvalidInputError("--family must name one family: bayesmix select compares several")
-    from bayesmix.cli.data import missing_for, n_with_gaps, read_beside
+    from bayesmix.cli.data import missing_for, read_beside
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
+    from bayesmix.estimators.inputs.missing_rows import rows_with_missing
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.names import family_named
 
@@ -434,7 +451,7 @@ def fit(
         covariance_type=structure if hasattr(own or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
-        missing=missing_for(table.missing, n_with_gaps(source), "--noise" if noise else None),
+        missing=missing_for(table.missing, rows_with_missing(source), "--noise" if noise else None),
     )
     if sequences.names and covariates is not None:
         model.set_params(covariate_effects=effects.value)

@@ -128,7 +128,7 @@ def _is_limited(cells: Array | None) -> bool:
 
 def _written(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
-    from bayesmix.families.missing_marks import MARKS
+    from bayesmix.core.missing_marks import MARKS
     from bayesmix.io.numbers_in_text import as_numbers
     from bayesmix.observation.measured import column_of
 

@@ -94,7 +94,7 @@ FAMILIES = (
     "gaussian, student_t, log_normal, bernoulli, poisson, exponential, gamma, weibull, "
     "beta, binomial (with --trials), categorical, ordinal, multinomial, negative_binomial, "
     "zero_inflated_poisson, zero_or (gamma amounts with zeros), von_mises "
-    "(hours on a circle) or von_mises_fisher. "
+    "(hours on a circle), von_mises_fisher, rasch or two_parameter_logistic. "
     "Default: chosen by the type of each column"
 )
 Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]

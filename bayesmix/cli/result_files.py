@@ -20,6 +20,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.selection.clusters import most_probable_clusters, shares_of_clusters
+from bayesmix.selection.criteria import record
 from bayesmix.sources.memory import ArraySource, coding_of
 from bayesmix.sources.writing import write, written
 from bayesmix.version import CORE_PACKAGES, __version__, versions
@@ -183,8 +184,9 @@ def search_values(search: Any) -> dict[str, Any]:
         features["features"] = table.reset_index().to_dict("records")
     return {
         "criterion": search.criterion_,
-        "best": {**search.best_params_, search.criterion_: search.best_score_},
-        "chosen": {"n_components": best.n_components_, "covariance_type": best.covariance_type},
+        "best": best_candidate(search),
+        "chosen": {**search.best_params_, search.criterion_: search.best_score_},
+        "choice": search.answer_.choice,
         "n_clusters": search.n_clusters_,
         "cluster_probabilities": search.answer_.probabilities or None,
         "answer": answer_values(search.answer_),
@@ -195,6 +197,18 @@ def search_values(search: Any) -> dict[str, Any]:
         "candidates": search.results_.to_dict("records"),
         "model": model_values(best),
     }
+
+
+def best_candidate(search: Any) -> dict[str, Any]:
+    """Return the parameters of the candidate with the best value of the criterion, and the value.
+
+    "chosen" has those of the chosen one.
+    """
+    results = search.results_
+    best = results.loc[results["behind"].idxmin()]
+    names = list(results.columns[: results.columns.get_loc("found_components")])
+    value = best[record(search.criterion_).column]
+    return {**best[names].to_dict(), search.criterion_: value}
 
 
 def answer_values(answer: Any) -> dict[str, Any]:

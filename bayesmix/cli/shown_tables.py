@@ -289,7 +289,7 @@ def description_tables(description: Description, width: int) -> list[Table]:
         for row in printed.rows:
             table.add_row(*(escape(printable(cell)) for cell in row))
         tables.append(table)
-    caption = "\n".join((printed.note, *description.notes))
+    caption = "\n".join(filter(None, (printed.note, *description.notes)))
     tables[-1].caption = escape(worded(caption))
     return tables
 

@@ -101,6 +101,9 @@ class GuardOf(Protocol[M]):
     ) -> Repair | None:
         """Return a repair, or None if no component collapsed; ``events`` are of the run."""
 
+    def spurious(self, mixture: M) -> tuple[int, ...]:
+        """Return the components that describe an accident of the sample, see ``is_valueless``."""
+
 
 # Guard of any family, as in ``components``.
 Guard: TypeAlias = GuardOf[Any]

@@ -22,7 +22,8 @@ from bayesmix.core.parameters import (
 )
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, standardised
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates, Standardised
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
@@ -184,9 +185,9 @@ class FamilyOf(Protocol[S, P]):
         """Return the family with what it learned from data, such as powers, learned from these."""
         return self
 
-    def coordinates(self, values: Array) -> Array:
-        """Return coordinates (n, C) of complete data in which k-means finds small clusters."""
-        return standardised(values)
+    def coordinates(self, values: Array) -> Coordinates:
+        """Return coordinates in which k-means finds small clusters, by complete data (n, D)."""
+        return Standardised.of(values)
 
     @property
     def heavy_tails(self) -> bool:

@@ -7,6 +7,8 @@ import math
 # Larger numbers are powers of ten: their integer part would be longer than six digits.
 LARGE = 1e6
 SMALL = 1e-4
+# Larger probabilities are told to exceed this one, because none is known better.
+SUREST = 0.99
 
 
 def number(value: float, decimals: int | None = None, least: int = 0) -> str:
@@ -23,6 +25,11 @@ def number(value: float, decimals: int | None = None, least: int = 0) -> str:
     if decimals is None:
         decimals = max(least, 0 if size >= 100 else 1 if size >= 10 else 2)
     return f"{value:z,.{decimals}f}"  # z: no minus sign before 0.00
+
+
+def probability(value: float) -> str:
+    """Format a probability with two decimals, in text and beside bars; at most 0.99."""
+    return f"{min(value, SUREST):.2f}"
 
 
 def significant(value: float, digits: int = 3) -> str:

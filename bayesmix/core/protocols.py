@@ -49,6 +49,10 @@ class ColumnCoding(Protocol):
     @property
     def levels(self) -> tuple[tuple[str | int | float | bool, ...] | None, ...]: ...
 
+    @property
+    def names_of_masses(self) -> set[str]:
+        """Columns that tell which observations have a value of another column."""
+
 
 class ElapsedTimes(Protocol):
     """Times since the sample before, of a chain in continuous time."""

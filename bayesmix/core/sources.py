@@ -96,6 +96,14 @@ class Partitioned(Source, Protocol):
     def passed(self) -> RowsRead:
         """Counter of the observations read."""
 
+    @property
+    def some(self) -> InMemory:
+        """Subsample in memory: one observation, drawn, of each run of some length, or all."""
+
+    @property
+    def is_brought_whole(self) -> bool:
+        """Whether the first pass brought all observations into memory, as they are few."""
+
     def refuse_many(self, n_columns: int) -> None:
         """Raise an error if ``n_columns`` numbers per observation are too many to return."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.nouns import counted, plural
-from bayesmix.core.printed_numbers import LARGE, number
+from bayesmix.core.printed_numbers import LARGE, number, probability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,16 +107,17 @@ def as_html(result: FitResult) -> str:
 
 def summary_html(
     text: str,
-    sentences: Sequence[str],
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
     n_rows: int,
 ) -> str:
-    """Return the notebook view of a search: answer, clusters, notes and the first candidates."""
-    answer, *lines = text.splitlines()
+    """Return the notebook view of a search: answer, clusters, model and the first candidates."""
+    told, _, model = text.partition("\n\n")
+    answer, *clusters = told.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
     groups, notes = (
-        "".join(f"<li>{html.escape(line)}</li>" for line in own) for own in (sentences, lines)
+        "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        for lines in (clusters, model.splitlines())
     )
     lists = "".join(f'<ul style="margin:.3em 0">{items}</ul>' for items in (groups, notes) if items)
     return (
@@ -260,7 +261,10 @@ def cells(
     marginal = components.marginal(np.array([column]))
     codes = np.arange(len(levels), dtype=np.float64)
     shares = np.exp(marginal.expected_log_density(codes[:, None]))
-    return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
+    return [
+        f"{levels[level]} {probability(shares[level, k])}"
+        for k, level in enumerate(shares.argmax(0))
+    ]
 
 
 def events(result: FitResult) -> list[str]:

@@ -6,7 +6,7 @@ q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -22,7 +22,7 @@ from bayesmix.em.restricted import Restricted
 from bayesmix.em.run import ROUGH, Monitor, Problem, State
 from bayesmix.em.under_a_prior import with_priors
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array, cost_of
+from bayesmix.numerics.arrays import Array, Integers, cost_of
 from bayesmix.numerics.memo import cached
 from bayesmix.numerics.sparse import is_sparse
 from bayesmix.observation.missing import Gapped
@@ -78,6 +78,9 @@ LOOSE_BOUND = (
 # A function that returns responsibilities (n, K) of observations, the first of a run.
 Assign: TypeAlias = Callable[[Rows], Array]
 
+# Labels (n,) of partitions of some data into K clusters, for a family and a seed.
+Partitions: TypeAlias = "Callable[[Family, ArraySource, int, int], Iterator[Integers]]"
+
 # With fewer iterations the user wants a few EM steps, not an optimum.
 FEW_ITERATIONS = 10
 
@@ -122,6 +125,8 @@ class Settings:
     warm_starts: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data
     # whether the fit is a candidate, so that one without a comparable value is refused
     compared: bool = False
+    partitions: Partitions | None = None  # trees whose partitions are starts of a search
+    spurious: str = "warn"  # whether a search may return spurious components: "warn" or "allow"
 
     def among(self, warm_starts: WarmStarts) -> Settings:
         """Return the settings of a candidate; unchanged for None."""
@@ -195,6 +200,7 @@ def posed(
         form=first_form(model, source, frame, settings.seed),
         notes=notes,
         gives_up=is_repaired(objective) and settings.compared,
+        refuses_spurious=settings.search and settings.spurious == "warn",
     )
 
 
@@ -387,10 +393,22 @@ def check_values(family: Family, source: Source, width: int) -> None:
 
 
 def is_valueless(problem: Problem, state: State) -> bool:
-    """Whether the likelihood is finite only because a degenerate component was held."""
-    return is_repaired(problem.objective) and state.holds
+    """Whether the likelihood owes its value to a component that was held, or is spurious."""
+    return is_repaired(problem.objective) and (state.holds or is_spurious(problem, state))
+
+
+def is_spurious(problem: Problem, state: State) -> bool:
+    """Whether a search refuses a state for its spurious components.
+
+    One rule for all searches: such a component is narrow against the data, on few observations, and
+    these do not confirm it when held out.
+    """
+    if not problem.refuses_spurious or state.mixture is None:
+        return False
+    mixture, key = state.mixture, ("spurious", id(problem.source))
+    return bool(cached(state, key, lambda: problem.guard.spurious(mixture)))
 
 
 def rank(problem: Problem, state: State) -> tuple[bool, float]:
-    """Return the sort key of states; likelihoods with held components rank last."""
+    """Return the sort key of states; likelihoods without a comparable value rank last."""
     return (not is_valueless(problem, state), state.objective)

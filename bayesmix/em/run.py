@@ -182,6 +182,7 @@ class Problem:
     notes: tuple[Event, ...] = ()  # findings about the data before the run
     # whether to end the run at a held component, as its fit would be refused
     gives_up: bool = False
+    refuses_spurious: bool = False  # whether a search prefers optima without spurious components
 
     def densities(self, mixture: Mixture) -> Mixture[Components]:
         """Return the mixture with linear forms, for families that have them.

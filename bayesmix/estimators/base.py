@@ -35,6 +35,7 @@ from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.events import warn_of_stop
 from bayesmix.search.fit import fit
+from bayesmix.selection.tree_starts import partitions_of_tree
 from bayesmix.sources.memory import passed
 from bayesmix.sources.survey_weights import weighted
 from bayesmix.starts.given_starts import StartAt, StartFrom, WarmStart
@@ -137,6 +138,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
     noun = "component"  # what a component is called
     hold: Any = None
     equal: Any = None
+    spurious = "warn"
 
     @classmethod
     @cache  # scikit-learn inspects the signature for each clone
@@ -393,6 +395,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
+            partitions=partitions_of_tree,
+            spurious=validation.one_of("spurious", self.spurious, ("warn", "allow")),
         )
 
     def _init(self, model: Model, source: Source, seed: int) -> Any:

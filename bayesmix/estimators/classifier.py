@@ -20,6 +20,7 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.assess.description import Description
 from bayesmix.core import validation
+from bayesmix.core.missing_marks import is_missing
 from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
@@ -32,7 +33,6 @@ from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.showing import Showing
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.missing_marks import is_missing
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured

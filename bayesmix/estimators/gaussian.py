@@ -90,6 +90,11 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values: raise an error; use the observed values of each sample
         (observed-data likelihood, missing at random); or drop incomplete samples.
+    spurious : {"warn", "allow"}, default="warn"
+        Treatment of spurious maxima of the likelihood, which have a component with nearly no
+        variance in a direction on a few observations that lie so by accident. "warn" returns the
+        most likely maximum without one, and warns if a likelier one was left out; "allow" returns
+        the most likely of all. Starts that are given, and ``search=None``, are used as they are.
     hold : mapping of name to array, optional
         Parameters that keep these values, in the units of the data and NaN where they are free:
         "weights" (K,), "means" (K, D), "covariances" (matrices or
@@ -158,6 +163,7 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         missing: str = "error",
         hold: Any = None,
         equal: Any = None,
+        spurious: str = "warn",
     ) -> None:
         store_parameters(self, locals())
 

@@ -69,6 +69,8 @@ class Mixture(MixtureEstimator):
         "categorical" or "exclude". By default they follow from names, dtypes and values.
     unseen : {"missing", "error"}, default="missing"
         Categories of new data that the fit has not seen: missing values, with a warning.
+    spurious : {"warn", "allow"}, default="warn"
+        As in ``GaussianMixture``.
     hold : mapping of name to array, optional
         Parameters that keep these values, in the units of the data and NaN where they are free:
         "weights" (K,), "means" and "covariances", "rates", or
@@ -141,6 +143,7 @@ class Mixture(MixtureEstimator):
         unseen: str = "missing",
         hold: Any = None,
         equal: Any = None,
+        spurious: str = "warn",
     ) -> None:
         store_parameters(self, locals())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -14,6 +15,7 @@ from bayesmix.allocation.designs import TimeColumns
 from bayesmix.allocation.formulas import FormulaDesign
 from bayesmix.allocation.forward_backward import most_probable_paths
 from bayesmix.allocation.gate import shares_of
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
@@ -52,7 +54,8 @@ from bayesmix.estimators.regression.regression_data import Data
 from bayesmix.estimators.showing import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.coding import Coding
-from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.regressions import RegressionFamily, Regressions, Response
+from bayesmix.families.several_outcomes import OUTCOMES, SeveralOutcomes
 from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
@@ -73,8 +76,19 @@ NAMES = {"poisson": "Poisson", "zero_inflated_poisson": "zero-inflated Poisson"}
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
-    *("_held", "_separated", "_formula", "_coding", "_label", "_sampling", "_time"),
+    *("_held", "_separated", "_formula", "_coding", "_label", "_sampling", "_time", "_outcomes"),
 )
+
+
+def response_of(response: Any) -> Response:
+    """Return the distribution of a response by its name, or those of several outcomes."""
+    if not isinstance(response, Mapping):
+        return RESPONSES[validation.one_of("response", response, tuple(RESPONSES))]
+    if not response:
+        raise InvalidInputError("response must name a distribution for each outcome, got none")
+    for outcome, kind in response.items():
+        validation.one_of(f"response[{outcome!r}]", kind, tuple(OUTCOMES))
+    return SeveralOutcomes(tuple(response.values()), tuple(range(len(response))))
 
 
 def by_weight(counts: Array, family: Any) -> Integers:
@@ -100,7 +114,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     response : str, default="normal"
         Distribution of the response: "normal", "poisson", "binomial", "gamma",
         "negative_binomial", "zero_inflated_poisson", "censored_normal", or "ordinal" for whole
-        numbers that are ordered levels, with adjacent-category logits (Agresti 2010).
+        numbers that are ordered levels, with adjacent-category logits (Agresti 2010). A mapping of
+        columns of X to "normal", "bernoulli", "poisson", "weibull" or "exponential": y has several
+        outcomes, independent given the class, each in the rows where its column is not 0. Times of
+        the last two are negative where they are censored; see ``trajectories``.
     fixed : sequence of column names or indices, optional
         Columns of X that have the same coefficient in all components.
     random : sequence of column names or indices and "intercept", optional
@@ -108,9 +125,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Z_i D_k Z_i' + σ_k² I). ``()``: none, but the residual variance as below.
     random_covariance : {"shared", "proportional", "free"}, default="shared"
         Covariance D_k of random effects in the components; proportional is w_k D.
-    residual_variance : {"shared", "free"}, optional
+    residual_variance : {"shared", "free", "time"}, optional
         Whether components share their residual variance, or their dispersion; by default they do
-        with ``random`` and do not without.
+        with ``random`` and do not without. "time": all share one for each time (``varIdent`` of
+        nlme; the default of growth models in Mplus).
+    residual_correlation : {None, "ar1", "car1"}, default=None
+        Autocorrelation of the residuals of a unit: ρ^m between visits m steps apart ("ar1"), a step
+        being the smallest distance in time, or ρ^Δ at a distance Δ in time ("car1", ρ > 0), as
+        ``corAR1`` and ``corCAR1`` of nlme. "time" and correlations need ``random``, where ``()`` is
+        no random effect.
+    residual_time : column name or index, optional
+        Column of X with the time, of the two arguments above.
     limits : (lower, upper), optional
         Limits of a censored normal response, one of which may be None: values at a limit may be
         beyond it. Predictions are those of the uncensored response. Of an ordinal response: the
@@ -200,16 +225,19 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     _label = "response"  # of the axis of figures
     _sampling = False
     _time: TimeColumns | None = None  # of ``trajectories``
+    _outcomes: OutcomeColumns | None = None  # of ``trajectories`` of several outcomes
 
     def __init__(
         self,
         n_components: int = 1,
         *,
-        response: str = "normal",
+        response: Any = "normal",
         fixed: Any = None,
         random: Any = None,
         random_covariance: str = "shared",
         residual_variance: str | None = None,
+        residual_correlation: str | None = None,
+        residual_time: Any = None,
         limits: Any = None,
         inflation: Any = None,
         fit_intercept: bool = True,
@@ -295,7 +323,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     f"{'units' if groups is not None else 'samples'}, got {data.n_units}"
                 )
             seed = root_seed(self.random_state)
-            best = regression_data.best_run(data, number, self.n_init, self.max_iter, seed)
+            data, best = data.fitted(number, self.n_init, self.max_iter, seed)
             self._adopt(data, best, seed)
             self._sampling = weight_type == "sampling"
         self._warn()
@@ -304,13 +332,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _model(self) -> Model:
         one_number(self)
         number = validation.integer("n_components", self.n_components, 1)
-        response = RESPONSES[validation.one_of("response", self.response, tuple(RESPONSES))]
+        response = response_of(self.response)
         family: Any = RegressionFamily(response, np.empty(0, dtype=int), 0.0)
         inference: Any = MaximumLikelihood() if self.inference is None else self.inference
         return Model(number, family, inference)
 
     def _training(self, X: Any, y: Any, weight: Any = None, **beside: Any) -> Any:
-        self._formula, self._coding, self._time = None, None, None
+        self._formula, self._coding, self._time, self._outcomes = None, None, None, None
         self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
             self._formula, y, X = FormulaDesign.of(y, X)
@@ -338,7 +366,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
         data = self._data.with_response(y)
-        best = regression_data.best_run(data, n_components, n_init, self.max_iter, seed)
+        _, best = data.fitted(n_components, n_init, self.max_iter, seed)
         return float(best.objective)
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:
@@ -444,7 +472,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def predict_proba(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         gate: Any = None,
         groups: Any = None,
@@ -456,13 +484,33 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     ) -> Array:
         """Return P(component | x, y) (n, K), the same for all observations of a group.
 
-        With a chain it is that of each state given the whole sequence.
+        With a chain it is that of each state given the whole sequence. Fits of several outcomes by
+        ``trajectories`` take their long table as X alone, and have a row for each of its rows.
         """
+        if self._outcomes is not None and y is None:
+            return self._of_table(X, gate)
+        if y is None:
+            raise InvalidInputError("y must have the responses, got None")
         if self._has_states(groups, lengths, sequences, times):
             data = self._in_sequences(X, y, gate, offset, trials, lengths, sequences, times)
             return self._states(smooth=True)(data.rows)[:, :-1]
         joint, _, units = self._posterior(X, y, gate, groups, offset, trials)
         return np.asarray(joint[units])
+
+    def _of_table(self, table: Any, gate: Any) -> Array:
+        """Return P(class) (n, K) of the units of a long table of several outcomes."""
+        outcomes = cast("OutcomeColumns", self._outcomes)
+        rows = outcomes.stacked(table)
+        if gate is not None:
+            gate = tabular(gate).iloc[rows.places].reset_index(drop=True)
+        joint, _, units = self._posterior(rows.design, rows.y, gate, rows.units, None, None)
+        numbers = np.asarray(tabular(table)[outcomes.unit])
+        codes = dict(zip(rows.units.tolist(), units.tolist(), strict=True))
+        if without := [unit for unit in numbers.tolist() if unit not in codes]:
+            raise InvalidInputError(
+                f"unit {without[0]!r} has no value of any outcome: leave it out"
+            )
+        return np.asarray(joint[[codes[unit] for unit in numbers.tolist()]])
 
     def filter_proba(
         self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
@@ -725,7 +773,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _sentences(self) -> list[str]:
         """Return the summary without the coefficients."""
         check_is_fitted(self, "log_likelihood_")
-        K, name = self.n_components_, NAMES.get(self.response, self.response.replace("_", " "))
+        K, name = self.n_components_, self._response.name
+        name = NAMES.get(name, name.replace("_", " "))
         size = f"n = {self._data.n_samples:.0f}"
         if self._data.units is not None:
             size += f" units, {self._data.n_rows} observations"

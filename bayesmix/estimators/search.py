@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 
 class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """Search for the best candidate by a criterion.
+    """Search for the chosen candidate by a criterion.
 
     Parameters
     ----------
@@ -142,16 +142,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     Attributes
     ----------
     columns_ : DataFrame
-        A row per column of the frame: its kind, the reason, and the family of the best candidate.
+        A row per column of the frame: its kind, the reason, and its family in the chosen candidate.
     results_ : DataFrame
-        A row per candidate, best first: parameters, the criterion, the difference to the chosen
-        one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
-        candidate failed. Of large data also the criterion on cells or on a sample, in nats.
+        A row per candidate, the chosen one first, then by the criterion: parameters, the criterion,
+        the difference to the chosen one ("behind"), other criteria, standard errors, seconds,
+        warnings, and a note if the candidate failed. Of large data also the criterion on cells or
+        on a sample, in nats.
     folds_ : DataFrame
         A row per "candidate", a row of ``results_``, and fold; "rows" are units with groups.
     restarts_ : DataFrame
         A row per start or move of each fit.
     best_index_, best_params_, best_score_, best_estimator_
+        The chosen candidate, under scikit-learn's names. It is the best one by the criterion except
+        with "auto" and "cv_1se", whose rules may choose a simpler one; ``answer_.choice`` says so.
     estimators_ : list
         The fit of each candidate; None if it failed.
     answer_ : Answer
@@ -300,7 +303,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, powers)
             self._trees = sweep.trees_of_structures
         self._run(sweep)
-        weights = weights_of(subject.X, subject.sample_weight)
+        weights = None
+        if isinstance(sweep, Sweep):  # whose folds are weighted
+            weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
         if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
@@ -313,20 +318,23 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             rows = criteria.with_log_posteriors(rows, self._prior_over_k)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source, clusters, of_noise = subject.source, None, None
-        if isinstance(source, ArraySource) and not self.interrupted_:
+        seen, its_weights = subject.at_hand
+        own = seen is subject
+        # Held-out densities are of other samples than those at hand.
+        if seen is not None and (own or not folded) and not self.interrupted_:
             clusters = partial(
                 cluster_numbers,
-                task,
-                weights=weights,
-                splits=lambda: splits or folds(),
+                task if own else replace(task, fitter=seen.fitter),
+                weights=its_weights,
+                splits=lambda: (splits or folds()) if own else seen.folds(self.cv, seed, None),
                 rounded=checks.rounded,
                 counted=self.clusters,
                 seed=seed,
             )
         every = subject.given or subject
-        sizes = partial(sizes_of, every.fitter, weights_of(every.X, every.sample_weight))
+        sizes = partial(sizes_of, every.fitter, every.at_hand[1])
         if clusters is not None and subject.independent and self._selected is None:
-            of_noise = partial(search_checks.note_on_noise, self.cv, source)
+            of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
         self._adopt(
             SearchFindings(
                 candidates=rows,
@@ -589,19 +597,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._told = self.answer_.named(names)
 
     def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the most probable component of each sample under the best candidate.
+        """Return the most probable component of each sample under the chosen candidate.
 
         Covariates, or lengths or groups of sequences, are passed as in ``fit``.
         """
         return like(self.best_estimator_.predict(self.features_read(X), *given, **beside), X)
 
     def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the component probabilities of each sample under the best candidate."""
+        """Return the component probabilities of each sample under the chosen candidate."""
         shares = self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
         return like(shares, X)
 
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
-        """Return the mean log density in nats under the best candidate."""
+        """Return the mean log density in nats under the chosen candidate."""
         self._refuse_regression()
         if noun_of(self) == "regression":
             beside["y"] = y

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.allocation.designs import TimeColumns
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.random_effects import INTERCEPT
@@ -18,13 +21,19 @@ from bayesmix.families.random_effects import INTERCEPT
 if TYPE_CHECKING:
     import pandas as pd
 
+# Distributions of outcomes that are measured at visits.
+MEASURED = ("normal", "bernoulli", "poisson")
+
 
 def trajectories(
     frame: Any,
     *,
-    y: str,
+    y: str | None = None,
     time: str,
     unit: str,
+    responses: Mapping[str, str] | None = None,
+    survival: Any = None,
+    hazard: Any = "weibull",
     n_components: Any = None,
     degree: Any = 1,
     n_knots: int | None = None,
@@ -36,6 +45,7 @@ def trajectories(
     inflation: Any = None,
     random_covariance: str = "shared",
     residual_variance: str | None = None,
+    residual_correlation: str | None = None,
     offset: str | None = None,
     trials: str | None = None,
     sample_weight: str | None = None,
@@ -58,6 +68,16 @@ def trajectories(
         without a response are left out, with a warning.
     y, time, unit : str
         Columns of the response, of the time, and of the identifier of the unit.
+    responses : mapping of column to distribution, optional
+        Several outcomes in place of ``y``, such as ``{"math": "normal", "passed": "bernoulli"}``;
+        also "poisson". They are independent given the class, each has its own curve and variance
+        in each class, and may be missing at some visits. Without random effects.
+    survival : (time, event), optional
+        Columns with the time of dropout or of the end of observation, counted from 0 for all units,
+        and with 1 for dropout and 0 for censored. The hazard differs between classes, so that
+        dropout may depend on the class (joint latent class model). With ``responses``.
+    hazard : "weibull" or sequence of numbers, default="weibull"
+        Hazard of ``survival``: Weibull with a shape for each class, or constant between times.
     n_components : int or sequence of int, optional
         Numbers of classes to compare; by default 1 to 5, or as many as there are degrees.
     degree : int or sequence of int, default=1
@@ -73,8 +93,11 @@ def trajectories(
         Columns with the same coefficient in all classes; text becomes indicators.
     class_predictors : sequence of str, default=()
         Columns that predict class membership, constant within a unit.
-    response, limits, inflation, random_covariance, residual_variance
+    response, limits, inflation, random_covariance
         As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
+    residual_variance, residual_correlation
+        As in ``RegressionMixture``: variances "shared", "free" (by class) or by "time", and "ar1"
+        or "car1" within units; the latter need ``random``, of which ``()`` is none.
     offset, trials, sample_weight, weight_type
         As in ``RegressionMixture.fit``, with the names of columns.
     missing : {"error", "drop"}, default="error"
@@ -107,6 +130,20 @@ def trajectories(
     >>> search.best_params_
     {'n_components': 2}
     """
+    if responses is not None or survival is not None:
+        given = {
+            "y": y, "limits": limits, "inflation": inflation, "offset": offset, "trials": trials,
+            "residual_variance": residual_variance, "residual_correlation": residual_correlation,
+            "n_knots": n_knots,
+        }  # fmt: skip
+        return _of_outcomes(
+            frame, responses, survival, hazard, time, unit, n_components, degree, random,
+            _names(fixed), _names(class_predictors), sample_weight, weight_type,
+            missing, given,
+            {"criterion": criterion, "random_state": random_state, **options},
+        )  # fmt: skip
+    if y is None:
+        raise InvalidInputError("y must name the column of the response, or responses several")
     fixed, gate = _names(fixed), _names(class_predictors)
     named = (("offset", offset), ("trials", trials), ("sample_weight", sample_weight))
     given = {argument: column for argument, column in named if column is not None}
@@ -137,6 +174,7 @@ def trajectories(
     estimator = RegressionMixture(
         response=response, limits=limits, inflation=inflation, random=random,
         random_covariance=random_covariance, residual_variance=residual_variance,
+        residual_correlation=residual_correlation, residual_time=time,
         fixed=list(design)[columns.n_curves :] or None, hold=_held(degrees, design.shape[1]),
         columns=dict.fromkeys(map(str, design), "continuous"),
     )  # fmt: skip
@@ -158,6 +196,85 @@ def trajectories(
     if estimator.random and one is not None and search.n_components_ > 1:
         for text in one._data.skewness_texts(one._mixture):
             warn(f"with one class, {text}", BayesmixWarning)
+    return search
+
+
+def _of_outcomes(
+    frame: Any, responses: Any, survival: Any, hazard: Any, time: str, unit: str,
+    n_components: Any, degree: Any, random: Any, fixed: list[str], gate: list[str],
+    sample_weight: str | None, weight_type: str | None, missing: str, given: dict[str, Any],
+    of_search: dict[str, Any],
+) -> MixtureSearch:  # fmt: skip
+    """Return the search over classes of several outcomes, and of times of dropout."""
+    validation.one_of("missing", missing, ("error", "drop"))
+    if not isinstance(responses, Mapping) or not responses:
+        raise InvalidInputError(
+            "responses must map columns to distributions, such as {'math': 'normal'}, got "
+            f"{responses!r:.60}"
+        )
+    for name, kind in responses.items():
+        validation.one_of(f"responses[{name!r}]", kind, MEASURED)
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidInputError(f"{name} must be left out with responses and survival")
+    if random not in (None, (), INTERCEPT, (INTERCEPT,), [INTERCEPT]):
+        raise UnsupportedError(
+            "several outcomes do not support random effects: outcomes are independent given the "
+            "class; leave out random"
+        )
+    columns = () if survival is None else tuple(survival)
+    if len(columns) not in (0, 2) or isinstance(survival, str):
+        raise InvalidInputError(
+            f"survival must be (time, event), the names of two columns, got {survival!r:.60}"
+        )
+    cuts = None
+    if not isinstance(hazard, str):
+        cuts = tuple(validation.number("hazard", each, 0.0) for each in hazard)
+        if not cuts or (np.diff(cuts, prepend=0.0) <= 0.0).any():
+            raise InvalidInputError(f"hazard must be ascending times above 0, got {hazard!r:.60}")
+    else:
+        validation.one_of("hazard", hazard, ("weibull",))
+    arguments = [("fixed", name) for name in fixed]
+    arguments += [("class_predictors", name) for name in gate]
+    arguments += [("survival", name) for name in columns]
+    if sample_weight is not None:
+        arguments.append(("sample_weight", sample_weight))
+    tables = []
+    used = dict.fromkeys((*responses, time, unit, *(name for _, name in arguments)))
+    frame = _frame(frame, list(used))
+    if len(frame.columns) > len(used):
+        frame = frame[[name for name in frame.columns if name in used]]
+    frame = frame.reset_index(drop=True)  # rows of the outcomes are put together by it
+    for name in responses:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "rows without a value", BayesmixWarning)
+            tables.append(_table(frame, name, time, unit, arguments, missing == "drop")[name])
+    whole = _table(frame, None, time, unit, arguments, missing == "drop")
+    for name, own in zip(responses, tables, strict=True):
+        whole[name] = own  # as numbers, missing in other rows
+    n_components, degrees = _classes(n_components, validation.integer("degree", degree, 1), None)
+    curves = TimeColumns.of(whole[time], degrees[0], None, whole[fixed])
+    outcomes = OutcomeColumns(curves, dict(responses), unit, columns, cuts)
+    rows = outcomes.stacked(whole)
+    kinds = dict.fromkeys(map(str, rows.design), "continuous")
+    estimator = RegressionMixture(
+        response=outcomes.responses, fixed=outcomes.fixed or None, fit_intercept=False,
+        columns=kinds,
+    )  # fmt: skip
+    beside: dict[str, Any] = {}
+    if sample_weight is not None:
+        beside["sample_weight"] = whole[sample_weight].to_numpy()[rows.places]
+    if gate:
+        beside["gate"] = whole[gate].iloc[rows.places].reset_index(drop=True)
+        beside["gate"].attrs["argument"] = "class_predictors"
+    search = MixtureSearch(estimator, n_components, **of_search)
+    search.fit(rows.design, rows.y, groups=rows.units, weight_type=weight_type, **beside)
+    if not search.refit:
+        return search
+    for fit in search.estimators_:
+        if fit is not None:
+            fit._outcomes = outcomes
+    search.best_estimator_._warn()
     return search
 
 
@@ -194,11 +311,16 @@ def _names(columns: Any) -> list[str]:
 
 
 def _table(
-    frame: Any, y: str, time: str, unit: str, arguments: list[tuple[str, str]], complete: bool
+    frame: Any,
+    y: str | None,
+    time: str,
+    unit: str,
+    arguments: list[tuple[str, str]],
+    complete: bool,
 ) -> pd.DataFrame:
     """Return rows with a response as numbers; ``complete`` ones have a value in all columns.
 
-    ``arguments`` are further arguments with their columns.
+    ``arguments`` are further arguments with their columns. Without ``y`` all rows remain.
     """
     if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
         raise InvalidInputError(
@@ -210,18 +332,9 @@ def _table(
             "fixed, class_predictors, offset, trials and sample_weight must be names of columns of "
             "the frame, got values"
         )
-    used = list(dict.fromkeys((y, time, unit, *(name for _, name in arguments))))
-    from bayesmix.io.table_columns import as_pandas, is_frame
-
-    if isinstance(frame, (str, PathLike)):
-        from bayesmix.io.readers import read_table
-
-        frame = read_table(frame, used)
-    elif not is_frame(frame):
-        raise InvalidInputError(
-            f"frame must be a DataFrame or the path of a file, got {type(frame).__name__}"
-        )
-    frame = frame if hasattr(frame, "iloc") else as_pandas(frame)
+    given = [] if y is None else [y]
+    used = list(dict.fromkeys((*given, time, unit, *(name for _, name in arguments))))
+    frame = _frame(frame, used)
     for name in used:
         if (number := list(frame.columns).count(name)) != 1:
             remedy = ": use frame.reset_index()" if name in frame.index.names else ""
@@ -229,7 +342,7 @@ def _table(
                 f"frame has {number or 'no'} column{'s' if number else ''} {name!r}; its columns "
                 f"are {', '.join(map(str, frame.columns))}{remedy}"
             )
-    gaps, n_units = frame[used if complete else [y]].isna(), frame[unit].nunique()
+    gaps, n_units = frame[used if complete else given].isna(), frame[unit].nunique()
     if gaps.any(axis=None):
         without, columns = gaps.any(axis=1), ", ".join(map(repr, gaps.columns[gaps.any()]))
         frame = frame[~without]
@@ -256,13 +369,29 @@ def _table(
         "as 0, 1, ... with response='ordinal'"
     )
     table: pd.DataFrame = frame.copy(deep=False)
-    table[y] = _numbers("y", frame[y], remedy)
+    if y is not None:
+        table[y] = _numbers("y", frame[y], remedy)
     remedy = (
         "give the time since an origin, such as days since the first visit of each unit (in "
         "pandas: (time - time.groupby(unit).transform('min')).dt.days)"
     )
     table[time] = _numbers("time", frame[time], remedy)
     return table
+
+
+def _frame(frame: Any, used: list[str]) -> Any:
+    """Return a frame of pandas, with the columns that are used if it is a path."""
+    from bayesmix.io.table_columns import as_pandas, is_frame
+
+    if isinstance(frame, (str, PathLike)):
+        from bayesmix.io.readers import read_table
+
+        return read_table(frame, used)
+    if not is_frame(frame):
+        raise InvalidInputError(
+            f"frame must be a DataFrame or the path of a file, got {type(frame).__name__}"
+        )
+    return frame if hasattr(frame, "iloc") else as_pandas(frame)
 
 
 def _numbers(argument: str, column: Any, remedy: str) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -114,6 +114,30 @@ def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
 
 
 @dataclass(frozen=True)
+class Mass:
+    """A value that many observations of a column share exactly, and the share of them."""
+
+    column: str
+    value: float
+    share: float
+    place: str = ""  # "zeros", "at the limit 100" or "at 12"
+
+    @property
+    def name(self) -> str:
+        """Name of the coded column that tells which observations have the value."""
+        return f"{self.column} = {self.value:g}"
+
+    @property
+    def words(self) -> str:
+        """The share and the value, as in "21 % zeros"."""
+        return f"{100.0 * self.share:.0f} % {self.place}"
+
+
+# Levels of the coded column of a mass.
+OF_MASSES: tuple[Level, ...] = ("no", "yes")
+
+
+@dataclass(frozen=True)
 class Coding:
     """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
 
@@ -121,9 +145,11 @@ class Coding:
     the numerical columns of counts, of which ``overdispersed`` ones have a larger variance than a
     Poisson distribution, ``ratings`` columns with ordered levels. ``decisions`` has name, kind,
     reason and doubt, or "", of each column of the table. ``logs`` are
-    the logarithms of continuous columns that are amounts. ``circular`` are columns on a circle, and
-    ``turns`` the period and start of each. ``marks`` says which cells are read as
-    missing, and ``marks_only`` whether no others are.
+    the logarithms of continuous columns that are amounts. ``marks`` says which cells are read as
+    missing, and ``marks_only`` whether no others are. Each of ``masses`` has a column of levels of
+    its own, in which it is "yes", and is missing in the column that it belongs to. ``unnamed``: the
+    data were an array. ``circular`` are columns on a circle, and ``turns`` the period and start of
+    each.
     """
 
     names: tuple[str, ...]
@@ -136,6 +162,55 @@ class Coding:
     logs: Logarithms | None = None
     marks: str = ""
     marks_only: bool = False
+    masses: tuple[Mass, ...] = ()
+    unnamed: bool = False
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the columns that the data have: all but those of masses."""
+        return tuple(name for name in self.names if name not in self.names_of_masses)
+
+    @property
+    def names_of_masses(self) -> set[str]:
+        """Names of the columns that tell which observations have a value."""
+        return {mass.name for mass in self.masses}
+
+    @property
+    def told_masses(self) -> str:
+        """The masses in words, as in "amount (21 % zeros)"; or ""."""
+        words: dict[str, list[str]] = {}
+        for mass in self.masses:
+            words.setdefault(mass.column, []).append(mass.words)
+        return ", ".join(f"{name} ({', '.join(own)})" for name, own in words.items())
+
+    def with_masses(self, masses: tuple[Mass, ...]) -> Coding:
+        """Return the coding with a further column for each mass."""
+        levels = (OF_MASSES,) * len(masses)
+        names = (*self.names, *(mass.name for mass in masses))
+        return replace(self, names=names, levels=(*self.levels, *levels), masses=masses)
+
+    def divided(self, rows: Array) -> Array:
+        """Return coded data (n, D) of the ``given`` columns with masses in columns of their own."""
+        out = np.column_stack([rows, np.empty((len(rows), len(self.masses)))])
+        places = {name: place for place, name in enumerate(self.given)}
+        order = [*self.given, *(mass.name for mass in self.masses)]
+        for number, mass in enumerate(self.masses):
+            column = rows[:, places[mass.column]]
+            at = column == mass.value
+            out[at, places[mass.column]] = np.nan
+            out[:, len(places) + number] = np.where(np.isnan(column), np.nan, at)
+        return out[:, [order.index(name) for name in self.names]]
+
+    def joined(self, rows: Array) -> Array:
+        """Return coded data (n, D) of the ``given`` columns from those with columns of masses."""
+        places = {name: place for place, name in enumerate(self.names)}
+        out = np.array(rows, dtype=np.float64)
+        for mass in self.masses:
+            if mass.name in places and mass.column in places:
+                at = rows[:, places[mass.name]] == 1.0
+                out[at, places[mass.column]] = mass.value
+        return out[:, [places[name] for name in self.given]]
+
     circular: tuple[str, ...] = ()
     turns: tuple[tuple[float, ...], ...] = ()
 
@@ -249,6 +324,7 @@ class Coding:
             ratings=tuple(name for name in self.ratings if name in names),
             overdispersed=tuple(name for name in self.overdispersed if name in names),
             logs=logs,
+            masses=tuple(mass for mass in self.masses if {mass.name, mass.column} <= {*names}),
             circular=tuple(name for name in self.circular if name in names),
             turns=tuple(
                 turn for name, turn in zip(self.circular, self.turns, strict=True) if name in names
@@ -259,11 +335,13 @@ class Coding:
         """Return a data frame with levels in place of codes."""
         import pandas as pd
 
-        pairs = zip(self.names, rows.T, self.levels, strict=True)
-        columns = {
-            name: values if levels is None else pd.Series(values_of(values, levels)).infer_objects()
-            for name, values, levels in pairs
-        }
+        of = dict(zip(self.names, self.levels, strict=True))
+        columns: dict[str, Any] = {}
+        for name, values in zip(self.given, self.joined(rows).T, strict=True):
+            levels = of[name]
+            columns[name] = values
+            if levels is not None:
+                columns[name] = pd.Series(values_of(values, levels)).infer_objects()
         return pd.DataFrame(columns)
 
     @property

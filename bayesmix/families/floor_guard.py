@@ -47,3 +47,6 @@ class FloorGuard(Generic[C]):
         reported = components_of(events, "held")
         new = [e for e in self.held(mixture, self.floor) if reported.isdisjoint(e.components)]
         return Repair(tuple(new), resolution) if new else None
+
+    def spurious(self, mixture: Mixture[C]) -> tuple[int, ...]:
+        return ()

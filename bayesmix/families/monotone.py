@@ -15,8 +15,9 @@ from scipy.special import expit, factorial, logit
 
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.independent.columns import SMALLEST
-from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Booleans, Integers
+from bayesmix.families.independent.columns import SMALLEST, frame_of_positive
+from bayesmix.numerics.arrays import IQR_OF_NORMAL, Array, Booleans, Integers, power_of_two
+from bayesmix.numerics.memo import once
 
 # Largest logarithm of a draw, since the exponential overflows beyond.
 LARGEST_LOG = 690.0
@@ -57,7 +58,20 @@ class Function(ABC):
 
     @abstractmethod
     def frame(self, scale: Array) -> Frame:
-        """Return the affine map from g(x / scale) to g(x)."""
+        """Return the affine map from g(x / scale) to g(x), where ``over`` has g of x / scale."""
+
+    def working_frame(self, summary: Summary) -> Frame:
+        """Return the frame of computations, without a centre."""
+        return frame_of_positive(summary)
+
+    def over(self, scale: Array) -> Function:
+        """Return the function of x / scale; it differs if the function has units."""
+        return self
+
+    @property
+    def framed(self) -> Function:
+        """The function of observations in the working frame."""
+        return self
 
     def step(self, values: Array, size: Array) -> Array:
         """Return the length of a step from x on the scale of g(x), to first order."""
@@ -192,6 +206,9 @@ class Logit(Function):
     def frame(self, scale: Array) -> Frame:
         return Frame.identity(len(scale))
 
+    def working_frame(self, summary: Summary) -> Frame:
+        return Frame.identity(summary.n_features)
+
 
 LOG = Log()
 NAMED: dict[str, Function] = {"log": LOG, "sqrt": Root(), "logit": Logit()}
@@ -300,6 +317,24 @@ class YeoJohnson(Function):
 
     def frame(self, scale: Array) -> Frame:
         return Frame.identity(len(scale))
+
+    @once
+    def scale(self) -> Array:
+        """Powers of two (D,) near the spreads, so that they do not affect rounding."""
+        return power_of_two(np.asarray(self.spread))
+
+    def working_frame(self, summary: Summary) -> Frame:
+        return Frame(np.zeros(summary.n_features), self.scale)
+
+    def over(self, scale: Array) -> YeoJohnson:
+        centre, spread = (
+            tuple((np.asarray(own) / scale).tolist()) for own in (self.centre, self.spread)
+        )
+        return replace(self, centre=centre, spread=spread)
+
+    @once
+    def framed(self) -> YeoJohnson:
+        return self.over(self.scale)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,8 +1,9 @@
-"""Regressions with random effects of units: y_i | k ~ N(X_i β_k, Z_i D_k Z_i' + σ_k² I).
+"""Regressions with random effects of units: y_i | k ~ N(X_i β_k, Z_i D_k Z_i' + σ_k² R_i).
 
 A unit is one row of cross-products, so the cost of a pass does not depend on the number of visits
 (Woodbury). The M-step is generalised least squares for β (Verbeke & Molenberghs 2000, section
-5.3), and parameter-expanded EM for D and σ² (Liu, Rubin & Wu 1998).
+5.3), and parameter-expanded EM for D and σ² (Liu, Rubin & Wu 1998). Cross-products are of rows
+whose residuals are independent; R_i is I without a ``ResidualStructure``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bayesmix.families.regressions import (
     scaled_solution,
     scoring_step,
 )
+from bayesmix.families.residual_structure import ResidualStructure
 from bayesmix.numerics.arrays import Array, Integers
 
 NORMAL = NormalResponse()
@@ -38,33 +40,47 @@ SMALLEST = 1e-10
 
 
 def cross_products(
-    design: Any, origin: Array, y: Array, offset: Array, columns: Array, sizes: Integers
+    design: Any,
+    origin: Array,
+    y: Array,
+    offset: Array,
+    columns: Array,
+    sizes: Integers,
+    structure: ResidualStructure | None = None,
 ) -> Array:
-    """Return e'e, the number of rows, X'e and X'X of each unit as a row.
+    """Return e'R⁻¹e, the number of rows, X'R⁻¹e and X'R⁻¹X of each unit as a row.
 
     ``sizes`` (U,) are numbers of rows, X is the design of the columns (n, D), and e = y - offset -
-    X @ ``origin``.
+    X @ ``origin``. With a structure of the residuals log |R| comes last.
     """
     ends, P = np.cumsum(sizes), len(origin)
     starts, begin = ends - sizes, 0
-    out = np.empty((len(sizes), 2 + P + P * P))
+    out = np.empty((len(sizes), 2 + P + P * P + (structure is not None)))
     while begin < len(sizes):
         first = starts[begin]
         end = max(begin + 1, int(np.searchsorted(ends, first + ROWS_AT_ONCE, "right")))
         rows = slice(first, ends[end - 1])
         X = design.apply(columns[rows])
         e = (y[rows] - offset[rows] - X @ origin)[:, None]
+        further = []
+        if structure is not None:
+            units = np.repeat(np.arange(begin, end), sizes[begin:end])
+            visits = structure.in_order(columns[rows, structure.place], units)
+            X, e = visits.whitened(X), visits.whitened(e)
+            further = [visits.log_determinants[:, None]]
         products = (X[:, :, None] * X[:, None]).reshape(len(X), P * P)
-        block = np.hstack([e**2, np.ones_like(e), e * X, products])
+        block = np.hstack([e**2, np.ones_like(e), e * X, products, *further])
         np.add.reduceat(block, starts[begin:end] - first, axis=0, out=out[begin:end])
         begin = end
     return out
 
 
-def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array]:
-    """Return e'e (U,), numbers of rows (U,), X'e (U, P) and X'X (U, P, P) of cross-products."""
-    squares, sizes, responses, XX = np.split(products, [1, 2, 2 + n_columns], axis=1)
-    return squares[:, 0], sizes[:, 0], responses, XX.reshape(-1, n_columns, n_columns)
+def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Return e'e (U,), numbers of rows (U,), X'e (U, P), X'X (U, P, P) and log |R| (U,)."""
+    ends = np.cumsum([1, 1, n_columns, n_columns**2])
+    squares, sizes, responses, XX, logs = np.split(products, ends, axis=1)
+    squares, sizes = squares[:, 0], sizes[:, 0]
+    return squares, sizes, responses, XX.reshape(-1, n_columns, n_columns), logs.sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -129,6 +145,14 @@ class EffectCovariance:
         roots[:, first, second] = unknowns[: n * d].reshape(n, d)
         ratios = np.append(0.0, unknowns[n * d :]) if self.ratios else np.zeros(K)
         return np.asarray(np.exp(np.clip(ratios, -300, 300))[:, None, None] * (roots @ roots.mT))
+
+    def signs(self, unknowns: Array, K: int, q: int) -> Array:
+        """Return -1 for columns of roots with a negative diagonal: D is that of the opposite."""
+        first, second = np.tril_indices(q)
+        n, d = self.n_matrices(K), len(first)
+        of_columns = np.sign(unknowns[: n * d].reshape(n, d)[:, first == second])
+        of_roots = np.where(of_columns == 0.0, 1.0, of_columns)[:, second]
+        return np.append(of_roots.ravel(), np.ones(len(unknowns) - n * d))
 
     def score(self, slopes: Array, covariances: Array) -> Array:
         """Return the gradient in the unknowns, from slopes (K, q, q) in A of A D_k A' at A = I."""
@@ -225,7 +249,8 @@ class RandomEffectRegressions(Curves):
     def dispersions(self, values: Array) -> Array:
         """Return marginal variances (n, K) of samples."""
         z = values[:, DESIGN:] @ self.family.effects
-        return np.einsum("nq,kqr,nr->nk", z, self.covariances, z) + self.dispersion
+        relative = self.family.relative_variances(values)[:, None]
+        return np.einsum("nq,kqr,nr->nk", z, self.covariances, z) + relative * self.dispersion
 
     def deviations(
         self, values: Array, units: Integers, labels: Integers, generator: np.random.Generator
@@ -235,13 +260,15 @@ class RandomEffectRegressions(Curves):
         roots = np.linalg.cholesky(self.covariances)
         effects = np.einsum("nqr,nr->nq", roots[labels], normals[units])
         noise = np.sqrt(self.dispersion[labels]) * generator.normal(size=len(values))
+        if (structure := self.family.residuals) is not None:
+            noise = structure.in_order(self.family.times_of(values), units).coloured(noise)
         z = values[:, DESIGN:] @ self.family.effects
         return np.asarray((z * effects).sum(axis=1) + noise)
 
     def moments(self, values: Array) -> UnitMoments:
         """Return densities and predicted effects of units in each component."""
         T = self.family.effects
-        unit_squares, sizes, responses, XX = unpacked(values, len(T))
+        unit_squares, sizes, responses, XX, logs = unpacked(values, len(T))
         distinct = slice(1 if self.family.covariance.identical else None)
         variances, D = self.dispersion[distinct, None], self.covariances[distinct, None]
         move = self.coefficients - self.family.origin
@@ -251,7 +278,7 @@ class RandomEffectRegressions(Curves):
         system = np.eye(len(T.T)) + D @ ZZ / variances[..., None, None]
         G = np.asarray(np.linalg.solve(system, np.broadcast_to(D, system.shape)), np.float64)
         effects = np.einsum("kuqr,kur->kuq", G, Ze) / variances[..., None]
-        constants = np.linalg.slogdet(system)[1] + sizes * np.log(2.0 * np.pi * variances)
+        constants = np.linalg.slogdet(system)[1] + sizes * np.log(2.0 * np.pi * variances) + logs
         distances = (squares - np.einsum("kuq,kuq->ku", Ze, effects)) / variances
         return UnitMoments(
             sizes=sizes,
@@ -366,11 +393,24 @@ class RandomEffectFamily:
     covariance: EffectCovariance
     floor: float = 0.0  # smallest residual variance
     held: HeldValues | None = None  # coefficients of the design that keep a value
+    residuals: ResidualStructure | None = None
+    time: Array | None = None  # time in the terms of the design (P,)
     name = "random effects"
     adjective, title = "", "regression with random effects"  # "3 regressions"
     continuous = far_densities = False
     linear = False
     response = NORMAL
+
+    def times_of(self, values: Array) -> Array:
+        """Return the times (n,) of rows of response, offset, trials and design."""
+        assert self.time is not None
+        return np.asarray(values[:, DESIGN:] @ self.time)
+
+    def relative_variances(self, values: Array) -> Array:
+        """Return variances (n,) of residuals relative to σ²."""
+        if self.residuals is None or self.residuals.times is None:
+            return np.ones(len(values))
+        return self.residuals.relative(self.times_of(values))
 
     def feasible(self, statistics: EffectSums) -> bool:
         """Whether covariances are so small that Woodbury's identity keeps its digits."""
@@ -439,4 +479,5 @@ class RandomEffectFamily:
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         P, shared = len(self.origin), len(self.fixed)
         covariance = self.covariance.n_parameters(n_components, self.effects.shape[1])
-        return shared + n_components * (P - shared) - n_held(self.held) + covariance
+        own = 0 if self.residuals is None else len(self.residuals.unknowns)
+        return shared + n_components * (P - shared) - n_held(self.held) + covariance + own

@@ -46,7 +46,8 @@ from bayesmix.families.independent.linear import (
     towards_zero,
 )
 from bayesmix.families.without_prior import events_of_limited
-from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored, standardised
+from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates, Standardised
 from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.sparse import summed
 from bayesmix.numerics.special import log_factorials, log_gammas, log_rising
@@ -303,9 +304,9 @@ class CountFamily:
     with_article: ClassVar[str]  # for messages
     remedy: ClassVar[str] = "use another family"
 
-    def coordinates(self, values: Array) -> Array:
+    def coordinates(self, values: Array) -> Coordinates:
         """Return roots, whose variance does not depend on the mean of a Poisson distribution."""
-        return standardised(np.sqrt(values))
+        return Standardised.of(values, np.sqrt)
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values that are negative, fractional or beyond double precision."""

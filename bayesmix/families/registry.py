@@ -223,6 +223,21 @@ FAMILIES = {
             "von_mises_fisher": ("VonMisesFisher", "VonMisesFishers"),
         },
     ),
+    "dependent_categorical": Entry(
+        ("DependentCategorical",),
+        {
+            "dependent_categorical": (
+                "DependentCategorical",
+                "DependentCategoricals",
+                "DependentLevels",
+            )
+        },
+    ),
+    "rasch": Entry(("Rasch",), {"item_response": ("Rasch", "RaschItems")}),
+    "two_parameter_logistic": Entry(
+        ("TwoParameterLogistic",),
+        {"item_response": ("TwoParameterLogistic", "TwoParameterItems")},
+    ),
     "product": Entry(
         ("Product", "ProductPrior"),
         {
@@ -234,7 +249,13 @@ FAMILIES = {
     ),
 }
 # Families whose parameters have no default.
-WITH_PARAMETERS = ("factor_analytic", "common_subspace", "transformed", "product")
+WITH_PARAMETERS = (
+    "factor_analytic",
+    "common_subspace",
+    "transformed",
+    "dependent_categorical",
+    "product",
+)
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 
 

@@ -69,6 +69,14 @@ class Response(ABC):
         terms = self.dispersion_terms(y, eta, at.dispersion)
         return added(at, values[:, DESIGN:], shares, slopes, curvature, terms)
 
+    def first_predictors(self, values: Array) -> Array:
+        """Return predictors (n,) from the responses of rows alone, from which starts are made."""
+        return np.asarray(self.first_predictor(values[:, RESPONSE], values[:, TRIALS]))
+
+    def start_scale(self, values: Array) -> Array | float:
+        """Return units (n,) or 1 of squared distances of first predictors from lines."""
+        return 1.0
+
     def first_sums(self, values: Array, shares: Array) -> RegressionSums:
         """Return weighted least squares of the first predictors, where no components are known."""
         y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]

@@ -34,13 +34,10 @@ from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
 from bayesmix.families.gaussian.prior_mode import map_prior
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.unusable_columns import refuse_constant
-from bayesmix.families.independent.columns import (
-    frame_of_positive,
-    refuse_not_positive,
-    refuse_where,
-)
+from bayesmix.families.independent.columns import refuse_not_positive, refuse_where
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import Array, Integers, Stored, standardised
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates, Standardised
 from bayesmix.numerics.distributions import ColumnDistribution, DistributionFunctions
 
 if TYPE_CHECKING:
@@ -163,7 +160,8 @@ class TransformedComponents(Over):
         return self.normals.statistics(self.function.apply(values), responsibilities)
 
     def unframed(self, frame: Frame) -> Any:
-        return lifted(self.normals.unframed(self.function.frame(frame.scale)), self.function)
+        normals = self.normals.unframed(self.function.frame(frame.scale))
+        return lifted(normals, self.function.over(1.0 / frame.scale))
 
     @property
     def means(self) -> Array:
@@ -290,7 +288,8 @@ class TransformedDraws(Over):
         named = self.normals.parameters(self.function.frame(frame.scale))
         axes, means = named["means"]
         variances = _variances(named["covariances"][1], self.normals.structure, means.shape)
-        expected = {"means": (axes, self.function.means(means, variances))}
+        in_units = self.function.over(1.0 / frame.scale)
+        expected = {"means": (axes, in_units.means(means, variances))}
         return _renamed(self.function, self.normals.structure, named) | expected
 
 
@@ -302,7 +301,8 @@ class TransformedPrior(Over):
     normals: Prior
 
     def unframed(self, frame: Frame) -> TransformedPrior:
-        return replace(self, normals=self.normals.unframed(self.function.frame(frame.scale)))
+        normals = self.normals.unframed(self.function.frame(frame.scale))
+        return TransformedPrior(self.function.over(1.0 / frame.scale), normals)
 
     def with_choice(self, choice: GaussianPrior, frame: Frame) -> TransformedPrior:
         """Return the prior with the user's hyperparameters for g(x) in data units."""
@@ -369,16 +369,24 @@ class TransformedGuard(Over):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
-        inner = Mixture(mixture.weights, mixture.components.normals, frame)
-        whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
-        guard = self.normals.among(WholeSamples(whole, self.function))
+        guard, inner = self._of_normals(mixture)
         repair = guard.examine(inner, resolution, events, thorough)
         if repair is None or repair.mixture is None:
             return repair
         components = lifted(repair.mixture.components, self.function)
         moved = replace(mixture, weights=repair.mixture.weights, components=components)
         return Repair(repair.events, repair.resolution, moved)
+
+    def spurious(self, mixture: Mixture[Any]) -> tuple[int, ...]:
+        guard, inner = self._of_normals(mixture)
+        return guard.spurious(inner)
+
+    def _of_normals(self, mixture: Mixture[Any]) -> tuple[GaussianGuard, Mixture[Any]]:
+        """Return the guard of the normals over g(x), and their mixture."""
+        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
+        inner = Mixture(mixture.weights, mixture.components.normals, frame)
+        whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
+        return self.normals.among(WholeSamples(whole, self.function)), inner
 
 
 def _by(over: Callable[[Function, Any], Over]) -> Callable[[Any, Function], Over]:
@@ -472,7 +480,7 @@ class Transformed(Over):
 
     def made(self, components: Any) -> bool:
         same = isinstance(components, TransformedComponents) and components.function
-        return same == self.function and self.family.made(components.normals)
+        return same == self.function.framed and self.family.made(components.normals)
 
     @property
     def least(self) -> float:
@@ -509,14 +517,11 @@ class Transformed(Over):
             outside, values, first, wanted, "move values away from the limits, or rescale"
         )
 
-    def coordinates(self, values: Array) -> Array:
-        return standardised(self.function.apply(values))
+    def coordinates(self, values: Array) -> Coordinates:
+        return Standardised.of(values, self.function.apply)
 
     def frame(self, summary: Summary) -> Frame:
-        """Return powers of two near the medians of positive numbers; others are not scaled."""
-        if self.function.upper < np.inf or self.function.lower == -np.inf:
-            return Frame.identity(summary.n_features)
-        return frame_of_positive(summary)
+        return self.function.working_frame(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Return the frame; constant columns are an error, as their density is unbounded."""
@@ -526,11 +531,11 @@ class Transformed(Over):
     def _inner(self, summary: Summary, frame: Frame) -> tuple[Summary, TransformedFrame]:
         """Return the summary of g(x), and its frame."""
         origin, unit = np.zeros(summary.n_features), np.ones(summary.n_features)
-        inner = TransformedFrame(origin, unit, function=self.function, outer=frame)
-        return self.function.summary(summary, frame), inner
+        inner = TransformedFrame(origin, unit, function=self.function.framed, outer=frame)
+        return self.function.framed.summary(summary, frame), inner
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        return self.family.statistics(self.function.apply(values), responsibilities)
+        return self.family.statistics(self.function.framed.apply(values), responsibilities)
 
     def maximum_likelihood(
         self,
@@ -541,27 +546,28 @@ class Transformed(Over):
     ) -> TransformedComponents:
         inner = None if frame is None else self.function.frame(frame.scale)
         normals = self.family.maximum_likelihood(statistics, _lowered(previous), resolution, inner)
-        return TransformedComponents(self.function, normals)
+        return TransformedComponents(self.function.framed, normals)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> TransformedPrior:
-        inner = self.function.summary(summary, frame)
+        inner = self.function.framed.summary(summary, frame)
         normals = self.family.reference_prior(inner, Frame.identity(inner.n_features))
-        return TransformedPrior(self.function, normals)
+        return TransformedPrior(self.function.framed, normals)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
         inner, coordinates = self._inner(source.summary, frame)
         normals = map_prior(self.family.structure, source, inner, coordinates, n_components)
-        return TransformedPrior(self.function, replace(normals, mean=inner.centre))
+        return TransformedPrior(self.function.framed, replace(normals, mean=inner.centre))
 
     def as_draws(self, points: Sequence[TransformedComponents]) -> TransformedDraws:
         normals = self.family.as_draws([point.normals for point in points])
-        return TransformedDraws(self.function, normals)
+        return TransformedDraws(points[0].function, normals)
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> TransformedGuard:
         of, inner = self._inner(summary, frame)
-        return TransformedGuard(self.function, self.family.guard(source, inner, of, repair))
+        normals = self.family.guard(source, inner, of, repair)
+        return TransformedGuard(self.function.framed, normals)
 
 
 def LogNormal(covariance: str = "diag") -> Transformed:

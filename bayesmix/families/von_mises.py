@@ -37,6 +37,7 @@ from bayesmix.families.von_mises_fisher import most_likely_concentrations
 from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.circular import ConcentrationDensity, log_i0, mean_cosines
+from bayesmix.numerics.coordinates import Coordinates
 
 # Standard deviation of the uniform distribution, in angles, which is the largest.
 OF_UNIFORM = np.pi / np.sqrt(3.0)
@@ -75,6 +76,10 @@ class Circle(Reading):
     def totals(self, values: Array) -> Array:
         angles = self.angles(values).T
         return np.concatenate([np.cos(angles), np.sin(angles)])
+
+    def cosines_and_sines(self, values: Array) -> Array:
+        """Return cosines and sines (n, 2 D), of mean square 1 if angles are uniform."""
+        return np.sqrt(2.0) * self.totals(values).T
 
     def spread(self, values: Array) -> Array:
         return np.concatenate([values, values], axis=-1)
@@ -425,9 +430,9 @@ class VonMises(ColumnsFamily[VonMisesColumns]):
     def reading(self) -> Circle:
         return Circle(float(self.period), float(self.start))
 
-    def coordinates(self, values: Array) -> Array:
-        """Return cosines and sines, of mean square 1 if angles are uniform."""
-        return np.sqrt(2.0) * self.reading.totals(values).T
+    def coordinates(self, values: Array) -> Coordinates:
+        """Return the map to cosines and sines, of mean square 1 if angles are uniform."""
+        return self.reading.cosines_and_sines
 
     def at_means(self, means: Array) -> VonMisesColumns:
         return self._limited_at(means, 1.0 / variance_floor(np.array(1.0), np.array(0.0)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
@@ -24,9 +24,9 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.independent.columns import ByComponent
 from bayesmix.families.independent.linear import PLAIN as PLAIN_SUMS
-from bayesmix.families.independent.linear import LinearInTotals, Sums
+from bayesmix.families.independent.linear import LinearInTotals, SeenTotals, Sums, filled
 from bayesmix.families.without_prior import WithoutPrior, events_of_limited
-from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
 from bayesmix.numerics.rounding import LENGTH_ROUNDING
 from bayesmix.numerics.sparse import SparseRows, is_sparse
@@ -72,6 +72,26 @@ def most_likely_concentrations(n_features: int, lengths: Array, most: Array | fl
 
 
 @dataclass(frozen=True)
+class SeenDirections(SeenTotals):
+    """Densities of directions, 1 where they are missing."""
+
+    def expected_log_density(self, values: Array) -> Array:
+        refuse_in_part(values)
+        return self.form.seen(values)[0]
+
+
+def refuse_in_part(values: Stored, first: int = 0) -> None:
+    """Raise an error for directions (n, D) with some of their columns missing."""
+    gaps = np.isnan(values)
+    if (in_part := gaps.any(axis=1) & ~gaps.all(axis=1)).any():
+        raise InvalidInputError(
+            f"X must hold directions that are observed or missing as a whole, got row "
+            f"{first + int(np.argmax(in_part))} with some of its columns missing: write NaN in all "
+            "columns of the direction"
+        )
+
+
+@dataclass(frozen=True)
 class VonMisesFishers(AtAPoint, ByComponent):
     """Mean directions (K, D) of length 1 and concentrations (K,) at a point; 0 is uniform."""
 
@@ -101,7 +121,9 @@ class VonMisesFishers(AtAPoint, ByComponent):
     def linear(self) -> LinearInTotals:
         slopes = self.concentrations[:, None] * self.directions
         constants = log_constants(self.n_features, self.concentrations) - self.concentrations
-        return LinearInTotals(constants[:, None], slopes, PLAIN_SUMS)
+        # In equal parts, as a direction is observed or missing in all columns.
+        of_columns = np.repeat(constants[:, None] / self.n_features, self.n_features, axis=1)
+        return LinearInTotals(of_columns, slopes, PLAIN_SUMS)
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | k) (n, K) by κ (1 - μᵀx) = κ |x - μ|² / 2, free of cancellation.
@@ -109,7 +131,7 @@ class VonMisesFishers(AtAPoint, ByComponent):
         Of sparse rows by μᵀx, as differences would be dense.
         """
         if is_sparse(values):
-            return values @ self.linear.slopes.T + self.linear.constants[:, 0]
+            return values @ self.linear.slopes.T + self.linear.coefficients[:, 0]
         out = np.empty((len(values), self.n_components), order="F")
         constants = log_constants(self.n_features, self.concentrations)
         for k, (direction, concentration) in enumerate(
@@ -144,6 +166,16 @@ class VonMisesFishers(AtAPoint, ByComponent):
     @property
     def deviations(self) -> Array:
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    @property
+    def patterned(self) -> Booleans:
+        return np.zeros(self.n_features, dtype=bool)
+
+    def seen_in(self, columns: Integers) -> SeenDirections:
+        return SeenDirections(self.linear)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        return filled(cast("Any", self), values, labels, generator)
 
     def marginal(self, columns: Integers) -> Predictive:
         if not np.array_equal(np.sort(columns), np.arange(self.n_features)):
@@ -213,13 +245,15 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     drawn_columns = 0
     linear = True
     takes_sparse = True
+    takes_gaps = True
     no_prior = (
         "a VonMisesFisher has no prior here: use inference=MaximumLikelihood(), or Gaussian() "
         "without the unit length"
     )
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for rows that are no unit vectors."""
+        """Raise an error for rows that are neither unit vectors nor missing as a whole."""
+        refuse_in_part(values, first)
         self._check_lengths(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)), first)
 
     def check_sparse(self, values: SparseRows) -> None:
@@ -271,7 +305,8 @@ class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     def feasible(self, statistics: Sums) -> bool:
         """Whether means are within the sphere."""
         squares = (statistics.totals**2).sum(axis=1)
-        return bool((statistics.counts >= 0.0).all() and (squares <= statistics.counts**2).all())
+        counts = statistics.counts_of_totals[:, 0]
+        return bool((counts >= 0.0).all() and (squares <= counts**2).all())
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool

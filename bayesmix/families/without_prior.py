@@ -27,7 +27,8 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.monotone import LOG
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, standardised
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates, Standardised
 
 
 class NamedPoint(PointComponents, Protocol):
@@ -151,9 +152,9 @@ class PositiveFamily(WithoutPrior, ABC):
     def variances_of_logs(self, shapes: Array) -> Array:
         """Return the variance of log x, or about that."""
 
-    def coordinates(self, values: Array) -> Array:
+    def coordinates(self, values: Array) -> Coordinates:
         """Return logarithms, on which components are nearly symmetric."""
-        return standardised(np.log(values))
+        return Standardised.of(values, np.log)
 
     def check(self, values: Stored, first: int = 0) -> None:
         refuse_not_positive(values, first, self.with_article)

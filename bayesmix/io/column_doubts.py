@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import CELLS_NAMED
 from bayesmix.core.nouns import counted
 from bayesmix.families.coding import A_CODE, brief
-from bayesmix.io.numbers_in_text import CELLS_NAMED, stripped
+from bayesmix.io.numbers_in_text import stripped
 from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.
@@ -41,12 +42,15 @@ UNANSWERED = {
 }  # fmt: skip
 # Norm of a residual, relative to its column, that is rounding.
 ROUNDING = 1e-8
+FOLDS, MOST = 5, 0.5
 
 
 def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]:
     """Return sets of columns of which one follows from the others, with the doubt about it.
 
-    The column, which comes first in its set, is the one that varies most, as sums do.
+    The column, which comes first in its set, is the one that varies most, as sums do. As any
+    few different observations follow from sparse counts by chance, a function is told only if it
+    holds out of fold.
     """
     names, values = [*columns], np.column_stack([*columns.values()])
     values = values[np.isfinite(values).all(axis=1)]
@@ -63,10 +67,26 @@ def linear_functions(columns: Mapping[str, Array]) -> dict[tuple[str, ...], str]
         places, weights = np.append(d, before[parts]), np.append(1.0, weights[parts])
         total = places[np.abs(weights).round(6).argmax()]
         others = [names[place] for place in np.sort(places) if place != total]
-        if others:
+        columns_of_it = places[places != total]
+        if others and _holds(values[:, total], values[:, columns_of_it]):
             doubt = f"follows exactly from {brief(others)}, as a sum does: leave it out"
             doubts[(names[total], *others)] = doubt
     return doubts
+
+
+def _holds(y: Array, x: Array) -> bool:
+    """Whether the linear function of x (n, m) that is y (n,) is found from other observations.
+
+    It must be exact out of fold for most values but the most frequent one, the zero of counts.
+    """
+    design = np.column_stack([np.ones(len(y)), x])
+    folds, exact = np.arange(len(y)) % FOLDS, np.zeros(len(y), dtype=bool)
+    for fold in range(FOLDS):
+        out = folds == fold
+        weights = np.linalg.lstsq(design[~out], y[~out], rcond=ROUNDING)[0]
+        exact[out] = np.abs(design[out] @ weights - y[out]) <= np.sqrt(ROUNDING) * np.ptp(y)
+    levels, times = np.unique(y, return_counts=True)
+    return bool(exact[y != levels[times.argmax()]].mean() > MOST)
 
 
 def outlying(values: Array, levels: Array) -> str:

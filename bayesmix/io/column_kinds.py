@@ -17,6 +17,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.special import chdtrc
 
+from bayesmix.core.missing_marks import CELLS_NAMED, is_mark, is_missing
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
@@ -28,7 +29,6 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
 from bayesmix.io.circles import Turn, declared_turn, is_circle, turn_of
 from bayesmix.io.column_doubts import (
@@ -43,7 +43,6 @@ from bayesmix.io.column_doubts import (
 from bayesmix.io.column_names import NameHint, hint_of
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
-    CELLS_NAMED,
     HOW_TIMES,
     amounts,
     are_marks,

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import (
+    CELLS_NAMED,
+    MARKS,
+    NUMBERS_BESIDE_WORDS,
+    read_as_missing,
+)
 from bayesmix.core.nouns import counted
-from bayesmix.families.missing_marks import MARKS, NUMBERS_BESIDE_WORDS
 
-CELLS_NAMED = 3
 MINUS = "\u2212"
 # Words that mean "missing" among numbers, in any case.
 MISSING_WORDS = (
@@ -161,15 +165,8 @@ def marks_said(
     n_marks = times.total()
     if not n_marks:
         return "", 0
-    parts = [
-        f"{counted(n, 'cell')} of {counted(n_columns[mark], 'column')} "
-        f"{'holds' if n == 1 else 'hold'} {mark!r}"
-        for mark, n in times.most_common(CELLS_NAMED)
-    ]
-    others = n_marks - sum(n for _, n in times.most_common(CELLS_NAMED))
-    parts += [f"{counted(others, 'cell')} other marks"] if others else []
     keep = f" (to keep them as a level, set columns={{{words!r}: 'categorical'}})" if words else ""
-    return f"{', '.join(parts)}, read as missing{keep}", n_marks
+    return f"{read_as_missing(times, n_columns)}{keep}", n_marks
 
 
 def present_cells(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
+from bayesmix.core.missing_marks import GAPS
 from bayesmix.core.sources import Engine, Loader
 from bayesmix.core.validation import in_memory, one_of
 from bayesmix.errors import (
@@ -21,7 +22,6 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.families.coding import Coding
-from bayesmix.families.missing_marks import GAPS
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
     check_names,

@@ -34,6 +34,7 @@ from bayesmix.allocation.gated_chain import (
     GatedChainPrior,
 )
 from bayesmix.allocation.noise import Noise, UniformNoise, WithNoise
+from bayesmix.allocation.outcome_rows import OutcomeColumns
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.allocation.timed_chain import Elapsed, TimedChain, TimedChainPrior
@@ -66,7 +67,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
-from bayesmix.families.coding import Coding
+from bayesmix.families.coding import Coding, Mass
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import DENSE, STRUCTURES
 from bayesmix.families.independent.linear import Sums
@@ -79,6 +80,8 @@ from bayesmix.families.random_effects import (
 )
 from bayesmix.families.registry import saved_records
 from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
+from bayesmix.families.several_outcomes import SeveralOutcomes
 from bayesmix.families.trajectory_responses import (
     RESPONSES,
     CensoredNormalResponse,
@@ -96,7 +99,7 @@ from bayesmix.sources.streaming import BatchSums, NamedBatches, Stream
 RECORDS: dict[str, type] = {
     record.__name__: record
     for record in (
-        *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
+        *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Mass, Score, HeldOut),
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
@@ -110,8 +113,9 @@ RECORDS: dict[str, type] = {
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
-        EffectCovariance,
+        *(EffectCovariance, ResidualStructure, OfSteps, OfTime),
         *(CensoredNormalResponse, OrdinalResponse, ZeroInflatedPoissonResponse),
+        *(SeveralOutcomes, OutcomeColumns),
     )
 }
 RECORDS |= {"Hierarchy": Hierarchy, "Join": Join, "Answer": Answer}
@@ -143,6 +147,7 @@ DOMAINS: dict[str, Domain] = {
             *("RegressionPosterior.means", "RegressionPosterior.precisions"),
             *("RandomEffects.matrix", "RandomEffects.back", "RandomEffectFamily.effects"),
             *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
+            *("RandomEffectFamily.time", "ResidualStructure.times", "ResidualStructure.unknowns"),
             *("RandomEffectRegressions.covariances", "TimedChain.rates"),
             *("TimedCovariateChain.log_rates", "TimedCovariateChain.allowed", "Elapsed.exact"),
         ),

@@ -47,6 +47,8 @@ from bayesmix.sources.memory import ArraySource
 
 ROWS_NAMED = 5
 PIECE = 2**18
+# Similarity of names (0 to 1) from which one may be meant: "CaO" is no misspelt "Na2O" or "NaO".
+CLOSE = 0.7
 
 
 def source_of(
@@ -104,7 +106,7 @@ def check_names(
         for name in used:
             if name in there:
                 continue
-            close = difflib.get_close_matches(str(name), names, cutoff=0.5)
+            close = difflib.get_close_matches(str(name), names, cutoff=CLOSE)
             close = close or [each for each in names if each.lower() == str(name).lower()]
             meant = f"did you mean {listed(close, 'or')}?" if close else f"it has {listed(names)}"
             raise InvalidInputError(
@@ -353,14 +355,14 @@ def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
     Levels that the fit has not seen are an error, or with ``unseen="missing"`` missing values.
     """
     frame = as_pandas(X)
-    if absent := [name for name in coding.names if name not in frame.columns]:
+    if absent := [name for name in coding.given if name not in frame.columns]:
         raise InvalidInputError(
             f"X must have the columns of the fit, but {', '.join(map(repr, absent))} "
             f"{'is' if len(absent) == 1 else 'are'} not among {', '.join(map(repr, frame.columns))}"
         )
     places: dict[str, list[int]] | None = {} if unseen == "missing" else None
-    pairs = zip(coding.names, coding.levels, strict=True)
-    made = {name: _codes(name, frame[name], levels, places) for name, levels in pairs}
+    of = dict(zip(coding.names, coding.levels, strict=True))
+    made = {name: _codes(name, frame[name], of[name], places) for name in coding.given}
     if places:
         n_rows = len({row for rows in places.values() for row in rows})
         cells = [f"{name} ({frame[name].iloc[rows[0]]!r})" for name, rows in places.items()]
@@ -369,7 +371,12 @@ def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
             f"has not seen, which count as missing: {listed(cells, quote=False)}",
             BayesmixWarning,
         )
-    return pd.DataFrame(made, index=frame.index)
+    numbers = pd.DataFrame(made, index=frame.index)
+    if not coding.masses:
+        return numbers
+    return pd.DataFrame(
+        coding.divided(numbers.to_numpy()), index=frame.index, columns=[*coding.names]
+    )
 
 
 def _codes(

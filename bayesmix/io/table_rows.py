@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import is_mark, is_missing
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.missing_marks import is_mark, is_missing
 from bayesmix.io.numbers_in_text import MISSING_WORDS, as_numbers, is_text, stripped
 from bayesmix.numerics.arrays import Array, Integers
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.missing_marks import GAPS
 from bayesmix.core.validation import in_memory, one_of
 from bayesmix.errors import (
     BayesmixWarning,
@@ -23,7 +24,6 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.families.missing_marks import GAPS
 from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said, present_cells
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array

@@ -31,11 +31,9 @@ def diagonal_matrices(entries: Array) -> Array:
     return entries[:, :, None] * np.eye(entries.shape[1])
 
 
-def standardised(values: Array) -> Array:
-    """Return columns (n, D) of mean 0 and variance 1; constant ones are 0."""
-    away: Array = values - values.mean(axis=0)
-    deviations = away.std(axis=0)
-    return away / np.where(deviations > 0.0, deviations, 1.0)
+def power_of_two(sizes: Array) -> Array:
+    """Return the powers of two at or below sizes; to divide by them is exact."""
+    return np.exp2(np.floor(np.log2(sizes)))
 
 
 def align(counts: Array, blocks: Array) -> Array:

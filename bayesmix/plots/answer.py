@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.core.nouns import plural
+from bayesmix.core.printed_numbers import probability
 from bayesmix.core.procedures import noun_of
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.assignment import plot_profile
 from bayesmix.plots.common_directions import view_and_sample
+from bayesmix.plots.description import plot_description
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import fitted_and_read, most_columns
-from bayesmix.selection.answer_text import probability
 
 SIZE = (10.4, 4.4)
-PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (2, 3)}
+PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (1, 3)}
 # Less probable numbers are not drawn, beyond those beside more probable ones.
 LEAST_SHOWN = 0.005
 WIDTH = 0.72
+# Lines of a description that fit beside the numbers of clusters.
+MOST_LINES = 14
 LIGHT = "#b8b8b8"  # numbers that are not the answer
 
 
@@ -28,8 +31,9 @@ def plot_answer(search: Any, X: Any = None, axes: Any = None, *, columns: Any = 
     """Plot the probability of each number of clusters, beside the clusters.
 
     Clusters have the names, colours and shares of ``search.answer_``. They are drawn over two
-    continuous columns (those in which components overlap least), over one column, or by their
-    means and levels. Without probabilities the left panel is ``plot_selection``.
+    continuous columns (those in which components overlap least), over one column, or, in mixed
+    tables, as ``describe(X).plot()`` does. Without probabilities the left panel is
+    ``plot_selection``.
 
     Parameters
     ----------
@@ -100,7 +104,10 @@ def _clusters(ax: Axes, search: Any, X: Any, columns: Any) -> None:
     except UnsupportedError:
         drawn = 0
     if not drawn or (drawn == 1 and columns is None and estimator.result_.n_features > 1):
-        plot_profile(search, rows, ax)
+        try:
+            plot_description(search.describe(X), ax, MOST_LINES)
+        except (UnsupportedError, InvalidInputError):  # one cluster, or data without draws
+            plot_profile(search, rows, ax)
         return
     view, sample = view_and_sample(search, columns, rows, None)
     drawing.draw_view(ax, view, sample, legend=False)

@@ -67,7 +67,7 @@ def plot_assignment(
     'eruptions'
     """
     estimator, X = subject.fitted_and_read(model, X, with_noise=level is None)
-    if not estimator.result_.family.continuous:
+    if not subject.continuous_columns(estimator.result_):
         raise UnsupportedError(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.adjective} "
             "mixture: use assignment_entropy"

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.printed_numbers import probability
 from bayesmix.core.procedures import features_read
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import fitted, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import continuous_columns, fitted, fitted_and_read, sample_of, view_of
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
@@ -74,7 +75,7 @@ def plot_uncertainty(
     'eruptions'
     """
     estimator, X = fitted_and_read(model, X)
-    if not estimator.result_.family.continuous:
+    if not continuous_columns(estimator.result_):
         raise UnsupportedError(
             "plot_uncertainty needs continuous columns, got a "
             f"{estimator.result_.family.adjective} mixture: use density_interval"
@@ -92,6 +93,8 @@ def plot_uncertainty(
     x, y, points = drawing.plane_grid(limits, PLANE_GRID)
     density = view.terms(points).sum(axis=1)
     least = drawing.holding(density, (x[2] - x[1]) * (y[2] - y[1]), (SHOWN,))[0]
+    if not least:  # the view ends before the region does
+        least = density[density > 0.0].min()
     seen = density >= BEYOND * least
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)
@@ -228,7 +231,7 @@ def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> No
 
 
 def _named(average: Any, place: int) -> str:
-    return f"{average.shares[place]:.2f}  {average.labels[place]}"
+    return f"{probability(average.shares[place])}  {average.labels[place]}"
 
 
 PLACES = 201

@@ -89,7 +89,8 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
         ink = "white" if abs(effects[row, column]) > DARK * FULL else INK
         ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=size,
                 parse_math=False)  # fmt: skip
-    labels = [_label(variables[name], level) for name, level in rows]
+    skewed = {name for name, statistic in description.table if statistic == "median"}
+    labels = [_label(variables[name], level, name in skewed) for name, level in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize="small", parse_math=False)
     shares = description.table[("size", "share")]
     heads = [f"{name}\n{percent(shares[name])}" for name in groups]
@@ -120,8 +121,8 @@ def _cell(typical: Any, name: str, key: tuple[str, str], part: str) -> float:
     return float(typical.at[place, part]) if place in typical.index else np.nan
 
 
-def _label(variable: Any, level: str) -> str:
+def _label(variable: Any, level: str, skewed: bool) -> str:
     """Return the name of a row, cut where it is too long for a figure."""
-    text = f"{variable.name}: {level}" if level else variable.name
+    text = f"{variable.name}: {level}" if level else f"{variable.name}{', median' * skewed}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
     return text if variable.fitted else f"{text} (not in the fit)"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.allocation.states_of_rows import flows_before_data, means_by_wave
 from bayesmix.core.nouns import part_name
+from bayesmix.core.printed_numbers import probability as printed
 from bayesmix.core.printed_numbers import significant
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finished, halo, marker
@@ -248,7 +249,7 @@ def plot_transitions(model: Any, ax: Any = None) -> Any:
             # The arc bends to the right of its direction, by half of `rad` times its length.
             right = np.array([1.0, -1.0]) * (places[k] - places[j])[::-1]
             middle = 0.5 * (places[j] + places[k]) + 0.1 * right
-            ax.text(*middle, f"{probability:.2f}", ha="center", va="center", path_effects=halo())
+            ax.text(*middle, printed(probability), ha="center", va="center", path_effects=halo())
     shares = model.stationary_distribution_
     ax.scatter(*places.T, s=500 + 2500 * shares, c=[colour(k) for k in range(K)], zorder=2)
     for k, duration in enumerate(model.expected_durations_):

@@ -39,6 +39,8 @@ REACH = 3.2
 LEAST_WEIGHT = 0.005
 # ... and beyond it observations up to this multiple of the width.
 FURTHEST = 1.0
+# Columns of a figure over a plane.
+PLANE = 2
 
 
 def fitted(model: Any, with_noise: bool = False) -> Any:
@@ -189,8 +191,11 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
     """
     estimator = fitted(model, with_noise=True)
     result: FitResult = estimator.result_
+    names = column_names(estimator, X)
+    if result.family.name == "product":
+        return view_over(model, _continuous(result, names, columns), X)
     most = most_columns(result.family)
-    return view_over(model, _chosen(result, column_names(estimator, X), columns, most), X)
+    return view_over(model, _chosen(result, names, columns, most), X)
 
 
 def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
@@ -277,6 +282,35 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
         number = "one column" if most == 1 else "one or two different columns"
         raise InvalidInputError(f"columns must be {number}, got {columns!r}")
     return np.array(chosen)
+
+
+def continuous_columns(result: FitResult) -> list[int]:
+    """Return the continuous columns of a fit: all, none, or some of a mixed table."""
+    family, columns = result.family, range(result.n_features)
+    if family.name != "product":
+        return [*columns] if family.continuous else []
+    return [d for d in columns if family.marginal(np.array([d])).continuous]
+
+
+def _continuous(result: FitResult, names: Sequence[str], columns: Any) -> Integers:
+    """Return one or two continuous columns of a mixed table; None chooses them."""
+    numbers = continuous_columns(result)
+    if not numbers:
+        raise UnsupportedError(
+            f"density figures need a continuous column, got a {result.family.adjective} mixture "
+            "without one: use plot_profile, or describe(X).plot()"
+        )
+    if columns is None:
+        if len(numbers) <= PLANE:
+            return np.array(numbers)
+        return np.array(least_overlapping(result, combinations(numbers, PLANE))[0])
+    chosen = _chosen(result, names, columns, PLANE)
+    if not {*chosen.tolist()} <= {*numbers}:
+        raise InvalidInputError(
+            "columns must be continuous in this figure: choose among "
+            f"{', '.join(names[d] for d in numbers)}, got {columns!r}"
+        )
+    return chosen
 
 
 def column_number(names: Sequence[str], column: Any) -> int:

@@ -13,6 +13,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import Coordinate
 from bayesmix.families.categorical import Categoricals
+from bayesmix.families.dependent_categorical import DependentCategoricals
 from bayesmix.families.gaussian.covariance.coordinates import FREE_BLOCKS
 from bayesmix.families.gaussian.family import Gaussians
 from bayesmix.families.successes import Bernoullis
@@ -114,6 +115,29 @@ def _of_levels(
                 of_both = p[:, i] * ((i == j) - p[:, j])
                 yield place + i, place + j, -counts[:, d] * of_both
         place += p.shape[1]
+
+
+@closed_curvatures.register(DependentCategoricals)
+def _of_cells(
+    components: DependentCategoricals,
+    coordinates: list[Coordinate[Any]],
+    values: Array,
+    shares: Array,
+) -> Iterator[tuple[int, int, Array]] | None:
+    """Yield pairs of effects on a block with second derivatives (K,) of Σ w r log p."""
+    if np.isnan(values).any():
+        return None
+    reading, p = components.reading, components.cell_probabilities
+    counts = shares.sum(axis=0)
+    indicators = [reading.indicator(effect) for effect in reading.effects]
+    blocks = [reading.block_of(effect) for effect in reading.effects]
+    means = [p @ indicator for indicator in indicators]
+    return (
+        (i, j, -counts * (p @ (indicators[i] * indicators[j]) - means[i] * means[j]))
+        for i in range(len(blocks))
+        for j in range(i + 1)
+        if blocks[i] == blocks[j]
+    )
 
 
 @closed_curvatures.register(Bernoullis)

@@ -112,6 +112,8 @@ class MixtureDensity:
         rows, components = self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
         if self.coding is None:
             return rows, components
+        if self.coding.unnamed:
+            return self.coding.joined(rows), components
         names = tuple(map(str, self._labels))
         return replace(self.coding, names=names).decoded(rows), components
 

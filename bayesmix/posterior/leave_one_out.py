@@ -22,6 +22,20 @@ from bayesmix.posterior.posterior_draws import log_densities
 from bayesmix.sources.memory import all_weights
 
 
+@dataclass(frozen=True)
+class LogDensityDifference:
+    """Difference of the total log densities of two models in nats, first minus second.
+
+    The standard error is that of the paired differences of the observations.
+    """
+
+    value: float
+    standard_error: float
+
+    def __repr__(self) -> str:
+        return f"<LogDensityDifference: {self.value:+.2f} ± {self.standard_error:.2f} nats>"
+
+
 @dataclass(frozen=True, repr=False)
 class LeaveOneOut:
     """Leave-one-out log densities log p(x_i | other observations), in nats and data units."""
@@ -31,9 +45,44 @@ class LeaveOneOut:
     total: float  # Σ w_i values_i
     standard_error: float  # of the total, with observations as a random sample
     note: str = ""
+    weights: Array | None = None  # (n,), None: all 1
 
     def __post_init__(self) -> None:
         frozen(self)
+
+    def compare(self, other: LeaveOneOut) -> LogDensityDifference:
+        """Return the difference of the totals, this one minus the other, with its standard error.
+
+        Parameters
+        ----------
+        other : LeaveOneOut
+            Of another model of the same observations, with the same sample weights.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of observations or the weights differ.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> fits = [bm.BayesianGaussianMixture(k, random_state=0).fit(X) for k in (2, 1)]
+        >>> two, one = (bm.leave_one_out(fit, X) for fit in fits)
+        >>> two.compare(one).value > 100.0
+        True
+        """
+        if not isinstance(other, LeaveOneOut):
+            raise InvalidInputError(
+                f"other must be a LeaveOneOut, as leave_one_out returns, got {type(other).__name__}"
+            )
+        weights, of_other = (_weights(one) for one in (self, other))
+        if len(weights) != len(of_other) or not np.array_equal(weights, of_other):
+            raise InvalidInputError(
+                "other must have the same observations and sample weights, got "
+                f"{len(self.values):,} and {len(other.values):,} observations"
+            )
+        return LogDensityDifference(*_total(self.values - other.values, weights))
 
     def summary(self) -> str:
         """Return the total with its standard error, and whether importance sampling is reliable."""
@@ -91,15 +140,23 @@ def leave_one_out(
         smoothed, k[rows] = pareto_smoothed(weighted.log_weights - gone)
         values[rows] = np.logaddexp.reduce(smoothed + density, axis=1)
         values[rows] -= np.logaddexp.reduce(smoothed, axis=1)
-    n = float(weights.sum())
-    total = float(weights @ values)
-    variance = float(weights @ (values - total / n) ** 2) / n
+    total, error = _total(values, weights)
     doubtful, note = _doubtful(k), ""
     if doubtful:
         note = (
             f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable there"
         )
-    return LeaveOneOut(values, k, total, math.sqrt(n * variance), note)
+    return LeaveOneOut(values, k, total, error, note, np.array(weights))
+
+
+def _weights(estimate: LeaveOneOut) -> Array:
+    return np.ones(len(estimate.values)) if estimate.weights is None else estimate.weights
+
+
+def _total(values: Array, weights: Array) -> tuple[float, float]:
+    """Return Σ w v, and its standard error with observations as a random sample."""
+    n, total = float(weights.sum()), float(weights @ values)
+    return total, math.sqrt(float(weights @ (values - total / n) ** 2))
 
 
 def _doubtful(k: Array) -> int:

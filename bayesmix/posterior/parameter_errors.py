@@ -46,7 +46,10 @@ if TYPE_CHECKING:
 KINDS = ("information", "sandwich", "bootstrap")
 # Reported parameters with intervals on log odds, and on logs.
 SHARES = ("share", "noise", "start", "transition", "probability")
-POSITIVE = ("variance", "rate", "transition rate", "concentration", "dispersion", "scale")
+POSITIVE = (
+    *("variance", "rate", "transition rate", "concentration", "dispersion", "scale"),
+    "trait deviation",
+)
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
 

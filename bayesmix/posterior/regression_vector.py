@@ -44,6 +44,7 @@ UNTESTED = (
     "dispersion",
     "variance",
     "covariance",
+    "further",
     "log ratio of variances",
 )
 
@@ -70,6 +71,19 @@ class FittedRegressions(ABC):
     @abstractmethod
     def of_units(self, values: Array) -> Array:
         """Return sums by unit of values that belong to rows."""
+
+    @property
+    @abstractmethod
+    def residual_unknowns(self) -> Array:
+        """Unknown variances and correlations of residuals (m,), which come last."""
+
+    @abstractmethod
+    def at(self, unknowns: Array) -> Any:
+        """Return the data at other ``residual_unknowns``."""
+
+    @abstractmethod
+    def residual_score(self, components: Any, shares: Array) -> Array:
+        """Return the gradient (m,) in them, for weighted responsibilities (U, K)."""
 
     @abstractmethod
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
@@ -156,8 +170,13 @@ class ParameterVector:
         """The parameters of the fit; those of the allocation are steps from there."""
         coefficients = np.empty(self.places.max(initial=-1) + 1)
         coefficients[self.places] = self.components.coefficients
-        still = np.zeros(self.allocation.size)
-        return np.concatenate([still, coefficients, self.components.further])
+        still, residual = np.zeros(self.allocation.size), self.data.residual_unknowns
+        return np.concatenate([still, coefficients, self.components.further, residual])
+
+    @cached_property
+    def residual(self) -> slice:
+        """Places of the unknowns of residuals, which come last."""
+        return slice(len(self.theta) - len(self.data.residual_unknowns), None)
 
     @cached_property
     def scale(self) -> Array:
@@ -165,7 +184,7 @@ class ParameterVector:
         components, scale = self.components, np.ones(len(self.theta))
         if components.response.gaussian:
             scale[self.allocation.size + self.places] = np.sqrt(components.dispersion)[:, None]
-        scale[self.n_located :] = components.further_scale
+        scale[self.n_located : self.residual.start] = components.further_scale
         return scale
 
     @cached_property
@@ -190,11 +209,15 @@ class ParameterVector:
         information[bounded] = information[:, bounded] = 0.0
         return information
 
+    def moved(self, theta: Array) -> Any:
+        """Return the components at parameters."""
+        coefficients = theta[self.allocation.size :][self.places]
+        return self.components.moved(coefficients, theta[self.n_located : self.residual.start])
+
     def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any, Array]:
         """Return the function of sums, responsibilities (n, K), the allocation and its score."""
         size = self.allocation.size
-        coefficients = theta[size:][self.places]
-        components = self.components.moved(coefficients, theta[self.n_located :])
+        components = self.moved(theta)
         weights = self.allocation.moved(theta[:size])
         joint, sums = self.data.form.densities(components, rows.values)
         if rows.side.covariates is None and isinstance(weights, Gate):
@@ -203,17 +226,37 @@ class ParameterVector:
         allocated = weights.allocate(joint, rows)
         return sums, joint, allocated, self.allocation.score(weights, allocated.statistics)
 
+    @property
+    def variances(self) -> slice:
+        """Places of residual variances, the last of ``further`` of components that have them."""
+        structure = self.data.family.covariance
+        n = structure.n_variances(len(self.components.dispersion))
+        return slice(self.residual.start - n, self.residual.start)
+
     def score(self, theta: Array) -> Array:
         """Return the gradient of the log likelihood."""
-        total = np.zeros(len(theta))
-        coefficients = total[self.allocation.size : self.n_located]
-        for rows in self.data.blocks():
-            sums, joint, _, score = self._allocated(theta, rows)
-            statistics = sums(joint * rows.weights_or_ones[:, None])
+        return self.log_likelihood_and_score(theta)[1]
+
+    def log_likelihood_and_score(self, theta: Array) -> tuple[float, Array]:
+        """Return the log likelihood and its gradient."""
+        value, total = 0.0, np.zeros(len(theta))
+        coefficients, further = np.split(
+            total[self.allocation.size : self.residual.start],
+            [self.n_located - self.allocation.size],
+        )
+        data, parts = self.data.at(theta[self.residual]), list[Array]()
+        for rows in data.blocks():
+            sums, joint, allocated, score = self._allocated(theta, rows)
+            value += float(allocated.log_normaliser @ rows.weights_or_ones)
+            parts.append(joint * rows.weights_or_ones[:, None])
+            statistics = sums(parts[-1])
             total[: self.allocation.size] += score
             np.add.at(coefficients, self.places, statistics.score)
-            total[self.n_located :] += statistics.further_score
-        return total
+            further += statistics.further_score
+        if len(total[self.residual]):
+            moved = self.moved(theta)
+            total[self.residual] = data.residual_score(moved, np.concatenate(parts))
+        return value, total
 
     def unit_scores(self) -> Array:
         """Return gradients (U, size) of log densities of units in units of ``scale``.
@@ -225,7 +268,7 @@ class ParameterVector:
             ends = [
                 np.concatenate([
                     self.data.of_independent(self._allocated(theta, rows)[2].log_normaliser)
-                    for rows in self.data.blocks()
+                    for rows in self.data.at(theta[self.residual]).blocks()
                 ])
                 for theta in (self.theta + step, self.theta - step)
             ]  # fmt: skip
@@ -378,6 +421,11 @@ def regression_table(
     validation.one_of("standard_errors", kind, KINDS)
     level, vector = checked_level(level), ParameterVector(data, mixture)
     names, estimates, back = vector.all_parameters
+    if kind == "bootstrap" and len(data.residual_unknowns):
+        raise UnsupportedError(
+            "the bootstrap does not support variances by time and correlations of residuals: use "
+            "standard_errors='information' or 'sandwich'"
+        )
     if kind == "bootstrap" and data.chain is not None:
         raise UnsupportedError(
             "the bootstrap does not support sequences of regressions: use "

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, gammaln
+from scipy.special import expit
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.special import LOG_PI, multivariate_gammaln
@@ -209,7 +209,7 @@ def differing(table: FeatureTable, features: Integers, responsibilities: Array) 
         worst = int(comparison.gains.argmin())
         if n == 1 or comparison.gains[worst] >= cost:
             factor = comparison.gain + part.allocation(responsibilities)
-            factor += float(gammaln(responsibilities.shape[1] + 1.0))
+            factor += part.relabellings(responsibilities)
             return Differing(features, responsibilities, comparison.gains, factor)
         features = np.delete(features, worst)
 

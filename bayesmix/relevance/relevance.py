@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import digamma, expit, gammaln, logsumexp, xlogy
 
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.families import Family
 from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.priors import SeparablePrior
@@ -26,6 +27,7 @@ from bayesmix.families.product.layout import summary_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers, has_gaps, normalise, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
+from bayesmix.selection.criteria import relabellings_of
 
 # Nats by which a pass must raise the bound for another one to follow.
 GAIN = 1e-3
@@ -129,6 +131,20 @@ class FeatureTable:
         n_components = len(counts)
         prior = gammaln(n_components) - gammaln(n_components + counts.sum())
         return entropy + float(prior + gammaln(1.0 + counts).sum())
+
+    def relabellings(self, responsibilities: Array) -> float:
+        """Return the correction of a bound for relabellings, as ``log_relabellings`` does.
+
+        Without features the components that have no labels are copies.
+        """
+        K, shares = responsibilities.shape[1], responsibilities * self.weights[:, None]
+        free = np.flatnonzero(~self.side.named(K))
+        if not self.n_features:
+            return float(gammaln(K + 1) - gammaln(len(free) + 1))
+        components: Any = self.prior.posterior(self.family.statistics(self.values, shares))
+        weights = DirichletPrior(1.0).posterior(shares.sum(axis=0))
+        n_parameters = self.family.n_parameters(K, self.n_features)
+        return relabellings_of(components, weights, free, K, n_parameters)
 
     def passes(self, responsibilities: Array, most: int) -> Array:
         """Return responsibilities after variational passes in which all features are relevant."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import entr, gammaln, logsumexp, ndtri
+from scipy.special import entr, logsumexp, ndtri
 from scipy.stats import rankdata
 
 from bayesmix.core.parallel import single_threaded_blas
@@ -158,15 +158,13 @@ SHORT = (10, 4)
 CONTINUED = 2
 # K grows until this many in a row are this many nats behind the best.
 IN_A_ROW, FAR_BEHIND = 2, 5.0
-# Expected number of observations below which a component is empty.
-EMPTY = 0.5
 # Features with log odds up to this, and at most this many, are added or dropped by a fit.
 UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
 
 
 @dataclass(frozen=True)
 class SelectedFeatures:
-    """States for each K, and the log evidence with log K! and log p(K) of each.
+    """States for each K, and the log evidence of all labellings with log p(K) of each.
 
     ``tried`` are pairs of features and responsibilities that the search went through.
     """
@@ -258,18 +256,14 @@ def select_features(
             state, others = _for(table, n_components, states[-1:], groups, seed)
             states.append(state)
             tried += others
-            relabellings = _log_relabellings(state, table.n_labelled)
-            log_evidence = state.log_evidence if n_components > 1 else state.bound
+            log_evidence, relabellings = state.bound, 0.0
+            if n_components > 1:
+                log_evidence = state.log_evidence
+                relabellings = table.some(state.features).relabellings(state.responsibilities)
             values.append(log_evidence + relabellings + log_prior_of(n_components))
             if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
                 break
     return SelectedFeatures(tuple(states), np.array(values), tuple(tried))
-
-
-def _log_relabellings(state: Relevance, n_labelled: int) -> float:
-    """Return log((K - L)! / m!) with L labelled components, as m empty ones are identical."""
-    empty = np.count_nonzero(state.responsibilities[:, n_labelled:].sum(axis=0) < EMPTY)
-    return float(gammaln(state.n_components - n_labelled + 1.0) - gammaln(empty + 1.0))
 
 
 def _for(

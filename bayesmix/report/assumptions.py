@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
 from functools import singledispatch
 from inspect import getdoc, isroutine
 from typing import Any
@@ -10,14 +12,17 @@ import numpy as np
 
 from bayesmix.assess.fit_evidence import OF_DRAWS
 from bayesmix.em.result import FitResult
+from bayesmix.families.amounts import logged_names
 from bayesmix.families.categorical import CategoricalPrior
+from bayesmix.families.count_posterior import SizePrior
 from bayesmix.families.gaussian.prior import NormalWishart
+from bayesmix.families.monotone import Logarithms
 from bayesmix.families.product.prior import PartPriors
 from bayesmix.families.rates import RatePrior
 from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
-from bayesmix.report.subject import Subject, capital
+from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import OF_SOURCE, PLUG_IN
 
 MOST_NUMBERS = 6
@@ -58,7 +63,9 @@ def weights_prior(subject: Subject) -> str:
 def components_prior(result: FitResult) -> str:
     """Describe the prior of the components, in data units or along the common directions."""
     if result.mixture.frame.rest is None:
-        return prior_in_words(result.prior, result.unframed, result.variational)
+        words = prior_in_words(result.prior, result.unframed, result.variational)
+        logged = logged_names(result.family, result.columns or range(result.n_features))
+        return f"{words} On the log scale: {listed(logged)}." if logged else words
     prior = result.bayesian.parameters_prior
     words = prior_in_words(prior, result.mixture.components, result.variational)
     return f"Along the common directions: {words}"
@@ -67,7 +74,21 @@ def components_prior(result: FitResult) -> str:
 @singledispatch
 def prior_in_words(prior: Any, q: Any, variational: bool) -> str:
     """Describe the prior of a component's parameters in data units; ``q`` is the fit under it."""
-    return f"{prior!r}."
+    values = [
+        f"{one.name.replace('_', ' ')} = {_numbers(value)}"
+        for one in (fields(prior) if is_dataclass(prior) else ())
+        if isinstance(value := getattr(prior, one.name), int | float | np.ndarray)
+    ]
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(prior).__name__).capitalize()
+    return f"{name}: {', '.join(values)}." if values else f"{name}."
+
+
+@prior_in_words.register
+def _(prior: SizePrior, q: Any, variational: bool) -> str:
+    return (
+        "Counts are negative binomial with learned sizes r; their probabilities of success ~ "
+        f"Beta(1, 1 + r / m), where m = {_numbers(prior.means)} are the means of the columns."
+    )
 
 
 @prior_in_words.register
@@ -88,7 +109,9 @@ def _(prior: NormalWishart, q: Any, variational: bool) -> str:
 @prior_in_words.register
 def _(prior: TransformedPrior, q: Any, variational: bool) -> str:
     of_normals = prior_in_words(prior.normals, q.normals, variational)
-    return f"{capital(prior.function.plural)}: {of_normals}"
+    # Columns on the log scale are named below.
+    some = isinstance(prior.function, Logarithms)
+    return of_normals if some else f"{capital(prior.function.plural)}: {of_normals}"
 
 
 @prior_in_words.register

@@ -132,7 +132,7 @@ def clusters_figure(subject: Subject) -> Picture | None:
 
 
 def pictures(subject: Subject) -> list[Picture]:
-    """Return the density of the best fit, the criterion over K, and all criteria."""
+    """Return the density of the chosen fit, the criterion over K, and all criteria."""
     return [*density_figure(subject), *_of_search(subject)]
 
 
@@ -168,17 +168,17 @@ def _of_search(subject: Subject) -> Iterator[Picture]:
 
 
 def density_figure(subject: Subject) -> list[Picture]:
-    """Return the figure of the best fit, if there is one: density, profile, or transitions."""
+    """Return the figure of the chosen fit, if there is one: density, profile, or transitions."""
     model, rows, result = subject.estimator, subject.rows, subject.result
     shown = SimpleNamespace(best_estimator_=model, answer_=subject.search.answer_)
     if subject.noun == "state":
         caption = "States with expected durations; areas are long-run shares, arrows transitions."
         return [drawn(lambda ax: plot_transitions(model, ax), caption)]
     if not result.family.drawn_columns:
-        caption = "The best fit: means ± standard deviations, and probabilities of levels."
+        caption = "The chosen fit: means ± standard deviations, and probabilities of levels."
         return [drawn(lambda ax: plots.plot_profile(shown, rows, ax=ax), caption)]
     columns = _column_to_draw(subject)
-    parts = ["Density of the best fit and its components"]
+    parts = ["Density of the chosen fit and its components"]
     if len(subject.clusters) > 1:
         parts[0] += f", in the colours of the {counted(len(subject.clusters), subject.kind)}"
     if subject.X is not None:
@@ -196,7 +196,7 @@ def density_figure(subject: Subject) -> list[Picture]:
     if result.variational:
         parts.append("averaged over the posterior")
     about = (
-        f"Density of the best fit: {counted(result.n_components, 'component')} over "
+        f"Density of the chosen fit: {counted(result.n_components, 'component')} over "
         f"{counted(result.n_features, 'column')} ({listed(subject.columns)})."
     )
     try:

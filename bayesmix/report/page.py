@@ -26,7 +26,6 @@ from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import components_prior, documented, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of
-from bayesmix.selection.answer_text import SUREST
 from bayesmix.selection.criteria import record
 from bayesmix.sources.writing import file_to_write, try_to_write, write
 
@@ -142,14 +141,13 @@ def page(
     if len(search.folds_):
         seconds += float(search.folds_["seconds"].sum())
     priors = result.inference.name != "maximum_likelihood"
-    answer, model = subject.answer
     return rendered(
         subject,
         title,
         interactive,
         search=search,
-        answer=answer,
-        lede=model,
+        answer=search.answer_.headline,
+        lede="",
         sentences=subject.sentences,
         details=subject.details,
         warnings=tables.warnings(subject),
@@ -160,7 +158,6 @@ def page(
         behind_name=subject.criterion_name.removeprefix("the "),
         pictures=figures.pictures(subject),
         probabilities=subject.probabilities,
-        surest=SUREST,
         documented=documented(search),
         of_components=components_prior(result) if priors else "",
         of_weights=weights_prior(subject) if priors else "",

@@ -68,12 +68,12 @@ class Subject:
 
     @cached_property
     def estimator(self) -> Any:
-        """The mixture of the best candidate, for a pipeline its last step."""
+        """The mixture of the chosen candidate, for a pipeline its last step."""
         return last_step(self.search.best_estimator_)
 
     @cached_property
     def result(self) -> FitResult:
-        """The fit of the best candidate, with column names if known."""
+        """The fit of the chosen candidate, with column names if known."""
         result: FitResult = self.estimator.result_
         return replace(result, columns=tuple(self.columns))
 
@@ -147,13 +147,6 @@ class Subject:
             return None
 
     @property
-    def answer(self) -> tuple[str, str]:
-        """The first line of the summary: the number of clusters, and the model."""
-        answer = self.search.answer_
-        model = answer.text.splitlines()[0].removeprefix(answer.headline).removeprefix(": ")
-        return answer.headline, capital(model)
-
-    @property
     def kind(self) -> str:
         """What a cluster is called: a cluster, a class, a component, a state."""
         return str(self.search.answer_.noun)
@@ -174,13 +167,13 @@ class Subject:
 
     @cached_property
     def sentences(self) -> list[str]:
-        """The other lines of the summary, without the warnings that follow."""
-        return self._without_warnings(str(self.search.summary()).splitlines()[1:])
+        """Model, choice and other lines below the clusters, without the warnings that follow."""
+        return self._without_warnings(self.search.answer_.text.splitlines()[1:])
 
     @cached_property
     def details(self) -> list[str]:
         """The further lines of the verbose summary."""
-        lines = str(self.search.summary(verbose=True)).splitlines()[1:]
+        lines = self.search.answer_.details.splitlines()[1:]
         return [line for line in self._without_warnings(lines) if line not in self.sentences]
 
     def _without_warnings(self, lines: list[str]) -> list[str]:
@@ -189,7 +182,8 @@ class Subject:
         return [
             line
             for line, start in zip(lines, starts, strict=True)
-            if not any(caution.startswith(start) for caution in cautions)
+            if line
+            and not any(caution.startswith(start) for caution in cautions)
             and "summary(verbose=True)" not in line
         ]
 

@@ -58,10 +58,12 @@ def _text(value: Any) -> str:
 def criteria(subject: Subject) -> list[tuple[str, str, str]]:
     """Return each criterion, its best candidate, and what it estimates; the one in use first."""
     frame, criterion = subject.table, subject.search.criterion_
-    choices = {criterion: subject.search.best_index_}
-    for name in RECORDS:
-        if name != criterion and name in frame and frame[name].notna().any():
-            choices[name] = (record(name).factor * frame[name].dropna()).idxmax()
+    columns = {name: record(name).column for name in dict.fromkeys([criterion, *RECORDS])}
+    choices = {
+        name: (np.sign(record(name).factor) * frame[column].dropna()).idxmax()
+        for name, column in columns.items()
+        if column in frame and frame[column].notna().any()
+    }
     return [
         (
             capital(record(name).label) + (" (used)" if name == criterion else ""),

@@ -10,9 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 from bayesmix.core.nouns import counted, plural
+from bayesmix.core.printed_numbers import probability
 from bayesmix.report.subject import capital, listed
 from bayesmix.report.tables import number, typeset
-from bayesmix.selection.answer_text import probability
 from bayesmix.version import __version__
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.core.rows import Event
-from bayesmix.em.model import side_of
+from bayesmix.em.model import is_spurious, side_of
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
-from bayesmix.em.run import State
+from bayesmix.em.run import Problem, State
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -41,6 +41,35 @@ def _separation(sums: Any, design: Any) -> tuple[Event, ...]:
     return (Event("separated", text, components=components),)
 
 
+SPURIOUS = "spurious"  # kind of event
+
+
+def left_out(problem: Problem, spurious: State, best: State) -> Event:
+    """Return an event of a likelier maximum that was left out for a spurious component."""
+    counts = spurious.expectation.counts
+    n = min(float(counts[k]) for k in problem.guard.spurious(spurious.current_mixture()))
+    gain = spurious.objective - best.objective
+    text = (
+        f"a maximum that is likelier by {gain:.2g} nats was left out, because one of its "
+        f"components describes only about {n:.0f} observations that happen to lie close together "
+        "or along a line (spurious='allow' returns it)"
+    )
+    return Event(SPURIOUS, text, gain=gain)
+
+
+def of_spurious(problem: Problem, state: State) -> tuple[Event, ...]:
+    """Return an event of spurious components of the best state that a search found."""
+    if state.holds or not is_spurious(problem, state):
+        return ()
+    components = problem.guard.spurious(state.current_mixture())
+    text = (
+        "{which} describes only a few observations that happen to lie close together or along a "
+        "line, and no maximum without such a component was found: use a prior (prior='auto') or "
+        "fewer components"
+    )
+    return (Event(SPURIOUS, text, components=components),)
+
+
 def warn_of(events: tuple[Event, ...], noun: str) -> None:
     """Warn about problems of the final fit, whose components have a name."""
     for event in events:
@@ -48,6 +77,8 @@ def warn_of(events: tuple[Event, ...], noun: str) -> None:
             warn(event.in_words(noun), BayesmixWarning)
         if event.kind == "flat":
             warn(event.in_words(noun), FlatDirectionWarning)
+        if event.kind == SPURIOUS:
+            warn(event.in_words(noun), DegenerateComponentWarning)
     few = [event for event in events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
     if few:
         warn(few[0].in_words(noun), DegenerateComponentWarning)

@@ -34,7 +34,7 @@ from bayesmix.em.result import (
     units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
-from bayesmix.search.events import of_covariates, warn_of
+from bayesmix.search.events import of_covariates, of_spurious, warn_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.starts.chosen_start import chosen_start
 from bayesmix.version import versions
@@ -196,7 +196,7 @@ def _result(attempt: Attempt, source: Source, outcome: Outcome, seconds: float) 
         requested_components=model.n_components,
         objective=float(objective + shift),
         trace=np.array(state.trace) + shift,
-        events=_numbered(state.events, source) + events,
+        events=_numbered(state.events + of_spurious(problem, state), source) + events,
         passes=attempt.monitor.passes,
         seconds=seconds,
         seed=attempt.settings.seed,

@@ -16,7 +16,15 @@ import numpy as np
 
 from bayesmix.core.parallel import ordered_map
 from bayesmix.core.random import Purpose, stream
-from bayesmix.em.model import Attempt, Model, Settings, is_repaired, is_valueless, rank
+from bayesmix.em.model import (
+    Attempt,
+    Model,
+    Settings,
+    is_repaired,
+    is_spurious,
+    is_valueless,
+    rank,
+)
 from bayesmix.em.prediction import ALIKE
 from bayesmix.em.pruning import pruned
 from bayesmix.em.result import SearchRecord
@@ -34,7 +42,8 @@ from bayesmix.em.run import (
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.stacked import raced
-from bayesmix.starts.responsibilities import begun, numbered_starts
+from bayesmix.sources.memory import has_sparse_rows
+from bayesmix.starts.responsibilities import Given, begun, numbered_starts, one_hot, spread_of
 
 if TYPE_CHECKING:
     from bayesmix.search.improver import Improver
@@ -52,6 +61,7 @@ class Attempts:
     records: list[SearchRecord] = field(default_factory=list)
     best: State | None = None  # of all runs on all data
     best_of_sample: State | None = None
+    spurious: State | None = None  # the likeliest with a spurious component, on all data
     leading: float = -np.inf  # best objective of which the user was told
 
     def rank(self, state: State) -> tuple[bool, float]:
@@ -65,6 +75,8 @@ class Attempts:
             return None
         if problem.source is self.problem.source:
             self.best = self._better(self.best, state)
+            if is_spurious(self.problem, state):
+                self._take_spurious(state)
         else:
             self.best_of_sample = self._better(self.best_of_sample, state)
         return state
@@ -95,6 +107,12 @@ class Attempts:
             self.best = self._better(self.best, apart.best)
         if apart.best_of_sample is not None:
             self.best_of_sample = self._better(self.best_of_sample, apart.best_of_sample)
+        if apart.spurious is not None:
+            self._take_spurious(apart.spurious)
+
+    def _take_spurious(self, state: State) -> None:
+        if self.spurious is None or state.objective > self.spurious.objective:
+            self.spurious = state
 
     def _better(self, state: State | None, later: State) -> State:
         return later if state is None or self.rank(later) > self.rank(state) else state
@@ -125,6 +143,8 @@ QUICK_AND_WARM = 2  # quick starts in addition to warm ones
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
 SETTLE_PASSES, FINISH_PASSES = 400, 5000
+# First number of starts at partitions of trees.
+BEYOND = 1000
 # The same for states with equal counts that have not converged.
 ALIKE_ON_THE_WAY = 1e-4
 # Share of all observations by which counts may differ and count as equal.
@@ -167,11 +187,12 @@ class Schedule:
     passes: int
     agree: int
     settled: int = 1
+    improved: int = 4  # of the settled, by moves, which take most of the time
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 30, 6, 4)
-OF_BOUNDS = replace(FULL, agree=8, settled=3)  # which have fewer optima than likelihoods
+FULL = Schedule(24, 30, 6, 8, 4)
+OF_BOUNDS = Schedule(11, 30, 8, 3)  # which have fewer optima than likelihoods
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
@@ -184,6 +205,7 @@ class Optimum:
 
     state: State
     records: tuple[SearchRecord, ...]
+    spurious: State | None = None  # a likelier one with a spurious component
 
 
 @dataclass(frozen=True)
@@ -203,14 +225,16 @@ def search(attempt: Attempt) -> Optimum:
         attempt.problem, attempt.model, attempt.settings, attempt.monitor, attempt.index
     )
     try:
-        return Optimum(searcher.best_state(), tuple(searcher.attempts.records))
+        best = searcher.best_state()
+        spurious = None if attempt.settings.compared else searcher.likelier_spurious(best)
+        return Optimum(best, tuple(searcher.attempts.records), spurious)
     except KeyboardInterrupt:
         # An interrupt outside a run would lose the best state so far.
-        best = searcher.attempts.fallback()
-        if best is None:
+        fallback = searcher.attempts.fallback()
+        if fallback is None:
             raise
         attempt.monitor.interrupt()
-        return Optimum(best, tuple(searcher.attempts.records))
+        return Optimum(fallback, tuple(searcher.attempts.records))
 
 
 @dataclass
@@ -281,7 +305,7 @@ class OptimumSearch:
             return settled[0]
         improved = []
         prunes = self.model.prune and self.problem.objective.variational
-        for state in settled:
+        for state in settled[: self._schedule.improved]:
             if prunes:  # all empty components at once, where moves would merge one by one
                 state = pruned(self.all_rows, state, self.monitor, SETTLE_PASSES)
             state = self.improver.improved(self.all_rows, state)
@@ -297,6 +321,15 @@ class OptimumSearch:
             if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
                 break
         return max(ends, key=self.attempts.rank)
+
+    def likelier_spurious(self, best: State) -> State | None:
+        """Return the likeliest spurious maximum that the search met, None if it is less likely."""
+        met = self.attempts.spurious
+        if met is None or is_valueless(self.problem, best) or self.monitor.stopped is not None:
+            return None
+        if met.objective <= best.objective:  # it may have been left on its way
+            met = self.attempts.run(self.problem, self._exact(met), SETTLE_PASSES) or met
+        return met if met.objective > best.objective + self.alike else None
 
     def _exact(self, state: State) -> State:
         """Return a state in the form of the problem, in which its sums keep their digits."""
@@ -381,7 +414,8 @@ class OptimumSearch:
             numbers = numbers[: 1 if self.settings.rough else QUICK_AND_WARM]
         starts, passes = self._begun(numbers, schedule), schedule.passes
         if len(numbers) > 1 and not guided:
-            starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
+            n_starts = len(numbers) + 1  # with a partition of a tree
+            starts, passes = raced(self.sample, starts, n_starts, self.monitor, passes)
         for number, state in starts:
             if self._stopped:
                 break
@@ -403,8 +437,26 @@ class OptimumSearch:
         """Yield numbers and states of the starts, before their first M-step."""
         summary, seed = self.problem.source.summary, self.settings.seed
         given = summary, self.model, seed, self.index, numbers, schedule in (FULL, OF_BOUNDS)
+        yield from self._at_partitions(numbers)
         for number, start in numbered_starts(self.sample.source, *given):
             yield number, begun(self.sample, start, self.model.n_components)
+
+    def _at_partitions(self, numbers: range) -> Iterator[tuple[int, State]]:
+        """Yield starts at partitions of trees, numbered beyond all others.
+
+        Fits of other candidates are better starts.
+        """
+        K, source, family = self.model.n_components, self.sample.source, self.model.family
+        partitions = self.settings.partitions
+        if partitions is None or K == 1 or numbers.start or self.settings.warm_starts:
+            return
+        if has_sparse_rows(source) or source.inside is not None:
+            return
+        spread = spread_of(family)
+        labels = partitions(family, source, K, self.settings.seed + self.index)
+        for place, of_tree in enumerate(labels):
+            shares = (1.0 - spread) * one_hot(of_tree, K) + spread / K
+            yield BEYOND + place, begun(self.sample, Given(shares), K)
 
     def _on_all_rows(self, end: State) -> State | None:
         """Run on all data from a subsample's optimum."""

@@ -13,6 +13,8 @@ from bayesmix.core.palette import colour
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import number_of
 
+# Clusters that a summary tells.
+MOST_TOLD = 4
 # The label of observations in no cluster, in words.
 OUTLYING_WORD = "outlying"
 
@@ -27,7 +29,7 @@ class Answer:
         Name of a group: "cluster", "class" (categories, counts, regressions), "state" (sequences)
         or "component".
     labels : array (K,)
-        Cluster of each component of the best candidate from 0, the heaviest; -1 if outlying.
+        Cluster of each component of the chosen candidate from 0, the heaviest; -1 if outlying.
     sizes : array (C,)
         Number of observations, or sum of sample weights, with each cluster as their most probable
         one; expected numbers for data in parts and files of older versions.
@@ -39,9 +41,11 @@ class Answer:
         Whether the automatic range of K ended before the number was found, so that the headline
         tells the least number.
     headline, text, details : str
-        The number of clusters; the summary; the summary with ``verbose=True``.
+        The number of clusters; the summary without the clusters; the same with ``verbose=True``.
     names : tuple of str, optional
         Names given by the user.
+    choice : str
+        Which candidate was chosen and how, and what the best or the next one would have gained.
     sentences : tuple of str
         What distinguishes each cluster in the data of the fit, as ``describe`` says of them; empty
         if it is not known.
@@ -58,6 +62,25 @@ class Answer:
     at_least: bool = False
     names: tuple[str, ...] | None = None
     sentences: tuple[str, ...] = ()
+    choice: str = ""
+
+    def summary(self, verbose: bool = False, most: int | None = MOST_TOLD) -> str:
+        """Return the headline, the clusters in words, and below them the model and the choice.
+
+        Without ``verbose`` at most ``most`` clusters are told, and the number of the others.
+        """
+        first, _, rest = (self.details if verbose else self.text).partition("\n")
+        told = self.sentences or self._sizes()
+        if most is not None and len(told) > most and not verbose:
+            told = (*told[: most - 1], f"{len(told) - most + 1} more: describe(X).")
+        return "\n".join([first, *told, *filter(None, [rest])])
+
+    def _sizes(self) -> tuple[str, ...]:
+        """Return the size of each cluster, where it is not known what distinguishes it."""
+        return tuple(
+            f"{capitalized(word)} ({100.0 * share:.0f} %, n = {size:,.0f})."
+            for word, share, size in zip(self.words, self.shares, self.sizes, strict=True)
+        )
 
     @property
     def number(self) -> int:

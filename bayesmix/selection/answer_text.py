@@ -9,25 +9,26 @@ from functools import cached_property
 from itertools import combinations, pairwise
 
 from bayesmix.core.nouns import counted, plural
-from bayesmix.core.printed_numbers import number
+from bayesmix.core.printed_numbers import number, probability
 from bayesmix.core.procedures import noun_of
 from bayesmix.em.display import sample_in_words
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.clusters import OUTLYING, number_of
+from bayesmix.selection.clusters import (
+    OUTLYING,
+    WITHIN,
+    number_of,
+)
 from bayesmix.selection.criteria import RECORDS, RULE, Probabilities, over_k, record
 from bayesmix.selection.scores import Score
 from bayesmix.selection.structures import in_words as structure_in_words
 from bayesmix.selection.summary_text import label, phrase, setting
 
-MOST_LINES = 6
 MOST_NOTES = 3
 WIDTH = 120
 # Share of outlying observations above which the summary names them first.
 MOST_OUTLYING = 0.05
-# Larger probabilities are told to exceed this one, because none is known better.
-SUREST = 0.99
 LEAST_PROBABILITY = 0.005
 UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
 # Least probability of a range that is told instead of one number, and of a number that is certain.
@@ -68,11 +69,6 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     return f"The order of samples {matters}. Best mixture: {other}."
 
 
-def probability(value: float) -> str:
-    """Format a probability with two decimals, in text and beside bars; at most 0.99."""
-    return f"{min(value, SUREST):.2f}"
-
-
 def likely_range(probabilities: Mapping[int, float], chosen: int) -> tuple[int, int, float]:
     """Return ends and probability of the numbers that are told: the chosen one, or more around it.
 
@@ -96,15 +92,14 @@ def span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def model(candidate: Candidate, with_number: bool = True) -> str:
+def model(candidate: Candidate) -> str:
     """Describe a candidate: "2 normal components with full covariance"."""
     result = candidate.result
     family = None if result is None else result.family
     noun = noun_of(candidate.estimator)
     words = "" if family is None else family.adjective
     K = candidate.n_components
-    number_of_them = f"{K:,} " if with_number else ""
-    text = f"{number_of_them}{words} {noun if K == 1 else plural(noun)}".replace("  ", " ").strip()
+    text = f"{K:,} {words} {noun if K == 1 else plural(noun)}".replace("  ", " ")
     settings = [
         structure_in_words(value)
         if key.split("__")[-1] == "covariance_type"
@@ -133,10 +128,10 @@ def difference(behind: Score) -> str:
 
 @dataclass(frozen=True)
 class AnswerText:
-    """Result of a search, best candidate first, and its text; ``n``: sum of the sample weights.
+    """Result of a search, chosen candidate first, and its text; ``n``: sum of the sample weights.
 
-    ``labels`` (K,): cluster of each component of the best candidate, with the ``sizes`` (C,) of the
-    clusters, the observations in none, and the probabilities of their number; ``features`` says
+    ``labels`` (K,): cluster of each component of the chosen candidate, with the ``sizes`` (C,) of
+    the clusters, the observations in none, and the probabilities of their number; ``features`` says
     which features were selected. ``criterion_asked``: whether the user named the criterion, whose
     number then comes first.
     """
@@ -154,7 +149,8 @@ class AnswerText:
     compared_on: str = ""  # on how many observations, if not on all
     unordered: Candidate | None = None  # the best mixture beside chains
     criterion_asked: bool = False
-    ended: bool = False  # whether the automatic range of K ended at the best candidate
+    ended: bool = False  # whether the automatic range of K ended at the chosen or best candidate
+    reason: str = ""  # why a candidate that is not the best was chosen, if not by the criterion
 
     def answer(self) -> Answer:
         """Return the answer, with its text."""
@@ -164,50 +160,56 @@ class AnswerText:
             self.sizes,
             self.outlying,
             self.headline,
-            self.summary(),
-            self.verbose(),
+            self.text(),
+            self.details(),
             dict(self.cluster_probabilities),
             self.least > 1,
+            choice=self.choice,
         )
 
     @property
-    def best(self) -> Candidate:
+    def chosen(self) -> Candidate:
         return self.candidates[0]
+
+    @cached_property
+    def best(self) -> Candidate:
+        """The candidate with the greatest value of the criterion; of equal ones the chosen one."""
+        column = record(self.criterion).column
+        return max(self.candidates, key=lambda candidate: candidate.comparable(column))
 
     @cached_property
     def several(self) -> bool:
         """Whether there are several structures."""
         return len({candidate.structure for candidate in self.candidates}) > 1
 
-    def summary(self) -> str:
-        """Return in six lines the best model, its uncertainty, other criteria and warnings."""
+    def text(self) -> str:
+        """Return the headline, and below it the model, the choice, other criteria and notes."""
         lines = [line for line in self._main() if line]
-        room = max(1, min(MOST_NOTES, MOST_LINES - len(lines)))
         notes = [_shortened(note) for note in self.notes]
-        if len(notes) > room:
-            more = counted(len(notes) - room + 1, "further note")
-            notes = [*notes[: room - 1], f"{more}: summary(verbose=True)."]
-        return "\n".join([*lines, *notes])
+        if len(notes) > MOST_NOTES:
+            more = counted(len(notes) - MOST_NOTES, "further note")
+            notes = [*notes[:MOST_NOTES], f"{more}: summary(verbose=True)."]
+        return "\n".join([f"{self.headline}.", "", *lines, *notes])
 
-    def verbose(self) -> str:
-        """Return the full summary with all notes, next candidates and the criteria's aims."""
-        lines = [*self._main(), *self.notes, *self._details()]
-        return "\n".join(line for line in lines if line)
+    def details(self) -> str:
+        """Return the text with all notes, next candidates and the criteria's aims."""
+        lines = [line for line in [*self._main(), *self.notes, *self._details()] if line]
+        return "\n".join([f"{self.headline}.", "", *lines])
 
     def _main(self) -> list[str]:
         return [
-            f"{self.headline}: {self._model()} ({self._data()}).",
+            f"Model: {model(self.chosen)} ({self._data()}).",
             self._outlying(),
-            self.features or order(self.best, self.unordered, self.criterion),
+            self.features or order(self.chosen, self.unordered, self.criterion),
             self._numbers(),
-            self._density() if self.criterion == RULE else self._by_criterion(),
+            self.choice,
             self._other_criteria(),
         ]
 
     @property
     def noun(self) -> str:
         """Name of what is counted: clusters, classes, states or components."""
-        result, noun = self.best.result, noun_of(self.best.estimator)
+        result, noun = self.chosen.result, noun_of(self.chosen.estimator)
         if noun == "regression":
             return "class" if result is None else result.class_noun
         if noun != "component" or result is None:
@@ -232,26 +234,14 @@ class AnswerText:
         return self._groups(self._overlapping)
 
     def _by_name(self) -> str:
-        """Return the number that the criterion chose: "7 components by BIC, 24 ahead of 6"."""
-        noun = noun_of(self.best.estimator) if self._form_clusters else self.noun
-        chosen = record(self.criterion)
-        text = f"{counted(self.best.n_components, noun)} by {chosen.short or chosen.label}"
-        others = [
-            row
-            for row in self.candidates
-            if row.n_components != self.best.n_components
-            and math.isfinite(row.value(chosen.column))
-        ]
-        if not others:
+        """Return the number that the criterion chose: "3 components by BIC form 2 clusters"."""
+        noun = noun_of(self.chosen.estimator) if self._form_clusters else self.noun
+        criterion = record(self.criterion)
+        K = self.chosen.n_components
+        text = f"{counted(K, noun)} by {criterion.short or criterion.label}"
+        if not self._form_clusters or K == 1:
             return text
-        second = max(others, key=lambda row: row.value(chosen.column))
-        behind = worse(self.best, second, chosen.column)
-        if chosen.folds and math.isfinite(behind.standard_error):
-            ahead = f"{difference(Score(-abs(behind.value), behind.standard_error))} nats"
-        else:
-            ahead = f"{number(abs(chosen.factor * behind.value))}{chosen.unit}"
-        place = "ahead of" if behind.value >= 0.0 else "behind"
-        return f"{text}, {ahead} {place} {second.n_components:,}"
+        return f"{text} form {self._groups()}"
 
     def _groups(self, components: tuple[int, int, float] | None = None) -> str:
         """Return the number of clusters with its probability: "2 clusters (probability 0.99)".
@@ -268,14 +258,14 @@ class AnswerText:
         alone = all(candidate.asked == 1 for candidate in self.candidates)  # no choice
         if self.cluster_probabilities and not alone:
             low, high, sure = likely_range(self.cluster_probabilities, chosen)
-            most = ""
+            told = ""
             if low < high:
                 text = f"{span(low, high)} {plural(self.noun)}"
-                most = f"; labels of {chosen:,}, {probability(self._likely)}"
-            text += f" (probability {probability(sure)}{most})"
+                told = f"; {chosen:,} {'is' if chosen == 1 else 'are'} described"
+            text += f" (probability {probability(sure)}){told}"
         if components is not None:
             low, high, sure = components
-            noun = plural(noun_of(self.best.estimator))
+            noun = plural(noun_of(self.chosen.estimator))
             text += f", of {span(low, high)} overlapping {noun} ({probability(sure)})"
         return text
 
@@ -300,10 +290,8 @@ class AnswerText:
         text = f"at least {counted(self.least, self.noun)}"
         if not self.cluster_probabilities:
             return text
-        most = (
-            "" if self.least == chosen else f"; labels of {chosen:,}, {probability(self._likely)}"
-        )
-        return f"{text} (probability {probability(self._reached(self.least))}{most})"
+        told = "" if self.least == chosen else f"; {chosen:,} are described"
+        return f"{text} (probability {probability(self._reached(self.least))}){told}"
 
     @property
     def _likely(self) -> float:
@@ -314,9 +302,9 @@ class AnswerText:
         """Ends and probability of the number of components in one cluster, if both are certain."""
         one = number_of(self.labels) == 1 and self._likely >= CERTAIN
         outlying = OUTLYING in self.labels
-        if not one or outlying or self.best.n_components == 1 or self._over_k is None:
+        if not one or outlying or self.chosen.n_components == 1 or self._over_k is None:
             return None
-        low, high, sure = likely_range(self._over_k, self.best.n_components)
+        low, high, sure = likely_range(self._over_k, self.chosen.n_components)
         return (low, high, sure) if low > 1 and self._over_k.get(1, 0.0) <= 1.0 - CERTAIN else None
 
     @cached_property
@@ -327,18 +315,18 @@ class AnswerText:
             return None
         return dict(over_k(self.candidates, probabilities).to_dict())
 
-    def _model(self) -> str:
-        return model(self.best, not self.criterion_asked and self._overlapping is None)
-
     def _data(self) -> str:
         """Return the numbers of observations and features."""
-        result, n = self.best.result, f"{self.n:,.10g}"
+        result, n = self.chosen.result, f"{self.n:,.10g}"
         if result is not None and result.side.of_persons:
             n = sample_in_words(result)
         elif result is not None and result.total_weight < self.n:
             n = f"{result.total_weight:,.10g} units, {n} observations"  # of regressions by unit
-        features = "" if result is None else f", {counted(result.n_features, 'feature')}"
-        return f"n = {n}{features}"
+        if result is None:
+            return f"n = {n}"
+        coding = result.family.coding
+        of_masses = 0 if coding is None else len(coding.names_of_masses)
+        return f"n = {n}, {counted(result.n_features - of_masses, 'feature')}"
 
     def _of_components(self) -> str:
         """Return how components and clusters are related, where they differ."""
@@ -346,14 +334,11 @@ class AnswerText:
         merged = len(members) > len(set(members.tolist()))
         labels = "Labels: predict_clusters for clusters, predict for components."
         text = "" if self._overlapping else "Overlapping components form one cluster. "
-        if self.criterion_asked and self._form_clusters and len(self.labels) > 1:
-            text = f"They form {self._groups()}. "
-            return text + labels if merged else text.strip()
         return f"{text}{labels}" if merged else ""
 
     def _outlying(self) -> str:
         """Return how many observations belong to no cluster, if they are more than a few."""
-        result = self.best.result
+        result = self.chosen.result
         if result is None:
             return ""
         outlying = float(result.counts[self.labels == OUTLYING].sum())
@@ -370,34 +355,44 @@ class AnswerText:
 
     def _components(self) -> str:
         """Return P(K | data) of the most probable numbers of components."""
-        noun = noun_of(self.best.estimator)
+        noun = noun_of(self.chosen.estimator)
         if self._over_k is None:
             return ""
         return _listed_numbers(f"Number of {plural(noun)} by evidence alone", self._over_k)
 
-    def _density(self) -> str:
-        """Say if another candidate has more evidence, so that its density is better."""
-        column = record(self.criterion).column
-        ahead = max(self.candidates, key=lambda candidate: candidate.comparable(column))
-        gain = ahead.comparable(column) - self.best.comparable(column)
-        if not gain > 0.0:
-            return ""
-        return f"Density: {label(ahead)}, have more evidence (+{number(gain)} nats); see averaged_."
+    @cached_property
+    def choice(self) -> str:
+        """Which candidate was chosen and how, and what another one would have gained."""
+        best = self.best is self.chosen
+        how = self._as_best() if best else self.reason or self._by_rule()
+        text = f"Chosen: {label(self.chosen)} ({how})."
+        if not best:
+            behind = worse(self.chosen, self.best, record(self.criterion).column)
+            name = record(self.criterion).label
+            return f"{text} Best by {name}: {label(self.best)} ({gap(behind, self.criterion)})."
+        following = self._next()
+        return f"{text} Next: {following[0]}." if following else text
 
-    def _by_criterion(self) -> str:
-        """Return the criterion and the next candidates."""
+    def _by_rule(self) -> str:
+        """Return why the chosen candidate is not the best one."""
+        if self.criterion == RULE:
+            number_chosen = counted(number_of(self.labels), self.noun)
+            return f"the simplest within {WITHIN:g} nats of the best with {number_chosen}"
+        return "the simplest within one standard error of the best"
+
+    def _as_best(self) -> str:
+        """Return that the chosen candidate is the best by the criterion, with its value."""
         criterion = record(self.criterion)
-        value = criterion.factor * self.best.value(criterion.column)
-        text = f"Chosen by {criterion.label} ({number(value, 1)}{criterion.unit})"
-        result = self.best.result
-        if criterion.folds and self.best.held is not None:
-            judged = float(self.best.held.weights.sum())
+        value = criterion.factor * self.chosen.value(criterion.column)
+        text = f"best by {criterion.label}, {number(value, 1)}{criterion.unit}"
+        result = self.chosen.result
+        if criterion.folds and self.chosen.held is not None:
+            judged = float(self.chosen.held.weights.sum())
             n = self.n if result is None else min(self.n, result.total_weight)  # units, if any
             text += f" on {judged:,.10g} observations" if judged < 0.99 * n else ""
         if result is not None and result.mixture.noise is not None:
-            text += ", because noise has no log evidence" if self.criterion == "bic" else ""
-        following = self._next()
-        return f"{text}; next best: {following[0]}." if following else f"{text}."
+            text += ", as noise has no log evidence" if self.criterion == "bic" else ""
+        return text
 
     def _next(self) -> list[str]:
         column = record(self.criterion).column
@@ -405,8 +400,8 @@ class AnswerText:
         for candidate in self.candidates[1:]:
             if not math.isfinite(candidate.value(column)):
                 break
-            behind = worse(self.best, candidate, column)
-            if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+            behind = worse(self.chosen, candidate, column)
+            if self.chosen.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
                 continue  # structures that are the same model for K = 1
             shown.append(f"{label(candidate)} ({gap(behind, self.criterion)})")
         return shown[:NUMBERS_SHOWN]
@@ -428,21 +423,17 @@ class AnswerText:
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         compared = counted(len(self.candidates), "candidate")
         lines = [f"{compared} compared{self.compared_on}, K = {span}."]
-        if self.criterion == RULE:
-            lines.append(self._by_criterion())
-        elif following := self._next():
-            lines.append(f"Next best by {record(self.criterion).label}: {'; '.join(following)}.")
+        if following := self._next():
+            lines.append(f"Others by {record(self.criterion).label}: {'; '.join(following)}.")
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
-            if bic.n_components != self.best.n_components and self._likely < CERTAIN:
+            if bic.n_components != self.chosen.n_components and self._likely < CERTAIN:
                 lines.append("BIC disagrees: the data do not clearly determine K.")
         lines.append(self._components())
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
             lines.append(f"P(K | data) uses {self.probabilities.source}.")
             lines.append(f"The prior over K {self._prior()}.")
-        if self.criterion == "cv_1se":
-            lines += self._simpler()
-        noun = noun_of(self.best.estimator)
+        noun = noun_of(self.chosen.estimator)
         asked: dict[str, list[str]] = {}
         for criterion in RECORDS.values():
             if criterion.name == self.criterion or criterion.others:
@@ -454,9 +445,9 @@ class AnswerText:
         if failed := sum(row.note.startswith(("failed", "degenerate")) for row in self.candidates):
             part = f"{failed} of {len(self.candidates)} candidates"
             lines.append(f"{part} failed; the column note of results_ has the reasons.")
-        coding = getattr(getattr(self.best.result, "family", None), "coding", None)
-        if coding is not None and self.best.result is not None:
-            columns = self.best.result.columns
+        coding = getattr(getattr(self.chosen.result, "family", None), "coding", None)
+        if coding is not None and self.chosen.result is not None:
+            columns = self.chosen.result.columns
             named = coding if columns is None else replace(coding, names=columns)
             lines.append(f"Columns: {named.sentence}.")
         return lines
@@ -468,17 +459,6 @@ class AnswerText:
             return f"is uniform from {min(prior)} to {max(prior)}"
         falls = all(prior[k] > prior[j] for k, j in pairwise(sorted(prior)))
         return "decreases with K" if falls else "was given by the user"
-
-    def _simpler(self) -> list[str]:
-        """Return the loss in log density that the one-standard-error rule accepts."""
-        leader = self.candidates[1] if len(self.candidates) > 1 else self.best
-        if self.best.held is None or leader.held is None:
-            return []
-        behind = leader.held.less(self.best.held)
-        if behind.value <= 0.0:
-            return ["The chosen model also has the best cross-validated log density."]
-        gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
-        return [f"Best cross-validated log density: {label(leader)} (+{gap} nats)."]
 
 
 def _listed_numbers(what: str, probabilities: Mapping[int, float]) -> str:

@@ -17,13 +17,14 @@ from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.permanents import log_permanent_bounds
 from bayesmix.selection import scores
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import HeldOut, Score, ScoreFunction, finite
 
 if TYPE_CHECKING:
+    from bayesmix.core.components import Posterior
     from bayesmix.core.priors import FactorisedWeights
     from bayesmix.core.sources import Source
 
@@ -78,20 +79,31 @@ def log_relabellings(result: FitResult) -> float:
     if why_no_probabilities(result) is not None:
         return math.nan
     K, mixture = result.n_components, result.posterior
+    weights = None if result.side.ordered else cast("FactorisedWeights", mixture.weights)
     free = np.flatnonzero(~result.side.named(K))
-    of_free, of_named = gammaln(len(free) + 1), gammaln(K + 1) - gammaln(len(free) + 1)
+    return relabellings_of(mixture.components, weights, free, K, result.n_parameters)
+
+
+def relabellings_of(
+    components: Posterior,
+    weights: FactorisedWeights | None,
+    free: Integers,
+    n_components: int,
+    n_parameters: int,
+) -> float:
+    """Return ``log_relabellings`` of q(θ) and q(π), None for states; ``free`` have no labels."""
+    of_free, of_all = gammaln(len(free) + 1), gammaln(n_components + 1)
     if len(free) < 2:
-        return float(of_named)
-    n_values = max(result.n_parameters, K * K)
+        return float(of_all - of_free)
+    n_values = max(n_parameters, n_components**2)
     n_draws = min(MOST_DRAWS, max(FEWEST_DRAWS, MOST_VALUES // n_values))
     generator = stream(0, Purpose.DRAW, OF_RELABELLINGS)
-    _, pairs = mixture.components.log_factors(mixture.components.draws(n_draws, generator))
-    if not result.side.ordered:
-        weights = cast("FactorisedWeights", mixture.weights)
+    _, pairs = components.log_factors(components.draws(n_draws, generator))
+    if weights is not None:
         pairs = pairs + weights.log_factors(weights.draws(n_draws, generator))
     pairs = pairs[:, free[:, None], free]
     ratios = log_permanent_bounds(pairs) - np.trace(pairs, axis1=1, axis2=2)
-    return float(of_named + max(0.0, of_free - ratios.mean()))  # no divergence is negative
+    return float(of_all - of_free + max(0.0, of_free - ratios.mean()))  # no divergence is negative
 
 
 def design_bic(result: FitResult, source: Source) -> float:

@@ -144,6 +144,10 @@ def duplicates(source: Source | None) -> Duplicates:
         f"{names[d]} ({repeated})" for d in range(n_features) if (repeated := _repeated(columns[d]))
     )
     distinct, times = _distinct(columns)
+    gaps = np.logical_or.reduce([np.isnan(column) for column in columns])
+    if gaps.any():  # observations that are equal in what was seen are no copies
+        distinct = np.where(gaps, len(times) + np.arange(n_rows), distinct)
+        _, distinct, times = np.unique(distinct, return_inverse=True, return_counts=True)
     n_copies = n_rows - len(times)
     if len(times) < FEWEST_DISTINCT or (n_features == 1 and values):
         return Duplicates(values=values)

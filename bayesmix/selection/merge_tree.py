@@ -20,12 +20,15 @@ from threadpoolctl import threadpool_limits
 from bayesmix.core.pair_merges import MergedClusters, clusters_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.memo import cached
-from bayesmix.sources.condensed import condensed
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.cells_of_parts import CellsOfParts, Nearest, nearest
+from bayesmix.sources.condensed import Reading, filled
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
+    from bayesmix.core.sources import Partitioned
     from bayesmix.numerics.arrays import Array, Integers
+    from bayesmix.sources.condensed import CellSource
+    from bayesmix.sources.memory import ArraySource
 
 # Fewest and most cells of a tree to begin with: one for eight observations in between.
 FEWEST, MOST = 30, 200
@@ -36,23 +39,21 @@ ROUNDS = 20
 LEARNED_AGAIN = 0.75
 # Values of the covariances of merges that are predicted side by side (8 MB).
 SIDE_BY_SIDE = 2**20
-DISTANCES_AT_ONCE = 2**22
 
 
 def coordinates_of(family: Family, values: Array) -> Array:
     """Return coordinates (n, C) of data in which k-means looks for cells; medians for gaps."""
-    return np.ascontiguousarray(family.coordinates(filled(values)))
-
-
-def filled(values: Any) -> Array:
-    """Return values with the median of the column in the place of missing ones."""
-    values = np.asarray(values, dtype=np.float64)
-    missing = np.isnan(values)
-    return np.where(missing, np.nanmedian(values, axis=0), values) if missing.any() else values
+    values = filled(values)
+    return np.ascontiguousarray(family.coordinates(values)(values))
 
 
 def cell_labels(coordinates: Array, weights: Array, n_cells: int, seed: int) -> Integers:
     """Return the cell (n,) of each observation: clusters of k-means of a sample."""
+    return nearest(coordinates, cell_centres(coordinates, weights, n_cells, seed))
+
+
+def cell_centres(coordinates: Array, weights: Array, n_cells: int, seed: int) -> Array:
+    """Return the centres (M, C) of at most ``n_cells`` cells by k-means of a sample."""
     n = len(coordinates)
     sampled: Any = slice(None)
     if n > SAMPLED * n_cells:
@@ -61,20 +62,13 @@ def cell_labels(coordinates: Array, weights: Array, n_cells: int, seed: int) -> 
     distinct, places = np.unique(coordinates[sampled], axis=0, return_inverse=True)
     counts = np.bincount(places.ravel(), weights[sampled])
     if len(distinct) <= n_cells:
-        centres = distinct
-    else:
-        from sklearn.cluster import KMeans
+        return distinct
+    from sklearn.cluster import KMeans
 
-        k_means = KMeans(n_cells, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32)
-        with threadpool_limits(1):  # sums in threads would depend on their number
-            centres = k_means.fit(distinct, sample_weight=counts).cluster_centers_
-    size = max(1, DISTANCES_AT_ONCE // len(centres))
-    squares = 0.5 * (centres * centres).sum(axis=1)
-    parts = [
-        (coordinates[first : first + size] @ centres.T - squares).argmax(axis=1)
-        for first in range(0, n, size)
-    ]
-    return np.concatenate(parts)
+    k_means = KMeans(n_cells, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32)
+    with threadpool_limits(1):  # sums in threads would depend on their number
+        centres: Array = k_means.fit(distinct, sample_weight=counts).cluster_centers_
+    return centres
 
 
 @dataclass(frozen=True)
@@ -181,30 +175,34 @@ def merge_tree(parts: Sequence[MergedClusters], counts: Array, n_values: int) ->
             gains[first, second] = gains_of(first, second)
 
 
-def tree_of(family: Family, source: ArraySource, labels: Integers) -> MergeTree:
-    """Return the tree of a family over the cells (n,) of a source, numbered without gaps."""
-    columns = family.families_of_columns(source.shape[1])
-    parts = [_clusters(part, source, own, labels) for own, part in columns]
-    counts = np.bincount(labels, source.rows.weights_or_ones).astype(np.float64)
-    return merge_tree(parts, counts, source.shape[1] ** 2)
+def tree_of(family: Family, cells: CellSource) -> MergeTree:
+    """Return the tree of a family over cells."""
+    parts = [_clusters(own, cells.read(part)) for own, part in readings_of(family, cells.looked_at)]
+    return merge_tree(parts, cells.rows.weights_or_ones, cells.shape[1] ** 2)
 
 
-def _clusters(
-    family: Any, source: ArraySource, columns: list[int], labels: Integers
-) -> MergedClusters:
-    """Return the clusters of some columns under the family, or under normals where it has no sums.
+def readings_of(family: Family, values: Array) -> list[tuple[Family, Reading]]:
+    """Return the family of each part of the columns, and what it reads of them.
 
-    Normals are those of the coordinates.
+    A part without sums is that of normals, which read coordinates by ``values`` (n, D).
     """
-    values = filled(np.asarray(source.values)[:, columns])
-    if not (family.linear and family.has_posterior):
-        values, family = family.coordinates(values), Gaussian("diag")
-    own = ArraySource(values, source.weights)
-    frame, _ = family.set_aside(family.frame(own.summary), own)
-    cells = condensed(own, labels)
+    readings: list[tuple[Family, Reading]] = []
+    for columns, part in family.families_of_columns(values.shape[1]):
+        own: Any = part
+        if own.linear and own.has_posterior:
+            readings.append((own, Reading(tuple(columns))))
+        else:
+            coordinates = own.coordinates(values[:, columns])
+            reading = Reading(tuple(columns), type(own).__name__, coordinates)
+            readings.append((Gaussian("diag"), reading))
+    return readings
+
+
+def _clusters(family: Any, cells: CellSource) -> MergedClusters:
+    frame, _ = family.set_aside(family.frame(cells.summary), cells.members)
     form = cells.form(family, frame)
     features = cells.mean_features(form, frame) * cells.rows.weights_or_ones
-    prior = family.reference_prior(own.summary, frame)
+    prior = family.reference_prior(cells.summary, frame)
     return clusters_of(prior, form.from_sums(features.T))
 
 
@@ -218,6 +216,21 @@ def cells_of_tree(source: ArraySource, family: Family, n_cells: int, seed: int) 
 
     kinds = tuple(type(part).__name__ for _, part in family.families_of_columns(source.shape[1]))
     return cached(source, ("cells", kinds, n_cells, seed), found)
+
+
+def cells_of_parts(
+    source: Partitioned, families: Sequence[Family], n_cells: int, seed: int
+) -> CellsOfParts:
+    """Return cells of data in parts, with what the families read, from one pass over all of them.
+
+    Their centres are those of the sample that the first pass brought along.
+    """
+    values = np.asarray(source.some.values, dtype=np.float64)
+    coordinates = families[0].coordinates(values)
+    weights = source.some.rows.weights_or_ones
+    centres = cell_centres(coordinates(values), weights, n_cells, seed)
+    asked = [reading for family in families for reading in readings_of(family, values)]
+    return CellsOfParts.found(source, Nearest(centres, coordinates), asked)
 
 
 def usual_number(n: int) -> int:

@@ -1,4 +1,4 @@
-"""Notes on the data and the best candidate of a search, and words that its texts share."""
+"""Notes on the data and the chosen candidate of a search, and words that its texts share."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DataChecks:
     def notes(
         self, candidates: list[Candidate], clusters: Integers, ended: bool = False
     ) -> list[str]:
-        """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
+        """Return notes on the chosen candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
         notes = [*self._changed(), *filter(None, [self.few_features])]

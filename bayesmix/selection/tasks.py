@@ -76,6 +76,9 @@ class Fitter(Protocol):
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """Return an unfitted estimator with other parameters."""
 
+    def of_sample(self) -> Fitter | None:
+        """Return the fitter of the sample of data in parts, None for data in memory."""
+
     def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> Fitter | None:
         """Return the fitter of cells, None where not all candidates are linear in features."""
 

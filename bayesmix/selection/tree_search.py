@@ -77,6 +77,8 @@ class TreeSearch:
     behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
     # Neighbours from which each candidate was fitted.
     begun_from: defaultdict[Key, set[Key]] = field(default_factory=partial(defaultdict, set))
+    between: Task | None = None  # on a sample of data in parts, by whose way candidates go to all
+    on_rows: bool = False  # whether what is compared is observations, which favour no candidate
 
     total = None  # the number of fits is not known beforehand
 
@@ -139,7 +141,8 @@ class TreeSearch:
         """Return all candidates; those compared on cells alone have no fit and no other scores."""
         if not self.condensed:
             return [self.fits[key] for key in sorted(self.fits)]
-        rows = []
+        # Those of a sample alone were not fitted to cells.
+        rows = [self.on_all[key] for key in sorted(self.on_all.keys() - self.fits.keys())]
         for key in sorted(self.fits):
             row, fit = self.fits[key], self.on_all.get(key)
             score = {ON_SAMPLE: Score(row.value(self.column))}
@@ -284,6 +287,13 @@ class TreeSearch:
         last = len(self.chains[number]) - 1
         return [(number, max(0, below)), (number, min(above, last))]
 
+    def _is_behind(self, key: Key, best: Key) -> bool:
+        """Whether a fitted candidate is clearly worse than the best, by paired differences."""
+        if key not in self.fits or best not in self.fits:
+            return False
+        lost = self.worth(best) - self.worth(key)
+        return lost > STRUCTURES_REACH + STANDARD_ERRORS * self._standard_error(key, best)
+
     def _may_win(self, number: int) -> bool:
         """Whether a structure is not clearly worse than the best candidate.
 
@@ -403,12 +413,39 @@ class TreeSearch:
 
     def _to_all_data(self) -> Iterator[Candidate]:
         """Fit the best to all observations, and those that may be better there."""
+        if self.between is not None:
+            yield from self._by_way_of(self.between)
+            return
         key: Key | None = self.best
         while key is not None:
             if key not in self.fits:
                 yield from self._fitted([key])
             yield self._fit_to_all(key)
             key = self._next_on_all()
+
+    def _by_way_of(self, between: Task) -> Iterator[Candidate]:
+        """Do the same for observations of a sample, and go on from the best of these.
+
+        A fit to a sample costs less than a pass over all data in parts.
+        """
+        first = replace(self, task=between, between=None, on_all={})
+        last = replace(
+            self,
+            compared=between,
+            trees=[None] * len(self.chains),
+            fits=first.on_all,
+            behind={},
+            begun_from=defaultdict(set),
+            between=None,
+            on_rows=True,
+        )
+        try:
+            yield from first._to_all_data()
+        except KeyboardInterrupt:
+            known = last if last.fits else self
+            yield known._fit_to_all(known.best)
+            raise
+        yield from last._to_all_data()
 
     def _fit_to_all(self, key: Key) -> Candidate:
         """Fit a candidate to all observations, from its fit to what is compared."""
@@ -423,6 +460,8 @@ class TreeSearch:
         best = max(self.on_all, key=lambda key: self._value(self.on_all[key]))
         least = self.worth(best) - REACH
         near = [key for key in self._beside(best, 1) if key not in self.on_all]
+        if self.on_rows:  # more observations make a smaller candidate no better
+            near = [key for key in near if key > best or not self._is_behind(key, best)]
         if new := [key for key in near if key not in self.fits]:
             return new[0]
         left = [
@@ -468,9 +507,12 @@ def search_by_tree(
         n_cells = enough
     logs = {k: math.log(p) if p > 0.0 else -math.inf for k, p in prior.items()}
     log_prior = partial(_log_of, logs)
-    return TreeSearch(
+    search = TreeSearch(
         task, compared, chains, trees, n_cells, log_prior, every, reach_of_full, proposal
     )
+    if compared is not task and (sample_of_parts := task.fitter.of_sample()) is not None:
+        search.between = replace(task, fitter=sample_of_parts, checkpoint=None)
+    return search
 
 
 def _log_of(logs: dict[int, float], k: int) -> float:

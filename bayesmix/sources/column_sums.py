@@ -13,6 +13,7 @@ from bayesmix.core.rows import (
 )
 from bayesmix.core.tree_sums import reduced
 from bayesmix.numerics.arrays import Array, Stored, without_gaps
+from bayesmix.sources.drawn_rows import one_of_each
 from bayesmix.sources.memory import missing_in, summarise
 
 PART = 32_768
@@ -73,12 +74,13 @@ class ColumnSums:
         """Return a summary with quantiles and ties of a subsample, and the rest of all data."""
         constant = self.minimum == self.maximum
         deviation = np.sqrt(self.squares / self.counts)
+        equal = sampled.lower == sampled.upper
         return replace(
             sampled,
             n_rows=n_rows,
             total_weight=self.total,
-            # Columns constant in the subsample only have some extent.
-            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
+            # Where quartiles are equal, the scale is the standard deviation.
+            scale=np.where(equal & ~constant, deviation, sampled.scale),
             minimum=self.minimum,
             maximum=self.maximum,
             constant=constant,
@@ -91,12 +93,12 @@ def summary_of_many(
     values: Any, weights: Array | None, n_jobs: int | None, most_sorted: int
 ) -> Summary:
     """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
-    every = -(-len(values) // most_sorted)
-    sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
+    rows = one_of_each(-(-len(values) // most_sorted), 0, len(values))
+    sample = summarise(values[rows], None if weights is None else weights[rows], n_jobs)
 
     def part(start: int) -> ColumnSums:
-        rows = slice(start, start + PART)
-        return ColumnSums.of(values[rows], None if weights is None else weights[rows])
+        some = slice(start, start + PART)
+        return ColumnSums.of(values[some], None if weights is None else weights[some])
 
     whole = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
     return whole.summary(sample, len(values))

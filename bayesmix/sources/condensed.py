@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.spatial import KDTree
 
 from bayesmix.core.mixture import FeatureSums
 from bayesmix.core.rows import Rows
+from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.memo import cached
 from bayesmix.sources.memory import ArraySource
 
@@ -27,9 +29,13 @@ if TYPE_CHECKING:
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.rows import Frame, Summary
     from bayesmix.numerics.arrays import Array, Integers
+    from bayesmix.numerics.coordinates import Coordinates
 
 # Features of members that are computed together (32 MB).
 VALUES_AT_ONCE = 2**22
+# Share of the observations with a pattern of missing values from which it is filled in by others,
+# and fewest complete observations for that.
+SHARED, FEWEST_DONORS = 0.03, 30
 
 
 def is_condensed(source: Any) -> TypeGuard[CellSource]:
@@ -40,6 +46,27 @@ def is_condensed(source: Any) -> TypeGuard[CellSource]:
 def members_of(source: Any) -> Any:
     """Return the observations behind cells; other sources as they are."""
     return source.members if is_condensed(source) else source
+
+
+Key: TypeAlias = tuple[tuple[int, ...], str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a family reads of values (n, D): some columns, or coordinates of them, of a kind."""
+
+    columns: tuple[int, ...]
+    kind: str = ""
+    coordinates: Coordinates | None = None
+
+    @property
+    def key(self) -> Key:
+        """Columns and kind, which decide what is read of given data."""
+        return self.columns, self.kind
+
+    def __call__(self, values: Array) -> Array:
+        own = values if self.columns == tuple(range(values.shape[1])) else values[:, self.columns]
+        return own if self.coordinates is None else self.coordinates(own)
 
 
 @dataclass(frozen=True)
@@ -102,14 +129,26 @@ class CellRows(Rows):
 class CellSource(ArraySource):
     """Cells of observations: ``values`` (L, D) are means, ``weights`` (L,) those of the members.
 
-    ``labels`` (n,) are the cells of the ``members``. The summary is that of the members.
+    The summary is that of the ``members``.
     """
 
-    members: ArraySource = field(kw_only=True)
-    labels: Integers = field(kw_only=True, repr=False)
+    members: Any = field(kw_only=True)  # a source
 
     def __repr__(self) -> str:
         return f"CellSource of {self.shape[0]:,} cells of {self.members.shape[0]:,} samples"
+
+    @property
+    def looked_at(self) -> Array:
+        """Values (n, D) of members in memory, all or a sample, without gaps."""
+        raise NotImplementedError
+
+    def read(self, reading: Reading) -> CellSource:
+        """Return the same cells of what is read of their members."""
+        raise NotImplementedError
+
+    def _mean_features(self, form: Linear, frame: Frame) -> Array:
+        """Return the mean features (F, L) in a frame, in one pass over the members."""
+        raise NotImplementedError
 
     @cached_property
     def summary(self) -> Summary:
@@ -124,19 +163,6 @@ class CellSource(ArraySource):
 
     def idle(self, width: int) -> int:
         return 0
-
-    def along(self, frame: Frame) -> CellSource:
-        """Return the cells of the coordinates along the basis of a frame."""
-
-        def projected() -> CellSource:
-            values = frame.apply(self.values)
-            members = self.members.along(frame)
-            bare: dict[str, Any] = {"columns": None, "coding": None, "inside": frame}
-            return replace(self, values=values, members=members, **bare)
-
-        assert frame.basis is not None
-        key = (part.tobytes() for part in (frame.centre, frame.scale, frame.basis))
-        return cached(self, ("coordinates", *key), projected)
 
     def form(self, family: Family, frame: Frame) -> Linear:
         """Return the linear form of a family, whose features and sums do not depend on parameters.
@@ -162,14 +188,48 @@ class CellSource(ArraySource):
 
     def mean_features(self, form: Linear, frame: Frame) -> Array:
         """Return the mean features (F, L) in a frame, in one pass over the members."""
-        kept: list[tuple[Frame, Array]] = cached(self, ("features", form.kind), list)
-        for known, features in kept:
+        for known, features in self._kept_features(form):
             if known.equals(frame):
                 return features
-        features = self._mean_features(form, frame)
+        return self.keep_features(form, frame, self._mean_features(form, frame))
+
+    def keep_features(self, form: Linear, frame: Frame, features: Array) -> Array:
+        """Keep mean features (F, L) in a frame, and return them."""
         features.flags.writeable = False
-        kept.append((frame, features))
+        self._kept_features(form).append((frame, features))
         return features
+
+    def _kept_features(self, form: Linear) -> list[tuple[Frame, Array]]:
+        kept: list[tuple[Frame, Array]] = cached(self, ("features", form.kind), list)
+        return kept
+
+
+@dataclass(frozen=True, repr=False)
+class LabelledCells(CellSource):
+    """Cells of observations in memory, by the cell (n,) of each, ``labels``."""
+
+    labels: Integers = field(kw_only=True, repr=False)
+
+    def along(self, frame: Frame) -> CellSource:
+        """Return the cells of the coordinates along the basis of a frame."""
+
+        def projected() -> CellSource:
+            values = frame.apply(self.values)
+            members = self.members.along(frame)
+            bare: dict[str, Any] = {"columns": None, "coding": None, "inside": frame}
+            return replace(self, values=values, members=members, **bare)
+
+        assert frame.basis is not None
+        key = (part.tobytes() for part in (frame.centre, frame.scale, frame.basis))
+        return cached(self, ("coordinates", *key), projected)
+
+    @cached_property
+    def looked_at(self) -> Array:
+        return filled(self.members.values)
+
+    def read(self, reading: Reading) -> CellSource:
+        values = reading(self.looked_at)
+        return condensed(ArraySource(values, self.members.weights), self.labels)
 
     def _mean_features(self, form: Linear, frame: Frame) -> Array:
         rows, n_cells = self.members.rows, len(self.values)
@@ -184,7 +244,33 @@ class CellSource(ArraySource):
         return np.ascontiguousarray((total / cast("Any", self.weights)[:, None]).T)
 
 
-def condensed(source: ArraySource, labels: Integers) -> CellSource:
+def filled(values: Any) -> Array:
+    """Return values with missing ones filled in: where many are, from the nearest complete row.
+
+    Others are the median of the column, but many equal values would look like a cluster.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    out = np.where(missing, np.nanmedian(values, axis=0), values)
+    donors = values[~missing.any(axis=1)]
+    if len(donors) < FEWEST_DONORS:
+        return out
+    spread, generator = donors.std(axis=0), np.random.default_rng(0)
+    for columns, rows in patterns(values):
+        if len(rows) < SHARED * len(values) or len(columns) == values.shape[1]:
+            continue
+        near = columns[spread[columns] > 0.0]
+        chosen: Any = generator.integers(len(donors), size=len(rows))
+        if len(near):
+            tree = KDTree(donors[:, near] / spread[near])
+            chosen = tree.query(values[np.ix_(rows, near)] / spread[near])[1]
+        out[rows] = np.where(missing[rows], donors[chosen], values[rows])
+    return out
+
+
+def condensed(source: ArraySource, labels: Integers) -> LabelledCells:
     """Return the cells of a source, given by the cell of each observation.
 
     Cells without members, or without weight, are dropped.
@@ -195,7 +281,7 @@ def condensed(source: ArraySource, labels: Integers) -> CellSource:
     weights: Array = np.bincount(labels, given, int(used.sum())).astype(np.float64)
     values = np.asarray(source.values)
     totals = [np.bincount(labels, given * column, len(weights)) for column in values.T]
-    return CellSource(
+    return LabelledCells(
         np.stack(totals, axis=1) / weights[:, None],
         weights,
         source.n_jobs,

@@ -27,12 +27,8 @@ from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedErro
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.sources.chunks import Within
 from bayesmix.sources.column_sums import ColumnSums
+from bayesmix.sources.drawn_rows import hashed, one_of_each
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, in_parts, summarise
-
-# Finaliser of splitmix64 (Steele, Lea & Flood 2014).
-STEP = np.uint64(0x9E3779B97F4A7C15)
-ROUNDS = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
-
 
 # Selection mask (n,) among observations that earlier selections left.
 
@@ -85,15 +81,6 @@ def _row_numbers(rows: Rows) -> Integers:
     return rows.first + np.arange(len(rows))
 
 
-def hashed(numbers: Integers, seed: int) -> Any:
-    """Return 64 pseudo-random bits of each number (n,), the same on all machines."""
-    with np.errstate(over="ignore"):
-        mixed = (numbers.astype(np.uint64) + np.uint64(1)) * STEP + np.uint64(seed % 2**64)
-        for shift, factor in ROUNDS:
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * factor
-        return mixed ^ (mixed >> np.uint64(31))
-
-
 # Values of the subsample of the first pass, used for quantiles.
 MOST_BROUGHT = 2**25
 # Observations that suffice for quantiles, for any number of columns.
@@ -102,7 +89,7 @@ FEWEST_BROUGHT = 10_000
 
 @dataclass(frozen=True)
 class FirstLook(AddedByField):
-    """Additive sums and extremes of the first pass, and an evenly spaced subsample."""
+    """Additive sums and extremes of the first pass, and a spread subsample."""
 
     faults: Faults
     n_present: int  # observations of positive weight
@@ -123,23 +110,23 @@ class FirstLook(AddedByField):
 
 
 def one_in(n_rows: int, n_features: int) -> int:
-    """Return the step of the evenly spaced subsample."""
+    """Return of how many observations the subsample has one."""
     most = min(MOST_SORTED, max(FEWEST_BROUGHT, MOST_BROUGHT // n_features))
     return -(-n_rows // most)
 
 
 def first_look(every: int, rows: Rows) -> FirstLook:
-    """Pass over a chunk for the first time, with every ``every``-th observation brought along."""
+    """Pass over a chunk for the first time, with one of ``every`` observations brought along."""
     faults = faults_in(rows)
-    brought = slice(-rows.first % every, None, every)
+    brought = one_of_each(every, rows.first, len(rows))
     # Faulty data are not fitted, so their sums are not needed.
     summed = slice(0 if faults else None)
     return FirstLook(
         faults,
         int(np.count_nonzero(rows.weights_or_ones)),
         ColumnSums.of(rows.values[summed], rows.weights_or_ones[summed]),
-        (np.array(rows.values[brought]),),
-        (None if rows.weights is None else np.array(rows.weights[brought]),),
+        (rows.values[brought],),
+        (None if rows.weights is None else rows.weights[brought],),
     )
 
 
@@ -248,8 +235,13 @@ class PartitionedSource:
 
     @cached_property
     def some(self) -> ArraySource:
-        """Evenly spaced subsample, or all data if small."""
+        """Subsample, one drawn from each run of as many, or all data if small."""
         return self.look.some(self.n_jobs, self.columns)
+
+    @property
+    def is_brought_whole(self) -> bool:
+        """Whether the first pass brought all observations into memory, as they are few."""
+        return one_in(*self.shape) == 1
 
     @cached_property
     def summary(self) -> Summary:
@@ -357,9 +349,12 @@ class PartitionedSource:
         return replace(self, parts=parts, choices=choices)
 
     def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
+        """Draw at most n observations, of the subsample if it has so many, without a pass."""
         n_rows = self.shape[0]
         if n >= n_rows:
             return self.in_memory()
+        if n <= len(self.some.values):
+            return self.some.sample(n, generator)
         return self.in_memory(np.sort(generator.choice(n_rows, n, replace=False)))
 
     def spread(self, n: int) -> ArraySource:
@@ -380,7 +375,7 @@ class PartitionedSource:
                 "values in memory: use a sample, such as rows.sample(100_000, "
                 "numpy.random.default_rng(0)), or X[::100] of a Dask array"
             )
-        if "look" in self.__dict__ and len(self.some.values) == n_rows:
+        if "look" in self.__dict__ and self.is_brought_whole:
             return self.some if rows is None else self.some.subset(rows)
         if isinstance(numbers, range):
             numbers = np.arange(numbers.start, numbers.stop, numbers.step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from bayesmix.em.model import Attempt, side_of, too_many_to_search
 from bayesmix.em.start import Begun, Start
+from bayesmix.search.events import left_out
 from bayesmix.search.optimum import search
 from bayesmix.starts.given_starts import StartFrom
 from bayesmix.starts.labelled_starts import LabelledStart
@@ -23,7 +24,11 @@ class SearchedStart:
         settings = attempt.settings
         settings = replace(settings, moves=settings.moves and self.moves)
         optimum = search(replace(attempt, settings=settings))
-        return Begun(optimum.state.afresh(), optimum.records)
+        state = optimum.state.afresh()
+        if optimum.spurious is not None:
+            event = left_out(attempt.problem, optimum.spurious, state)
+            state = replace(state, events=(*state.events, event))
+        return Begun(state, optimum.records)
 
 
 def chosen_start(attempt: Attempt) -> Start:

@@ -178,6 +178,8 @@ OTHER_STARTS = "responsibilities (n, K), labels (n,) or a callable that returns 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 # Rounds of k-means in a numbered start; numbers of the graph starts.
 SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
+# Numbers of starts at random observations.
+AT_RANDOM = range(11, 24)
 # Smallest fraction of data in the interval of a cluster; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
 # Fraction spread over all components where a probability of 0 would stay 0.
@@ -229,8 +231,19 @@ def numbered_starts(
             continue
         # Candidates with the same K begin alike.
         by_centres = partial(_by_centres, rows, summary, K, number % 2 == 0, generator)
+        if number in AT_RANDOM:
+            by_centres = partial(_at_random, rows, summary, K, generator)
         start = cached(source, ("start", *key, K, number), by_centres)
         yield number, replace(start, spread=spread_of(family))
+
+
+def _at_random(
+    rows: Distinct, summary: Summary, K: int, generator: np.random.Generator
+) -> NearestCentre:
+    """Return a start at random observations, which overlap as components do."""
+    shares, few = rows.weights / rows.weights.sum(), len(rows.values) < K
+    chosen = generator.choice(len(shares), K, replace=few, p=shares)
+    return NearestCentre(rows.values[chosen], summary)
 
 
 def _by_centres(

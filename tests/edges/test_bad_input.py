@@ -532,3 +532,10 @@ def test_fewer_observations_than_variables_are_not_called_redundant_columns():
     )
     with pytest.warns(FlatDirectionWarning, match=said):
         BayesianGaussianMixture(1).fit(wide)
+
+
+def test_errors_have_numbers_as_a_person_writes_them():
+    error = InvalidInputError(f"got {np.int64(5)!r} and {np.float64(0.5)!r}")
+    assert str(error) == "got 5 and 0.5"
+    with pytest.raises(InvalidInputError, match=r"got \(0, 2\)$"):
+        bm.select(np.zeros((9, 1)), n_components=(np.int64(0), np.int64(2)))

@@ -107,7 +107,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     answer, grid = done.stdout.split("ELBO + log K! + log P(K), nats below the best")
     grid = grid.split("*  chosen")[0]
     assert "2 clusters (probability 0.99)" in answer
-    assert "Cluster 1 (64 %): higher eruptions (4.29 against 2.04)" in answer
+    assert 'Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)' in answer
     assert re.search(r"n +272 +175 +97", answer)
     assert re.search(r"eruptions +3.49 \(1.14\) +4.29 \(0.41\) +2.04 \(0.27\)", answer)
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
@@ -126,7 +126,9 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
 def test_files_and_predictions_describe_the_clusters(run):
     run("select", FAITHFUL, "--components", "2", "--covariance", "full", "--out", "found")
     told = json.loads(Path("found/result.json").read_text())["description"]
-    assert told["sentences"][0].startswith("Cluster 1 (64 %): higher eruptions (4.29 against 2.04)")
+    assert told["sentences"][0].startswith(
+        'Cluster 1 (64 %, n = 175): "eruptions" higher (mean 4.29 against 2.04)'
+    )
     table = pd.read_csv("found/description.csv", index_col=["column", "statistic"])
     labels = bm.load("found/model.bayesmix").predict_clusters(bm.datasets.load_faithful())
     waiting = bm.datasets.load_faithful()["waiting"]
@@ -154,14 +156,18 @@ def test_the_files_agree_with_one_another(run):
         assert rows["cluster"].tolist() == (search.predict_clusters(frame) + 1).tolist()
     assert len(table) == len(result["candidates"]) == 4
     assert result["criterion"] == "elbo_prior"
-    chosen = table.loc[table["elbo_prior"].sub(result["best"]["elbo_prior"]).abs().idxmin()]
-    assert result["best"]["covariance_type"] == model.covariance_type
+    chosen = table.loc[table["elbo_prior"].sub(result["chosen"]["elbo_prior"]).abs().idxmin()]
+    assert result["chosen"]["covariance_type"] == model.covariance_type
+    best = table.loc[table["elbo_prior"].idxmax()]
+    assert result["best"]["elbo_prior"] == pytest.approx(best["elbo_prior"], rel=SIX_DIGITS)
+    assert result["choice"] == search.answer_.choice
+    assert result["choice"] in result["summary"]
     np.testing.assert_allclose(result["model"]["means"], model.means_, rtol=1e-8)
     assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=SIX_DIGITS)
     assert result["data"]["columns"] == model.feature_names_in_.tolist()
     assert result["interrupted"] is False
     # What was chosen, how sure that is and by what, and what was warned of, as data.
-    assert result["chosen"] == {"n_components": 2, "covariance_type": model.covariance_type}
+    assert result["chosen"]["n_components"] == 2
     shares = result["k_probabilities"]
     assert set(shares) == set(result["k_prior"]) == {"1", "2"}
     assert sum(shares.values()) == pytest.approx(1.0) == sum(result["k_prior"].values())
@@ -217,7 +223,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("2 clusters (probability 0.99): 2 normal components")
+    assert done.stdout.startswith("2 clusters (probability 0.99).\nCluster 1 (64 %, n = 175)")
     assert "component   weight" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 

@@ -18,6 +18,7 @@ from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.local_workers import climbed, packed, runs, unpacked
+from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -270,9 +271,86 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
                 np.testing.assert_array_equal(found.means_, expected.means_)
 
 
+@pytest.fixture
+def out_of_core(monkeypatch):
+    """Let few rows be too many for memory."""
+    monkeypatch.setattr(PartitionedSource, "is_brought_whole", property(lambda source: False))
+
+
+def six_groups(n=3000):
+    """Return observations of six groups in one order."""
+    rng = np.random.default_rng(6)
+    centres = 7.0 * np.array([[i, j, (i + j) % 2] for i in range(3) for j in range(2)])
+    return centres[np.arange(n) % 6] + rng.normal(size=(n, 3))
+
+
 @pytest.mark.slow
 @quiet
-def test_a_search_goes_on_after_its_scheduler_is_gone(tmp_path):
+def test_select_reads_collections_where_they_are_and_a_killed_worker_changes_no_bit(
+    out_of_core, tmp_path
+):
+    X = six_groups()
+    chunks = (700, 1, 1_500, 799)
+    expected = bm.select(parts_of(X, tmp_path, chunks))
+    assert expected.best_params_["n_components"] == 6
+    quick = {"distributed.worker.multiprocessing-method": "forkserver"}
+    patient = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+    with warnings.catch_warnings(), dask.config.set(quick | patient):
+        warnings.simplefilter("ignore")
+        for n_workers in (1, 2):
+            with (
+                LocalCluster(
+                    n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+                ) as cluster,
+                Client(cluster) as client,
+            ):
+                array = da.from_array(X, chunks=(chunks, 3))
+                source = collected(array, None, 1)
+                reduce, passes = source.engine.reduce, []
+
+                # Among cells, and among all rows.
+                kills = (2, 6) if n_workers == 2 else ()
+
+                def counting(*given, client=client, reduce=reduce, passes=passes, kills=kills):
+                    passes.append(1)
+                    if len(passes) in kills:
+                        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+                    return reduce(*given)
+
+                source.engine.reduce = counting
+                found = bm.select(source)
+                assert 6 < len(passes) <= 60
+                best, other = found.best_estimator_, expected.best_estimator_
+                np.testing.assert_array_equal(best.objective_trace_, other.objective_trace_)
+                np.testing.assert_array_equal(best.means_, other.means_)
+                assert found.summary() == expected.summary()
+
+
+@pytest.mark.slow
+@quiet
+def test_select_of_a_frame_leaves_its_rows_where_they_are(client, out_of_core, monkeypatch):
+    X = six_groups()
+    pandas = pd.DataFrame(X, columns=COLUMNS)
+    frame = dd.from_pandas(pandas, npartitions=4)
+
+    def refused(*arguments, **options):
+        raise AssertionError("collected")
+
+    monkeypatch.setattr(type(frame), "compute", refused)
+    search = bm.select(frame)
+    assert search.best_params_["n_components"] == 6
+    assert list(search.feature_names_in_) == COLUMNS
+    labels, clusters = search.predict(frame), search.predict_clusters(frame)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(labels.compute(), search.predict(pandas))
+    np.testing.assert_array_equal(clusters.compute(), search.predict_clusters(pandas))
+    search.names = tuple("abcdef")
+    assert set(search.predict_clusters(frame).compute()) == set("abcdef")
+
+
+@pytest.mark.slow
+@quiet
+def test_a_search_goes_on_after_its_scheduler_is_gone(out_of_core, tmp_path):
     parts_of(rows(), tmp_path)
     options = {"n_components": (1, 2, 3, 4), "criterion": "bic", "random_state": 0}
     expected = bm.MixtureSearch(**options).fit(bm.read(tmp_path))

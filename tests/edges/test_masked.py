@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ WEIGHTS = np.ma.array(np.ones(60), mask=np.arange(60) == 5)
 GAPS = pd.DataFrame(ROWS, columns=["a", "b"]).astype("Float64").mask(np.asarray(MASKED.mask))
 LABELS = np.ma.array(np.arange(60) % 2, mask=np.arange(60) < 3)
 FITTED = bm.BayesianGaussianMixture(2, random_state=0).fit(ROWS)
+STRICT = partial(bm.select, missing="error")
 
 PLACES: dict[str, Callable[[], Any]] = {
     "fit": lambda: bm.GaussianMixture(2).fit(MASKED),
     "fit to a list": lambda: bm.GaussianMixture(2).fit(list(MASKED)),
-    "select": lambda: bm.select(MASKED),
+    "select": lambda: bm.select(MASKED, missing="error"),
     "search": lambda: bm.MixtureSearch().fit(MASKED),
     "predict": lambda: FITTED.predict(MASKED),
     "score": lambda: FITTED.score_samples(MASKED),
@@ -52,14 +54,14 @@ def test_masked_entries_are_refused_with_the_first_place_and_the_remedy(place: s
         PLACES[place]()
 
 
-@pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, FITTED.predict, bm.select])
+@pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, FITTED.predict, STRICT])
 @pytest.mark.filterwarnings("ignore:X has feature names")
 def test_missing_values_of_pandas_are_refused_by_row_and_column(call: Callable[[Any], Any]) -> None:
     with pytest.raises(InvalidInputError, match="row 3, column 'b': drop or impute"):
         call(GAPS)
 
 
-@pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, bm.select])
+@pytest.mark.parametrize("call", [bm.GaussianMixture(2).fit, STRICT])
 def test_a_fit_to_masked_rows_names_the_option_that_takes_them(call: Callable[[Any], Any]) -> None:
     with pytest.raises(
         InvalidInputError, match=r"filled\), or set missing='use' .* or missing='dr"

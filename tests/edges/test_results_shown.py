@@ -48,6 +48,7 @@ MADE = {
     "NestedResult": lambda gm, vb, search: bm.nested_cv(
         {name: bm.GaussianMixture(2, random_state=0) for name in "abcd"}, X, cv=2
     ),
+    "ModelComparison": lambda gm, vb, search: bm.compare([gm, gm, gm, gm, vb, vb], X, cv=2),
     "PriorSensitivity": lambda gm, vb, search: bm.prior_sensitivity(search, X),
     "PosteriorSample": lambda gm, vb, search: vb.sample_posterior(10, random_state=0),
     "WeightedBootstrap": lambda gm, vb, search: bm.weighted_bootstrap(vb, X, n_draws=4),
@@ -90,6 +91,7 @@ def test_a_result_prints_in_five_lines_and_has_a_summary(name, gm, vb, search):
 def test_every_class_of_results_is_looked_at():
     printed_whole = {"ApaTable", "ClassProfiles", "ClassReport", "GroupSimilarity", "Answer"}
     printed_whole |= {"Description", "Divergence", "DecisionThreshold", "Lagged"}
+    printed_whole |= {"LogDensityDifference"}
     assert {*MADE, *printed_whole, "MixtureDensity"} == set(bm.results.__all__)
 
 

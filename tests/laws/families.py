@@ -75,8 +75,21 @@ def levels(rng, group):
     return rng.binomial([3, 4, 2, 3], 0.25 + 0.45 * group).astype(float)
 
 
+def dependent(rng, group):
+    drawn = levels(rng, group)
+    again = rng.random(len(group)) < 0.4
+    drawn[again, 2] = np.minimum(drawn[again, 0], 2)
+    return drawn
+
+
 def answers(rng, group):
     return (rng.random((len(group), 4)) < 0.2 + 0.6 * group).astype(float)
+
+
+def tests(rng, group):
+    trait = 1.2 * rng.normal(size=(len(group), 1))
+    log_odds = trait - (2 * group - 1) * np.linspace(-2.5, 2.5, 6)
+    return (rng.logistic(size=log_odds.shape) < log_odds).astype(float)
 
 
 def factors(rng, group):
@@ -120,10 +133,13 @@ EVERY_FAMILY = {
     "multinomial": FamilyCase(bm.Multinomial(), of_wholes),
     "binomial": FamilyCase(bm.Binomial((30, 30)), counts),
     "categorical": FamilyCase(bm.Categorical(), levels),
+    "dependent_categorical": FamilyCase(bm.DependentCategorical([(0, 2)]), dependent),
     "ordinal": FamilyCase(bm.Ordinal(), levels),
     "negative_binomial": FamilyCase(bm.NegativeBinomial(), overdispersed),
     "zero_inflated_poisson": FamilyCase(bm.ZeroInflatedPoisson(), with_zeros),
     "von_mises": FamilyCase(bm.VonMises(7.0), weekdays),
     "von_mises_fisher": FamilyCase(bm.VonMisesFisher(), directions),
+    "rasch": FamilyCase(bm.Rasch(), tests),
+    "two_parameter_logistic": FamilyCase(bm.TwoParameterLogistic(), tests),
     "product": FamilyCase(MIXED, mixed),
 }

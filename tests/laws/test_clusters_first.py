@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import bayesmix as bm
+from bayesmix.core.printed_numbers import probability
 from bayesmix.errors import UndefinedError
 from bayesmix.selection import clusters
-from bayesmix.selection.answer_text import AnswerText, likely_range, probability
+from bayesmix.selection.answer_text import AnswerText, likely_range
 from bayesmix.selection.clusters import ClusterNumbers, number_of, overlapping
 from bayesmix.selection.tasks import Assignments
 
@@ -74,7 +75,7 @@ def assert_agreement(search, rows):
     labels = search.predict_clusters(rows)
     assert answer.sizes.tolist() == [(labels == c).sum() for c in range(number)]
     assert answer.outlying == (labels == -1).sum()
-    assert search.summary().startswith(f"{answer.headline}: ")
+    assert search.summary().startswith(f"{answer.headline}.\n")
     low, high, likely = likely_range(answer.probabilities, number)
     told = f"{min(likely, 0.99):.2f}"
     assert f"(probability {told}" in answer.headline
@@ -252,7 +253,7 @@ def test_at_least_is_said_of_a_number_that_is_reached_as_probably_as_said(fitted
         answer = ended(fitted, probabilities, labels).answer()
         reached = {k: sum(p for j, p in probabilities.items() if j >= k) for k in probabilities}
         least = max(k for k in range(1, number_of(labels) + 1) if reached[k] >= 0.8)
-        said = re.match(r"at least (\d+) clusters? \(probability ([^;)]*)", answer.headline)
+        said = re.match(r"at least (\d+) clusters? \(probability ([^)]*)", answer.headline)
         assert answer.at_least == bool(said) == (least > 1)
         if said:
             assert int(said[1]) == least
@@ -261,7 +262,7 @@ def test_at_least_is_said_of_a_number_that_is_reached_as_probably_as_said(fitted
 
 def test_at_least_five_clusters_are_not_said_where_four_are_as_probable_as_one_in_four(fitted):
     answer = ended(fitted, {4: 0.23, 5: 0.77}, np.arange(5)).answer()
-    assert answer.headline == "at least 4 clusters (probability 0.99; labels of 5, 0.77)"
+    assert answer.headline == "at least 4 clusters (probability 0.99); 5 are described"
     assert "Number of clusters: 5 (0.77), 4 (0.23)." in answer.text
 
 

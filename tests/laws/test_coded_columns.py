@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.allocation.designs import coded_frame, coding_of_frame
-from bayesmix.errors import InvalidInputError
+from bayesmix.allocation.designs import coded_frame, coding_of_frame, columns_of, without_marks
+from bayesmix.errors import BayesmixWarning, InvalidInputError
 
 NAMES = (
     *("a", "a_b", "a_b_c", "a_", "_a", "a b", "a (b vs. c)", "a (c vs. b)", "A", "a1", "1a", "é"),
@@ -213,3 +213,53 @@ def test_formulas_keep_levels_and_constants_of_the_fit(formula, tmp_path):
     if "g" in formula:
         with pytest.raises(InvalidInputError, match="'a', which the fit has not seen"):
             model.predict(some.assign(g="a"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_marks_of_missing_values_in_covariates_are_no_levels(seed):
+    """Rows with marks are missing; without them the design is that of the other rows."""
+    hostile = HostileFrame(seed)
+    rng = np.random.default_rng(seed)
+    frame = hostile.frame.assign(job=rng.choice(["clerk", "craft", "farm"], 60))
+    marked, marks = frame.copy(), rng.random(60) < 0.2
+    marked.loc[marks, "job"] = rng.choice(["?", "-", " N/A", "missing"], marks.sum())
+    first = frame.index[marks][0]
+    with pytest.raises(InvalidInputError, match=f"means missing, in row {first}, column 'job'"):
+        columns_of("covariates", marked, 60)
+    table, names, _ = columns_of("covariates", marked[~marks], (~marks).sum())
+    expected, same, coding = columns_of("covariates", frame, 60)
+    np.testing.assert_array_equal(table, expected[~marks])
+    assert names == same
+    with pytest.raises(InvalidInputError, match="means missing"):
+        coded_frame("covariates", marked, coding)
+    with pytest.warns(BayesmixWarning, match="predictors: .* of 1 column holds? .* as missing"):
+        missing = without_marks("predictors", marked)
+    pd.testing.assert_frame_equal(missing, frame.assign(job=frame["job"].where(~marks)))
+    listed = marked.assign(job=marked["job"].astype("category"))
+    assert without_marks("predictors", listed) is listed
+    assert set(coding_of_frame("covariates", listed)[-1].levels) == set(marked["job"])
+
+
+def test_marks_among_numbers_are_missing_and_beside_one_text_a_level():
+    numbers = pd.DataFrame({"dose": ["1", "?", "2.5", "-99"]})
+    with pytest.warns(BayesmixWarning, match=r"X: 1 cell of 1 column holds '\?', read as missing"):
+        read = without_marks("X", numbers)
+    np.testing.assert_array_equal(read["dose"], [1.0, np.nan, 2.5, -99.0])
+    with pytest.raises(InvalidInputError, match=r"'\?', which means missing, in row 1"):
+        columns_of("X", numbers, 4)
+    signs = pd.DataFrame({"test": ["+", "-"] * 4})
+    assert without_marks("X", signs) is signs
+    assert coding_of_frame("X", signs)[0].levels == ("+", "-")
+
+
+def test_formulas_leave_rows_with_marks_out():
+    pytest.importorskip("formulaic")
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"job": rng.choice(["a", "b", "c"], 90), "x": rng.normal(size=90)})
+    frame["y"] = 2.0 * (frame["job"] == "b") + frame["x"] + rng.normal(size=90)
+    marked = frame.assign(job=frame["job"].where(frame.index % 9 > 0, "?"))
+    with pytest.warns(BayesmixWarning, match=r"X: 10 cells of 1 column hold '\?'"):
+        model = bm.RegressionMixture(1).fit(marked, "y ~ job + x")
+    alone = bm.RegressionMixture(1).fit(frame[frame.index % 9 > 0], "y ~ job + x")
+    np.testing.assert_array_equal(model.coef_, alone.coef_)
+    assert "?" not in "".join(model.feature_names_in_)

@@ -308,7 +308,7 @@ def test_select_finds_groups_along_factors_in_their_subspace():
     assert adjusted_rand_score(labels, search.predict_clusters(X)) > 0.95
     text = search.summary()
     assert "of 80 directions" in text
-    assert "directions (n = 150" in text.splitlines()[0]
+    assert "directions (n = 150" in text
 
 
 @pytest.mark.slow
@@ -317,7 +317,7 @@ def test_select_finds_groups_along_factors_with_missing_values():
     X, labels = in_factors(draw, n=150, D=80)
     X = np.where(draw.random(X.shape) < 0.1, np.nan, X)
     search = bm.select(X, missing="use")
-    assert "directions (n = 150" in search.summary().splitlines()[0]
+    assert "directions (n = 150" in search.summary()
     assert adjusted_rand_score(labels, search.predict_clusters(X)) > 0.95
 
 
@@ -325,7 +325,7 @@ def test_select_says_what_to_do_about_missing_values_of_pandas():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 25))).convert_dtypes()
     frame.iloc[0, 0] = pd.NA
     with pytest.raises(InvalidInputError, match="missing='use'"):
-        bm.select(frame)
+        bm.select(frame, missing="error")
 
 
 @pytest.mark.slow

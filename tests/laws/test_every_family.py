@@ -4,6 +4,7 @@ Families and samples are those of ``families.py``; ``test_parameters.py`` has th
 """
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,9 @@ def test_a_loaded_model_has_the_same_densities_and_errors(name, tmp_path):
     pd.testing.assert_frame_equal(loaded.parameter_table(rows), model.parameter_table(rows))
 
 
+# Directions are missing as a whole, see test_von_mises_fisher.
 TAKE_GAPS = [name for name, case in EVERY_FAMILY.items() if case.family.takes_gaps]
+TAKE_GAPS.remove("von_mises_fisher")
 
 
 @pytest.mark.parametrize("name", TAKE_GAPS)
@@ -82,7 +85,7 @@ def test_a_product_has_the_parameters_of_its_parts(name):
     wide = np.column_stack([rows, np.random.default_rng(5).normal(size=len(rows))])
     alone = EVERY_FAMILY[name].family
     if hasattr(alone, "levels"):
-        alone = type(alone)([range(int(column.max()) + 1) for column in rows.T])
+        alone = replace(alone, levels=[range(int(column.max()) + 1) for column in rows.T])
     family = bm.Product({tuple(range(D)): alone, D: bm.Gaussian("spherical")})
     model = fitted(mixture(family), wide)
     scores = scores_of(model, wide)

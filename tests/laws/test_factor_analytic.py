@@ -235,8 +235,9 @@ def test_select_compares_what_has_no_posterior_by_bic_and_grows_beyond_rows_by_c
     rows, _ = rows_of(generator(7), 60, 45, 2, 1, apart=2.0)
     search = bm.select(rows, covariance_type=bm.FactorAnalytic(1), n_jobs=1)
     assert search.best_params_["n_components"] == 2
-    assert search.summary().startswith("2 clusters (probability 0.99): 2 factor analytic")
-    assert "Chosen by BIC (" in search.summary()
+    assert search.summary().startswith("2 clusters (probability 0.99).")
+    assert "Model: 2 factor analytic" in search.summary()
+    assert "(best by BIC, " in search.summary()
 
 
 def test_parameters_are_those_of_the_papers_table():

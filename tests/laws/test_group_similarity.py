@@ -57,6 +57,77 @@ def test_every_model_has_the_maximum_that_direct_maximisation_finds(sexes):
     np.testing.assert_allclose(found.sizes.sum(axis=1), 1.0)
 
 
+SHARED = {
+    "configural": (),
+    "structural": ("means",),
+    "dispersion": ("means", "variances"),
+    "distributional": ("means", "variances", "weights"),
+}
+
+
+def by_em(X, group, n_classes, shared, generator):
+    """Log likelihood of an EM run of independent normals from random centres; -inf for spikes."""
+    (n, D), G = X.shape, group.max() + 1
+    means = np.repeat(X[None, generator.choice(n, n_classes, replace=False)], G, axis=0)
+    variances = np.tile(X.var(axis=0) / generator.choice([1.0, 4.0]), (G, n_classes, 1))
+    weights, indicators = np.full((G, n_classes), 1.0 / n_classes), np.eye(G)[group]
+    before = -np.inf
+    for _ in range(2000):
+        away = norm.logpdf(X[:, None], means[group], np.sqrt(variances[group])).sum(axis=2)
+        joint = away + np.log(weights)[group]
+        totals = logsumexp(joint, axis=1)
+        if totals.sum() - before < 1e-9:
+            break
+        before = totals.sum()
+        shares = indicators[:, :, None] * np.exp(joint - totals[:, None])[:, None]  # (n, G, K)
+        counts = shares.sum(axis=0)
+        sizes = counts.sum(axis=0) if "variances" in shared else counts
+        if sizes.min() < 5.0 * (D + 1) or variances.min() < 1e-3:
+            return -np.inf
+        weights = counts / counts.sum(axis=1, keepdims=True)
+        if "weights" in shared:
+            weights = np.tile(counts.sum(axis=0) / n, (G, 1))
+        sums = np.einsum("ngk,nd->gkd", shares, X)
+        means = sums / np.maximum(counts, 1e-300)[..., None]
+        if "means" in shared:  # weighted by precision
+            precision = (counts[..., None] / variances).sum(axis=0)
+            means = np.tile((sums / variances).sum(axis=0) / precision, (G, 1, 1))
+        squares = np.stack(
+            [np.einsum("nk,nkd->kd", shares[:, g], (X[:, None] - means[g]) ** 2) for g in range(G)]
+        )
+        variances = squares / np.maximum(counts, 1e-300)[..., None]
+        if "variances" in shared:
+            variances = np.tile(squares.sum(axis=0) / counts.sum(axis=0)[:, None], (G, 1, 1))
+    return before
+
+
+def groups_of_classes(seed):
+    """Two or three groups of different spreads, and two or three classes that may overlap."""
+    generator = np.random.default_rng([97, seed])
+    K, D, G = generator.integers(2, 4), generator.integers(1, 4), generator.integers(2, 4)
+    group = np.arange(generator.integers(60, 160) * G) % G
+    weights = generator.dirichlet(np.full(K, 2.0), G).cumsum(axis=1)
+    place = (generator.random(len(group))[:, None] > weights[group]).sum(axis=1).clip(max=K - 1)
+    means = generator.normal(0.0, generator.uniform(1.2, 2.5), (K, D))
+    deviations = np.exp(generator.normal(0.0, 0.5, (G, K, D)))
+    shifts = seed % 2 * generator.normal(0.0, 0.5, (G, K, D))  # means differ between groups
+    noise = deviations[group, place] * generator.normal(size=(len(group), D))
+    return means[place] + shifts[group, place] + noise, group, int(K)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4, 5, 100])
+def test_no_model_ends_below_an_independent_fit(seed):
+    X, group, K = groups_of_classes(seed)
+    model = bm.GaussianMixture(K, covariance_type="diag")
+    table = bm.group_similarity(model, X, group, random_state=0).table
+    assert table["log_likelihood"].is_monotonic_decreasing
+    generator = np.random.default_rng(seed)
+    for name, shared in SHARED.items():
+        runs = [by_em(X, group, K, shared, generator) for _ in range(10)]
+        assert table["log_likelihood"][name] > max(runs) - 1e-3
+
+
 @pytest.mark.slow
 def test_dispersion_similarity_is_a_fit_with_the_group_as_covariate():
     generator = np.random.default_rng(7)

@@ -14,6 +14,7 @@ from bayesmix.selection.merge_tree import (
     tree_of,
     usual_number,
 )
+from bayesmix.sources.condensed import condensed
 from bayesmix.sources.memory import ArraySource
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -91,7 +92,7 @@ def test_partitions_are_nested_and_have_as_many_clusters_as_asked():
     X = np.random.default_rng(4).normal(size=(300, 2))
     source = ArraySource(X)
     cells = cells_of_tree(source, bm.Gaussian(), usual_number(300), 0)
-    tree = tree_of(bm.Gaussian(), source, cells)
+    tree = tree_of(bm.Gaussian(), condensed(source, cells))
     assert tree.n_cells == cells.max() + 1
     for k in range(1, tree.n_cells):
         fewer, more = tree.clusters(k), tree.clusters(k + 1)
@@ -111,7 +112,7 @@ def test_the_top_of_a_tree_is_the_number_of_groups_that_are_apart(family, n_grou
     X = 9.0 * np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(size=(900, 2))
     source = ArraySource(X)
     cells = cells_of_tree(source, family, usual_number(900), 0)
-    tree = tree_of(family, source, cells)
+    tree = tree_of(family, condensed(source, cells))
     assert tree.best == n_groups
     assert adjusted_rand_score(labels, tree.clusters(n_groups)[cells]) > 0.99
 
@@ -136,5 +137,5 @@ def test_families_without_sums_have_trees_of_normal_coordinates():
     X = rng.gamma(9.0, np.where(labels, 40.0, 1.0)[:, None], (400, 2))
     source = ArraySource(X)
     cells = cells_of_tree(source, bm.Gamma(), usual_number(400), 0)
-    tree = tree_of(bm.Gamma(), source, cells)
+    tree = tree_of(bm.Gamma(), condensed(source, cells))
     assert adjusted_rand_score(labels, tree.clusters(2)[cells]) > 0.99

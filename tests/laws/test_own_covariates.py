@@ -112,3 +112,70 @@ def test_fits_with_named_effects_are_saved(tmp_path):
     np.testing.assert_array_equal(
         read.predict_proba(X, groups=persons), hmm.predict_proba(X, groups=persons)
     )
+
+
+def three_waves(n_persons=60):
+    """Return answers (n, 4), persons and covariates of a small panel of three waves."""
+    rng = np.random.default_rng(11)
+    states = np.repeat(rng.random(n_persons) < 0.5, 3) ^ (rng.random(3 * n_persons) < 0.1)
+    answers = (rng.random((3 * n_persons, 4)) < np.where(states, 0.85, 0.15)[:, None]).astype(float)
+    sex = np.repeat(rng.integers(2, size=n_persons), 3).astype(float)
+    table = pd.DataFrame({"sex": sex, "stress": rng.normal(size=3 * n_persons)})
+    return answers, np.repeat(np.arange(n_persons), 3), table
+
+
+OWN = bm.HiddenMarkovModel(
+    2, family="bernoulli", n_init=1, search="short", random_state=0,
+    covariate_effects={"first": ["sex"], "transitions": ["stress", "wave"]},
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*certain given covariates")
+def test_own_covariates_are_saved_and_loaded(tmp_path):
+    answers, persons, table = three_waves()
+    hmm = clone(OWN).fit(answers, groups=persons, covariates=table)
+    hmm.save(tmp_path / "model")
+    loaded = bm.load(tmp_path / "model")
+    assert loaded.covariate_effects == OWN.covariate_effects
+    given = {"groups": persons, "covariates": table}
+    for name in ("predict_proba", "score_samples"):
+        ours, theirs = (getattr(each, name)(answers, **given) for each in (hmm, loaded))
+        np.testing.assert_array_equal(theirs, ours)
+    there = table.assign(wave=3)[:4]
+    np.testing.assert_array_equal(loaded.transition_matrix(there), hmm.transition_matrix(there))
+
+
+def test_weights_that_vary_over_waves_and_missing_covariates_are_named():
+    answers, persons, table = three_waves()
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, len(answers))
+    with pytest.raises(InvalidInputError, match="sample_weight must be equal within a sequence"):
+        clone(OWN).fit(answers, groups=persons, covariates=table, sample_weight=weights)
+    table.loc[5, "stress"] = np.nan
+    with pytest.raises(InvalidInputError, match=r"row 5 .*column 'stress': impute it"):
+        clone(OWN).fit(answers, groups=persons, covariates=table)
+    with pytest.raises(InvalidInputError, match="covariate_effects names 'stress'"):
+        clone(OWN).fit(answers, groups=persons, covariates=table[["sex"]])
+
+
+def test_a_wave_without_values_is_a_step_without_evidence():
+    answers, persons, _ = three_waves()
+    answers[1::3] = np.nan
+    hmm = bm.HiddenMarkovModel(
+        2, family="bernoulli", missing="use", n_init=1, search="short", random_state=0
+    )
+    hmm.fit(answers, groups=persons)
+    joint = np.log(hmm.startprob_)[:, None] + np.log(hmm.transmat_ @ hmm.transmat_)
+    p, x = hmm.result_.unframed.probabilities, answers.reshape(-1, 3, 1, 4)[:, [0, 2]]
+    logs = (x * np.log(p) + (1.0 - x) * np.log1p(-p)).sum(axis=3)
+    total = special.logsumexp(joint + logs[:, 0, :, None] + logs[:, 1, None], axis=(1, 2)).sum()
+    assert hmm.log_likelihood_ == pytest.approx(total, rel=1e-9)
+
+
+def test_an_outcome_that_is_constant_in_a_class_is_named():
+    answers, persons, _ = three_waves()
+    hmm = bm.HiddenMarkovModel(2, family="bernoulli", n_init=1, search="short", random_state=0)
+    hmm.fit(answers, groups=persons)
+    outcome = np.random.default_rng(1).normal(size=len(answers))
+    outcome[hmm.predict(answers, groups=persons) == 0] = 1.0
+    with pytest.raises(InvalidInputError, match="too few distinct values in a class"):
+        bm.distal(hmm, answers, outcome)

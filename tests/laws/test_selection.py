@@ -207,7 +207,7 @@ def test_hannan_quinn_is_computed_by_hand_and_undefined_below_three_samples(tmp_
     one = search.results_.set_index("n_components").loc[1]
     assert one["hqc"] == pytest.approx(by_hand)
     assert search.best_score_ == search.results_["hqc"].min()
-    assert "Chosen by Hannan-Quinn criterion" in search.summary()
+    assert "best by Hannan-Quinn criterion" in search.summary()
     search.report(tmp_path / "search.html")
     assert ">Hannan-Quinn criterion (used)<" in (tmp_path / "search.html").read_text("utf-8")
     few = bm.MixtureSearch(n_components=(1, 2)).fit(X, sample_weight=np.full(60, 0.04))
@@ -254,26 +254,29 @@ def test_units_change_no_choice(criterion, factor):
 def test_one_component_is_not_compared_with_itself_by_another_name():
     rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.5]])
     search = bm.select(rows, n_components=[1, 2], random_state=0, n_jobs=1)
-    assert search.summary().startswith(
-        "1 cluster (probability 0.99): 1 normal component with full covariance (n = 200, "
-    )
+    assert search.summary().startswith("1 cluster (probability 0.99).\nCluster 1 (100 %, n = 200)")
+    assert "Model: 1 normal component with full covariance (n = 200, " in search.summary()
     assert "1 component, tied" not in search.summary(verbose=True)
 
 
 @pytest.mark.slow
 def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
+    name = "ELBO + log K! + log P(K)"
     k, ahead = search.k_probabilities_.nlargest(3), search.results_["behind"].min()
     assert search.summary().splitlines() == [
-        "2 clusters (probability 0.99): 2 normal components with full covariance (n = 272, 2 "
-        "features).",
-        f"Density: 3 components, tied covariance, have more evidence (+{-ahead:.2f} nats); see "
-        "averaged_.",
+        "2 clusters (probability 0.99).",
+        *search.describe(FAITHFUL).sentences,
+        "",
+        "Model: 2 normal components with full covariance (n = 272, 2 features).",
+        "Chosen: 2 components, full covariance (the simplest within 10 nats of the best with 2 "
+        f"clusters). Best by {name}: 3 components, tied covariance (+{-ahead:.2f} nats).",
         "Other criteria: BIC 3 (tied), ICL 2 (full), AIC 4 (tied).",
     ]
     verbose = search.summary(verbose=True)
     assert verbose.startswith(search.summary())
-    assert f"Chosen by ELBO + log K! + log P(K) ({search.best_score_:,.1f} nats)" in verbose
+    assert f"Others by {name}: 3 components, tied covariance (+{-ahead:.2f} nats); " in verbose
+    assert search.answer_.choice in search.summary()
     assert "The prior over K decreases with K" in verbose
     numbers = ", ".join(f"{n} ({p:.2f})" for n, p in k.items())
     assert f"Number of components by evidence alone: {numbers}." in verbose
@@ -284,14 +287,12 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     search = bm.select(FAITHFUL, criterion="bic")
     lines, first, second = search.summary().splitlines(), *search.candidates_[:2]
     bic = search.results_["bic"]
-    other = search.results_.query("n_components != 3").iloc[0]
-    assert lines[0] == (
-        f"3 components by BIC, {other.behind:.2f} ahead of {other.n_components}: normal components "
-        "with tied covariance (n = 272, 2 features)."
-    )
-    assert lines[1].startswith("They form 2 clusters (probability 0.99). Labels: predict_clusters")
+    assert lines[0] == "3 components by BIC form 2 clusters (probability 0.99)."
+    assert lines[4] == "Model: 3 normal components with tied covariance (n = 272, 2 features)."
+    assert "Labels: predict_clusters for clusters, predict for components." in lines[5]
     assert (
-        f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
+        "Chosen: 3 components, tied covariance (best by BIC, "
+        f"{first.estimator.bic(FAITHFUL):,.1f}). Next: {second.n_components} "
         f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."
     ) in lines
     others = next(line for line in lines if line.startswith("Other criteria"))
@@ -300,8 +301,9 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
 
 def test_a_search_with_noise_says_why_it_compares_by_bic():
     lines = bm.select(FAITHFUL, 2, "full", noise=True).summary().splitlines()
-    assert lines[1].startswith("Chosen by BIC (2,")
-    assert lines[1].endswith("), because noise has no log evidence.")
+    line = next(line for line in lines if line.startswith("Chosen: "))
+    assert line.startswith("Chosen: 2 components, full covariance (best by BIC, 2,")
+    assert line.endswith(", as noise has no log evidence).")
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():
@@ -325,7 +327,8 @@ def test_one_move_and_one_component_are_not_plural():
     assert "1 of 1 split-and-merge moves" in of_search([start, move], 10.0, 1e-4)
     assert "2 of 2 split-and-merge moves" in of_search([start, move, move], 10.0, 1e-4)
     alone = bm.select(two_groups(40), (1,), "full")
-    assert alone.summary().startswith("1 cluster: 1 normal component with full")
+    assert alone.summary().startswith("1 cluster.\n")
+    assert "Model: 1 normal component with full" in alone.summary()
 
 
 # Probabilities and averages

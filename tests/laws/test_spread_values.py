@@ -112,10 +112,13 @@ def test_a_heap_on_a_round_number_is_named_and_no_cluster(seed):
 
 
 @pytest.mark.slow
-def test_a_heap_of_zeros_stays_a_group():
+def test_a_heap_of_zeros_is_a_mass_or_stays_a_group():
     rng = np.random.default_rng(5)
     amounts = np.where(rng.random(400) < 0.4, 0.0, rng.normal(20.0, 4.0, 400)).round(1)[:, None]
-    search = selected(amounts)
+    with_mass = selected(amounts)
+    assert with_mass.n_clusters_ == 1
+    assert "Masses: x0 (42 % zeros)" in with_mass.summary()
+    search = selected(amounts, masses=None)
     assert search.n_clusters_ == 2
     clusters = search.predict_clusters(amounts)
     assert len(set(clusters[amounts[:, 0] == 0.0])) == 1

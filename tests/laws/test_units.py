@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.families.monotone import Logarithms
 from bayesmix.selection.clusters import LARGE_SHARE, too_small
 
 
@@ -32,6 +33,35 @@ def reported(search, X):
     model = search.best_estimator_
     probabilities = [*search.cluster_probabilities_.items()]
     return search.best_params_, probabilities, model.predict_proba(X), search.predict_clusters(X)
+
+
+LEARNED = {
+    "powers": bm.YeoJohnson.of,
+    "logarithms": lambda rows: Logarithms.of_columns(rows, np.array([True, False])),
+}
+
+
+@pytest.mark.parametrize("learned", LEARNED.values(), ids=LEARNED)
+@pytest.mark.parametrize("inference", [None, bm.VariationalBayes()], ids=["ml", "vb"])
+def test_powers_of_two_change_no_bit_of_transformed_columns(learned, inference):
+    near = np.exp(0.7 * np.random.default_rng(7).normal(size=(90, 2)) + [[0.0, 4.0]])
+    factors = 2.0 ** np.array([-17, 9])
+    models = []
+    for rows in (near, near * factors):
+        family = bm.Transformed(bm.Gaussian("full"), learned(rows))
+        start = np.where(near[:, :1] > 1.0, [0.9, 0.1], [0.2, 0.8])
+        model = bm.Mixture(2, family=family, inference=inference, init_params=start, n_init=1)
+        models.append(model.set_params(search=None, max_iter=400).fit(rows))
+    one, other = models
+    np.testing.assert_array_equal(one.predict_proba(near), other.predict_proba(near * factors))
+    np.testing.assert_array_equal(one.weights_, other.weights_)
+    np.testing.assert_array_equal(one.means_, other.means_ / factors)
+    for name in ("transformed_means_", "transformed_covariances_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    shift = len(near) * np.log(factors).sum()
+    assert other.result_.objective + shift == pytest.approx(one.result_.objective, rel=1e-13)
+    densities = other.score_samples(near * factors) + np.log(factors).sum()
+    np.testing.assert_allclose(densities, one.score_samples(near), rtol=1e-12)
 
 
 @pytest.mark.slow

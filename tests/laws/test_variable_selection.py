@@ -106,6 +106,27 @@ def test_evidence_of_a_feature_is_the_product_of_predictive_densities(name):
         assert gain == pytest.approx(split - whole, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("n_components", [2, 3, 5])
+def test_copies_of_a_component_count_once(name, n_components):
+    family, values, _ = CASES[name]
+    table = table_of(np.tile(values, (10, 1)), family)
+    copies = np.full((len(table.values), n_components), 1.0 / n_components)
+    assert table.relabellings(copies) == pytest.approx(0.0, abs=1e-9)
+    empty = np.zeros_like(copies)
+    empty[:, 0] = 1.0  # the others equal the prior
+    assert table.relabellings(empty) == pytest.approx(np.log(n_components), abs=0.1)
+
+
+def test_components_apart_count_in_every_order():
+    groups = np.arange(90) % 3
+    values = 50.0 * groups[:, None] + np.random.default_rng(74).normal(size=(90, 2))
+    table = table_of(values, bm.Gaussian("diag"))
+    shares = np.eye(3)[groups]
+    assert table.relabellings(shares) == pytest.approx(np.log(6.0), abs=1e-6)
+    assert table.relabellings(shares[:, :1]) == 0.0
+
+
 def test_both_forms_at_one_component_are_the_bound_of_an_ordinary_fit():
     values = np.random.default_rng(1).normal(5.0, 3.0, (40, 3))
     table = table_of(values, bm.Gaussian("diag"))

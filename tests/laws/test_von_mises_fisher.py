@@ -6,7 +6,12 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bm
-from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixWarning,
+    DegenerateComponentWarning,
+    InvalidInputError,
+    UnsupportedError,
+)
 from bayesmix.families.von_mises_fisher import (
     VonMisesFishers,
     log_constants,
@@ -193,3 +198,67 @@ def test_what_a_direction_does_not_do_is_refused_by_name():
         bm.Mixture(1, family=bm.VonMisesFisher(), inference=bm.VariationalBayes()).fit(rows)
     with pytest.raises(UnsupportedError, match="has no marginals"):
         bm.Mixture(1, family=bm.VonMisesFisher(), **PLAIN).fit(rows).marginal([0])
+
+
+def tracks(seed, n=240):
+    """Steps and turning angles of an animal; some angles, steps and whole rows are missing."""
+    rng = generator(seed)
+    states = np.repeat(rng.integers(0, 2, n // 10), 10)
+    angle = rng.vonmises(0.0, np.where(states, 4.0, 0.3))
+    step = rng.gamma(2.0, np.where(states, 3.0, 0.5)) * (rng.random(n) > 0.05)
+    rows = np.column_stack([step, np.cos(angle), np.sin(angle)])
+    rows[rng.random(n) < 0.2, 1:] = np.nan
+    rows[rng.random(n) < 0.1, 0] = np.nan
+    return rows
+
+
+TRACK = bm.Product({0: bm.ZeroOr(bm.Gamma()), (1, 2): bm.VonMisesFisher()})
+
+
+def track_joint(model, rows):
+    """Log densities (n, 2) of steps and angles by SciPy, 0 where missing."""
+    amounts, directions = model.result_.unframed.parts
+    step, seen = rows[:, :1], ~np.isnan(rows[:, 1])
+    shape, rate, zero = (getattr(amounts, own)[:, 0] for own in ("shapes", "rates", "zeros"))
+    density = stats.gamma(shape, scale=1.0 / rate).logpdf(step) + np.log1p(-zero)
+    joint = np.where(step == 0.0, np.log(zero), density)
+    joint[np.isnan(step[:, 0])] = 0.0
+    cosines = rows[seen, 1:] @ directions.directions.T
+    kappa = directions.concentrations
+    joint[seen] += kappa * (cosines - 1.0) - np.log(2.0 * np.pi * special.i0e(kappa))
+    return joint
+
+
+def test_angles_or_steps_missing_within_a_row_are_integrated_out():
+    rows = tracks(14)
+    model = bm.Mixture(2, family=TRACK, missing="use", **PLAIN)
+    with pytest.warns(BayesmixWarning, match="rows without any value are left out"):
+        model.fit(rows)
+    some = rows[~np.isnan(rows).all(axis=1)]
+    joint = track_joint(model, some) + np.log(model.weights_)
+    expected = special.logsumexp(joint, axis=1)
+    np.testing.assert_allclose(model.score_samples(some), expected, rtol=1e-9)
+    assert model.log_likelihood_ == pytest.approx(expected.sum(), rel=1e-10)
+    # Stationary: mean directions of the angles that are seen.
+    seen = ~np.isnan(some[:, 1])
+    shares = np.exp(joint - expected[:, None])[seen]
+    means = shares.T @ some[seen, 1:] / shares.sum(axis=0)[:, None]
+    np.testing.assert_allclose(model.result_.unframed.parts[1].means, means, atol=2e-4)
+
+
+def test_tracks_with_missing_angles_have_the_likelihood_of_the_forward_algorithm():
+    rows = tracks(15, 120)
+    model = bm.HiddenMarkovModel(2, family=TRACK, missing="use", n_init=2, **PLAIN)
+    model.fit(rows, lengths=[50, 70])
+    joint, total = track_joint(model, rows), 0.0
+    for begin, end in ((0, 50), (50, 120)):
+        state = model.startprob_ * np.exp(joint[begin])
+        for density in np.exp(joint[begin + 1 : end]):
+            state = (state @ model.transmat_) * density
+        total += np.log(state.sum())
+    assert model.log_likelihood_ == pytest.approx(total, rel=1e-10)
+    rows[3, 1:] = [np.nan, 1.0]
+    with pytest.raises(InvalidInputError, match="missing as a whole"):
+        model.score_samples(rows)
+    with pytest.raises(InvalidInputError, match="missing as a whole, got row 3"):
+        model.fit(rows, lengths=[50, 70])

@@ -25,6 +25,7 @@ from bayesmix.assess.local_dependence import (
 )
 from bayesmix.core.procedures import last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression.coded_frames import divided_array
 from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host
@@ -230,7 +231,10 @@ def variables_of(model: Any, X: Any) -> tuple[list[Variable], list[tuple[str, st
         values = np.asarray(X)
         names = getattr(model, "feature_names_in_", None)
         if values.dtype.kind in "biuf":
-            return _numeric(values.astype(np.float64), names, coding, result), []
+            values = values.astype(np.float64)
+            if coding is not None:
+                values = np.asarray(divided_array(values, coding))
+            return _numeric(values, names, coding, result), []
         X = pd.DataFrame(values, columns=None if names is None else list(names))
     frame = as_pandas(X)
     names = names_of_the_fit(model, coding) or list(frame.columns)
@@ -241,14 +245,17 @@ def variables_of(model: Any, X: Any) -> tuple[list[Variable], list[tuple[str, st
     else:
         numbers = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
         variables = _numeric(numbers, names, None, result)
-    variables = [_with_unit(variable, frame[variable.name]) for variable in variables]
+    variables = [
+        _with_unit(variable, frame[variable.name]) if variable.name in names else variable
+        for variable in variables
+    ]
     further, left_out = _further(frame.drop(columns=names), coding)
     return variables + further, left_out
 
 
 def names_of_the_fit(model: Any, coding: Coding | None) -> list[str]:
     """Return the columns that a model was fitted to, empty if they had no names."""
-    names = getattr(model, "feature_names_in_", ()) if coding is None else coding.names
+    names = getattr(model, "feature_names_in_", ()) if coding is None else coding.given
     return [str(name) for name in names]
 
 

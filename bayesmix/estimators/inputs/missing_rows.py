@@ -13,11 +13,31 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.sources.memory import ArraySource
+from bayesmix.numerics.device_arrays import host
+from bayesmix.sources.memory import ArraySource, is_collection, is_source
 from bayesmix.sources.partitions_of_rows import complete
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
+
+
+def rows_with_missing(X: Any) -> int:
+    """Return the number of rows in memory with missing values; 0 where that is unknown."""
+    if is_source(X) or is_collection(X):
+        values = X.values if isinstance(X, ArraySource) else np.empty((0, 0))
+    else:
+        try:
+            plain = nan_for_gaps(host(X))
+            if hasattr(plain, "iloc"):
+                values = plain.to_numpy(np.float64, na_value=np.nan)
+            else:
+                values = np.asarray(plain)
+                values = values.astype(np.float64) if values.dtype.kind == "O" else values
+        except (AttributeError, TypeError, ValueError):  # the fit refuses these data, with advice
+            return 0
+    if values.ndim != 2 or values.dtype.kind != "f":
+        return 0
+    return int(np.isnan(values).any(axis=1).sum())
 
 
 def with_values(source: ArraySource) -> ArraySource:

@@ -27,6 +27,7 @@ from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.printed_numbers import probability
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
@@ -498,7 +499,7 @@ class Forecast:
         for step, shares in enumerate(self.state_probabilities):
             values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
             cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
-            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
+            rows.append((str(step + 1), *map(probability, shares), *cells))
         return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
 
     @property

@@ -79,8 +79,12 @@ def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     from bayesmix.io.table_columns import is_frame, recoded, say_unused
 
     X = tabular(with_sparse_rows(X))
-    if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
+    if coding is None or is_source(X) or is_collection(X):
         return X
+    if not is_frame(X):
+        divided = divided_array(X, coding)
+        complete = divided is X or is_complete(X)
+        return X if divided is X else with_coding(divided, replace(coding, marks_only=complete))
     say_unused(X, coding)
     return with_coding(recoded(X, coding, unseen), replace(coding, marks_only=is_complete(X)))
 
@@ -149,9 +153,26 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
             coding = replace(coding, names=X.coding.names)
         return _translated(X, coding)
     if not is_frame(X):
-        return X
+        return divided_array(X, coding)
     say_unused(X, coding)
     return recoded(X, coding, unseen)
+
+
+def divided_array(X: Any, coding: Coding) -> Any:
+    """Return an array of the columns of a fit with columns for its masses, others unchanged.
+
+    Raises ``InvalidInputError`` for another number of columns.
+    """
+    shape, n_given = np.shape(X), len(coding.given)
+    if not coding.unnamed or len(shape) != 2 or shape[1] == len(coding.names):
+        return X
+    if shape[1] != n_given:
+        raise InvalidInputError(
+            f"X must have the {n_given} columns of the fit, got {shape[1]}: pass them in the same "
+            "order"
+        )
+    values = coding.divided(np.asarray(X, dtype=np.float64))
+    return pd.DataFrame(values, columns=[*coding.names])
 
 
 def is_complete(X: Any) -> bool:
@@ -196,6 +217,8 @@ def decoded(family: Any, rows: Array) -> Any:
     if coding is None:
         return rows
 
+    if coding.unnamed:
+        return coding.joined(rows)
     if not isinstance(family, LevelsFamily) or family.levels is None:
         return coding.decoded(rows)
     numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)
@@ -208,6 +231,7 @@ def family_for(family: Any, source: Source) -> Any:
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, LevelsFamily):
+        family = family.on_columns(columns, n_columns)
         if family.levels is not None:
             return family
         if coding is not None and None not in coding.levels:
@@ -252,6 +276,9 @@ def _knowing_levels(family: Product) -> Product:
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
     for part in family.parts:
+        if isinstance(part.family, LevelsFamily):
+            own: Any = part.family.on_columns(tuple(map(str, part.columns)), len(part.columns))
+            part = replace(part, family=own)
         if isinstance(part.family, LevelsFamily) and part.family.levels is None:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:

@@ -35,6 +35,7 @@ from bayesmix.estimators.regression.random_effect_data import COVARIANCES, Rando
 from bayesmix.estimators.regression.regression_data import Data, arranged
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Response
+from bayesmix.families.several_outcomes import SeveralOutcomes
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.sources.memory import ArraySource, is_collection, is_source
 from bayesmix.sources.sample_weights import row_weights
@@ -46,7 +47,7 @@ MOST_LEVELS = 50
 # Rows of a response by which its kind is guessed.
 MOST_LOOKED_AT = 100_000
 # Residual variances of components; None: shared with random effects, free otherwise.
-VARIANCES = (None, "shared", "free")
+VARIANCES = (None, "shared", "free", "time")
 # Responses of a kind that another distribution suits.
 SUITABLE = {"counts": "poisson", "categorical": "binomial"}
 
@@ -242,6 +243,11 @@ def training_data(
             weights=weights, covariates=covariates, gate=gate_design, labels=labels,
         )  # fmt: skip
     common = validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
+    if common == "time" or estimator.residual_correlation is not None:
+        raise UnsupportedError(
+            "residual_variance='time' and residual_correlation need random effects: use random=() "
+            "for none, with a normal response"
+        )
     if common == "shared" and not (response.dispersed and not of_bayes):
         raise UnsupportedError(
             "residual_variance='shared' needs a response with a dispersion and maximum likelihood: "
@@ -336,6 +342,8 @@ def configured(
         lower, upper = pair_of(limits)
         return replace(cast("Any", response), lower=lower, upper=upper), None
     n_means = len(design.terms)
+    if isinstance(response, SeveralOutcomes):
+        return outcomes_of(response, list(estimator.response), y, X, design)
     if response.name == "ordinal":
         lowest, highest = pair_of((y.min(), y.max()) if limits is None else limits)
         if not highest - lowest < MOST_LEVELS:
@@ -354,6 +362,43 @@ def configured(
     names = tuple(design.names[place] for place in places)
     columns = Standardised.of("inflation", X[:, places], names, True)
     return replace(cast("Any", response), n_means=n_means), columns
+
+
+def outcomes_of(
+    response: SeveralOutcomes, names: list[Any], y: Array, X: Array, design: Standardised
+) -> tuple[Response, Standardised]:
+    """Return several outcomes with their columns, and the design of their further parameters."""
+    if design.intercept:
+        raise InvalidInputError(
+            "fit_intercept must be False with several outcomes, whose columns of X are intercepts"
+        )
+    places = [design.place(name, "response must have names or indices") for name in names]
+    marked = X[:, places] != 0.0
+    if (wrong := marked.sum(axis=1) != 1).any():
+        raise InvalidInputError(
+            f"each row must belong to one outcome, but row {int(np.argmax(wrong))} has "
+            f"{int(marked[np.argmax(wrong)].sum())} columns of {', '.join(map(str, names))} that "
+            "are not 0"
+        )
+    starts, limits, variances = [], [], []
+    for name, own, outcome in zip(names, marked.T, response.outcomes, strict=True):
+        if (wrong := outcome.wrong(y[own])).any():
+            value = y[own][np.argmax(wrong)]
+            raise InvalidInputError(f"{name!r} must be {outcome.support}, got {value:g}")
+        start, limit = outcome.first_further(y[own])
+        starts.append(start)
+        limits.append(limit)
+        variances.append(max(float(outcome.first_predictor(y[own]).var()), 1e-300))
+    further = [
+        f"{outcome.further} of {name}"
+        for name, outcome in zip(names, response.outcomes, strict=True)
+        if outcome.further is not None
+    ]
+    found = {"places": tuple(places), "n_means": len(design.terms), "starts": tuple(starts)}
+    found |= {"limits": tuple(limits), "variances": tuple(variances)}
+    zeros, ones = np.zeros(len(further)), np.ones(len(further))
+    columns = Standardised(tuple(further), zeros, ones, intercept=False)
+    return replace(cast("Any", response), **found), columns
 
 
 def pair_of(limits: Any) -> tuple[float, float]:

@@ -209,6 +209,7 @@ class Data(UnitData):
     chain: AllocationPrior | None = None
     elapsed: Elapsed | None = None  # times between samples of sequences
     form = CENTRED
+    residual_unknowns = np.empty(0)
 
     @property
     def n_rows(self) -> int:
@@ -284,6 +285,12 @@ class Data(UnitData):
         first = int(stream(seed, Purpose.SUBSAMPLE).integers(0, self.n_rows - MOST_UNITS + 1))
         return self.subset(np.arange(first, first + MOST_UNITS))
 
+    def fitted(
+        self, n_components: int, n_init: int, max_iter: int, seed: int
+    ) -> tuple[Data, State]:
+        """Return the data and their best run."""
+        return self, best_run(self, n_components, n_init, max_iter, seed)
+
     def subset(self, chosen: Integers) -> Data:
         rows = chosen if self.units is None else np.flatnonzero(np.isin(self.units, chosen))
         units, others = self.units, (self.weights, self.covariates)
@@ -306,9 +313,10 @@ class Data(UnitData):
         samples without sequences.
         """
         generator = stream(seed, Purpose.START, number)
-        y, offset, trials = self.values[:, :DESIGN].T
+        y, offset, _ = self.values[:, :DESIGN].T
         # Linear predictors of the response alone, less the offset.
-        target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
+        target = self.family.response.first_predictors(self.values) - offset
+        unit = self.family.response.start_scale(self.values)
         design = self.values[:, DESIGN : DESIGN + len(self.design.terms)]
         n, size = design.shape[0], design.shape[1] + 1
         distances = np.empty((n, n_components))
@@ -328,7 +336,7 @@ class Data(UnitData):
                 among = order[begin : begin + width]
             sample = generator.choice(among, size)
             line = np.linalg.lstsq(design[sample], target[sample])[0]
-            distances[:, k] = (target - design @ line) ** 2
+            distances[:, k] = (target - design @ line) ** 2 / unit
         if self.units is not None:
             distances = self.of_units(distances)[self.units]
         # Lines through a sample are equally near, up to rounding.
@@ -381,6 +389,13 @@ class Data(UnitData):
                 "use fewer components"
             )
         return texts
+
+    def at(self, unknowns: Array) -> Data:
+        """Return the data, whose residuals have no structure."""
+        return self
+
+    def residual_score(self, components: Any, shares: Array) -> Array:
+        return np.empty(0)
 
     # Standard errors
 

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.core.random import root_seed
+from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import Model, check_values, resolve
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
@@ -25,13 +25,19 @@ from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.observation.missing import drawn
 from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.fit import fit
-from bayesmix.selection.merge_tree import PartitionTree, cells_of_tree, tree_of
+from bayesmix.selection.merge_tree import (
+    PartitionTree,
+    cells_of_parts,
+    cells_of_tree,
+    tree_of,
+)
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.condensed import condensed, is_condensed
-from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.memory import ArraySource, coding_of, in_parts, is_collection, is_source
 from bayesmix.sources.sample_weights import unless_equal
 from bayesmix.starts.responsibilities import Given, begun, one_hot, spread_of
 
@@ -120,6 +126,10 @@ class Unfitted:
 
     noun = "observations"
 
+    def of_sample(self) -> Fitter | None:
+        """Return None: the data are in memory."""
+        return None
+
     def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> Fitter | None:
         """Return None: all observations are read."""
         return None
@@ -162,8 +172,13 @@ class SourceFitter(Unfitted):
         candidate._fit(rows, warm_starts, self.rough)
         return candidate.result_
 
+    def of_sample(self) -> SourceFitter | None:
+        """Return the fitter of the sample of data in parts, None for data in memory."""
+        parts: Any = in_parts(self.source)
+        return None if parts is None else replace(self, source=parts.some)
+
     def roughly(self) -> SourceFitter:
-        return replace(self, rough=True)
+        return replace(self, source=self.source.in_memory(), rough=True)
 
     @property
     def noun(self) -> str:  # type: ignore[override]
@@ -173,24 +188,31 @@ class SourceFitter(Unfitted):
     def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> SourceFitter | None:
         """Return the fitter of cells, None where not all candidates are linear in features."""
         source: Any = self.source
-        if not isinstance(source, ArraySource) or source.summary.n_missing:
+        if source.summary.n_missing:
             return None
         families = [self._model(parameters).family for parameters in chains]
         if not all(family.linear for family in families):
             return None
         seed = root_seed(self.estimator.random_state)
+        if in_parts(source) is not None:
+            return replace(self, source=cells_of_parts(source, families, n_cells, seed))
         labels = cells_of_tree(source, families[0], n_cells, seed)
         return replace(self, source=condensed(source, labels))
 
     def tree(self, parameters: Parameters, n_cells: int) -> PartitionTree | None:
-        """Return the tree of merges for a candidate's family, of these cells or of new ones."""
+        """Return the tree of merges for a candidate's family, of these cells or of new ones.
+
+        Data in parts without cells have none.
+        """
         source: Any = self.source
         family = self._model(parameters).family
         if is_condensed(source):
-            return PartitionTree(tree_of(family, source.members, source.labels))
+            return PartitionTree(tree_of(family, source))
+        if in_parts(source) is not None:
+            return None
         seed = root_seed(self.estimator.random_state)
         cells = cells_of_tree(source, family, n_cells, seed)
-        return PartitionTree(tree_of(family, source, cells), cells)
+        return PartitionTree(tree_of(family, condensed(source, cells)), cells)
 
     def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
         """Return the mixture after an M-step from labels (n,), None if a component collapses."""
@@ -231,20 +253,34 @@ class SourceFitter(Unfitted):
         return in_memory(candidate.result_, self.source, FitResult.shares)
 
     def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
-        """Return held-out assignments, for data in memory."""
-        shares = self.shares(candidate)
-        if shares is None:
+        """Return held-out assignments, for data in memory.
+
+        Missing cells are drawn from the fit, given the observed ones: what is not seen of
+        observations is no overlap of components.
+        """
+        if not isinstance(self.source, ArraySource):
             return None
+        begin, completed = self.shares(candidate), self._completed(candidate)
+        shares = in_memory(candidate.result_, completed, FitResult.shares)
         held_out, stopping = shares.copy(), Change(self._little, per_row=False)
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
-                fold = self.continued(candidate, shares[split.train], split, stopping)
-                test = self.on(split.test).source
+                fold = self.continued(candidate, begin[split.train], split, stopping)
+                test = part_of(completed, split.test)
                 held_out[split.test] = in_memory(fold, test, FitResult.shares)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
+
+    def _completed(self, candidate: Any) -> Source:
+        """Return the data with missing cells drawn from a fitted candidate."""
+        source: Any = self.source
+        if not source.summary.n_missing:
+            return self.source
+        generator = stream(root_seed(self.estimator.random_state), Purpose.GAPS)
+        values = np.asarray(source.values, dtype=np.float64)
+        return replace(source, values=drawn(candidate.result_.mixture, values, generator))
 
     @property
     def _little(self) -> float:

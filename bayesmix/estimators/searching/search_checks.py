@@ -56,7 +56,7 @@ def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int)
     """
     if source.shape[1] < MANY_FEATURES:
         return ""
-    if source.shape[0] > MOST_SCATTERED and isinstance(source, ArraySource):
+    if source.shape[0] > MOST_SCATTERED:
         source = source.spread(MOST_SCATTERED)
     return few_features(estimator, param_grid, source, seed)
 
@@ -255,7 +255,7 @@ def is_by_tree(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
     regressions, pipelines, and samples with labels or covariates have no trees.
     """
     source = subject.source
-    plain = not prefix_of(subject.estimator) and isinstance(source, ArraySource)
+    plain = not prefix_of(subject.estimator)
     if not (search.n_components is None and by_fits and plain and subject.independent):
         return False
     side = side_of(source)

@@ -1,4 +1,4 @@
-"""Results of a ``MixtureSearch``, and predictions of its best candidate."""
+"""Results of a ``MixtureSearch``, and predictions of its chosen candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
-from bayesmix.core.nouns import part_names
+from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.display import summary_html
@@ -53,13 +53,14 @@ from bayesmix.selection.clusters import (
     clustering_of,
     most_probable_clusters,
     number_of,
+    shares_of_clusters,
     sizes_by_counts,
 )
 from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import DataChecks
-from bayesmix.sources.memory import ArraySource, is_collection, is_source
+from bayesmix.sources.memory import ArraySource, in_parts, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
@@ -104,7 +105,7 @@ class SearchFindings:
     folds: list[tuple[int, int, Candidate]]  # number of the candidate, of the fold, and its fit
     # From the candidates, those with a value in order, and the criterion.
     clusters: Callable[[list[Candidate], list[int], str], ClusterNumbers] | None
-    # Sizes of the clusters (C,) of the best candidate, and the number of observations in none.
+    # Sizes of the clusters (C,) of the chosen candidate, and the number of observations in none.
     sizes: Callable[[Candidate, Integers], tuple[Array, float]]
     noise: Callable[[Candidate], str] | None  # a note on uniform noise
     unordered: Candidate | None  # the best mixture without the order of the samples
@@ -143,13 +144,25 @@ class SearchFindings:
         return f" on {self.compared_on}, of which {n_fits} were fitted to all"
 
 
+@dataclass(frozen=True)
+class _OfClusters:
+    """Clusters of observations, a prediction of a fit; ``words`` are of clusters with names."""
+
+    clusters: Integers
+    words: Callable[[Integers], Any] | None
+
+    def __call__(self, result: FitResult, values: Array) -> Any:
+        found = most_probable_clusters(result.probabilities(values), self.clusters)
+        return found if self.words is None else self.words(found)
+
+
 def learns(row: Candidate) -> bool:
     """Whether a candidate's family has values that were learned from the data before the fit."""
     return row.sound is not None and row.sound.family.n_learned > 0
 
 
 class SearchResults:
-    """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
+    """Results and chosen candidate of a search; ``MixtureSearch`` defers to them."""
 
     criterion_: str
     best_index_: int
@@ -182,7 +195,7 @@ class SearchResults:
     def columns_(self) -> pd.DataFrame:
         """Kind and family of each column, and the reason where they follow from names and values.
 
-        The family is that of the best candidate.
+        The family is that of the chosen candidate.
         """
         names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
         plain = [(str(name), "continuous", "") for name in names]
@@ -237,7 +250,7 @@ class SearchResults:
 
     @property
     def best_estimator_(self) -> Any:
-        """Fit of the best candidate; with ``variable_selection``, the fit to ``transform(X)``."""
+        """Fit of the chosen candidate; with ``variable_selection``, the fit to ``transform(X)``."""
         self._check_kept()
         return self._rows[self.best_index_].estimator
 
@@ -347,7 +360,7 @@ class SearchResults:
 
     @property
     def n_components_(self) -> int:
-        """Number of components of the best candidate."""
+        """Number of components of the chosen candidate."""
         return self._fitted().n_components
 
     @property
@@ -368,7 +381,7 @@ class SearchResults:
 
     @property
     def n_clusters_(self) -> int:
-        """Number of clusters of the best candidate, without outlying components."""
+        """Number of clusters of the chosen candidate, without outlying components."""
         self._check_kept()
         return self.answer_.number
 
@@ -382,7 +395,7 @@ class SearchResults:
         Raises
         ------
         UndefinedError
-            For data in parts, interrupted searches, and files of versions before 0.3.0.
+            For sequences in parts, interrupted searches, and files of versions before 0.3.0.
         """
         check_is_fitted(self, "results_")
         probabilities = dict(self.answer_.probabilities)
@@ -403,9 +416,31 @@ class SearchResults:
     def predict_clusters(self, X: Any, **beside: Any) -> Any:
         """Return the most probable cluster of each sample; -1 for outlying components and noise.
 
-        With ``names``, the name of the cluster, or "outlying".
+        With ``names``, the name of the cluster, or "outlying". Those of a Dask collection are lazy.
         """
+        best = self.best_estimator_
+        if (is_collection(X) or in_parts(X)) and not beside and hasattr(best, "_map"):
+            words = self.answer_.names and self.answer_.in_words
+            return best._map(X, _OfClusters(self.clusters_, words))
         return self.clusters_by(self.predict_proba(X, **beside))
+
+    def predict_proba_clusters(self, X: Any, **beside: Any) -> Any:
+        """Return the probability (n, C) of each cluster for each sample.
+
+        It is the sum over the components of the cluster. A row sums to less than 1 by the
+        probability of outlying components and noise.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(1, 2, 3))
+        >>> search.predict_proba_clusters(X)[:2].round(2)
+        array([[1., 0.],
+               [0., 1.]])
+        """
+        shares = shares_of_clusters(self.predict_proba(X, **beside), self.clusters_)
+        return like(np.minimum(host(shares)[:, 1:], 1.0), X)  # rounding may exceed 1
 
     def clusters_by(self, probabilities: Array) -> Any:
         """Return the most probable cluster (n,) by probabilities of components (n, K)."""
@@ -421,13 +456,13 @@ class SearchResults:
         sample_weight: Any = None,
         **beside: Any,
     ) -> Description:
-        """Describe the clusters by the columns of a table: sizes, means, shares, what is typical.
+        r"""Describe the clusters by the columns of a table: sizes, means, shares, what is typical.
 
         Parameters
         ----------
         X : array or frame (n, D), optional
             The data of the fit, or others. Columns that were not used in the fit are described
-            too and marked. None: draws from the best candidate, with the sizes of the fit.
+            too and marked. None: draws from the chosen candidate, with the sizes of the fit.
         by : {"clusters", "components"}, default="clusters"
         level : float, default=0.9
             Level of the intervals of effect sizes.
@@ -452,8 +487,10 @@ class SearchResults:
         >>> import bayesmix as bm
         >>> X = bm.datasets.load_faithful()
         >>> search = bm.select(X, n_components=(1, 2, 3))
-        >>> print(search.describe(X).sentences[0])
-        Cluster 1 (64 %): higher eruptions (4.29 against 2.04), higher waiting (80.0 against 54.5).
+        >>> print(*search.describe(X).sentences[0].split(", "), sep=",\n")
+        Cluster 1 (64 %,
+        n = 175): "eruptions" higher (mean 4.29 against 2.04),
+        "waiting" higher (mean 80.0 against 54.5).
         """
         validation.one_of("by", by, ("clusters", "components"))
         if noun_of(self) == "regression":
@@ -486,7 +523,7 @@ class SearchResults:
         )
 
     def score_samples(self, X: Any, **beside: Any) -> Any:
-        """Return the log density of each sample in nats under the best candidate."""
+        """Return the log density of each sample in nats under the chosen candidate."""
         self._refuse_regression()
         values = self._as_fitted(X)
         density = self.best_estimator_.score_samples(self.features_read(values), **beside)
@@ -497,11 +534,11 @@ class SearchResults:
         return like(density, X)
 
     def true_values(self, X: Any, **options: Any) -> Any:
-        """Return the posterior of true values of ``Measured`` data under the best candidate."""
+        """Return the posterior of true values of ``Measured`` data under the chosen candidate."""
         return self.best_estimator_.true_values(self.features_read(X), **options)
 
     def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
-        """Draw samples and their components from the best candidate."""
+        """Draw samples and their components from the chosen candidate."""
         self._refuse_regression()
         best = last_step(self.best_estimator_)
         from bayesmix.posterior.subject import refuse_regressions
@@ -547,20 +584,20 @@ class SearchResults:
         self._show(rows, self.criterion_)
 
     def summary(self, verbose: bool = False) -> str:
-        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
+        """Return the clusters in words, then the model, the choice, other criteria and notes.
 
-        ``verbose=True`` adds all notes, the next candidates and the prior over K.
+        ``verbose=True`` adds all clusters, all notes, the next candidates and the prior over K.
         """
-        return self.answer_.details if verbose else self.answer_.text
+        return self.answer_.summary(verbose)
 
     def _answer_html(self) -> str:
         table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        sentences = self.answer_.sentences
-        if not sentences:
+        answer = self.answer_
+        if not answer.sentences:
             with suppress(UndefinedError, UnsupportedError, InvalidInputError):
                 drawn = self.describe()
-                sentences = (*drawn.sentences, columns.FROM_MODEL)
-        return summary_html(self.summary(), sentences, *table, len(self.results_))
+                answer = replace(answer, sentences=(*drawn.sentences, columns.FROM_MODEL))
+        return summary_html(answer.summary(), *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
         """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
@@ -597,7 +634,7 @@ class SearchResults:
         return plots.plot_answer(self, X, ax, **options)
 
     def with_clusters(self, n_clusters: int) -> Self:
-        """Return the search with another number of clusters, which its best candidate forms.
+        """Return the search with another number of clusters, as one of its candidates forms them.
 
         It is the fitted candidate with most of the criterion whose components form so many
         clusters, or can be cut into them. Predictions, tables, figures and reports of the result
@@ -624,9 +661,9 @@ class SearchResults:
         column = record(self.criterion_).column
         rows = sorted(self._rows, key=lambda row: -row.comparable(column))
         fitted = [row for row in rows if row.sound is not None]
-        counted = self.clusters if noun_of(self) == "component" else COMPONENTS
+        merged = self.clusters if noun_of(self) == "component" else COMPONENTS
         pairs = [
-            (row, clustering_of(own, self._rounded, counted))
+            (row, clustering_of(own, self._rounded, merged))
             for row in fitted
             if (own := row.sound) is not None
         ]
@@ -658,6 +695,7 @@ class SearchResults:
             sizes=sizes,
             outlying=outlying,
             cluster_probabilities={},
+            reason=f"the best with {counted(number, self.answer_.noun)}",
         )
         search._told = replace(text.answer(), probabilities=self.answer_.probabilities)
         return search
@@ -692,6 +730,11 @@ class SearchResults:
         names = self._feature_names_given() or range(getattr(self, "n_features_in_", 0))
         if logged := logged_names(result.family, names):
             self._add(f"Log scale: {brief(logged)}.")
+        if self._coding is not None and self._coding.masses:
+            self._add(
+                f"Masses: {self._coding.told_masses}; every candidate has a share of each value "
+                "beside the density of the rest."
+            )
         plain, powers = (
             [row.comparable(self.criterion_) for row in self._rows if learns(row) == learned]
             for learned in (False, True)
@@ -723,8 +766,11 @@ class SearchResults:
             self._told = replace(answer, sentences=sentences)
 
     def _add(self, sentence: str) -> None:
-        """Add a second line to the summary."""
+        """Add a line to the summary, below that of the model."""
         texts = self.answer_.text, self.answer_.details
-        parts = [text.split("\n", 1) for text in texts]
-        text, details = ("\n".join([first, sentence, *rest]) for first, *rest in parts)
+        parts = [text.split("\n", 3) for text in texts]
+        text, details = (
+            "\n".join([first, blank, model, sentence, *rest])
+            for first, blank, model, *rest in parts
+        )
         self._told = replace(self.answer_, text=text, details=details)

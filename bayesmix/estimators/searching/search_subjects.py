@@ -19,14 +19,14 @@ from bayesmix.estimators.inputs.constraints import refuse_loose_bound
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.table_fitter import TableFitter
-from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import RULE
 from bayesmix.selection.data_checks import distinct_rows, equal_copies
-from bayesmix.selection.scores import Fold, make_splits
+from bayesmix.selection.scores import Fold, make_splits, weights_of
 from bayesmix.selection.spread_values import SpreadFeature, spread_values
 from bayesmix.selection.tasks import Fitter
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.memory import ArraySource, in_parts
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Procedure, UserRows
@@ -117,17 +117,31 @@ class SubjectOfSamples:
         changed = replace(self, X=values, sample_weight=None, source=values)
         return replace(changed, unspread=source, spread=spread)
 
+    @cached_property
+    def at_hand(self) -> tuple[Self | None, Array]:
+        """Return the subject in memory, and the weights (n,) that its samples stand for.
+
+        Of data in parts it is the sample of their first pass; sequences in parts have none.
+        """
+        parts: Any = in_parts(self.source)
+        if parts is None:
+            return self, weights_of(self.X, self.sample_weight)
+        if not self.independent:
+            return None, np.ones(0)
+        some = parts.some
+        weights = some.rows.weights_or_ones * (parts.total_weight / some.total_weight)
+        return replace(self, X=some, sample_weight=None, groups=None, source=some), weights
+
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise an error if the data suit no candidate."""
 
     def random_sample(self, most: int, seed: int) -> Integers | None:
         """Return the rows of a random sample, in their order; None if there are no more.
 
-        Data in parts, and samples with labels or covariates, are not divided.
+        Samples with labels or covariates are not divided.
         """
         source = self.source
-        plain = isinstance(source, ArraySource) and not side_of(source)
-        if not self.independent or not plain or (n := source.shape[0]) <= most:
+        if not self.independent or side_of(source) or (n := source.shape[0]) <= most:
             return None
         return np.sort(stream(seed, Purpose.SUBSAMPLE).choice(n, most, replace=False))
 
@@ -209,6 +223,9 @@ def subject_of(
         source = at_effects(search, estimator, source, covariates, variational)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
+    if (parts := in_parts(source)) is not None and parts.is_brought_whole:
+        X = source = source.in_memory()
+        sample_weight = None
     subject = SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
     used = subject.each_once(search.cv, weight_type, divided=RULE in wanted)
     used = used.without_rounding(search.param_grid, seed)

@@ -240,6 +240,22 @@ class GaussianGuard:
 
         return repair_of_degenerate(self, mixture, resolution, events, directions, factorised)
 
+    def spurious(self, mixture: GaussianMixtures) -> tuple[int, ...]:
+        """Return spurious components; only a likelihood has any."""
+        if not self.repair:
+            return ()
+        from bayesmix.families.gaussian.spurious import spurious_components
+
+        return spurious_components(self, mixture)
+
+    @cached_property
+    def covariance_of_data(self) -> Array:
+        """Covariance (D', D') of the data in the frame, with outliers shrunk."""
+        unit, structure = self.unit, _dense_or_diag(self.structure)
+        covariance, _ = pooled_covariance(self.source, self.frame, unit, structure)
+        dense = covariance if covariance.ndim == 2 else np.diag(covariance)
+        return np.asarray(dense * np.outer(unit, unit))
+
     def _has_closed_form(self, mixture: GaussianMixtures) -> bool:
         """Whether a mixture is the one component of all complete data, which cannot collapse.
 

@@ -34,7 +34,7 @@ from bayesmix.families.gaussian.moments import (
     with_resolution,
 )
 from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart, refuse_constant
-from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, has_gaps
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Integers, has_gaps, power_of_two
 from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.memo import cached, once
 
@@ -289,7 +289,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
                 refuse_columns_apart(self.covariance, scale)
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
         _refuse_extremes(summary, np.minimum(scale, summary.scale))
-        return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
+        return Frame(summary.centre, power_of_two(scale))
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         if source.summary.n_missing:

@@ -32,6 +32,7 @@ from bayesmix.numerics.arrays import (
     Integers,
     Stored,
     diagonal_matrices,
+    power_of_two,
 )
 from bayesmix.numerics.memo import cached
 
@@ -376,6 +377,9 @@ class NoGuard:
     ) -> Repair | None:
         return None
 
+    def spurious(self, mixture: Mixture) -> tuple[int, ...]:
+        return ()
+
 
 def refuse_where(wrong: Booleans, values: Stored, first: int, held: str, remedy: str) -> None:
     """Raise ``InvalidInputError`` for the first wrong value."""
@@ -392,8 +396,7 @@ SMALLEST = float(np.finfo(float).tiny)
 
 def frame_of_positive(summary: Summary) -> Frame:
     """Return powers of two near the medians, without a centre."""
-    scale = np.exp2(np.floor(np.log2(summary.centre)))
-    return Frame(np.zeros(summary.n_features), scale)
+    return Frame(np.zeros(summary.n_features), power_of_two(summary.centre))
 
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:

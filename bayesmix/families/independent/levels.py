@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -29,8 +30,8 @@ from bayesmix.numerics.arrays import (
     Integers,
     Stored,
     has_gaps,
-    standardised,
 )
+from bayesmix.numerics.coordinates import Coordinates, Indicators, Standardised
 
 # Probabilities of the levels of each column.
 LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
@@ -38,6 +39,18 @@ LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
 P = TypeVar("P", bound="LevelColumns")
 # Levels of a column on average from which looking levels up is faster than products of indicators.
 FEWEST_PLACED = 8
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A free term of log probabilities: at the levels of a column, or of a pair of columns.
+
+    ``shared``: whether all components have the same.
+    """
+
+    columns: tuple[int, ...]
+    levels: tuple[int, ...]
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,15 @@ class Levels(Reading):
     def codes(self) -> Array:
         """Code of each level (F,)."""
         return np.concatenate([np.arange(number, dtype=np.float64) for number in self.numbers])
+
+    @property
+    def effects(self) -> list[Effect]:
+        """Free terms of log probabilities, against the first level of each column."""
+        return [
+            Effect((column,), (level,))
+            for column, number in enumerate(self.numbers)
+            for level in range(1, number)
+        ]
 
     def places(self, columns: Integers) -> Integers:
         """Return the positions of the levels of some columns."""
@@ -155,7 +177,7 @@ class LevelColumns(PointColumns):
     """K densities of independent columns of levels, at a point."""
 
     reading: Levels
-    reports = (
+    reports: ClassVar[tuple[ReportedQuantity, ...]] = (
         ReportedQuantity(
             "probability",
             lambda components: components.expected_totals,
@@ -185,6 +207,11 @@ class LevelColumns(PointColumns):
         out = self.reading.gathered(self.log_probabilities, values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
+
+    def products(self, shares: Array) -> Array:
+        """Return probabilities (F, F) of two answers, over components with these shares."""
+        p = self.expected_totals
+        return np.asarray((p.T * shares) @ p)
 
     @property
     def means(self) -> Array:
@@ -248,13 +275,9 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
         told = [f"{name}={value!r}" for name, value, default in given if value != default]
         return f"{type(self).__name__}({', '.join(told)})"
 
-    def coordinates(self, values: Array) -> Array:
+    def coordinates(self, values: Array) -> Coordinates:
         """Return indicators of the levels, between which all distances are equal; else scores."""
-        if self.ordered:
-            return standardised(values)
-        codes = values.astype(np.int64)
-        indicators = [np.eye(1 + column.max())[column] for column in codes.T]
-        return np.hstack(indicators) / np.sqrt(2.0)
+        return Standardised.of(values) if self.ordered else Indicators.of(values)
 
     @cached_property
     def reading(self) -> Levels:
@@ -276,6 +299,10 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     def mean_where_empty(self) -> Array:
         """Equal probabilities of all levels."""
         return 1.0 / self.reading.spread(self.reading.sizes)
+
+    def on_columns(self, names: Sequence[str] | None, n_columns: int) -> Self:
+        """Return the family for data with these columns, by default itself."""
+        return self
 
     def with_levels(self, levels: Any) -> Self:
         """Return the family with the levels of its columns."""

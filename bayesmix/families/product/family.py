@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -21,8 +23,15 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Coding
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
-from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
+from bayesmix.families.product.layout import (
+    CoordinatesOfParts,
+    Layout,
+    PerPart,
+    ProductStatistics,
+    each,
+)
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.numerics.coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as passed by the user, then a tuple of ``Part``.
 Parts: TypeAlias = Any
+# A column in the message of a family.
+NUMBERED = re.compile(r"\bcolumn (\d+)")
 
 
 @dataclass(frozen=True)
@@ -138,8 +149,10 @@ class Product:
 
     @property
     def only_part(self) -> Any:
-        """The family of all columns, None if there are several parts."""
-        return self.parts[0].family if len(self.parts) == 1 else None
+        """The family of all columns beside those of masses, None if there are several parts."""
+        of_masses = set() if self.coding is None else self.coding.names_of_masses
+        parts = [part for part in self.parts if not of_masses.issuperset(part.columns)]
+        return parts[0].family if len(parts) == 1 else None
 
     @property
     def adjective(self) -> str:
@@ -190,8 +203,9 @@ class Product:
     def n_learned(self) -> int:
         return sum(family.n_learned for family in self.families)
 
-    def coordinates(self, values: Array) -> Array:
-        return np.hstack(each(self.families, "coordinates", self.layout.split(values)))
+    def coordinates(self, values: Array) -> Coordinates:
+        parts = each(self.families, "coordinates", self.layout.split(values))
+        return CoordinatesOfParts(self.layout, parts)
 
     @property
     def needs_measurement(self) -> str | None:
@@ -274,17 +288,9 @@ class Product:
         for part, columns in zip(self.parts, self.layout.columns, strict=True):
             try:
                 part.family.check(values[:, list(columns)], first)
-            except InvalidInputError:
-                self._check_columns(part, values[:, list(columns)], first)
-                raise
-
-    def _check_columns(self, part: Part, values: Stored, first: int) -> None:
-        """Check column by column, so that the message names the right one."""
-        for place, name in enumerate(part.columns):
-            try:
-                part.family.check(values[:, [place]], first)
             except InvalidInputError as problem:
-                told = str(problem).replace("column 0", f"column {name!r}")
+                # Families number their own columns.
+                told = NUMBERED.sub(partial(_named, part.columns), str(problem))
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
@@ -435,6 +441,11 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
     return tuple(listed)
 
 
+def _named(columns: Columns, numbered: re.Match[str]) -> str:
+    """Return the column of a part that a message numbers, by the name of the user."""
+    return f"column {columns[int(numbered[1])]!r}"
+
+
 def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> int:
     """Return the number of a column."""
     if isinstance(column, str) and names is not None and column in names:
@@ -506,16 +517,28 @@ class ProductGuard(PerPart):
         self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return the repair of the first part with collapsed components."""
-        components: Any = mixture.components
-        frames = self.layout.frames(mixture.frame)
         resolutions = of_parts(resolution, len(self.parts))
         for part, guard in enumerate(self.parts):
-            of_part = Mixture(mixture.weights, components.parts[part], frames[part])
-            whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+            of_part, whole = self._part(mixture, part)
             repair = guard.among(whole).examine(of_part, resolutions[part], events, thorough)
             if repair is not None:
                 return self._whole(repair, mixture, resolutions, part)
         return None
+
+    def spurious(self, mixture: Mixture) -> tuple[int, ...]:
+        """Return the spurious components of any part."""
+        found: set[int] = set()
+        for part, guard in enumerate(self.parts):
+            of_part, whole = self._part(mixture, part)
+            found.update(guard.among(whole).spurious(of_part))
+        return tuple(sorted(found))
+
+    def _part(self, mixture: Mixture, part: int) -> tuple[Mixture, WholeRows]:
+        """Return a part as a mixture, and the whole that it is a part of."""
+        components: Any = mixture.components
+        frame = self.layout.frames(mixture.frame)[part]
+        whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+        return Mixture(mixture.weights, components.parts[part], frame), whole
 
     def _whole(
         self, repair: Repair, mixture: Mixture, resolutions: tuple[Array | None, ...], part: int

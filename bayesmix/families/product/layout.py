@@ -18,6 +18,7 @@ from bayesmix.core.rows import Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.families.joint_statistics import StatisticsOfParts
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 # Fields of a summary with an entry per column.
@@ -240,6 +241,18 @@ def each(parts: Sequence[Any], method: str, *split: Iterable[Any], **same: Any) 
     """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
     given = zip(parts, *split, strict=True)
     return tuple(getattr(part, method)(*own, **same) for part, *own in given)
+
+
+@dataclass(frozen=True)
+class CoordinatesOfParts:
+    """The coordinates of each part side by side."""
+
+    layout: Layout
+    parts: tuple[Coordinates, ...]
+
+    def __call__(self, values: Array) -> Array:
+        pairs = zip(self.parts, self.layout.split(values), strict=True)
+        return np.hstack([part(own) for part, own in pairs])
 
 
 class ProductStatistics(PerPart, StatisticsOfParts):

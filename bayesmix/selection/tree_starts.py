@@ -1,0 +1,36 @@
+"""Partitions of trees of merges, as starts of fits with a given number of components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bayesmix.numerics.memo import cached
+from bayesmix.selection.merge_tree import MergeTree, cells_of_tree, tree_of
+from bayesmix.sources.condensed import condensed
+
+if TYPE_CHECKING:
+    from bayesmix.core.families import Family
+    from bayesmix.numerics.arrays import Integers
+    from bayesmix.sources.memory import ArraySource
+
+# Cells of a tree: enough to divide every component, and as few as that, as the cost is that of the
+# merges. As many observations in each, on average.
+FEWEST, CELLS_OF_EACH = 30, 4
+
+
+def partitions_of_tree(
+    family: Family, source: ArraySource, n_components: int, seed: int
+) -> Iterator[Integers]:
+    """Yield the labels (n,) of the partition with K clusters; none without a tree or for gaps."""
+    n_cells = min(max(FEWEST, CELLS_OF_EACH * n_components), source.shape[0])
+    if not family.has_posterior or not family.linear or source.summary.n_missing:
+        return
+    cells = cells_of_tree(source, family, n_cells, seed)
+
+    def found() -> MergeTree:
+        return tree_of(family, condensed(source, cells))
+
+    tree = cached(source, ("tree", repr(family), n_cells, seed), found)
+    if tree.n_cells >= n_components:
+        yield tree.clusters(n_components)[cells]
