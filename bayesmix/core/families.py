@@ -23,7 +23,7 @@ from bayesmix.core.parameters import (
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
-from bayesmix.numerics.coordinates import Coordinates, Standardised
+from bayesmix.numerics.cell_coordinates import Coordinates, StandardisedCells
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
@@ -187,7 +187,7 @@ class FamilyOf(Protocol[S, P]):
 
     def coordinates(self, values: Array) -> Coordinates:
         """Return coordinates in which k-means finds small clusters, by complete data (n, D)."""
-        return Standardised.of(values)
+        return StandardisedCells.of(values)
 
     @property
     def heavy_tails(self) -> bool:

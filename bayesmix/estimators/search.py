@@ -333,7 +333,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             )
         every = subject.given or subject
         sizes = partial(sizes_of, every.fitter, every.at_hand[1])
-        if clusters is not None and subject.independent and self._selected is None:
+        plain = clusters is not None and subject.independent and self._selected is None
+        if plain and seen is not None:
             of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
         self._adopt(
             SearchFindings(

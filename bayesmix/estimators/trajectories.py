@@ -322,7 +322,8 @@ def _table(
 
     ``arguments`` are further arguments with their columns. Without ``y`` all rows remain.
     """
-    if any(map(np.ndim, (y, time, unit))) or len({y, time, unit}) < 3:
+    names: list[Any] = [y, time, unit]
+    if any(map(np.ndim, names)) or len(set(names)) < 3:
         raise InvalidInputError(
             f"y, time and unit must name 3 columns, got {y!r:.40}, {time!r:.40} and {unit!r:.40}; "
             "DataFrame.melt makes a long table of one with a column per visit"

@@ -47,7 +47,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import IMPOSSIBLE, Array, Integers, Stored
-from bayesmix.numerics.coordinates import Coordinates, Standardised
+from bayesmix.numerics.cell_coordinates import Coordinates, StandardisedCells
 from bayesmix.numerics.distributions import ColumnDistribution
 from bayesmix.numerics.sparse import summed
 from bayesmix.numerics.special import log_factorials, log_gammas, log_rising
@@ -306,7 +306,7 @@ class CountFamily:
 
     def coordinates(self, values: Array) -> Coordinates:
         """Return roots, whose variance does not depend on the mean of a Poisson distribution."""
-        return Standardised.of(values, np.sqrt)
+        return StandardisedCells.of(values, np.sqrt)
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values that are negative, fractional or beyond double precision."""

@@ -37,7 +37,7 @@ from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import refuse_not_positive, refuse_where
 from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.coordinates import Coordinates, Standardised
+from bayesmix.numerics.cell_coordinates import Coordinates, StandardisedCells
 from bayesmix.numerics.distributions import ColumnDistribution, DistributionFunctions
 
 if TYPE_CHECKING:
@@ -518,7 +518,7 @@ class Transformed(Over):
         )
 
     def coordinates(self, values: Array) -> Coordinates:
-        return Standardised.of(values, self.function.apply)
+        return StandardisedCells.of(values, self.function.apply)
 
     def frame(self, summary: Summary) -> Frame:
         return self.function.working_frame(summary)

@@ -36,8 +36,8 @@ from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
 from bayesmix.families.von_mises_fisher import most_likely_concentrations
 from bayesmix.families.without_prior import events_of_limited
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.cell_coordinates import Coordinates
 from bayesmix.numerics.circular import ConcentrationDensity, log_i0, mean_cosines
-from bayesmix.numerics.coordinates import Coordinates
 
 # Standard deviation of the uniform distribution, in angles, which is the largest.
 OF_UNIFORM = np.pi / np.sqrt(3.0)

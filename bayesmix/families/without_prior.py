@@ -28,7 +28,7 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.monotone import LOG
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
-from bayesmix.numerics.coordinates import Coordinates, Standardised
+from bayesmix.numerics.cell_coordinates import Coordinates, StandardisedCells
 
 
 class NamedPoint(PointComponents, Protocol):
@@ -154,7 +154,7 @@ class PositiveFamily(WithoutPrior, ABC):
 
     def coordinates(self, values: Array) -> Coordinates:
         """Return logarithms, on which components are nearly symmetric."""
-        return Standardised.of(values, np.log)
+        return StandardisedCells.of(values, np.log)
 
     def check(self, values: Stored, first: int = 0) -> None:
         refuse_not_positive(values, first, self.with_article)

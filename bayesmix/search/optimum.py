@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -446,8 +446,8 @@ class OptimumSearch:
 
         Fits of other candidates are better starts.
         """
-        K, source, family = self.model.n_components, self.sample.source, self.model.family
-        partitions = self.settings.partitions
+        K, family, partitions = self.model.n_components, self.model.family, self.settings.partitions
+        source: Any = self.sample.source
         if partitions is None or K == 1 or numbers.start or self.settings.warm_starts:
             return
         if has_sparse_rows(source) or source.inside is not None:

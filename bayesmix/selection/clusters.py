@@ -134,12 +134,16 @@ def counted_as(result: FitResult) -> str:
     Components are merged if all columns are continuous, because a cluster that is not normal needs
     several normal components. Classes of categories and counts, alone or beside measurements, are
     defined by the independence of the features within a class: classes of overlapping levels would
-    be merged although the evidence is clear (decision 65). Known labels are defined by the user,
-    and states by the order of the samples.
+    be merged although the evidence is clear (decision 65). Masses belong to continuous columns.
+    Known labels are defined by the user, and states by the order of the samples.
     """
     as_they_are = result.side.labels is not None or result.side.ordered
+    coding = result.family.coding
+    masses: set[str] = set() if coding is None else coding.names_of_masses
+    names = () if coding is None else coding.names
+    own = {d for d, name in enumerate(names) if name in masses}
     parts = result.family.families_of_columns(result.n_features)
-    continuous = all(family.continuous for _, family in parts)
+    continuous = all(family.continuous or own.issuperset(columns) for columns, family in parts)
     return COMPONENTS if as_they_are or not continuous else MERGED
 
 

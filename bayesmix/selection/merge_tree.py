@@ -21,7 +21,7 @@ from bayesmix.core.pair_merges import MergedClusters, clusters_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.memo import cached
 from bayesmix.sources.cells_of_parts import CellsOfParts, Nearest, nearest
-from bayesmix.sources.condensed import Reading, filled
+from bayesmix.sources.condensed import PartRead, filled
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -181,19 +181,19 @@ def tree_of(family: Family, cells: CellSource) -> MergeTree:
     return merge_tree(parts, cells.rows.weights_or_ones, cells.shape[1] ** 2)
 
 
-def readings_of(family: Family, values: Array) -> list[tuple[Family, Reading]]:
+def readings_of(family: Family, values: Array) -> list[tuple[Family, PartRead]]:
     """Return the family of each part of the columns, and what it reads of them.
 
     A part without sums is that of normals, which read coordinates by ``values`` (n, D).
     """
-    readings: list[tuple[Family, Reading]] = []
+    readings: list[tuple[Family, PartRead]] = []
     for columns, part in family.families_of_columns(values.shape[1]):
         own: Any = part
         if own.linear and own.has_posterior:
-            readings.append((own, Reading(tuple(columns))))
+            readings.append((own, PartRead(tuple(columns))))
         else:
             coordinates = own.coordinates(values[:, columns])
-            reading = Reading(tuple(columns), type(own).__name__, coordinates)
+            reading = PartRead(tuple(columns), type(own).__name__, coordinates)
             readings.append((Gaussian("diag"), reading))
     return readings
 

@@ -287,13 +287,6 @@ class TreeSearch:
         last = len(self.chains[number]) - 1
         return [(number, max(0, below)), (number, min(above, last))]
 
-    def _is_behind(self, key: Key, best: Key) -> bool:
-        """Whether a fitted candidate is clearly worse than the best, by paired differences."""
-        if key not in self.fits or best not in self.fits:
-            return False
-        lost = self.worth(best) - self.worth(key)
-        return lost > STRUCTURES_REACH + STANDARD_ERRORS * self._standard_error(key, best)
-
     def _may_win(self, number: int) -> bool:
         """Whether a structure is not clearly worse than the best candidate.
 
@@ -461,7 +454,8 @@ class TreeSearch:
         least = self.worth(best) - REACH
         near = [key for key in self._beside(best, 1) if key not in self.on_all]
         if self.on_rows:  # more observations make a smaller candidate no better
-            near = [key for key in near if key > best or not self._is_behind(key, best)]
+            compared = self.fits.keys() if best in self.fits else set[Key]()
+            near = [k for k in near if k > best or k not in compared or self._near(k, best)]
         if new := [key for key in near if key not in self.fits]:
             return new[0]
         left = [

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bayesmix.numerics.memo import cached
-from bayesmix.sources.condensed import VALUES_AT_ONCE, CellSource, Key, Reading, condensed
+from bayesmix.sources.condensed import VALUES_AT_ONCE, CellSource, Key, PartRead, condensed
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bayesmix.core.rows import Frame, Rows
     from bayesmix.core.sources import InMemory, Partitioned, Source
     from bayesmix.numerics.arrays import Array, Booleans, Integers
-    from bayesmix.numerics.coordinates import Coordinates
+    from bayesmix.numerics.cell_coordinates import Coordinates
 
 DISTANCES_AT_ONCE = 2**22
 
@@ -82,7 +82,7 @@ class CellStep:
     """A pass over a chunk: its sums over cells, by readings and the forms of each."""
 
     nearest: Nearest
-    read: tuple[tuple[Reading, Forms], ...]
+    read: tuple[tuple[PartRead, Forms], ...]
 
     def __call__(self, rows: Rows) -> CellSums:
         widths = [form.coefficients.shape[1] for _, forms in self.read for form, _ in forms]
@@ -113,7 +113,7 @@ class CellsOfParts(CellSource):
     every: Partitioned = field(kw_only=True)
     nearest: Nearest = field(kw_only=True)
     kept: Booleans = field(kw_only=True)  # (M,) centres whose cells have weight
-    reading: Reading = field(kw_only=True)
+    reading: PartRead = field(kw_only=True)
     # Cells of what was read before, by its key.
     others: dict[Key, CellsOfParts] = field(kw_only=True, compare=False)
 
@@ -122,11 +122,11 @@ class CellsOfParts(CellSource):
         cls,
         every: Partitioned,
         nearest: Nearest,
-        asked: Sequence[tuple[Family, Reading]],
+        asked: Sequence[tuple[Family, PartRead]],
     ) -> CellsOfParts:
         """Return the cells, from one pass that also has the features that families read."""
-        whole = Reading(tuple(range(every.shape[1])))
-        read: dict[Key, tuple[Reading, list[tuple[Linear, Frame]]]] = {whole.key: (whole, [])}
+        whole = PartRead(tuple(range(every.shape[1])))
+        read: dict[Key, tuple[PartRead, list[tuple[Linear, Frame]]]] = {whole.key: (whole, [])}
         labels = nearest(_values(every.some))
         for family, reading in asked:
             members = _members(every, reading)
@@ -166,7 +166,7 @@ class CellsOfParts(CellSource):
         """Return the cells themselves: passes over data in parts read all columns."""
         return self
 
-    def read(self, reading: Reading) -> CellSource:
+    def read(self, reading: PartRead) -> CellSource:
         """Return the cells of what is read, in a pass over the members if it is new."""
         if reading.key not in self.others:
             ((values,),) = self._means(reading, ())
@@ -179,7 +179,7 @@ class CellsOfParts(CellSource):
         ((_, means),) = self._means(self.reading, ((form, frame),))
         return np.ascontiguousarray(means.T)
 
-    def _means(self, reading: Reading, forms: Forms) -> list[list[Array]]:
+    def _means(self, reading: PartRead, forms: Forms) -> list[list[Array]]:
         sums = self.every.reduce(CellStep(self.nearest, ((reading, forms),)), 1)
         return sums.means(self.kept)
 
@@ -188,9 +188,9 @@ def _values(sample: InMemory) -> Array:
     return np.asarray(sample.values, dtype=np.float64)
 
 
-def _members(every: Partitioned, reading: Reading) -> Source:
+def _members(every: Partitioned, reading: PartRead) -> Source:
     """Return all observations, or what is read of the sample of them, as if it were all."""
-    if reading.key == Reading(tuple(range(every.shape[1]))).key:
+    if reading.key == PartRead(tuple(range(every.shape[1]))).key:
         return every
 
     def of_sample() -> ArraySource:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.rows import Frame, Summary
+    from bayesmix.core.sources import Source
     from bayesmix.numerics.arrays import Array, Integers
-    from bayesmix.numerics.coordinates import Coordinates
+    from bayesmix.numerics.cell_coordinates import Coordinates
 
 # Features of members that are computed together (32 MB).
 VALUES_AT_ONCE = 2**22
@@ -52,7 +53,7 @@ Key: TypeAlias = tuple[tuple[int, ...], str]
 
 
 @dataclass(frozen=True)
-class Reading:
+class PartRead:
     """What a family reads of values (n, D): some columns, or coordinates of them, of a kind."""
 
     columns: tuple[int, ...]
@@ -132,7 +133,7 @@ class CellSource(ArraySource):
     The summary is that of the ``members``.
     """
 
-    members: Any = field(kw_only=True)  # a source
+    members: Source = field(kw_only=True)
 
     def __repr__(self) -> str:
         return f"CellSource of {self.shape[0]:,} cells of {self.members.shape[0]:,} samples"
@@ -142,7 +143,7 @@ class CellSource(ArraySource):
         """Values (n, D) of members in memory, all or a sample, without gaps."""
         raise NotImplementedError
 
-    def read(self, reading: Reading) -> CellSource:
+    def read(self, reading: PartRead) -> CellSource:
         """Return the same cells of what is read of their members."""
         raise NotImplementedError
 
@@ -208,6 +209,7 @@ class CellSource(ArraySource):
 class LabelledCells(CellSource):
     """Cells of observations in memory, by the cell (n,) of each, ``labels``."""
 
+    members: ArraySource = field(kw_only=True)
     labels: Integers = field(kw_only=True, repr=False)
 
     def along(self, frame: Frame) -> CellSource:
@@ -227,7 +229,7 @@ class LabelledCells(CellSource):
     def looked_at(self) -> Array:
         return filled(self.members.values)
 
-    def read(self, reading: Reading) -> CellSource:
+    def read(self, reading: PartRead) -> CellSource:
         values = reading(self.looked_at)
         return condensed(ArraySource(values, self.members.weights), self.labels)
 

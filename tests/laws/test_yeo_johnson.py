@@ -199,7 +199,7 @@ def test_learned_powers_cost_what_parameters_cost_in_bic():
 
 
 def test_powers_are_structures_of_the_same_search():
-    X, labels = skewed(150, seed=13)
+    X, labels = skewed(300, seed=13)
     search = bm.select(X - 3.0, (1, 2, 3), "full")
     table = search.results_
     powers = table["family"].notna()

@@ -57,8 +57,10 @@ class ProposedPowers:
                 gain -= gain_of(logs, values, shares)
             worth += scale * gain - cost * function.n_learned
             proposals.append((worth, -place, row.asked, function))
-        largest = max((worth for _, worth in candidates), default=np.inf)
-        worth, _, n_components, function = max(proposals, default=(-np.inf, 0, 0, None))
+        largest = max(worth for _, worth in candidates)
+        if not proposals:
+            return None
+        worth, _, n_components, function = max(proposals)
         if not worth > largest:
             return None
         return {"family": Transformed(Gaussian(), function)}, n_components
@@ -71,9 +73,10 @@ def proposed_powers(
 
     They have one for variational mixtures of normals of complete columns, or of their logarithms.
     """
-    source, estimator = subject.source, subject.estimator
+    source: Any = subject.source
+    estimator: Any = subject.estimator
     plain = search.column_powers and criterion == RULE and isinstance(source, ArraySource)
-    if not plain or prefix_of(estimator) or search.variable_selection or subject.source.side:
+    if not plain or prefix_of(estimator) or search.variable_selection or source.side:
         return None
     if source.summary.n_missing or not subject.independent:
         return None

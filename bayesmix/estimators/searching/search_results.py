@@ -149,7 +149,7 @@ class _OfClusters:
     """Clusters of observations, a prediction of a fit; ``words`` are of clusters with names."""
 
     clusters: Integers
-    words: Callable[[Integers], Any] | None
+    words: Callable[[Integers], object] | None
 
     def __call__(self, result: FitResult, values: Array) -> Any:
         found = most_probable_clusters(result.probabilities(values), self.clusters)
@@ -420,7 +420,7 @@ class SearchResults:
         """
         best = self.best_estimator_
         if (is_collection(X) or in_parts(X)) and not beside and hasattr(best, "_map"):
-            words = self.answer_.names and self.answer_.in_words
+            words = self.answer_.in_words if self.answer_.names else None
             return best._map(X, _OfClusters(self.clusters_, words))
         return self.clusters_by(self.predict_proba(X, **beside))
 

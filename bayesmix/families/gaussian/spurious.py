@@ -19,7 +19,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.degenerate import joint_of
-from bayesmix.numerics.arrays import Array, Booleans, has_gaps, normalise
+from bayesmix.numerics.arrays import Array, Integers, normalise
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
@@ -98,8 +98,8 @@ class _Members:
 class _MembersStep:
     """Observations of components ``chosen`` by largest responsibility."""
 
-    mixture: Mixture
-    chosen: Array
+    mixture: Mixture[Gaussians]
+    chosen: Integers
     whole: Whole | None
     most: int
 
@@ -114,8 +114,8 @@ class _MembersStep:
             inside = labels == k
             values = self.mixture.frame.apply(np.asarray(given[inside], dtype=np.float64))
             pairs.append(_distinct(values, joint[inside], self.most))
-        values, joints = zip(*pairs, strict=True)
-        return _Members(values, joints, self.most)
+        values_of, joints = zip(*pairs, strict=True)
+        return _Members(values_of, joints, self.most)
 
 
 def _distinct(values: Array, joint: Array, most: int) -> tuple[Array, Array]:
@@ -131,9 +131,7 @@ def _is_confirmed(
 
     log C(n, m) nats name m of n observations: a gain below is that of a choice among so many.
     """
-    complete: Booleans = (
-        ~np.isnan(values).any(axis=1) if has_gaps(values) else np.ones(len(values), bool)
-    )
+    complete = ~np.isnan(values).any(axis=1)
     values, joint = values[complete], joint[complete]
     m = len(values)
     if m < 3:
@@ -142,7 +140,7 @@ def _is_confirmed(
     held_out = joint[:, k] - own + _held_out_densities(structure, values)
     rest = normalise(np.delete(joint, k, axis=1))
     gain = float((np.logaddexp(rest, held_out) - rest).sum())
-    return gain > gammaln(n + 1.0) - gammaln(m + 1.0) - gammaln(n - m + 1.0)
+    return bool(gain > gammaln(n + 1.0) - gammaln(m + 1.0) - gammaln(n - m + 1.0))
 
 
 def _held_out_densities(structure: Structure, values: Array) -> Array:

@@ -31,7 +31,7 @@ from bayesmix.numerics.arrays import (
     Stored,
     has_gaps,
 )
-from bayesmix.numerics.coordinates import Coordinates, Indicators, Standardised
+from bayesmix.numerics.cell_coordinates import Coordinates, Indicators, StandardisedCells
 
 # Probabilities of the levels of each column.
 LEVEL_SHARES = Simplex(0.0, 1.0, lambda components: components.reading.pairs)
@@ -277,7 +277,7 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
 
     def coordinates(self, values: Array) -> Coordinates:
         """Return indicators of the levels, between which all distances are equal; else scores."""
-        return Standardised.of(values) if self.ordered else Indicators.of(values)
+        return StandardisedCells.of(values) if self.ordered else Indicators.of(values)
 
     @cached_property
     def reading(self) -> Levels:

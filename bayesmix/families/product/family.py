@@ -31,7 +31,7 @@ from bayesmix.families.product.layout import (
     each,
 )
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
-from bayesmix.numerics.coordinates import Coordinates
+from bayesmix.numerics.cell_coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:

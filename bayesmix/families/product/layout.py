@@ -18,7 +18,7 @@ from bayesmix.core.rows import Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.families.joint_statistics import StatisticsOfParts
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.coordinates import Coordinates
+from bayesmix.numerics.cell_coordinates import Coordinates
 from bayesmix.numerics.memo import once
 
 # Fields of a summary with an entry per column.

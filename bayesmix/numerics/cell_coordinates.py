@@ -16,7 +16,7 @@ Coordinates: TypeAlias = "Callable[[Array], Array]"
 
 
 @dataclass(frozen=True)
-class Standardised:
+class StandardisedCells:
     """Columns, after a change of each value, of mean 0 and variance 1; constant ones are 0."""
 
     mean: Array
@@ -24,7 +24,7 @@ class Standardised:
     change: Callable[[Array], Array]
 
     @classmethod
-    def of(cls, values: Array, change: Callable[[Array], Array] = np.asarray) -> Standardised:
+    def of(cls, values: Array, change: Callable[[Array], Array] = np.asarray) -> StandardisedCells:
         """Return the map under which these values (n, D) have mean 0 and variance 1."""
         changed = change(values)
         mean = changed.mean(axis=0)
