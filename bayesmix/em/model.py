@@ -200,7 +200,8 @@ def posed(
         form=first_form(model, source, frame, settings.seed),
         notes=notes,
         gives_up=is_repaired(objective) and settings.compared,
-        refuses_spurious=settings.search and settings.spurious == "warn",
+        # Structures of a subspace share what is beyond it.
+        refuses_spurious=settings.search and settings.spurious == "warn" and frame.rest is None,
     )
 
 

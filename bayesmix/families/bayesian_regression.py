@@ -39,6 +39,7 @@ class BayesianRegressionFamily(LeastSquares):
     continuous = far_densities = False
     linear = False
     n_learned = 0
+    coding = None
 
     def response(self, values: Array) -> Array:
         """Return the response (n,) less offset and centre."""

@@ -400,6 +400,7 @@ class RandomEffectFamily:
     continuous = far_densities = False
     linear = False
     n_learned = 0
+    coding = None
     response = NORMAL
 
     def times_of(self, values: Array) -> Array:

@@ -466,6 +466,7 @@ class RegressionFamily(LeastSquares):
     continuous = far_densities = False
     linear = False
     n_learned = 0
+    coding = None
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         """Return weighted least squares of the first predictors, where no components are known."""

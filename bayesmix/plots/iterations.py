@@ -340,7 +340,8 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
         _draw_search(ax, result)
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.margins(x=0.02, y=0.06)
-    low, high = ax.get_ylim()
+    drawn = np.concatenate([line.get_ydata() for line in ax.lines])
+    low, high = ax.get_ylim() if np.ptp(drawn) > 0.0 else (drawn[0], drawn[0])
     if high - low < LEAST_SPAN:
         ax.set_ylim(0.5 * (low + high - LEAST_SPAN), 0.5 * (low + high + LEAST_SPAN))
     if len(result.trace) >= FEWEST and np.ptp(result.trace) > LEAST_SPAN:

@@ -191,7 +191,7 @@ class TreeSearch:
 
         Then those within reach are fitted again from neighbours that were fitted after them.
         """
-        while self.first_walked < len(self.chains):
+        while True:
             if keys := self._next():
                 yield from self._fitted(keys)
             elif link := self._unlinked():
@@ -334,7 +334,7 @@ class TreeSearch:
     def _unlinked(self) -> tuple[Key, Key] | None:
         """Return a candidate within reach, or beside one, and a neighbour it did not start from."""
         least = self.worth(self.best) - REACH
-        within = [k for k in self.fits if k[0] >= self.first_walked and self.worth(k) >= least]
+        within = [key for key in self.fits if self.worth(key) >= least]
         near = [other for key in within for other in self._beside(key, 1) if other in self.fits]
         for key in sorted({*within, *near}, key=self.worth, reverse=True):
             for other in self._beside(key, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.memo import cached
 from bayesmix.selection.merge_tree import MergeTree, cells_of_tree, tree_of
 from bayesmix.sources.condensed import condensed, is_condensed
@@ -33,6 +34,9 @@ def partitions_of_tree(
     def found() -> MergeTree:
         return tree_of(family, condensed(source, cells))
 
-    tree = cached(source, ("tree", repr(family), n_cells, seed), found)
+    try:
+        tree = cached(source, ("tree", repr(family), n_cells, seed), found)
+    except DegenerateFitError:  # rows so far away that sums have no digits left
+        return
     if tree.n_cells >= n_components:
         yield tree.clusters(n_components)[cells]

@@ -122,7 +122,8 @@ def test_the_result_of_a_search_holds_its_answer_as_data(run):
     done = run("select", FAITHFUL, *arguments)
     found = json.loads(done.stdout)
     search = bm.select(FAITHFUL_ROWS, (1, 2), ("full", "tied"))
-    assert found["chosen"] == {"n_components": 2, "covariance_type": search.best_params_[KIND]}
+    chosen = {"n_components": 2, "covariance_type": search.best_params_[KIND]}
+    assert found["chosen"] == chosen | {"elbo_prior": pytest.approx(search.best_score_)}
     expected = {str(K): p for K, p in search.k_probabilities_.items()}
     assert found["k_probabilities"] == pytest.approx(expected, abs=1e-9)
     assert found["versions"]["bayesmix"] == bm.__version__

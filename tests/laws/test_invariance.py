@@ -166,7 +166,9 @@ def test_starts_on_ratings_do_not_depend_on_the_order_of_columns():
     for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
         model = bm.Mixture(3, family="categorical", search="short", random_state=0)
         records = model.fit(answers[:, order]).result_.search_trace
-        starts.append([record.objective for record in records if record.stage == "start"])
+        # The first is the partition of a tree, whose cells depend on the order.
+        started = [record.objective for record in records if record.stage == "start"]
+        starts.append(started[1:])
     np.testing.assert_allclose(starts, np.tile(starts[0], (3, 1)), rtol=1e-9)
 
 

@@ -158,8 +158,8 @@ def test_select_reads_masses_of_arrays_and_frames_and_predicts_from_the_given_co
     assert search.score(X) == pytest.approx(named.score(frame))
     assert "mark = 10: yes" in str(named.describe(frame))
     for model, rows in ((search, X), (named, frame)):
-        with pytest.raises(InvalidInputError, match="must have no missing values"):
-            model.predict(rows * [np.nan, 1.0])
+        labels = model.predict(rows * [np.nan, 1.0])  # missing values are used by default
+        assert len(labels) == len(rows)
     with pytest.raises(InvalidInputError, match="X must have the 2 columns of the fit, got 1"):
         search.predict(X[:, :1])
 

@@ -37,7 +37,9 @@ def rows_with_missing(X: Any) -> int:
             return 0
     if values.ndim != 2 or values.dtype.kind != "f":
         return 0
-    return int(np.isnan(values).any(axis=1).sum())
+    # A row that is repeated without a copy of its values is read once.
+    repeats = len(values) if values.strides[0] == 0 else 1
+    return repeats * int(np.isnan(values[: len(values) // repeats]).any(axis=1).sum())
 
 
 def with_values(source: ArraySource) -> ArraySource:

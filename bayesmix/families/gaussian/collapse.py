@@ -18,7 +18,8 @@ from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.numerics.arrays import Array, Booleans, without_gaps
+from bayesmix.numerics.arrays import Array, Booleans, Integers, without_gaps
+from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Whole
@@ -34,8 +35,19 @@ OFF_PLANE = 1e-5
 SOME_ROWS = 1000
 
 
+@dataclass(frozen=True)
+class FrameOfColumns:
+    """The frame of some columns, for observations of all columns."""
+
+    frame: Frame
+    columns: Integers
+
+    def apply(self, values: Any) -> Array:
+        return self.frame.apply(values[:, self.columns])
+
+
 def pooled_covariance(
-    source: Source, frame: Frame, unit: Array, structure: str = "full"
+    source: Source, frame: Frame | FrameOfColumns, unit: Array, structure: str = "full"
 ) -> tuple[Array, Array]:
     """Return the covariance in columns of unit scale, with outliers shrunk, and an anchor.
 
@@ -101,21 +113,25 @@ class _NearestRow:
         return other if other.distance < self.distance else self
 
 
-def _nearest(frame: Frame, unit: Array, rows: Rows) -> _NearestRow:
+def _nearest(frame: Frame | FrameOfColumns, unit: Array, rows: Rows) -> _NearestRow:
     values = without_gaps(frame.apply(rows.values)) / unit
     distances = (values * values).sum(axis=1)
     nearest = int(distances.argmin())
     return _NearestRow(float(distances[nearest]), values[nearest].copy())
 
 
-def _drawn_in(frame: Frame, unit: Array, anchor: Array, structure: str, rows: Rows) -> Moments:
+def _drawn_in(
+    frame: Frame | FrameOfColumns, unit: Array, anchor: Array, structure: str, rows: Rows
+) -> Moments:
     """Return moments about the anchor, with outliers shrunk."""
     away, lengths, radius = seen_from(anchor, frame, unit, rows)
     away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
     return moments(STRUCTURES[structure], away, rows.weights_or_ones[:, None])
 
 
-def seen_from(anchor: Array, frame: Frame, unit: Array, rows: Rows) -> tuple[Array, Array, float]:
+def seen_from(
+    anchor: Array, frame: Frame | FrameOfColumns, unit: Array, rows: Rows
+) -> tuple[Array, Array, float]:
     """Return differences from the anchor in unit scale, their lengths, and the shrinkage radius."""
     away = without_gaps(frame.apply(rows.values)) / unit - anchor
     return away, np.sqrt((away * away).sum(axis=1)), DRAWN_IN_AT * float(np.sqrt(len(unit)))
@@ -161,6 +177,7 @@ class GaussianGuard:
     repair: bool
     ridge: float | None = None  # variance of measurement, in data units
     whole: Whole | None = None  # the full mixture, if these are some of its columns
+    bounded: bool = False  # whether a ridge of the user bounds the likelihood
 
     def among(self, whole: Whole) -> GaussianGuard:
         return replace(self, whole=whole)
@@ -241,21 +258,28 @@ class GaussianGuard:
         return repair_of_degenerate(self, mixture, resolution, events, directions, factorised)
 
     def spurious(self, mixture: GaussianMixtures) -> tuple[int, ...]:
-        """Return spurious components; only a likelihood has any."""
-        if not self.repair:
+        """Return spurious components; only a likelihood of values without errors has any."""
+        if not self.repair or self.bounded or self.summary.known_errors is not None:
             return ()
         from bayesmix.families.gaussian.spurious import spurious_components
 
         at_a_point: Any = mixture  # a likelihood has no other
         return spurious_components(self, at_a_point)
 
-    @cached_property
+    @property
     def covariance_of_data(self) -> Array:
         """Covariance (D', D') of the data in the frame, with outliers shrunk."""
         unit, structure = self.unit, _dense_or_diag(self.structure)
-        covariance, _ = pooled_covariance(self.source, self.frame, unit, structure)
-        dense = covariance if covariance.ndim == 2 else np.diag(covariance)
-        return np.asarray(dense * np.outer(unit, unit))
+        columns = None if self.whole is None else self.whole.columns
+
+        def found() -> Array:
+            frame = self.frame if columns is None else FrameOfColumns(self.frame, columns)
+            covariance, _ = pooled_covariance(self.source, frame, unit, structure)
+            dense = covariance if covariance.ndim == 2 else np.diag(covariance)
+            return np.asarray(dense * np.outer(unit, unit))
+
+        of_columns = None if columns is None else columns.tobytes()
+        return cached(self.frame, ("covariance", structure, id(self.source), of_columns), found)
 
     def _has_closed_form(self, mixture: GaussianMixtures) -> bool:
         """Whether a mixture is the one component of all complete data, which cannot collapse.

@@ -205,9 +205,6 @@ def repair_of_degenerate(
     step = MembershipStep(assigning, directions, guard.floor, guard.n_distinct_needed, guard.whole)
     memberships = guard.source.reduce(step, K)
     degenerate = _degenerate(guard, mixture, events, directions, memberships)
-    if factorised and guard.repair and not shared and K > 1:  # true groups may be as narrow
-        spurious = guard.spurious(mixture)
-        degenerate = {k: axes for k, axes in degenerate.items() if k in spurious}
     if not degenerate:
         if factorised:
             return None

@@ -370,7 +370,8 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
         """Return the guard against collapse; under a prior it includes the ridge."""
         ridge = None if repair else self.ridge
-        return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
+        bounded = self.ridge is not None
+        return GaussianGuard(self.structure, source, frame, summary, repair, ridge, bounded=bounded)
 
 
 def _refuse_extremes(summary: Summary, scale: Array) -> None:
