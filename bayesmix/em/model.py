@@ -200,8 +200,11 @@ def posed(
         form=first_form(model, source, frame, settings.seed),
         notes=notes,
         gives_up=is_repaired(objective) and settings.compared,
-        # Structures of a subspace share what is beyond it.
-        refuses_spurious=settings.search and settings.spurious == "warn" and frame.rest is None,
+        # Structures of a subspace share what is beyond it, and states are told by their order too.
+        refuses_spurious=settings.search
+        and settings.spurious == "warn"
+        and frame.rest is None
+        and not side_of(source).ordered,
     )
 
 

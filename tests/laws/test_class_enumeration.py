@@ -124,7 +124,9 @@ def test_the_statistic_of_the_bootstrap_is_that_of_the_table():
 @pytest.fixture(scope="module")
 def bootstrap_test():
     rows = np.random.default_rng(3).normal(size=(60, 2))
-    estimator = bm.GaussianMixture(covariance_type="VVV", random_state=0, n_jobs=1)
+    estimator = bm.GaussianMixture(
+        covariance_type="VVV", random_state=0, n_jobs=1, spurious="allow"
+    )
     fitter = estimator._fitter(rows)
     fits = [thorough_fit(fitter, K, 0).result for K in (1, 2)]
     return BootstrapTest(fitter, *fits, 0)

@@ -74,7 +74,9 @@ def test_a_constant_column_has_no_parameters_and_no_errors(covariance):
 @pytest.mark.parametrize("name", CASES)
 def test_the_information_is_minus_the_curvature_of_score_samples(name):
     rows = CASES[name].rows()
-    model = fitted(CASES[name], rows)
+    # Factor analysers approach their optimum slowly, and only there are the two equal.
+    precise = {"tol": 1e-9, "max_iter": 20_000} if name == "factors, 1" else {}
+    model = fitted(CASES[name], rows, **precise)
     scores, result = scores_of(model, rows), model.result_
 
     def total(steps):

@@ -69,7 +69,10 @@ def _narrowest(guard: GaussianGuard, components: Gaussians) -> tuple[Array, Arra
             of_data = np.full(len(of_data), of_data.mean())
         ratios, places = variances / of_data, (variances / of_data).argmin(axis=1)
         return ratios.min(axis=1), (np.eye(len(of_data)) / np.sqrt(of_data))[places]
-    inverse = np.linalg.inv(np.linalg.cholesky(data))
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(data))
+    except np.linalg.LinAlgError:  # observations so far away that the rest has no digits
+        return np.ones(len(covariances)), np.zeros((len(covariances), len(data)))
     ratios, vectors = np.linalg.eigh(inverse @ covariances @ inverse.T)
     return ratios[:, 0], vectors[:, :, 0] @ inverse
 
