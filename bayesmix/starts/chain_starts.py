@@ -374,6 +374,7 @@ def _starts(
     unordered = replace(model, inference=inference, prune=False, restriction=restriction)
     try:
         alone = replace(settings, n_init=1, sort=False, warm_starts=(), moves=False)
+        alone = replace(alone, spurious="allow")  # states are told by their order too
         mixture = fit(unordered, samples, alone, monitor.child()).mixture
         yield from 2 * [OfMixture(mixture)(samples.rows)]
     except BayesmixError:

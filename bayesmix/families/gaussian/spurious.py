@@ -27,19 +27,16 @@ if TYPE_CHECKING:
 
 # Variance against the data's below which a component is narrow: a thirtieth of the data's width.
 NARROW = 1e-3
-# Distinct values with which a narrow component is no accident, where volumes differ: of overlapping
-# mixtures three had one on 16 to 21 observations; true thin groups of 30 are to be kept.
+# Observations with which a narrow component is no accident, where volumes differ: of overlapping
+# mixtures three had one on 16 to 21; true thin groups of 30 are to be kept.
 ENOUGH = 25
-# Decimals of values along an axis, in units of the data, by which they are distinct.
-DIGITS = 12
 
 
 def spurious_components(guard: GaussianGuard, mixture: Mixture[Gaussians]) -> tuple[int, ...]:
     """Return the spurious components of a mixture at a point."""
     if guard.structure.shared or mixture.n_components == 1:
         return ()
-    ratios, axes = _narrowest(guard, mixture.components)
-    narrow = np.flatnonzero(ratios < NARROW)
+    narrow = np.flatnonzero(_narrowest(guard, mixture.components) < NARROW)
     if not len(narrow):
         return ()
     needed = guard.n_distinct_needed
@@ -52,34 +49,24 @@ def spurious_components(guard: GaussianGuard, mixture: Mixture[Gaussians]) -> tu
     return tuple(
         int(k)
         for k, values, joint in zip(narrow, members.values, members.joint, strict=True)
-        if min(_n_distinct(values @ axes[k]), expected[k]) < needed
+        if expected[k] < needed
         and not _is_confirmed(guard.structure, mixture, int(k), values, joint, n)
     )
 
 
-def _narrowest(guard: GaussianGuard, components: Gaussians) -> tuple[Array, Array]:
-    """Return the smallest variance (K,) of each component against the data's, and its axis (K, D).
-
-    Axes are such that the data have variance 1 along them.
-    """
+def _narrowest(guard: GaussianGuard, components: Gaussians) -> Array:
+    """Return the smallest variance (K,) of each component against the data's."""
     covariances, data = components.covariances, guard.covariance_of_data
     if not guard.structure.blocks.dense:
         variances, of_data = np.diagonal(covariances, axis1=1, axis2=2), np.diagonal(data)
         if guard.structure.isotropic:
             of_data = np.full(len(of_data), of_data.mean())
-        ratios, places = variances / of_data, (variances / of_data).argmin(axis=1)
-        return ratios.min(axis=1), (np.eye(len(of_data)) / np.sqrt(of_data))[places]
+        return np.asarray((variances / of_data).min(axis=1))
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(data))
     except np.linalg.LinAlgError:  # observations so far away that the rest has no digits
-        return np.ones(len(covariances)), np.zeros((len(covariances), len(data)))
-    ratios, vectors = np.linalg.eigh(inverse @ covariances @ inverse.T)
-    return ratios[:, 0], vectors[:, :, 0] @ inverse
-
-
-def _n_distinct(along: Array) -> int:
-    """Return the number of distinct values (m,), missing ones apart."""
-    return len(np.unique(np.round(along[~np.isnan(along)], DIGITS)))
+        return np.ones(len(covariances))
+    return np.asarray(np.linalg.eigvalsh(inverse @ covariances @ inverse.T)[:, 0])
 
 
 @dataclass(frozen=True)
