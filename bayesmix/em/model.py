@@ -413,6 +413,8 @@ def is_spurious(problem: Problem, state: State) -> bool:
     return bool(cached(state, key, lambda: problem.guard.spurious(mixture)))
 
 
-def rank(problem: Problem, state: State) -> tuple[bool, float]:
-    """Return the sort key of states; likelihoods without a comparable value rank last."""
-    return (not is_valueless(problem, state), state.objective)
+def rank(problem: Problem, state: State) -> tuple[int, float]:
+    """Return the sort key of states: spurious components rank below none, held ones last."""
+    if is_repaired(problem.objective) and state.holds:
+        return 0, state.objective
+    return (1 if is_spurious(problem, state) else 2), state.objective

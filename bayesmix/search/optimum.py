@@ -64,7 +64,7 @@ class Attempts:
     spurious: State | None = None  # the likeliest with a spurious component, on all data
     leading: float = -np.inf  # best objective of which the user was told
 
-    def rank(self, state: State) -> tuple[bool, float]:
+    def rank(self, state: State) -> tuple[int, float]:
         return rank(self.problem, state)
 
     def run(self, problem: Problem, state: State, passes: int) -> State | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.memo import cached
@@ -29,6 +32,9 @@ def partitions_of_tree(
         return
     if is_condensed(source):  # cells come with starts from their own tree
         return
+    if (weights := source.weights) is not None:  # a start does not depend on their scale
+        shares = np.asarray(weights) / np.mean(weights)
+        source = cached(source, ("unit weights",), lambda: replace(source, weights=shares))
     cells = cells_of_tree(source, family, n_cells, seed)
 
     def found() -> MergeTree:

@@ -42,7 +42,7 @@ def test_sequences_of_a_fit_are_sorted_by_time(run, patients):
 def test_a_selection_of_states_says_whether_order_matters(run, patients):
     options = ("--components", "1:3", "--covariance", "full", "--method", "em", "--report")
     output = run("select", "patients.csv", *IN_ORDER, *options, "--out", "found").stdout
-    assert "2 states by BIC, " in output
+    assert "2 states by BIC." in output
     assert "The order of samples matters. Best mixture" in output
     search = bm.select(patients[["x"]], (1, 2, 3), "full", "bic", lengths=[60] * 3)
     values = json.loads(Path("found/result.json").read_text("utf-8"))

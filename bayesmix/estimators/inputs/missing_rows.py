@@ -35,7 +35,7 @@ def rows_with_missing(X: Any) -> int:
                 values = values.astype(np.float64) if values.dtype.kind == "O" else values
         except (AttributeError, TypeError, ValueError):  # the fit refuses these data, with advice
             return 0
-    if values.ndim != 2 or values.dtype.kind != "f":
+    if values.ndim != 2 or values.dtype.kind != "f" or not values.size:
         return 0
     # A row that is repeated without a copy of its values is read once.
     repeats = len(values) if values.strides[0] == 0 else 1
