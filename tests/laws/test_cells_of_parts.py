@@ -131,6 +131,12 @@ def test_a_spread_sample_of_data_with_a_period_has_all_phases():
     assert stats.chisquare(np.bincount(phases, minlength=40)).pvalue > 1e-4
 
 
+def told(search):
+    """The number of clusters, and the model with its choice; data in parts are not described."""
+    first, _, details = search.summary().partition("\n")
+    return first, details.partition("\n\n")[2]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["auto", "bic"])
 def test_a_search_of_parts_ends_like_one_in_memory(out_of_core, criterion):
@@ -143,7 +149,7 @@ def test_a_search_of_parts_ends_like_one_in_memory(out_of_core, criterion):
     np.testing.assert_array_equal(parts.predict(X), memory.predict(X))
     np.testing.assert_array_equal(parts.predict_clusters(source), memory.predict_clusters(X))
     assert parts.cluster_probabilities_.equals(memory.cluster_probabilities_)
-    assert parts.summary() == memory.summary()
+    assert told(parts) == told(memory)
     assert adjusted_rand_score(labels, parts.predict(X)) > 0.99
     ours, theirs = (one.results_[["covariance_type", "n_components"]] for one in (parts, memory))
     assert set(map(tuple, ours.to_numpy())) == set(map(tuple, theirs.to_numpy()))
@@ -230,5 +236,5 @@ def test_an_interrupt_on_the_way_to_all_rows_ends_the_search(out_of_core, monkey
 def test_few_rows_in_parts_are_searched_in_memory():
     X, _ = groups(600)
     parts, memory = bm.select(in_parts(X)[0]), bm.select(X)
-    assert parts.summary() == memory.summary()
+    assert told(parts) == told(memory)
     np.testing.assert_array_equal(parts.best_estimator_.means_, memory.best_estimator_.means_)
