@@ -39,8 +39,8 @@ def fitted(rows, cell):
     """The default fit. Its warning of a degenerate component is read from the result below."""
     covariance, n_components = cell
     model = bm.GaussianMixture(
-        n_components, covariance_type=covariance, random_state=0, max_iter=5000
-    )
+        n_components, covariance_type=covariance, random_state=0, max_iter=5000, spurious="allow"
+    )  # as mclust does
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateComponentWarning)
         return model.fit(rows)
