@@ -131,7 +131,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     column_powers : bool, default=False
         Whether to fit candidates with Yeo-Johnson powers of the columns too, where the leading
         candidates gain more by powers than they cost, log(n) / 2 for each value that is learned
-        (criterion "auto" of variational Gaussian mixtures).
+        (criterion "auto" of variational Gaussian mixtures, without cross-validation).
     most_samples : int, optional
         Of larger data in memory, candidates are compared on cells, small groups of observations
         that share their responsibilities, or on a random sample of this size where a family has no
@@ -295,7 +295,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
         self._trees = {}  # not those of an earlier fit
-        powers = proposed_powers(self, subject, chains, criterion)
+        powers = proposed_powers(self, subject, chains, criterion) if by_fits else None
         if by_tree or sample is not None or powers is not None:
             prior = self._prior_over_k if criterion == criteria.RULE else {}
             quick = getattr(last_step(subject.estimator), "search", None) == "short"
