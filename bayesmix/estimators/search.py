@@ -129,8 +129,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         they are if all columns are continuous; classes of categories and counts, also beside
         measurements, states and regressions are counted as they are.
     column_powers : bool, default=False
-        Whether to fit candidates with Yeo-Johnson powers of the columns too, where the leading
-        candidates gain more by powers than they cost, log(n) / 2 for each value that is learned
+        Whether to fit candidates with Yeo-Johnson powers of the columns too, if powers raise the
+        criterion of a fitted candidate above that of all, at a cost of log(n) / 2 for each power
         (criterion "auto" of variational Gaussian mixtures, without cross-validation).
     most_samples : int, optional
         Of larger data in memory, candidates are compared on cells, small groups of observations

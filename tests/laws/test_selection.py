@@ -1,7 +1,6 @@
 """Laws of choosing: folds see nothing held out, errors are paired, averages are densities."""
 
 import math
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -318,7 +317,7 @@ def test_the_prior_over_k_is_in_the_verbose_summary():
 
 def test_other_criteria_are_named_whatever_they_choose_and_asked_what_for_in_the_verbose_summary():
     search = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full")
-    assert re.search(r"Other criteria: BIC 2, ICL 2, AIC [34]\.", search.summary())
+    assert "Other criteria: BIC 2, ICL 2, AIC 3." in search.summary()
     assert "ICL estimates the number of well-separated clusters." in search.summary(verbose=True)
 
 
