@@ -75,7 +75,7 @@ class Attempts:
             return None
         if problem.source is self.problem.source:
             self.best = self._better(self.best, state)
-            if is_spurious(self.problem, state):
+            if is_spurious(self.problem, state) and not state.holds:
                 self._take_spurious(state)
         else:
             self.best_of_sample = self._better(self.best_of_sample, state)
@@ -329,7 +329,8 @@ class OptimumSearch:
             return None
         if met.objective <= best.objective:  # it may have been left on its way
             met = self.attempts.run(self.problem, self._exact(met), SETTLE_PASSES) or met
-        return met if met.objective > best.objective + self.alike else None
+        # A component that is held at a point has no maximum.
+        return met if met.objective > best.objective + self.alike and not met.holds else None
 
     def _exact(self, state: State) -> State:
         """Return a state in the form of the problem, in which its sums keep their digits."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bayesmix.em.model import Attempt, side_of, too_many_to_search
+from bayesmix.em.model import Attempt, Settings, is_repaired, rank, side_of, too_many_to_search
 from bayesmix.em.start import Begun, Start
 from bayesmix.search.events import left_out
-from bayesmix.search.optimum import search
+from bayesmix.search.optimum import Optimum, search
 from bayesmix.starts.given_starts import StartFrom
 from bayesmix.starts.labelled_starts import LabelledStart
 from bayesmix.starts.named_starts import NamedStart, StartOfMany
@@ -24,11 +24,24 @@ class SearchedStart:
         settings = attempt.settings
         settings = replace(settings, moves=settings.moves and self.moves)
         optimum = search(replace(attempt, settings=settings))
+        if settings.spurious == "allow" and is_repaired(attempt.problem.objective):
+            beside = _met_beside_sound_ones(attempt, settings)
+            optimum = max(optimum, beside, key=lambda each: rank(attempt.problem, each.state))
         state = optimum.state.afresh()
         if optimum.spurious is not None:
             event = left_out(attempt.problem, optimum.spurious, state)
             state = replace(state, events=(*state.events, event))
         return Begun(state, optimum.records)
+
+
+def _met_beside_sound_ones(attempt: Attempt, settings: Settings) -> Optimum:
+    """Return the likeliest optimum that a search met which prefers sound ones.
+
+    What such a search says that it left out is then never likelier than what is returned.
+    """
+    problem = replace(attempt.problem, refuses_spurious=attempt.problem.frame.rest is None)
+    met = search(replace(attempt, problem=problem, settings=settings))
+    return Optimum(met.spurious or met.state, met.records)
 
 
 def chosen_start(attempt: Attempt) -> Start:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def rows_with_missing(X: Any) -> int:
     """Return the number of rows in memory with missing values; 0 where that is unknown."""
     if is_source(X) or is_collection(X):
-        values = X.values if isinstance(X, ArraySource) else np.empty((0, 0))
+        values = getattr(X, "values", None) if isinstance(X, ArraySource) else None
+        if not isinstance(values, np.ndarray):  # sparse rows hold no missing values
+            return 0
     else:
         try:
             plain = nan_for_gaps(host(X))

@@ -81,7 +81,8 @@ def _table(X: Any) -> tuple[Array, Coding] | None:
     frame = isinstance(X, pd.DataFrame)
     try:
         values = X.to_numpy(np.float64, na_value=np.nan) if frame else np.asarray(host(X))
-        if values.ndim != 2 or values.dtype.kind not in "biuf" or 0 in values.strides:
+        repeated = values.strides[:1] == (0,)  # a row, without a copy of its values
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or repeated:
             return None
         values = values.astype(np.float64)
     except (AttributeError, TypeError, ValueError):  # the search refuses these data, with advice
