@@ -341,9 +341,9 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.margins(x=0.02, y=0.06)
     drawn = np.concatenate([line.get_ydata() for line in ax.lines])
-    low, high = ax.get_ylim() if np.ptp(drawn) > 0.0 else (drawn[0], drawn[0])
-    if high - low < LEAST_SPAN:
-        ax.set_ylim(0.5 * (low + high - LEAST_SPAN), 0.5 * (low + high + LEAST_SPAN))
+    if np.ptp(drawn) < LEAST_SPAN:
+        middle = 0.5 * (drawn.min() + drawn.max())
+        ax.set_ylim(middle - 0.5 * LEAST_SPAN, middle + 0.5 * LEAST_SPAN)
     if len(result.trace) >= FEWEST and np.ptp(result.trace) > LEAST_SPAN:
         _gap_inset(ax, result.trace, starts)
     return ax

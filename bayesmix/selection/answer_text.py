@@ -34,7 +34,7 @@ UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
 # Least probability of a range that is told instead of one number, and of a number that is certain.
 CERTAIN = 0.8
 NUMBERS_SHOWN = 3
-ROUNDING = 1e-9  # of sums of probabilities
+ROUNDING = 1e-9  # of sums of probabilities, and of criteria for each observation
 
 
 def short_label(candidate: Candidate) -> str:
@@ -175,7 +175,9 @@ class AnswerText:
     def best(self) -> Candidate:
         """The candidate with the greatest value of the criterion; of equal ones the chosen one."""
         column = record(self.criterion).column
-        return max(self.candidates, key=lambda candidate: candidate.comparable(column))
+        leading = max(self.candidates, key=lambda candidate: candidate.comparable(column))
+        ahead = leading.comparable(column) - self.chosen.comparable(column)
+        return leading if ahead > ROUNDING * self.n else self.chosen
 
     @cached_property
     def several(self) -> bool:
@@ -401,7 +403,7 @@ class AnswerText:
             if not math.isfinite(candidate.value(column)):
                 break
             behind = worse(self.chosen, candidate, column)
-            if self.chosen.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+            if self.chosen.asked == candidate.asked == 1 and abs(behind.value) < ROUNDING * self.n:
                 continue  # structures that are the same model for K = 1
             shown.append(f"{label(candidate)} ({gap(behind, self.criterion)})")
         return shown[:NUMBERS_SHOWN]

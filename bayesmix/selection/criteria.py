@@ -231,6 +231,7 @@ POSTERIOR = ("auto", RULE_BEFORE, *(name for name, each in RECORDS.items() if ea
 
 # The criterion of all candidates of large data on a sample of it, in nats, greater is better.
 ON_SAMPLE = "on_sample"
+ROUNDING_OF_VALUES = 1e-11  # relative; criteria are sums over observations
 
 
 def record(name: str) -> Criterion:
@@ -279,11 +280,15 @@ def diagnostic_failed(row: Candidate, criterion: str) -> bool:
 
 
 def chosen(rows: list[Candidate], criterion: str) -> list[int]:
-    """Return indices of candidates with a value: the chosen one, then by value."""
+    """Return indices of candidates with a value: the chosen one, then by value.
+
+    Those with equal values, as of one component in two structures, are in the order of ``rows``.
+    """
     scored = record(criterion).column
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
-    order.sort(key=lambda i: (-values[i], i))
+    rounding = ROUNDING_OF_VALUES * max((abs(values[i]) for i in order), default=0.0)
+    order.sort(key=lambda i: (-round(values[i] / rounding) if rounding else 0, i))
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
