@@ -313,7 +313,8 @@ class OptimumSearch:
             if self.monitor.stopped is not None:
                 break
         ends: list[State] = []
-        for state in sorted(improved, key=self.attempts.rank, reverse=True):
+        # Where all that moves improved collapse, the settled ones are left.
+        for state in (*sorted(improved, key=self.attempts.rank, reverse=True), *settled):
             passes = SETTLE_PASSES if is_valueless(self.problem, state) else FINISH_PASSES
             exact = self._exact(state)
             ends.append(self.attempts.run(self.problem, exact, passes) or exact)
@@ -327,9 +328,8 @@ class OptimumSearch:
         met = self.attempts.spurious
         if met is None or is_valueless(self.problem, best) or self.monitor.stopped is not None:
             return None
-        if met.objective <= best.objective:  # it may have been left on its way
-            met = self.attempts.run(self.problem, self._exact(met), SETTLE_PASSES) or met
-        # A component that is held at a point has no maximum.
+        # It may have been left on its way to a maximum, or to a component that is held at a point.
+        met = self.attempts.run(self.problem, self._exact(met), FINISH_PASSES) or met
         return met if met.objective > best.objective + self.alike and not met.holds else None
 
     def _exact(self, state: State) -> State:
@@ -370,7 +370,7 @@ class OptimumSearch:
             begun = [run.state for run in runs if run.number >= 0]
             most = 1 if self._agree(begun) >= schedule.agree else schedule.settled
             for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
-                if ends and is_valueless(self.problem, short.state):
+                if sound and is_valueless(self.problem, short.state):
                     break
                 objective, counts = short.state.objective, short.state.expectation.counts
                 if objective in lost:

@@ -287,6 +287,8 @@ EFFECTS = {
 
 def setting(name: str, value: Any) -> str:
     """Return a parameter of a candidate in words, or as given to the estimator."""
+    if name == "family" and not isinstance(value, str):
+        return str(value.adjective)
     return EFFECTS[value] if name == "covariate_effects" else f"{name}={value}"
 
 

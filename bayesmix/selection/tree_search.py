@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from bayesmix.selection.candidates import Candidate, asked
-from bayesmix.selection.criteria import ON_SAMPLE
+from bayesmix.selection.criteria import NATS_THAT_MATTER, ON_SAMPLE
 from bayesmix.selection.merge_tree import usual_number
 from bayesmix.selection.scores import Score
 from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
@@ -207,14 +207,17 @@ class TreeSearch:
     def _changed(self, proposal: Proposal) -> Iterator[Candidate]:
         """Fit candidates with proposed parameters, from the K proposed and the tops of trees on.
 
-        They are left out unless the best of them is clearly better than the best before.
+        Each structure has its own proposal. They are left out unless the best of them leaves no
+        candidate before that matters.
         """
         before, n_before = self.best, len(self.chains)
-        proposed = proposal([(row, self.worth(key)) for key, row in self.fits.items()])
-        if proposed is None:
-            return
-        parameters, n_components = proposed
-        for chain in list(self.chains):
+        for of_structure, chain in enumerate(list(self.chains)):
+            proposed = proposal(
+                [(row, self.worth(key)) for key, row in self.fits.items() if key[0] == of_structure]
+            )
+            if proposed is None:
+                continue
+            parameters, n_components = proposed
             number, numbers = len(self.chains), list(map(asked, chain))
             self.chains.append([own | parameters for own in chain])
             self.trees.append(self.compared.fitter.tree(self.chains[-1][0], self.n_cells))
@@ -222,7 +225,7 @@ class TreeSearch:
             near = number, max(0, bisect_right(numbers, n_components) - 1)
             yield from self._fitted(list(dict.fromkeys([near, self._top(number)])))
         yield from self._walked()
-        if self._near(before, self.best):
+        if self.worth(self.best) - self.worth(before) < NATS_THAT_MATTER:
             self.fits = {key: row for key, row in self.fits.items() if key[0] < n_before}
             for parts in (self.chains, self.trees, self._numbers):
                 del parts[n_before:]

@@ -32,9 +32,10 @@ def partitions_of_tree(
         return
     if is_condensed(source):  # cells come with starts from their own tree
         return
-    if (weights := source.weights) is not None:  # a start does not depend on their scale
-        shares = np.asarray(weights) / np.mean(weights)
-        source = cached(source, ("unit weights",), lambda: replace(source, weights=shares))
+    if (weights := source.weights) is not None:
+        # On any scale of weights the data decide, not the prior; those that count rows repeat them.
+        counts = np.asarray(weights) / np.min(weights, where=weights > 0.0, initial=np.max(weights))
+        source = cached(source, ("least weight 1",), lambda: replace(source, weights=counts))
     cells = cells_of_tree(source, family, n_cells, seed)
 
     def found() -> MergeTree:

@@ -22,7 +22,7 @@ def groups(seed, n=90, n_groups=2):
 def table(seed):
     """A frame of a normal, a log-normal and a text column, whose groups are the same."""
     x, group = groups(seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])  # not the draws of x again
     waiting = np.exp(0.5 * (rng.normal(size=90) + 6.0 * group))
     colour = np.where(rng.random(90) < 0.2 + 0.6 * group, "red", "blue")
     return pd.DataFrame({"length": x[:, 0], "waiting": waiting, "colour": colour})

@@ -41,7 +41,7 @@ class ProposedPowers:
     def __call__(
         self, candidates: Sequence[tuple[Candidate, float]]
     ) -> tuple[Parameters, int] | None:
-        """Return the family with powers, and the candidate's K; None where the best is better."""
+        """Return the family with powers, and the candidate's K; None where no power gains."""
         source = self.source
         some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
         values, scale = np.asarray(some.values), source.total_weight / some.total_weight
@@ -56,13 +56,11 @@ class ProposedPowers:
             if (logs := logs_of(row.sound.family)) is not None:
                 gain -= gain_of(logs, values, shares)
             worth += scale * gain - cost * function.n_learned
-            proposals.append((worth, -place, row.asked, function))
-        largest = max(worth for _, worth in candidates)
+            if function.n_learned:
+                proposals.append((worth, -place, row.asked, function))
         if not proposals:
             return None
-        worth, _, n_components, function = max(proposals)
-        if not worth > largest:
-            return None
+        _, _, n_components, function = max(proposals)
         return {"family": Transformed(Gaussian(), function)}, n_components
 
 
