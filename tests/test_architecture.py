@@ -604,6 +604,7 @@ FAMILIES_BY_NAME = {
     "estimators/regression_mixture.py": "responses of regressions, not families",
     "estimators/searching/feature_selection.py": "normal features are transformed to symmetry",
     "estimators/searching/powers.py": "powers are of normal columns",
+    "estimators/searching/scatter.py": "noise and Student-t components compete with normal ones",
     "estimators/select.py": "kinds of columns, as users declare them",
     "observation/instrument.py": "errors of measurement are convolved with normal components",
     "observation/true_values.py": "errors of measurement are convolved with normal components",

@@ -42,6 +42,10 @@ class UniformNoise:
     discrete: Booleans | None = None  # (D,)
 
     @property
+    def n_learned(self) -> int:
+        return 2 * len(self.lower)
+
+    @property
     def log_volume(self) -> float:
         """Log V, minus infinity if the data have no extent along an axis."""
         with np.errstate(divide="ignore"):
@@ -70,6 +74,7 @@ class OwnNoise:
 
     log_densities: Callable[[Array], Array]
     draws: Callable[[int, np.random.Generator], Array] | None = None
+    n_learned = 0
 
     def log_density(self, values: Array) -> Array:
         return np.asarray(self.log_densities(values), dtype=np.float64)

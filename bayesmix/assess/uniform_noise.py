@@ -32,7 +32,7 @@ NO_GAIN = Score(-np.inf)
 
 
 @dataclass(frozen=True)
-class _Start:
+class StartWithNoise:
     """Responsibilities (n, K) beside noise, and the gain in log likelihood less that by chance."""
 
     shares: Array
@@ -54,7 +54,7 @@ def gain_of_noise(candidate: Any, source: ArraySource, splits: Sequence[Fold]) -
     box = hypervolume(values, np.array(discrete))
     if not np.isfinite(box.log_volume):
         return NO_GAIN
-    start = max(_starts(result, values, weights, box), key=lambda start: start.gain)
+    start = max(starts_with_noise(result, values, weights, box), key=lambda start: start.gain)
     if not start.gain > 0.0:
         return NO_GAIN
     whole = _fitted(candidate, source, start.shares, box)
@@ -70,9 +70,9 @@ def gain_of_noise(candidate: Any, source: ArraySource, splits: Sequence[Fold]) -
     return HeldOut(densities, weights).less(HeldOut(plain, weights))
 
 
-def _starts(
+def starts_with_noise(
     result: FitResult, values: Array, weights: Array, box: UniformNoise
-) -> Iterator[_Start]:
+) -> Iterator[StartWithNoise]:
     """Yield starts without the first few components by mean log density, fewest left out first."""
     density: Mixture[Any] = result.density
     shares, log_density = density.responsibilities(Rows(values))
@@ -95,7 +95,7 @@ def _starts(
         parameters = result.family.n_parameters
         more = 1 + len(left) - K + parameters(len(left), width) - parameters(K, width)
         gain = float(weights @ np.log(total)) - 0.5 * np.log(n) * more
-        yield _Start((1.0 - weight) * components / total[:, None], gain)
+        yield StartWithNoise((1.0 - weight) * components / total[:, None], gain)
 
 
 def _fitted(candidate: Any, source: ArraySource, shares: Array, box: UniformNoise) -> FitResult:

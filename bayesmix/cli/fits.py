@@ -276,7 +276,7 @@ def unfitted_search(
             run.seed,
             estimator=None if method == "em" or of_posterior else variational(source),
             ordered=ordered,
-            noise=candidates.noise,
+            noise=candidates.noise or "auto",
             missing=missing_for(
                 missing, rows_with_missing(source), "--noise" if candidates.noise else None
             ),

@@ -126,6 +126,10 @@ class Design(Protocol):
 class NoiseDensity(Protocol):
     """A fixed density in data coordinates."""
 
+    @property
+    def n_learned(self) -> int:
+        """Number of parameters that were learned from the data."""
+
     def log_density(self, values: Array) -> Array:
         """Return the log density (n,)."""
 

@@ -31,6 +31,7 @@ from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
 from bayesmix.estimators.searching.powers import proposed_powers
+from bayesmix.estimators.searching.scatter import ProposedScatter, proposed_scatter
 from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
@@ -129,9 +130,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         they are if all columns are continuous; classes of categories and counts, also beside
         measurements, states and regressions are counted as they are.
     column_powers : bool, default=False
-        Whether to fit candidates with Yeo-Johnson powers of the columns too, if powers raise the
-        criterion of a fitted candidate above that of all, at a cost of log(n) / 2 for each power
-        (criterion "auto" of variational Gaussian mixtures, without cross-validation).
+        Whether to fit candidates with Yeo-Johnson powers of the columns too, at a cost of
+        log(n) / 2 for each power (criterion "auto" of variational Gaussian mixtures, without
+        cross-validation). They are kept if the best has 15 nats more than that without powers.
+    try_noise : bool, default=False
+        Whether to fit candidates with uniform noise, and with Student-t components, too, where
+        noise beside a fitted candidate gains (criterion "auto" of variational Gaussian mixtures,
+        without cross-validation). They are kept if the best of them is the best.
     most_samples : int, optional
         Of larger data in memory, candidates are compared on cells, small groups of observations
         that share their responsibilities, or on a random sample of this size where a family has no
@@ -202,6 +207,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         columns: Any = None,
         clusters: str | None = None,
         column_powers: bool = False,
+        try_noise: bool = False,
         most_samples: int | None = None,
     ) -> None:
         store_parameters(self, locals())
@@ -295,14 +301,17 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
         self._trees = {}  # not those of an earlier fit
-        powers = proposed_powers(self, subject, chains, criterion) if by_fits else None
-        if by_tree or sample is not None or powers is not None:
+        each = (proposed_powers, proposed_scatter) if by_fits else ()
+        found = [propose(self, subject, chains, criterion) for propose in each]
+        proposals = [proposal for proposal in found if proposal is not None]
+        if by_tree or sample is not None or proposals:
             prior = self._prior_over_k if criterion == criteria.RULE else {}
             quick = getattr(last_step(subject.estimator), "search", None) == "short"
             reach = (self.polish or 0.0) if self.refit and quick else None
-            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, powers)
-            self._trees = sweep.trees_of_structures
+            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, proposals)
         self._run(sweep)
+        if isinstance(sweep, TreeSearch):
+            self._trees = sweep.trees_of_structures
         weights = None
         if isinstance(sweep, Sweep):  # whose folds are weighted
             weights = weights_of(subject.X, subject.sample_weight)
@@ -334,7 +343,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         every = subject.given or subject
         sizes = partial(sizes_of, every.fitter, every.at_hand[1])
         plain = clusters is not None and subject.independent and self._selected is None
-        if plain and seen is not None:
+        followed = sweep.followed if isinstance(sweep, TreeSearch) else []
+        tried = any(isinstance(proposal, ProposedScatter) for proposal in followed)
+        if plain and seen is not None and not tried:
             of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
         self._adopt(
             SearchFindings(
@@ -384,6 +395,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
         validation.flag("column_powers", self.column_powers)
+        validation.flag("try_noise", self.try_noise)
         return X, sample_weight
 
     def _of_selected_features(

@@ -77,7 +77,7 @@ def select(
     criterion: Any = "auto",
     sample_weight: Any = None,
     random_state: Any = 0,
-    noise: Any = False,
+    noise: Any = "auto",
     missing: str | None = None,
     family: Any = None,
     variable_selection: bool = False,
@@ -133,9 +133,10 @@ def select(
     weight_type : {None, "frequency", "sampling"}, optional
         As in ``GaussianMixture.fit``. For survey weights ("sampling") "auto" becomes "design_bic".
     random_state : default=0
-    noise : bool or as in ``GaussianMixture``, default=False
-        Whether to add a noise component; True is "uniform". Only Gaussian families and products can
-        have noise.
+    noise : "auto", bool or as in ``GaussianMixture``, default="auto"
+        Whether to add a noise component; True is "uniform", and False none. "auto" compares
+        candidates with and without uniform noise where the criterion is "auto" and observations
+        lie scattered. Only Gaussian families and products can have noise.
     missing : {None, "error", "use", "drop"}, default=None
         Treatment of missing values, as in ``GaussianMixture``. None: "use", which integrates them
         out, where the model can, as the summary says; "error" otherwise.
@@ -208,7 +209,8 @@ def select(
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, 1), None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
-    default = default and not noise and not variable_selection and "estimator" not in options
+    plain = noise in (False, None) or (isinstance(noise, str) and noise == "auto")
+    default = default and plain and not variable_selection and "estimator" not in options
     n_used = 0 if missing is not None else rows_with_missing(X)
     if default and family is None:
         X, sample_weight = with_masses(X, sample_weight, masses, missing)
@@ -330,7 +332,7 @@ def procedure(
     criterion: Any = "auto",
     random_state: Any = 0,
     estimator: Any = None,
-    noise: Any = False,
+    noise: Any = "auto",
     missing: str | None = None,
     family: Any = None,
     ordered: bool = False,
@@ -355,7 +357,7 @@ def procedure(
         criterion,
         random_state,
         estimator,
-        ("uniform" if noise else None) if isinstance(noise, bool) else noise,
+        noise,
         missing,
         family,
         ordered,
@@ -377,7 +379,7 @@ class SearchPlan:
     criterion_given: str | ScoreFunction
     random_state: object
     estimator_given: object
-    noise: object
+    noise_given: object
     missing_given: str | None
     family_given: object
     ordered: bool  # whether samples are sequences
@@ -395,6 +397,14 @@ class SearchPlan:
         if self.family_given is None and self.estimator_given is None and of_trials:
             return Binomial()
         return self.family_given
+
+    @cached_property
+    def noise(self) -> Any:
+        """Noise of every candidate; "auto" is none, as a search compares both."""
+        asked = self.noise_given
+        if isinstance(asked, bool):
+            return "uniform" if asked else None
+        return None if isinstance(asked, str) and asked == "auto" else asked
 
     @cached_property
     def missing(self) -> str:
@@ -487,6 +497,7 @@ class SearchPlan:
             chosen["polish"] = POLISH
         if self.estimator_given is None and self.family is None and not self.ordered:
             chosen["column_powers"] = self.criterion in ("auto", RULE)
+            chosen["try_noise"] = chosen["column_powers"] and self.noise_given == "auto"
         chosen |= self.options
         if len(self.families) > 1:
             chosen["param_grid"] = [self._grid_of(member) for member in self.families]

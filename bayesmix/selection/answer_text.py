@@ -269,7 +269,16 @@ class AnswerText:
             low, high, sure = components
             noun = plural(noun_of(self.chosen.estimator))
             text += f", of {span(low, high)} overlapping {noun} ({probability(sure)})"
-        return text
+        return text + self._scattered
+
+    @property
+    def _scattered(self) -> str:
+        """The share of noise that the search chose: " and 5 % scattered observations", or ""."""
+        result = self.chosen.result
+        noise = None if result is None else result.mixture.noise
+        if noise is None or "noise" not in self.chosen.parameters:
+            return ""
+        return f" and {noise.weight:.0%} scattered observations".replace("%", " %")
 
     @cached_property
     def least(self) -> int:
@@ -392,8 +401,6 @@ class AnswerText:
             judged = float(self.chosen.held.weights.sum())
             n = self.n if result is None else min(self.n, result.total_weight)  # units, if any
             text += f" on {judged:,.10g} observations" if judged < 0.99 * n else ""
-        if result is not None and result.mixture.noise is not None:
-            text += ", as noise has no log evidence" if self.criterion == "bic" else ""
         return text
 
     def _next(self) -> list[str]:

@@ -289,6 +289,8 @@ def setting(name: str, value: Any) -> str:
     """Return a parameter of a candidate in words, or as given to the estimator."""
     if name == "family" and not isinstance(value, str):
         return str(value.adjective)
+    if name == "noise" and value == "uniform":
+        return "uniform noise"
     return EFFECTS[value] if name == "covariate_effects" else f"{name}={value}"
 
 

@@ -259,7 +259,9 @@ class Task:
         if result.variational:
             scores["elbo"] = Score(result.objective)
             # Values that were learned before the fit have no prior and cost what they do in BIC.
-            of_learned = 0.5 * result.family.n_learned * math.log(result.total_weight)
+            noise = result.mixture.noise
+            n_learned = result.family.n_learned + (noise.density.n_learned if noise else 0)
+            of_learned = 0.5 * n_learned * math.log(result.total_weight)
             added = log_relabellings(result) - of_learned
             scores["elbo_log_k"] = Score(result.objective + added)
         for name, criterion in self.criteria.items():

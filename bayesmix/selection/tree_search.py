@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 from bayesmix.selection.candidates import Candidate, asked
-from bayesmix.selection.criteria import NATS_THAT_MATTER, ON_SAMPLE
+from bayesmix.selection.criteria import ON_SAMPLE
 from bayesmix.selection.merge_tree import usual_number
 from bayesmix.selection.scores import Score
 from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
@@ -28,14 +28,33 @@ from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
 if TYPE_CHECKING:
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.protocols import Parameters
+    from bayesmix.em.result import FitResult
     from bayesmix.numerics.arrays import Array, Integers
     from bayesmix.selection.merge_tree import MergeTree, PartitionTree
 
 # A candidate: the number of its structure, and K - 1.
 Key: TypeAlias = tuple[int, int]
-# From fitted candidates and their criterion: parameters to change in all of them, and the K to
-# begin with, or None.
-Proposal: TypeAlias = Callable[[Sequence[tuple[Candidate, float]]], "tuple[Parameters, int] | None"]
+
+
+class Proposal(Protocol):
+    """Proposes further candidates once those of the chains are fitted."""
+
+    @property
+    def least_gain(self) -> float:
+        """Nats by which the best of them must be better than the best before, to stay."""
+
+    @property
+    def needs_observations(self) -> bool:
+        """Whether its candidates cannot be compared on cells."""
+
+    def __call__(
+        self, candidates: Sequence[tuple[Candidate, float]]
+    ) -> Sequence[tuple[Parameters, int]]:
+        """Return parameters to change in a structure, and the K to begin with.
+
+        ``candidates`` are the fits of the structure, with their criterion.
+        """
+
 
 # Automatic limit of K: half of the largest number of cells.
 LARGEST = 1000
@@ -50,6 +69,8 @@ REACH = 7.0
 STRUCTURES_REACH, STANDARD_ERRORS = 10.0, 3.0
 # where there are at least so many observations for each column.
 FEWEST_FOR_COLUMN = 10
+# Noise that is more than this share of the observations is a uniform group.
+MOST_NOISE = 0.5
 # Distances in K at which neighbours of the best are tried: the gain of one component may hide
 # behind the loss of another.
 FURTHER = 2
@@ -71,7 +92,7 @@ class TreeSearch:
     log_prior: Callable[[int], float]
     every: bool = False  # whether every candidate was asked for
     reach_of_full: float | None = None  # nats behind the best for a full search, None for none
-    proposal: Proposal | None = None
+    proposals: Sequence[Proposal] = ()
     fits: dict[Key, Candidate] = field(default_factory=dict)
     on_all: dict[Key, Candidate] = field(default_factory=dict)
     behind: dict[tuple[Key, Key], float] = field(default_factory=dict)  # standard errors
@@ -108,6 +129,11 @@ class TreeSearch:
         return self.compared is not self.task
 
     @property
+    def followed(self) -> list[Proposal]:
+        """The proposals that can be compared on what the others are."""
+        return [each for each in self.proposals if not (self.condensed and each.needs_observations)]
+
+    @property
     def n_candidates(self) -> int:
         """Largest number of candidates."""
         return sum(map(len, self.chains))
@@ -126,8 +152,8 @@ class TreeSearch:
             for keys in self._asked_for() if self.every else self._first():
                 yield from self._fitted(keys)
             yield from self._walked()
-            if self.proposal is not None:
-                yield from self._changed(self.proposal)
+            for proposal in self.followed:
+                yield from self._changed(proposal)
             if self.reach_of_full is not None:
                 yield from self._searched(self.reach_of_full)
         except KeyboardInterrupt:
@@ -170,7 +196,9 @@ class TreeSearch:
         return self._value(self.fits[key])
 
     def _value(self, row: Candidate) -> float:
-        value = -math.inf if row.sound is None else row.comparable(self.column)
+        result = row.sound
+        valued = result is not None and not is_mostly_noise(result)
+        value = row.comparable(self.column) if valued else -math.inf
         return value + self.log_prior(row.asked)
 
     # What is fitted next.
@@ -207,25 +235,25 @@ class TreeSearch:
     def _changed(self, proposal: Proposal) -> Iterator[Candidate]:
         """Fit candidates with proposed parameters, from the K proposed and the tops of trees on.
 
-        Each structure has its own proposal. They are left out unless the best of them leaves no
-        candidate before that matters.
+        Each structure has its own proposals.
         """
         before, n_before = self.best, len(self.chains)
         for of_structure, chain in enumerate(list(self.chains)):
-            proposed = proposal(
-                [(row, self.worth(key)) for key, row in self.fits.items() if key[0] == of_structure]
-            )
-            if proposed is None:
-                continue
-            parameters, n_components = proposed
-            number, numbers = len(self.chains), list(map(asked, chain))
-            self.chains.append([own | parameters for own in chain])
-            self.trees.append(self.compared.fitter.tree(self.chains[-1][0], self.n_cells))
-            self._numbers.append(numbers)
-            near = number, max(0, bisect_right(numbers, n_components) - 1)
-            yield from self._fitted(list(dict.fromkeys([near, self._top(number)])))
+            fitted = [key for key in self.fits if key[0] == of_structure]
+            candidates = [(self.fits[key], self.worth(key)) for key in fitted]
+            for parameters, n_components in proposal(candidates):
+                number, numbers = len(self.chains), list(map(asked, chain))
+                self.chains.append([own | parameters for own in chain])
+                self.trees.append(self.compared.fitter.tree(self.chains[-1][0], self.n_cells))
+                self._numbers.append(numbers)
+                near = number, max(0, bisect_right(numbers, n_components) - 1)
+                yield from self._fitted(list(dict.fromkeys([near, self._top(number)])))
         yield from self._walked()
-        if self.worth(self.best) - self.worth(before) < NATS_THAT_MATTER:
+        for key, row in list(self.fits.items()):
+            if row.sound is not None and is_mostly_noise(row.sound):
+                del self.fits[key]
+        gain = self.worth(self.best) - self.worth(before)
+        if not gain > proposal.least_gain:
             self.fits = {key: row for key, row in self.fits.items() if key[0] < n_before}
             for parts in (self.chains, self.trees, self._numbers):
                 del parts[n_before:]
@@ -471,6 +499,12 @@ class TreeSearch:
         return max(left, key=self.worth, default=None)
 
 
+def is_mostly_noise(result: FitResult) -> bool:
+    """Whether noise takes the place of the components."""
+    noise = result.mixture.noise
+    return noise is not None and noise.weight > MOST_NOISE
+
+
 def search_by_tree(
     task: Task,
     sample: Integers | None,
@@ -478,7 +512,7 @@ def search_by_tree(
     prior: dict[int, float],
     every: bool,
     reach_of_full: float | None,
-    proposal: Proposal | None = None,
+    proposals: Sequence[Proposal] = (),
 ) -> TreeSearch:
     """Return the search of chains over K, on cells of many observations or on a sample of them.
 
@@ -505,7 +539,7 @@ def search_by_tree(
     logs = {k: math.log(p) if p > 0.0 else -math.inf for k, p in prior.items()}
     log_prior = partial(_log_of, logs)
     search = TreeSearch(
-        task, compared, chains, trees, n_cells, log_prior, every, reach_of_full, proposal
+        task, compared, chains, trees, n_cells, log_prior, every, reach_of_full, proposals
     )
     if compared is not task and (sample_of_parts := task.fitter.of_sample()) is not None:
         search.between = replace(task, fitter=sample_of_parts, checkpoint=None)

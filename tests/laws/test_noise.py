@@ -461,13 +461,19 @@ def three_groups(n_scattered, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("criterion", ["auto", "bic"])
-def test_select_names_noise_where_observations_are_scattered(criterion, seed):
+def test_bic_names_noise_where_observations_are_scattered_and_the_evidence_takes_it(seed):
+    rows = three_groups(24, seed)
     with pytest.warns(SelectionWarning, match="With uniform noise, .* set noise=True"):
-        search = bm.select(three_groups(24, seed), criterion=criterion)
+        search = bm.select(rows, criterion="bic")
     assert "set noise=True" in search.summary()
-    clean = bm.select(three_groups(0, seed), criterion=criterion)
-    assert not any("noise" in caution for caution in clean.cautions_)
+    taken = bm.select(rows)
+    assert taken.n_clusters_ == 3
+    assert taken.best_params_["noise"] == "uniform"
+    clean = three_groups(0, seed)
+    for criterion in ("auto", "bic"):
+        found = bm.select(clean, criterion=criterion)
+        assert found.best_estimator_.result_.mixture.noise is None
+        assert not any("noise" in caution for caution in found.cautions_)
 
 
 def test_noise_is_not_fitted_where_it_gains_nothing():

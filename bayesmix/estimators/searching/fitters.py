@@ -87,6 +87,9 @@ def of_any_family(estimator: Any) -> Any:
     from bayesmix.estimators.mixture import Mixture as MixtureOfFamily
 
     inference = estimator._model().inference
+    prior = getattr(inference, "prior", None)
+    if prior is not None and all(value is None for value in vars(prior).values()):
+        inference = replace(inference, prior=None)  # the default, which other families have too
     same = {name: options[name] for name in MixtureOfFamily._get_param_names() if name in options}
     return MixtureOfFamily(inference=inference, **same)
 

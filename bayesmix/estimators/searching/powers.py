@@ -20,7 +20,7 @@ from bayesmix.families.monotone import gain_of, powers_of
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.criteria import RULE
+from bayesmix.selection.criteria import NATS_THAT_MATTER, RULE
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -37,11 +37,14 @@ class ProposedPowers:
 
     source: ArraySource
     columns: Integers  # with a power
+    # No candidate without powers then matters.
+    least_gain = NATS_THAT_MATTER
+    needs_observations = False
 
     def __call__(
         self, candidates: Sequence[tuple[Candidate, float]]
-    ) -> tuple[Parameters, int] | None:
-        """Return the family with powers, and the candidate's K; None where no power gains."""
+    ) -> list[tuple[Parameters, int]]:
+        """Return the family with powers, and the candidate's K; nothing where no power gains."""
         source = self.source
         some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
         values, scale = np.asarray(some.values), source.total_weight / some.total_weight
@@ -59,9 +62,9 @@ class ProposedPowers:
             if function.n_learned:
                 proposals.append((worth, -place, row.asked, function))
         if not proposals:
-            return None
+            return []
         _, _, n_components, function = max(proposals)
-        return {"family": Transformed(Gaussian(), function)}, n_components
+        return [({"family": Transformed(Gaussian(), function)}, n_components)]
 
 
 def proposed_powers(
@@ -71,17 +74,32 @@ def proposed_powers(
 
     They have one for variational mixtures of normals of complete columns, or of their logarithms.
     """
+    family = family_with_evidence(search, subject, chains, criterion)
+    normal = isinstance(family, Gaussian) or logs_of(family) is not None
+    if not search.column_powers or not normal:
+        return None
+    source: Any = subject.source
+    # Values that were spread within their rounding have no best power.
+    columns = np.setdiff1d(np.arange(source.shape[1]), [one.column for one in subject.spread])
+    return ProposedPowers(source, columns) if len(columns) else None
+
+
+def family_with_evidence(
+    search: Any, subject: SubjectOfSamples, chains: Sequence[Sequence[Parameters]], criterion: str
+) -> Any:
+    """Return the family of all candidates, if their evidence compares with other families'.
+
+    None where they are not variational fits of complete columns under priors from the data, with
+    named structures.
+    """
     source: Any = subject.source
     estimator: Any = subject.estimator
-    plain = search.column_powers and criterion == RULE and isinstance(source, ArraySource)
-    if not plain or prefix_of(estimator) or search.variable_selection or source.side:
+    if criterion != RULE or not isinstance(source, ArraySource) or prefix_of(estimator):
         return None
-    if source.summary.n_missing or not subject.independent:
+    if search.variable_selection or source.side or source.summary.n_missing:
         return None
     model = estimator._model_of(estimator._model(), source)
-    family = model.family
-    normal = isinstance(family, Gaussian) or logs_of(family) is not None
-    if not normal or model.noise is not None or not model.inference.variational:
+    if not subject.independent or model.noise is not None or not model.inference.variational:
         return None
     if any(not isinstance(own.get("covariance_type", ""), str) for own, *_ in chains):
         return None
@@ -89,6 +107,4 @@ def proposed_powers(
         return None
     prior = model.inference.prior
     given = [] if prior is None else [value for value in vars(prior).values() if value is not None]
-    # Values that were spread within their rounding have no best power.
-    columns = np.setdiff1d(np.arange(source.shape[1]), [one.column for one in subject.spread])
-    return None if given or not len(columns) else ProposedPowers(source, columns)
+    return None if given else model.family
