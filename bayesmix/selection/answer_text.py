@@ -273,12 +273,14 @@ class AnswerText:
 
     @property
     def _scattered(self) -> str:
-        """The share of noise that the search chose: " and 5 % scattered observations", or ""."""
+        """The observations of noise that the search chose: " and 5 % scattered observations"."""
         result = self.chosen.result
-        noise = None if result is None else result.mixture.noise
-        if noise is None or "noise" not in self.chosen.parameters:
+        if result is None or result.mixture.noise is None or not self.outlying:
             return ""
-        return f" and {noise.weight:.0%} scattered observations".replace("%", " %")
+        if "noise" not in self.chosen.parameters:  # asked for
+            return ""
+        share = 1.0 - float(result.counts.sum()) / result.total_weight
+        return f" and {max(1.0, 100.0 * share):.0f} % scattered observations"
 
     @cached_property
     def least(self) -> int:
