@@ -107,6 +107,9 @@ def model(candidate: Candidate) -> str:
         for key, value in candidate.parameters.items()
         if key.split("__")[-1] not in ("n_components", "family")
     ]
+    noisy = result is not None and result.mixture.noise is not None
+    if noisy and "noise" not in candidate.parameters:  # it was asked for
+        settings.append("noise")
     return f"{text} with {phrase(settings)}" if settings else text
 
 

@@ -146,7 +146,10 @@ def test_an_interrupt_in_a_full_search_keeps_the_quick_fits(options, monkeypatch
 def test_five_outliers_are_no_five_components():
     rng = np.random.default_rng(3)
     rows = np.vstack([rng.normal(size=(495, 2)), rng.uniform(-20, 20, (5, 2))])
-    assert bm.select(rows).best_params_["n_components"] == 2
+    assert bm.select(rows, noise=False).best_params_["n_components"] == 2
+    search = bm.select(rows)
+    assert search.best_params_["n_components"] == 1
+    assert search.best_params_["noise"] == "uniform"
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2])
@@ -167,11 +170,12 @@ def test_one_observation_far_away_hides_no_clusters():
     rng = np.random.default_rng(5)
     rows = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 8.0, [[1e6, 1e6]]])
     with pytest.warns(SelectionWarning, match="1 observation is a suspected outlier"):
-        search = bm.select(rows)
-    labels = search.predict_clusters(rows)
-    assert labels[-1] == -1
-    assert search.n_clusters_ == 2
-    assert [len(set(labels[a:b])) for a, b in ((0, 60), (60, 120), (0, 121))] == [1, 1, 3]
+        alone = bm.select(rows, noise=False)
+    for search in (alone, bm.select(rows)):
+        labels = search.predict_clusters(rows)
+        assert labels[-1] == -1
+        assert search.n_clusters_ == 2
+        assert [len(set(labels[a:b])) for a, b in ((0, 60), (60, 120), (0, 121))] == [1, 1, 3]
     # By any criterion.
     with pytest.warns(SelectionWarning, match="too small to be a cluster"):
         bm.select(rows, (1, 2, 3), covariance_type="tied", criterion="bic")

@@ -74,9 +74,10 @@ def proposed_powers(
 
     They have one for variational mixtures of normals of complete columns, or of their logarithms.
     """
+    if not search.column_powers:
+        return None
     family = family_with_evidence(search, subject, chains, criterion)
-    normal = isinstance(family, Gaussian) or logs_of(family) is not None
-    if not search.column_powers or not normal:
+    if not isinstance(family, Gaussian) and logs_of(family) is None:
         return None
     source: Any = subject.source
     # Values that were spread within their rounding have no best power.
@@ -98,8 +99,10 @@ def family_with_evidence(
         return None
     if search.variable_selection or source.side or source.summary.n_missing:
         return None
+    if not subject.independent:
+        return None
     model = estimator._model_of(estimator._model(), source)
-    if not subject.independent or model.noise is not None or not model.inference.variational:
+    if model.noise is not None or not model.inference.variational:
         return None
     if any(not isinstance(own.get("covariance_type", ""), str) for own, *_ in chains):
         return None

@@ -20,6 +20,7 @@ from bayesmix.estimators.searching.powers import family_with_evidence
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.student_t.family import StudentT
 from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.data_checks import duplicates, rounded_features
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -59,9 +60,15 @@ def proposed_scatter(
 ) -> ProposedScatter | None:
     """Return the proposal of a search that tries noise, None where noise has no evidence.
 
-    It has one for variational mixtures of normals of complete columns.
+    It has one for variational mixtures of normals of complete columns without ties, whose density
+    is unbounded beside noise. In a single column a wide component is as good as a box.
     """
+    if not search.try_noise or subject.source.shape[1] == 1:
+        return None
     family = family_with_evidence(search, subject, chains, criterion)
     source: Any = subject.source
-    tried = search.try_noise and isinstance(family, Gaussian)
-    return ProposedScatter(source) if tried else None
+    if not isinstance(family, Gaussian):
+        return None
+    if rounded_features(source) or duplicates(source).values:
+        return None
+    return ProposedScatter(source)
