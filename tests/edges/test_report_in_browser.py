@@ -33,8 +33,9 @@ const frames = FRAMES, found = {};
 function measured(frame) {
   const page = frame.contentDocument, root = page.documentElement;
   page.querySelectorAll("details").forEach((each) => { each.open = true; });
+  // What is in a drawing is cut off at its edges, as ellipses of components are.
   const outside = [...page.querySelectorAll("body *")].filter((each) =>
-    !each.closest(".scroll") && !each.closest("pre")
+    !each.closest(".scroll") && !each.closest("pre") && !each.closest("svg > *")
     && each.getBoundingClientRect().right > root.clientWidth + 0.5);
   return {
     width: root.clientWidth,
