@@ -75,7 +75,7 @@ def different(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 def sure_labels(search: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return cluster labels (n,), and which have a probability of .6 or more."""
-    shares = search.best_estimator_.predict_proba(frame)
+    shares = search.best_estimator_.predict_proba(frame)[:, : len(search.clusters_)]  # no noise
     of_clusters = [
         shares[:, search.clusters_ == label].sum(axis=1) for label in np.unique(search.clusters_)
     ]
