@@ -287,8 +287,10 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
     scored = record(criterion).column
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
+    order.sort(key=lambda i: (-values[i], i))
     rounding = ROUNDING_OF_VALUES * max((abs(values[i]) for i in order), default=0.0)
-    order.sort(key=lambda i: (-round(float(values[i]) / rounding) if rounding else 0, i))
+    apart = np.diff(-values[order], prepend=-np.inf) > rounding
+    order = [i for _, i in sorted(zip(np.cumsum(apart).tolist(), order, strict=True))]
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
