@@ -209,8 +209,12 @@ def select(
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, 1), None
     default = criterion == "auto" and covariates is None and weight_type is None and not ordered
-    plain = noise in (False, None) or (isinstance(noise, str) and noise == "auto")
-    default = default and plain and not variable_selection and "estimator" not in options
+    default = (
+        default
+        and noise_of_all(noise) is None
+        and not variable_selection
+        and "estimator" not in options
+    )
     n_used = 0 if missing is not None else rows_with_missing(X)
     if default and family is None:
         X, sample_weight = with_masses(X, sample_weight, masses, missing)
@@ -367,6 +371,13 @@ def procedure(
     return plan.search(n_components)
 
 
+def noise_of_all(asked: Any) -> Any:
+    """Return the noise of every candidate; "auto" is none, as a search compares both."""
+    if isinstance(asked, bool):
+        return "uniform" if asked else None
+    return None if isinstance(asked, str) and asked == "auto" else asked
+
+
 @dataclass(frozen=True)
 class SearchPlan:
     """What ``select`` compares for given data, decided once from its arguments.
@@ -400,11 +411,8 @@ class SearchPlan:
 
     @cached_property
     def noise(self) -> Any:
-        """Noise of every candidate; "auto" is none, as a search compares both."""
-        asked = self.noise_given
-        if isinstance(asked, bool):
-            return "uniform" if asked else None
-        return None if isinstance(asked, str) and asked == "auto" else asked
+        """Noise of every candidate, None for none."""
+        return noise_of_all(self.noise_given)
 
     @cached_property
     def missing(self) -> str:

@@ -28,7 +28,6 @@ from bayesmix.selection.tasks import ALL_DATA, Effort, Question, Task
 if TYPE_CHECKING:
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.protocols import Parameters
-    from bayesmix.em.result import FitResult
     from bayesmix.numerics.arrays import Array, Integers
     from bayesmix.selection.merge_tree import MergeTree, PartitionTree
 
@@ -69,7 +68,7 @@ REACH = 7.0
 STRUCTURES_REACH, STANDARD_ERRORS = 10.0, 3.0
 # where there are at least so many observations for each column.
 FEWEST_FOR_COLUMN = 10
-# Noise that is more than this share of the observations is a uniform group.
+# Proposed noise that is more than this share of the observations is a uniform group.
 MOST_NOISE = 0.5
 # Distances in K at which neighbours of the best are tried: the gain of one component may hide
 # behind the loss of another.
@@ -106,6 +105,7 @@ class TreeSearch:
     def __post_init__(self) -> None:
         # Structures from here on are walked; of others every candidate is fitted.
         self.first_walked = len(self.chains) if self.every else 0
+        self._n_asked = len(self.chains)  # those after them were proposed
         self._numbers = [list(map(asked, chain)) for chain in self.chains]
 
     @property
@@ -166,7 +166,7 @@ class TreeSearch:
     def candidates(self, weights: Array | None = None) -> list[Candidate]:
         """Return all candidates; those compared on cells alone have no fit and no other scores."""
         if not self.condensed:
-            return [self.fits[key] for key in sorted(self.fits)]
+            return [self.fits[key] for key in sorted(self.fits) if not self._is_uniform(key)]
         # Those of a sample alone were not fitted to cells.
         rows = [self.on_all[key] for key in sorted(self.on_all.keys() - self.fits.keys())]
         for key in sorted(self.fits):
@@ -193,13 +193,18 @@ class TreeSearch:
 
     def worth(self, key: Key) -> float:
         """Return the criterion of a candidate, with its prior; minus infinity without a value."""
-        return self._value(self.fits[key])
+        return -math.inf if self._is_uniform(key) else self._value(self.fits[key])
 
     def _value(self, row: Candidate) -> float:
-        result = row.sound
-        valued = result is not None and not is_mostly_noise(result)
-        value = row.comparable(self.column) if valued else -math.inf
+        value = -math.inf if row.sound is None else row.comparable(self.column)
         return value + self.log_prior(row.asked)
+
+    def _is_uniform(self, key: Key) -> bool:
+        """Whether a proposed candidate is mostly noise, in the place of its components."""
+        result = self.fits[key].sound
+        if key[0] < self._n_asked or result is None or result.mixture.noise is None:
+            return False
+        return bool(result.mixture.noise.weight > MOST_NOISE)
 
     # What is fitted next.
 
@@ -235,7 +240,7 @@ class TreeSearch:
     def _changed(self, proposal: Proposal) -> Iterator[Candidate]:
         """Fit candidates with proposed parameters, from the K proposed and the tops of trees on.
 
-        Each structure has its own proposals.
+        Each structure has its own proposals. They stay if the best of them gains enough.
         """
         before, n_before = self.best, len(self.chains)
         for of_structure, chain in enumerate(list(self.chains)):
@@ -249,9 +254,6 @@ class TreeSearch:
                 near = number, max(0, bisect_right(numbers, n_components) - 1)
                 yield from self._fitted(list(dict.fromkeys([near, self._top(number)])))
         yield from self._walked()
-        for key, row in list(self.fits.items()):
-            if row.sound is not None and is_mostly_noise(row.sound):
-                del self.fits[key]
         gain = self.worth(self.best) - self.worth(before)
         if not gain > proposal.least_gain:
             self.fits = {key: row for key, row in self.fits.items() if key[0] < n_before}
@@ -497,12 +499,6 @@ class TreeSearch:
             and (key in near or self.worth(key) >= least)
         ]
         return max(left, key=self.worth, default=None)
-
-
-def is_mostly_noise(result: FitResult) -> bool:
-    """Whether noise takes the place of the components."""
-    noise = result.mixture.noise
-    return noise is not None and noise.weight > MOST_NOISE
 
 
 def search_by_tree(

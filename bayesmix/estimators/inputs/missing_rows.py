@@ -14,7 +14,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.numerics.device_arrays import host
-from bayesmix.sources.memory import ArraySource, is_collection, is_source
+from bayesmix.sources.memory import ArraySource, has_sparse_rows, is_collection, is_source
 from bayesmix.sources.partitions_of_rows import complete
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def rows_with_missing(X: Any) -> int:
     """Return the number of rows in memory with missing values; 0 where that is unknown."""
     if is_source(X) or is_collection(X):
-        values = getattr(X, "values", None) if isinstance(X, ArraySource) else None
-        if not isinstance(values, np.ndarray):  # sparse rows hold no missing values
+        if not isinstance(X, ArraySource) or has_sparse_rows(X):  # which have no missing values
             return 0
+        values = X.values
     else:
         try:
             plain = nan_for_gaps(host(X))
