@@ -6,7 +6,7 @@ One function, ``kinds_of``, decides for frames and files, from names, dtypes and
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -109,6 +109,8 @@ LEAST_FILLED = 0.5
 MOST_COUNTED = 100
 # Counts of few levels have a long tail: fewer values in the upper half of the range from 0.
 LEAST_IN_UPPER_HALF = 0.05
+# Share of a block of integers that are counts by their values alone, though all are measurements.
+MOST_LIKE_COUNTS = 0.25
 # Standard errors of a Poisson sample's variance, relative to its mean.
 CHANCE = 3.0
 # Level of the test of overdispersion. A false alarm costs a size near the Poisson limit, a miss
@@ -169,6 +171,9 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         scales.pop(name, None)
         reason = "integers, as in columns beside it"
         kinds[name] = ColumnKind(COUNTS, reason, doubt=kinds[name].doubt)
+    for name in _in_whole_units(frame, kinds, {*declared, *scales}):
+        reason = "integers, as the measurements beside it"
+        kinds[name] = ColumnKind(CONTINUOUS, reason, doubt=kinds[name].doubt)
     for name, (levels, values) in scales.items():
         alike = sum(_share(levels, scale) for scale, _ in scales.values())
         together = alike >= FEWEST_OF_A_SCALE
@@ -212,25 +217,62 @@ def _in_blocks_of_counts(
     A block has adjacent columns of one dtype with integers from 0 on, and names that say of what
     the numbers are (``NameHint.in_block_with``).
     """
-    blocks: list[list[str]] = []
-    for name, column in zip(kinds, (frame[name] for name in frame), strict=True):
-        hint = hint_of(name)
-        if name in declared or not _may_be_counted(kinds[name], hint, column):
-            blocks.append([])
-        elif blocks and blocks[-1] and frame[blocks[-1][-1]].dtype == column.dtype:
-            before = all(hint_of(other).in_block_with(hint) for other in blocks[-1])
-            blocks[-1:] = [[*blocks[-1], name]] if before else [blocks[-1], [name]]
-        else:
-            blocks.append([name])
+    usable = {
+        name for name in kinds if name not in declared and _may_be_counted(name, frame, kinds)
+    }
     found: list[str] = []
-    for block in blocks:
+    for block in _blocks(
+        frame, usable, lambda one, other: hint_of(one).in_block_with(hint_of(other))
+    ):
         others = [name for name in block if kinds[name].kind != COUNTS]
         found += others if 2 * len(others) < len(block) else []
     return found
 
 
-def _may_be_counted(kind: ColumnKind, hint: NameHint, column: pd.Series[Any]) -> bool:
+def _in_whole_units(
+    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], others: Collection[str]
+) -> list[str]:
+    """Return counts by their values alone, among measurements in whole units.
+
+    Of adjacent columns of one dtype with integers from 0 on, whose names say nothing, most are
+    continuous. ``others`` are columns of another kind than their values say.
+    """
+    usable = {
+        name
+        for name, kind in kinds.items()
+        if kind.kind in (COUNTS, CONTINUOUS) and name not in others
+        if _may_be_counted(name, frame, kinds) and not hint_of(name).is_count
+    }
+    found: list[str] = []
+    for block in _blocks(frame, usable, lambda one, other: True):
+        counts = [name for name in block if kinds[name].kind == COUNTS]
+        found += counts if len(counts) <= MOST_LIKE_COUNTS * len(block) else []
+    return found
+
+
+def _blocks(
+    frame: pd.DataFrame, usable: Collection[str], together: Callable[[str, str], bool]
+) -> list[list[str]]:
+    """Return runs of adjacent usable columns of one dtype that belong together in pairs."""
+    blocks: list[list[str]] = [[]]
+    for name in map(str, frame):
+        last = blocks[-1]
+        if name not in usable:
+            blocks.append([])
+        elif (
+            last
+            and frame[last[-1]].dtype == frame[name].dtype
+            and all(together(other, name) for other in last)
+        ):
+            last.append(name)
+        else:
+            blocks.append([name])
+    return blocks
+
+
+def _may_be_counted(name: str, frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> bool:
     """Whether a column has integers from 0 on that neither its name nor its levels speak for."""
+    kind, hint, column = kinds[name], hint_of(name), frame[name]
     usable = kind.kind in (COUNTS, CONTINUOUS) or kind.levels == (0, 1)
     if not usable or not is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype):
         return False

@@ -253,6 +253,34 @@ def test_columns_beside_a_block_keep_their_kind(other):
     assert kinds_of(frame, {})[name].kind == "continuous"
 
 
+def acids():
+    """Whole numbers of one unit, of which the last looks like counts by itself."""
+    large = {f"acid{d}": RNG.integers(50, 5000, N) for d in "abc"}
+    return pd.DataFrame({**large, "acidd": RNG.negative_binomial(3, 0.4, N)})
+
+
+def test_a_column_beside_measurements_in_whole_units_is_one():
+    frame = acids()
+    assert kinds_of(frame[["acidd"]], {})["acidd"].kind == "counts"
+    kind = kinds_of(frame, {})["acidd"]
+    assert (kind.kind, kind.reason) == ("continuous", "integers, as the measurements beside it")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda frame: frame.drop(columns="acida"),  # a third of the block
+        lambda frame: frame.rename(columns={"acidd": "n_visits"}),
+        lambda frame: frame.astype({"acida": float, "acidb": float}),
+        lambda frame: frame.rename(columns={"acida": "age", "acidb": "year of birth"}),
+        lambda frame: frame.assign(acida=1 + np.arange(N) % 5),  # answers
+    ],
+)
+def test_counts_beside_other_columns_are_counts(changed):
+    frame = changed(acids())
+    assert kinds_of(frame, {})[frame.columns[-1]].kind == "counts"
+
+
 def test_a_declared_column_of_a_block_keeps_its_kind():
     declared = {"NumStorePurchases": "continuous"}
     assert kinds_of(pd.DataFrame(PURCHASES), declared)["NumStorePurchases"].kind == "continuous"
