@@ -102,7 +102,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     n_jobs : int, optional
         Number of parallel workers, which does not change results; None: all available cores.
     random_state : None, int, RandomState or Generator
-        Seed of the folds, and of estimators without a seed.
+        Seed of the folds of "cv", and of estimators without a seed. Probabilities of the number of
+        clusters have no seed of their own.
     progress : None or bool, default=None
         As in the estimators.
     checkpoint : path, optional
@@ -331,14 +332,17 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         own = seen is subject
         # Held-out densities are of other samples than those at hand.
         if seen is not None and (own or not folded) and not self.interrupted_:
+            distinct = checks.duplicates.distinct if own else None
+            places = seen.places
+            numbered = places if distinct is None else distinct
             clusters = partial(
                 cluster_numbers,
                 task if own else replace(task, fitter=seen.fitter),
                 weights=its_weights,
-                splits=lambda: (splits or folds()) if own else seen.folds(self.cv, seed, None),
+                splits=lambda: splits or seen.folds(self.cv, 0, numbered),
                 rounded=checks.rounded,
                 counted=self.clusters,
-                seed=seed,
+                places=places,
             )
         every = subject.given or subject
         sizes = partial(sizes_of, every.fitter, every.at_hand[1])

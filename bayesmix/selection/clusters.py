@@ -265,6 +265,7 @@ def shared_mass(mixture: Mixture[PointComponents]) -> Array:
     return shared
 
 
+# Draws, always the same ones, so that only the data and the fits decide;
 N_WEIGHTINGS = 200  # the standard error of a probability of 0.9 is then 0.02
 # Candidates compared under bootstrap weights, and the share of draws below which one is ignored.
 MOST_CONTENDING, SELDOM = 14, 0.02
@@ -375,15 +376,17 @@ def cluster_numbers(
     splits: Callable[[], tuple[Fold, ...]],
     rounded: Sequence[RoundedFeature],
     counted: str | None,
-    seed: int,
+    places: Integers | None = None,
 ) -> ClusterNumbers:
     """Return the clusters of candidates that may win, and the probability of each number.
 
     ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
-    "merged", "components" or None, as in ``MixtureSearch``.
+    "merged", "components" or None, as in ``MixtureSearch``. ``places`` (n,) are those of the
+    observations in an order by their values, so that draws do not depend on the order they have;
+    nor do they on a seed: the error by their number is that of ``N_WEIGHTINGS`` draws.
     """
     contending = [i for i in order if candidates[i].result is not None][:MOST_CONTENDING]
-    drawn = _weights(weights, task.fitter.units, stream(seed, Purpose.RESAMPLE))
+    drawn = _weights(weights, task.fitter.units, places)
     try:
         choices = _choices(task, candidates, contending, criterion, drawn)
     except UnsupportedError:  # steps of a pipeline without densities in units of the data
@@ -424,8 +427,9 @@ class _Weights:
     spread: float
 
 
-def _weights(weights: Array, units: Integers | None, generator: np.random.Generator) -> _Weights:
+def _weights(weights: Array, units: Integers | None, places: Integers | None) -> _Weights:
     """Return weights of which the rows of a unit have the same."""
+    generator = stream(0, Purpose.RESAMPLE)
     counted = weights > 0
     unit_of = np.arange(len(weights)) if units is None else units
     numbers = np.cumsum(np.bincount(unit_of[counted]) > 0) - 1
@@ -433,12 +437,14 @@ def _weights(weights: Array, units: Integers | None, generator: np.random.Genera
     rows = np.flatnonzero(counted)
     rows = rows[chosen[unit_of[rows]]]
     given = weights[rows]
-    firsts, places = np.unique(unit_of[rows], return_index=True, return_inverse=True)[1:]
+    firsts, of_rows = np.unique(unit_of[rows], return_index=True, return_inverse=True)[1:]
     of_units = given[firsts]
-    drawn = generator.standard_gamma(of_units, size=(N_WEIGHTINGS, len(of_units)))
+    order = np.arange(len(of_units)) if places is None else np.argsort(places[rows[firsts]])
+    drawn = np.empty((N_WEIGHTINGS, len(of_units)))
+    drawn[:, order] = generator.standard_gamma(of_units[order], size=drawn.shape)
     drawn *= of_units.sum() / drawn.sum(axis=1, keepdims=True)
     spread = float(np.sqrt(weights.sum() / given.sum()))
-    return _Weights(rows, given, drawn[:, places], spread)
+    return _Weights(rows, given, drawn[:, of_rows], spread)
 
 
 def _choices(

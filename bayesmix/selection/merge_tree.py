@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from bayesmix.sources.condensed import CellSource
     from bayesmix.sources.memory import ArraySource
 
-# Fewest and most cells of a tree to begin with: one for eight observations in between.
-FEWEST, MOST = 30, 200
+# Most cells of a tree to begin with; of fewer observations each is a cell.
+MOST = 200
 # Observations for each cell from which the centres of cells are found.
 SAMPLED = 50
 ROUNDS = 20
@@ -235,4 +235,4 @@ def cells_of_parts(
 
 def usual_number(n: int) -> int:
     """Return the number of cells to begin with for n observations."""
-    return int(min(MOST, max(n // 8, FEWEST), n))
+    return min(MOST, n)

@@ -31,6 +31,7 @@ from bayesmix.sources.memory import has_sparse_rows
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.core.sources import Source
+    from bayesmix.sources.memory import ArraySource
 
 SAMPLE_ROWS = 4096
 # Values of a dense sample of sparse rows (64 MB), and its fewest rows.
@@ -118,6 +119,16 @@ def sort_keys(values: Array) -> list[Array]:
         np.round(powers.sum(axis=1), ROUNDED)
         for powers in (squares * squares, squares * values, squares)
     ]
+
+
+def places_by_values(source: ArraySource) -> Integers:
+    """Return the place (n,) of each observation in an order by values, whatever order they have."""
+    summary = source.summary
+    values = (np.asarray(source.values, dtype=np.float64) - summary.centre) / summary.scale
+    np.clip(values, -FARTHEST, FARTHEST, out=values)
+    places = np.empty(len(values), dtype=np.intp)
+    places[np.lexsort(sort_keys(complete(values)[0]))] = np.arange(len(values))
+    return places
 
 
 def plus_plus(

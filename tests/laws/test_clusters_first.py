@@ -39,6 +39,17 @@ def test_the_probability_of_separated_clusters_is_near_one_and_does_not_fall(n):
     assert search.cluster_probabilities_[3] >= 0.95
 
 
+def test_probabilities_depend_on_neither_seed_nor_order():
+    X = three(180, seed=5, distance=3.8)
+    options = {"n_components": (1, 2, 3, 4), "noise": False}
+    first = bm.select(X, random_state=0, **options).cluster_probabilities_
+    assert len(first) > 1
+    for seed, order in itertools.product((0, 7), (np.arange(180)[::-1], np.argsort(X[:, 0]))):
+        again = bm.select(X[order], random_state=seed, **options).cluster_probabilities_
+        assert again.index.equals(first.index)
+        np.testing.assert_allclose(again, first, atol=0.02)
+
+
 def test_a_rare_cluster_is_certain_when_it_is_far():
     rng = np.random.default_rng(4)
     rare = rng.normal([0.0, 9.0], size=(20, 2))

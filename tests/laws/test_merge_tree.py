@@ -29,6 +29,16 @@ def prior_and_sums(structure, X, labels):
     return prior, family.statistics(frame.apply(X), shares), frame.apply(X)
 
 
+def test_few_observations_are_their_own_cells():
+    X = np.random.default_rng(15).normal(size=(120, 3))
+    cells = [cells_of_tree(ArraySource(X), bm.Gaussian(), usual_number(120), s) for s in (0, 1)]
+    assert (np.sort(cells[0]) == np.arange(120)).all()
+    trees = [tree_of(bm.Gaussian(), condensed(ArraySource(X), own)) for own in cells]
+    for k in (2, 5, 60):  # whatever the seed of k-means
+        one, other = (tree.clusters(k)[own] for tree, own in zip(trees, cells, strict=True))
+        assert adjusted_rand_score(one, other) == 1.0
+
+
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
 def test_the_evidence_of_a_cluster_is_the_product_of_its_predictive_densities(structure):
     X = np.random.default_rng(0).normal(size=(12, 2)) * [1.0, 3.0]

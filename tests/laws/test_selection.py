@@ -316,7 +316,7 @@ def test_the_prior_over_k_is_in_the_verbose_summary():
 
 def test_other_criteria_are_named_whatever_they_choose_and_asked_what_for_in_the_verbose_summary():
     search = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full")
-    assert "Other criteria: BIC 2, ICL 2, AIC 3." in search.summary()
+    assert "Other criteria: BIC 2, ICL 2, AIC 4." in search.summary()
     assert "ICL estimates the number of well-separated clusters." in search.summary(verbose=True)
 
 

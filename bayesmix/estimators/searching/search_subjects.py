@@ -26,11 +26,15 @@ from bayesmix.selection.data_checks import distinct_rows, equal_copies
 from bayesmix.selection.scores import Fold, make_splits, weights_of
 from bayesmix.selection.spread_values import SpreadFeature, spread_values
 from bayesmix.selection.tasks import Fitter
-from bayesmix.sources.memory import ArraySource, in_parts
+from bayesmix.sources.memory import ArraySource, has_sparse_rows, in_parts
+from bayesmix.starts.responsibilities import places_by_values
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Procedure, UserRows
     from bayesmix.core.sources import Source
+
+# Observations whose order by values decides folds; of more, chance in the folds does not matter.
+MOST_PLACED = 20_000
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,15 @@ class SubjectOfSamples:
         if not self.independent or side_of(source) or (n := source.shape[0]) <= most:
             return None
         return np.sort(stream(seed, Purpose.SUBSAMPLE).choice(n, most, replace=False))
+
+    @property
+    def places(self) -> Integers | None:
+        """Places (n,) of independent samples in an order by their values; None if they are many."""
+        source = self.source
+        plain = isinstance(source, ArraySource) and self.independent and self.groups is None
+        if not plain or has_sparse_rows(source) or source.shape[0] > MOST_PLACED:
+            return None
+        return places_by_values(cast("ArraySource", source))
 
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
         """Return the folds; ``distinct`` (n,): samples of one number stay together."""
