@@ -39,7 +39,6 @@ from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.numerics.device_arrays import like
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection import criteria, search_tables
-from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.clusters import (
@@ -77,9 +76,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
         None: fit the tops of trees of merges, then neighbours of the best until none within reach
-        is left (at most 1,000). With cross-validation, and for sequences, regressions and
-        pipelines, K increases from 1 until the criterion is clearly worse (at most 30, with
-        cross-validation 10).
+        is left (at most 1,000). Regressions and pipelines have no trees and begin at one
+        component. With cross-validation, also leave-one-out: 1 to 10.
     covariance_type : str or sequence of str, optional
         Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
         variational estimators the six with a conjugate prior.
@@ -289,16 +287,15 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         subject = self._of_selected_features(subject, falls, seed)
         folded = any(criteria.record(name).folds for name in wanted)
         by_fits = not folded and criterion != "loo"
-        by_tree = search_checks.is_by_tree(self, subject, by_fits)
-        chains, checks = self._range(subject, folded, variational, by_tree, seed)
+        by_tree = search_checks.is_by_tree(self, by_fits)
+        chains, checks = self._range(subject, variational, by_tree, seed)
         self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
         n_chains = 1 if by_tree else len(chains) * (1 + len(splits))
         search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
         functions |= search_checks.functions_of(wanted)
-        grows = checks.limit is not None and not splits and not by_tree
-        task = self._task(subject, splits, functions, kept_fits, criterion, variational, grows)
+        task = self._task(subject, splits, functions, kept_fits, criterion)
         sample = self._sample(subject, not by_fits, seed)
         sweep: Any = Sweep(task, chains)
         self._trees = {}  # not those of an earlier fit
@@ -419,16 +416,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         functions: dict[str, Any],
         kept_fits: Any,
         criterion: str,
-        variational: bool,
-        grows: bool,
     ) -> Task:
-        """Return how candidates are fitted; if K ``grows`` one by one, also when it stops."""
+        """Return how candidates are fitted."""
         watched = "elbo_log_k" if criterion == criteria.RULE else criteria.record(criterion).column
-        if grows:
-            watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
-        growth_ends = growth.far_behind if grows else None
-        return Task(subject.fitter, splits, functions, kept_fits, patience, watched, growth_ends)
+        return Task(subject.fitter, splits, functions, kept_fits, patience, watched)
 
     def _sample(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
         """Return the samples on which candidates are compared; None: on all."""
@@ -438,14 +430,13 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _range(
         self,
         subject: SubjectOfSamples,
-        folded: bool,
         variational: bool,
         by_tree: bool,
         seed: int,
     ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
-        chains, left_out = search_checks.chains_of(self, subject, folded, variational, by_tree)
+        chains, left_out = search_checks.chains_of(self, subject, variational, by_tree)
         subject.check(chains)
         side, grows = side_of(subject.source), self.n_components is None
         if side.labels is not None:

@@ -3,20 +3,16 @@
 Candidates form chains over K, per fold or on all data. Each fit starts from the previous ones in
 its chain and from simpler structures with the same K on the same data. Nothing is shared between
 folds, so fits may run in any process once those they start from are finished.
-
-If no range of K is given, chains grow until the criterion of the last few K is far below the best.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from bayesmix.core.parallel import in_turn
 from bayesmix.numerics.arrays import Array
@@ -32,10 +28,6 @@ from bayesmix.selection.tasks import ALL_DATA, Question, Task
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Parameters
-
-
-# Number of recent steps of a chain, and of later ones that are predicted from them.
-STEPS_SEEN = 3
 
 
 @dataclass
@@ -91,7 +83,7 @@ class Sweep:
     def with_folds(self, splits: tuple[Fold, ...]) -> Sweep:
         """Return the sweep over the same candidates, of which folds are left to fit."""
         chains = [chain[: len(self.done(i, ALL_DATA))] for i, chain in enumerate(self.chains)]
-        return Sweep(replace(self.task, splits=splits, growth_ends=None), chains, self.rows)
+        return Sweep(replace(self.task, splits=splits), chains, self.rows)
 
     @cached_property
     def simpler(self) -> SimplerCandidates:
@@ -106,7 +98,7 @@ class Sweep:
     def _next(self, chain: int, fold: int) -> int | None:
         """Return the next K of a chain, None after its end."""
         candidates, place = self.chains[chain], len(self.done(chain, fold))
-        if place == len(candidates) or self._ended(chain, fold):
+        if place == len(candidates) or self.task.given_up(self.done(chain, fold)):
             return None
         return asked(candidates[place])
 
@@ -123,14 +115,6 @@ class Sweep:
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         warm_starts = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
         return Question(parameters, number, fold, tuple(warm_starts))
-
-    def _ended(self, chain: int, fold: int) -> bool:
-        """Whether a chain ends before its last candidate."""
-        rows = self.done(chain, fold)
-        if self.task.growth_ends is None or self.task.given_up(rows):
-            return self.task.given_up(rows)
-        others = [self.done(other, fold) for other in range(len(self.chains)) if other != chain]
-        return hopeless(rows, others, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
         """Return the index of a candidate."""
@@ -179,37 +163,3 @@ class Sweep:
             if fold != ALL_DATA
             for place, row in enumerate(rows)
         ]
-
-
-def hopeless(
-    chain: list[Candidate],
-    chains: Sequence[list[Candidate]],
-    name: str,
-    ended: Callable[[list[Candidate]], bool],
-) -> bool:
-    """Whether a chain, at the rate of its last steps, cannot reach the best of those that ended.
-
-    The next few steps are predicted to gain at most what the best of the last few gained (column
-    ``name``).
-    """
-    values = [row.value(name) for row in chain]
-    steps = np.diff(values[-1 - STEPS_SEEN :])
-    if len(steps) < STEPS_SEEN or not np.isfinite(steps).all():
-        return False
-    best = [row.comparable(name) for other in chains if ended(other) for row in other if row.sound]
-    return bool(values[-1] + max(steps.max(), 0.0) * STEPS_SEEN < max(best, default=-np.inf))
-
-
-# Automatic limit of K.
-LARGEST = 30
-# Nats by which this many K in a row must be below the best K of their structure.
-FAR_BEHIND, IN_A_ROW = 10.0, 2
-
-
-def far_behind(values: Sequence[float]) -> bool:
-    """Whether the last few K of a chain are all far below the best."""
-    late = values[-IN_A_ROW:]
-    if len(values) <= IN_A_ROW:
-        return False
-    best = np.nanmax(values) if np.isfinite(values).any() else np.nan
-    return bool(all(not value > best - FAR_BEHIND for value in late)) and bool(np.isfinite(best))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -151,8 +151,6 @@ class Task:
     checkpoint: KeptFits | None = None
     patience: int | None = None
     watched: str = ""  # criterion by which chains end, or that chooses
-    # whether K, if it grows by itself, has grown enough, by the values of a chain
-    growth_ends: Callable[[list[float]], bool] | None = None
 
     def on(self, rows: Integers, roughly: bool = False) -> Task:
         """Return the task on some samples; fits are not saved, and end early if ``roughly``."""
@@ -160,12 +158,10 @@ class Task:
         return replace(self, fitter=fitter.roughly() if roughly else fitter, checkpoint=None)
 
     def given_up(self, rows: Sequence[Candidate]) -> bool:
-        """Whether the last candidates are far behind, or ``patience`` in a row worse.
+        """Whether the last ``patience`` candidates are worse than the best before.
 
         Never with folds, which need every candidate.
         """
-        if self.growth_ends is not None:
-            return self.growth_ends([row.value(self.watched) for row in rows])
         if self.patience is None or self.splits or len(rows) <= self.patience:
             return False
         values = [value for row in rows if math.isfinite(value := row.value(self.watched))]

@@ -14,7 +14,6 @@ from sklearn.metrics import adjusted_rand_score
 import bayesmix as bm
 from bayesmix.core.parallel import in_turn
 from bayesmix.errors import BayesmixWarning, SelectionWarning, UndefinedError
-from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import probabilities
 from bayesmix.selection.data_checks import (
     Duplicates,
@@ -23,10 +22,9 @@ from bayesmix.selection.data_checks import (
     log_scale,
     rounded_features,
 )
-from bayesmix.selection.scores import Score, make_splits
+from bayesmix.selection.scores import make_splits
 from bayesmix.selection.structures import largest_number
 from bayesmix.selection.summary_text import components
-from bayesmix.selection.sweep import far_behind, hopeless
 from bayesmix.sources.memory import ArraySource
 
 
@@ -414,15 +412,6 @@ def test_the_end_of_the_automatic_range_is_said():
 # Where K ends
 
 
-def test_growth_ends_when_two_in_a_row_are_far_behind():
-    assert not far_behind([-100.0, -120.0])
-    assert far_behind([-100.0, -112.0, -111.0])
-    assert not far_behind([-100.0, -112.0, -105.0])
-    assert not far_behind([-100.0, -105.0, -115.0])
-    assert far_behind([-100.0, -105.0, math.nan, -115.0])
-    assert not far_behind([math.nan] * 5)
-
-
 def test_k_grows_as_far_as_the_observations_can_estimate_covariances():
     # (full, tied, diag, spherical)
     for n, D, expected in (
@@ -460,35 +449,6 @@ def test_k_of_independent_columns_is_not_limited_by_their_number(kind):
     search = bm.select(frame, family=family, n_jobs=1)
     assert adjusted_rand_score(classes, search.predict_clusters(frame)) > 0.9
     assert search.n_clusters_ == 3
-
-
-class _Result:
-    def __init__(self, n_parameters):
-        self.n_parameters, self.degenerate = n_parameters, None
-
-
-class _Estimator:
-    def __init__(self, n_parameters):
-        self.result_ = _Result(n_parameters)
-
-
-def chain(values, n_parameters):
-    estimator = _Estimator(n_parameters)
-    return [
-        Candidate({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
-        for k, value in enumerate(values, 1)
-    ]
-
-
-def test_a_chain_is_hopeless_where_one_that_ended_is_out_of_reach():
-    ended = chain([-500.0, -100.0, -120.0], 20)
-    slow, fast = chain([-900.0, -890.0, -880.0, -870.0], 5), chain([-900.0, -700, -500, -300], 5)
-    slowing = chain([-2000.0, -1000.0, -800.0, -600.0, -190.0, -180.0, -170.0, -160.0], 5)
-    always, never = (lambda rows: True), (lambda rows: False)
-    assert hopeless(slow, [ended], "elbo_log_k", always)
-    assert not hopeless(fast, [ended], "elbo_log_k", always)
-    assert hopeless(slowing, [ended], "elbo_log_k", always)  # its last steps gained 10 each
-    assert not hopeless(slow, [ended], "elbo_log_k", never)
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):

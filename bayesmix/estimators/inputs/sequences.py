@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from numbers import Real
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,14 @@ from bayesmix.allocation.gated_chain import WAVE, CovariateChainPrior
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.given_arrays import finite_array
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.printed_numbers import probability
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
+from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples, place_in_sequence
@@ -42,6 +43,10 @@ from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, is_collection
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
 from bayesmix.sources.sample_weights import row_weights, unless_equal
+from bayesmix.starts.chain_starts import STICKY, sums_of_assignment
+
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
@@ -446,6 +451,21 @@ class SequenceFitter(SourceFitter):
         begins, whole = parts_of_sequences(self.source.side.begins, rows)  # type: ignore[attr-defined]  # in memory
         side = replace(part.side, begins=begins)
         return replace(self, source=replace(part, side=side), whole=whole)
+
+    def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> None:
+        """Return None: samples of a sequence are not independent."""
+
+    def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
+        """Return the mixture after an M-step from labels (n,); None where the chain has effects."""
+        side = side_of(self.source)
+        if side.covariates is not None or side.elapsed is not None:
+            return None
+        return super().begun_at(parameters, labels)
+
+    def allocated(self, expectation: Expectation, shares: Array) -> Expectation:
+        begins = side_of(self.source).begins
+        assert begins is not None  # of sequences
+        return replace(expectation, allocation=sums_of_assignment(shares, begins, STICKY))
 
     def fit(self, candidate: Any, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
         fitter = SourceFitter(self.estimator, self.source_of(candidate), self.prefix)

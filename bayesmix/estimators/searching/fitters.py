@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.core import validation
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import Model, check_values, resolve
@@ -224,7 +224,7 @@ class SourceFitter(Unfitted):
         problem = resolve(model, self.source, candidate._settings(model, self.source).among(()))
         spread, K = spread_of(model.family), model.n_components
         shares = (1.0 - spread) * one_hot(labels, K) + spread / K
-        expectation = begun(problem, Given(shares), K).expectation
+        expectation = self.allocated(begun(problem, Given(shares), K).expectation, shares)
         frame, resolution = problem.frame, problem.guard.resolution
         try:
             mixture = problem.objective.update(expectation, None, frame, resolution)
@@ -232,6 +232,10 @@ class SourceFitter(Unfitted):
         except DegenerateFitError:
             return None
         return mixture
+
+    def allocated(self, expectation: Expectation, shares: Array) -> Expectation:
+        """Return the expectation with what the allocation needs of responsibilities (n, K)."""
+        return expectation
 
     def _model(self, parameters: Parameters) -> Model:
         candidate = self.candidate(parameters)

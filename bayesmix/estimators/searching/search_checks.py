@@ -14,7 +14,6 @@ from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.searching.feature_selection import few_features
 from bayesmix.families.names import refuse_unlike
-from bayesmix.selection import sweep as growth
 from bayesmix.selection import tree_search
 from bayesmix.selection.answer_text import difference
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
@@ -22,7 +21,7 @@ from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import Score, make_splits, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
-from bayesmix.sources.memory import ArraySource, has_sparse_rows, processes
+from bayesmix.sources.memory import ArraySource, processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -176,7 +175,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def chains_of(
-    search: Any, subject: SubjectOfSamples, folded: bool, variational: bool, by_tree: bool = False
+    search: Any, subject: SubjectOfSamples, variational: bool, by_tree: bool = False
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
     """Return the candidates in chains over K, each model once, and those left out.
 
@@ -186,8 +185,7 @@ def chains_of(
     """
     estimator, prefix = subject.estimator, prefix_of(subject.estimator)
     n_rows, n_columns = shape_of(subject.X)
-    most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
-    most = tree_search.LARGEST if by_tree else most
+    most = tree_search.LARGEST if by_tree else MOST_BY_FOLDS
     numbers = component_numbers(search.n_components, most)
     structures = structures_asked(
         search.covariance_type, None if prefix else n_columns, variational
@@ -248,18 +246,12 @@ def beside(
     return constrained(source, labels, None, covariates)
 
 
-def is_by_tree(search: Any, subject: SubjectOfSamples, by_fits: bool) -> bool:
+def is_by_tree(search: Any, by_fits: bool) -> bool:
     """Whether K grows by itself, in a search from the tops of trees.
 
-    ``by_fits``: the criteria that compare candidates are those of single fits. Sequences,
-    regressions, pipelines, and samples with labels or covariates have no trees.
+    ``by_fits``: the criteria that compare candidates are those of single fits.
     """
-    source = subject.source
-    plain = not prefix_of(subject.estimator)
-    if not (search.n_components is None and by_fits and plain and subject.independent):
-        return False
-    side = side_of(source)
-    return not side and side.measurement is None and not has_sparse_rows(source)
+    return search.n_components is None and by_fits
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

@@ -42,7 +42,6 @@ from bayesmix.families.coding import brief
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection import criteria, search_tables
-from bayesmix.selection import sweep as growth
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
@@ -74,8 +73,8 @@ if TYPE_CHECKING:
 SMALL = (7.6, 3.2)  # inches of the figure in a notebook
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
-
-
+# Largest K by which columns are selected, as each subset of them is fitted with every K.
+MOST_SELECTED = 30
 LOG_NORMAL = "log-normal"
 
 
@@ -279,7 +278,7 @@ class SearchResults:
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         feature_selection.refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
-        chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
+        chain = [{"n_components": k} for k in component_numbers(self.n_components, MOST_SELECTED)]
         (chain,) = with_room([chain], side_of(source).largest_label + 1)
         numbers = [asked(candidate) for candidate in chain]
         prior = criteria.prior_asked(numbers, self.prior_over_k, falls)
