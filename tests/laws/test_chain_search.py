@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import gammaln, softmax
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.errors import (
@@ -42,6 +43,19 @@ def alternating(rng, n):
 
 
 @pytest.mark.slow
+def test_many_states_are_found_from_the_tree_of_their_rows():
+    rng = np.random.default_rng(31)
+    K, n = 12, 900
+    stays = np.cumsum(rng.random(n) < 0.2)  # a new state after five samples on average
+    states = rng.integers(0, K, n)[stays]
+    X = 6.0 * np.column_stack(np.divmod(states, 4)) + rng.normal(size=(n, 2))
+    search = bm.select(X, lengths=[300] * 3, covariance_type="spherical", n_jobs=1)
+    assert search.n_components_ == K
+    assert adjusted_rand_score(states, search.predict(X, lengths=[300] * 3)) > 0.99
+    assert len(search.results_) < K  # it did not count up from one state
+    assert list(search._trees) == ["spherical"]
+
+
 def test_the_number_of_states_is_chosen_by_every_criterion():
     X = alternating(generator(9), 400)
     for criterion in ("bic", "icl", "cv"):
