@@ -455,13 +455,6 @@ class SequenceFitter(SourceFitter):
     def on_cells(self, n_cells: int, chains: Sequence[Parameters]) -> None:
         """Return None: samples of a sequence are not independent."""
 
-    def begun_at(self, parameters: Parameters, labels: Integers) -> Mixture | None:
-        """Return the mixture after an M-step from labels (n,); None where the chain has effects."""
-        side = side_of(self.source)
-        if side.covariates is not None or side.elapsed is not None:
-            return None
-        return super().begun_at(parameters, labels)
-
     def allocated(self, expectation: Expectation, shares: Array) -> Expectation:
         begins = side_of(self.source).begins
         assert begins is not None  # of sequences

@@ -16,7 +16,7 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.em.model import Model, check_values, resolve
+from bayesmix.em.model import Model, check_values, resolve, side_of
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
 from bayesmix.errors import DegenerateFitError
@@ -37,7 +37,14 @@ from bayesmix.selection.merge_tree import (
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.condensed import condensed, is_condensed
-from bayesmix.sources.memory import ArraySource, coding_of, in_parts, is_collection, is_source
+from bayesmix.sources.memory import (
+    ArraySource,
+    coding_of,
+    has_sparse_rows,
+    in_parts,
+    is_collection,
+    is_source,
+)
 from bayesmix.sources.sample_weights import unless_equal
 from bayesmix.starts.responsibilities import Given, begun, one_hot, spread_of
 
@@ -205,13 +212,18 @@ class SourceFitter(Unfitted):
     def tree(self, parameters: Parameters, n_cells: int) -> PartitionTree | None:
         """Return the tree of merges for a candidate's family, of these cells or of new ones.
 
-        Data in parts without cells have none.
+        Data in parts without cells have none, nor do sparse rows, and samples with labels,
+        covariates, times or measurement errors, by which components differ too.
         """
         source: Any = self.source
         family = self._model(parameters).family
         if is_condensed(source):
             return PartitionTree(tree_of(family, source))
-        if in_parts(source) is not None:
+        side = side_of(source)
+        beside = (side.labels, side.covariates, side.elapsed, side.measurement)
+        if in_parts(source) is not None or has_sparse_rows(source):
+            return None
+        if any(each is not None for each in beside):
             return None
         seed = root_seed(self.estimator.random_state)
         cells = cells_of_tree(source, family, n_cells, seed)
