@@ -42,7 +42,6 @@ def alternating(rng, n):
     return rng.normal(3.0 * states, 1.0)[:, None]
 
 
-@pytest.mark.slow
 def test_many_states_are_found_from_the_tree_of_their_rows():
     rng = np.random.default_rng(31)
     K, n = 12, 900
@@ -53,9 +52,10 @@ def test_many_states_are_found_from_the_tree_of_their_rows():
     assert search.n_components_ == K
     assert adjusted_rand_score(states, search.predict(X, lengths=[300] * 3)) > 0.99
     assert len(search.results_) < K  # it did not count up from one state
-    assert list(search._trees) == ["spherical"]
+    assert len(search._trees) == 1
 
 
+@pytest.mark.slow
 def test_the_number_of_states_is_chosen_by_every_criterion():
     X = alternating(generator(9), 400)
     for criterion in ("bic", "icl", "cv"):
