@@ -45,6 +45,7 @@ def objective(structure, covariances, scatter, counts, n_components, n_features)
 @every_structure
 @settings(max_examples=40)
 @example(27, 4, 4)
+@example(95, 4, 4)
 @given(seeds, component_counts, dimensions)
 def test_the_m_step_is_the_maximum_within_the_structure(name, seed, n_components, n_features):
     structure, rng = STRUCTURES[name], generator(seed)

@@ -83,7 +83,7 @@ def unit_volume(variances: Array) -> Array:
 
 # Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
 # squared in each, those of single pairs fall linearly.
-TURNS = 50
+TURNS = 200
 UNTURNED = 1e-4
 UNTURNED_BY_PAIRS = 1e-9
 # Longest angle in radians, beyond which the quadratic model fails.
