@@ -101,7 +101,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         Number of parallel workers, which does not change results; None: all available cores.
     random_state : None, int, RandomState or Generator
         Seed of the folds of "cv", and of estimators without a seed. Probabilities of the number of
-        clusters have no seed of their own.
+        clusters have no seed, except that missing cells are drawn with that of the estimator.
     progress : None or bool, default=None
         As in the estimators.
     checkpoint : path, optional
@@ -114,7 +114,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         (beta-negative-binomial) for "auto" or ``n_components=None``, and is uniform otherwise.
     patience : int, optional
         Number of successive K worse than the best after which the search stops; None: fit all K.
-        Ignored with cross-validation.
+        Ignored with cross-validation, and where K is not given.
     polish : float, optional
         With ``search="short"``, candidates within this many nats of the best are fitted again with
         the full search. None: the best one, if K is not given, by "cv", and of large data.

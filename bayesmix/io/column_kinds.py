@@ -230,17 +230,18 @@ def _in_blocks_of_counts(
 
 
 def _in_whole_units(
-    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], others: Collection[str]
+    frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], decided: Collection[str]
 ) -> list[str]:
     """Return counts by their values alone, among measurements in whole units.
 
-    Of adjacent columns of one dtype with integers from 0 on, whose names say nothing, most are
-    continuous. ``others`` are columns of another kind than their values say.
+    Of adjacent columns of one dtype with integers from 0 on, whose names say nothing, at most
+    ``MOST_LIKE_COUNTS`` look like counts. ``decided`` are columns whose kind is known: declared
+    ones and answers.
     """
     usable = {
         name
         for name, kind in kinds.items()
-        if kind.kind in (COUNTS, CONTINUOUS) and name not in others
+        if kind.kind in (COUNTS, CONTINUOUS) and name not in decided
         if _may_be_counted(name, frame, kinds) and not hint_of(name).is_count
     }
     found: list[str] = []

@@ -265,7 +265,7 @@ def shared_mass(mixture: Mixture[PointComponents]) -> Array:
     return shared
 
 
-# Draws, always the same ones, so that only the data and the fits decide;
+# Draws of the weights, the same ones in every search, so that the data and the fits alone decide.
 N_WEIGHTINGS = 200  # the standard error of a probability of 0.9 is then 0.02
 # Candidates compared under bootstrap weights, and the share of draws below which one is ignored.
 MOST_CONTENDING, SELDOM = 14, 0.02
@@ -381,9 +381,9 @@ def cluster_numbers(
     """Return the clusters of candidates that may win, and the probability of each number.
 
     ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
-    "merged", "components" or None, as in ``MixtureSearch``. ``places`` (n,) are those of the
-    observations in an order by their values, so that draws do not depend on the order they have;
-    nor do they on a seed: the error by their number is that of ``N_WEIGHTINGS`` draws.
+    "merged", "components" or None, as in ``MixtureSearch``. ``places`` (n,) order the
+    observations by their values, so that the draws of their weights do not depend on the order of
+    the data; None: they are drawn in that order.
     """
     contending = [i for i in order if candidates[i].result is not None][:MOST_CONTENDING]
     drawn = _weights(weights, task.fitter.units, places)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 STRUCTURE = "covariance_type"
-# With folds every candidate is fitted to each fold, so an open range ends here.
+# With folds, which leave-one-out may need too, every candidate is fitted to each fold, so an open
+# range ends here.
 MOST_BY_FOLDS = 10
 # Samples on which ``select`` compares families without sums of features.
 MOST_SAMPLES = 5_000

@@ -81,9 +81,10 @@ def unit_volume(variances: Array) -> Array:
     return np.exp(logs - logs.mean(axis=-1, keepdims=True))
 
 
-# Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
-# squared in each, those of single pairs fall linearly.
+# Most rotations: along a flat ridge 50 ended .08 nats below the maximum.
 TURNS = 200
+# Angle in radians that counts as converged: errors of joint rotations are squared in each, those of
+# single pairs fall linearly.
 UNTURNED = 1e-4
 UNTURNED_BY_PAIRS = 1e-9
 # Longest angle in radians, beyond which the quadratic model fails.
