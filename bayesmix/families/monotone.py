@@ -419,15 +419,18 @@ def powers_of(
     spread = np.where(spread > 0.0, spread, values.std(axis=0))
     spread[spread == 0.0] = 1.0
     standard, powers, gain = (values - centre) / spread, np.ones(D), 0.0
-    current = standard.copy()
     free = [
         d
         for d in (range(D) if columns is None else columns)
         if most and np.unique(values[:, d], return_counts=True)[1].max() <= MOST_TIED * n
     ]
+    design = np.column_stack([np.ones(n), standard])
+    grams = np.empty((shares.shape[1], 1 + D, 1 + D))
+    for gram, share in zip(grams, shares.T, strict=True):
+        gram[:] = design.T @ (share[:, None] * design)
     for _ in range(ROUNDS):
         for d in free:
-            likelihood = Likelihood(standard[:, d], np.delete(current, d, axis=1), shares)
+            likelihood = Likelihood(standard[:, d], d, design, grams, shares)
             found = minimize_scalar(
                 lambda power, of=likelihood: -of(power),
                 bounds=(0.0, 2.0),
@@ -437,7 +440,9 @@ def powers_of(
             power = max((0.0, float(found.x), 2.0), key=likelihood)
             gain += likelihood(power) - likelihood(powers[d])
             powers[d] = power
-            current[:, d] = powered(standard[:, d], power)
+            design[:, 1 + d] = powered(standard[:, d], power)
+            grams[:, 1 + d] = (shares * design[:, [1 + d]]).T @ design
+            grams[:, :, 1 + d] = grams[:, 1 + d]
     fields = (centre, spread, powers)
     return YeoJohnson(*(tuple(each.tolist()) for each in fields)), float(gain)
 
@@ -460,15 +465,21 @@ def _profile(values: Array, shares: Array) -> float:
 
 
 class Likelihood:
-    """Profile log likelihood of the power of one column, other columns and weights being fixed."""
+    """Profile log likelihood of the power of a column, other columns and weights being fixed.
 
-    def __init__(self, standard: Array, others: Array, shares: Array) -> None:
+    ``design`` (n, 1 + D) has ones and all columns, ``grams`` (K, 1 + D, 1 + D) their products by
+    component, weighted with ``shares`` (n, K).
+    """
+
+    def __init__(
+        self, standard: Array, column: int, design: Array, grams: Array, shares: Array
+    ) -> None:
         self.standard, self.shares, self.counts = standard, shares, shares.sum(axis=0)
         self.bend = float(shares.sum(axis=1) @ bend(standard))
-        self.design = np.column_stack([np.ones(len(others)), others])
-        ridge = LEAST_LEFT * np.eye(self.design.shape[1])
-        grams = [self.design.T @ (share[:, None] * self.design) for share in shares.T]
-        self.inverses = np.linalg.inv(np.stack(grams) + ridge * len(others))
+        others = np.delete(np.arange(design.shape[1]), 1 + column)
+        self.design = design[:, others]
+        ridge = LEAST_LEFT * len(design) * np.eye(len(others))
+        self.inverses = np.linalg.inv(grams[:, others[:, None], others] + ridge)
 
     def __call__(self, power: float) -> float:
         values = powered(self.standard, power)
