@@ -122,7 +122,7 @@ class Settings:
     accelerate: bool = True
     seed: int = 0
     sort: bool = True
-    warm_starts: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data
+    warm_starts: tuple[Mixture, ...] = ()  # fits of other candidates to the same data
     # whether the fit is a candidate, so that one without a comparable value is refused
     compared: bool = False
     partitions: Partitions | None = None  # trees whose partitions are starts of a search

@@ -93,7 +93,7 @@ class Fitter(Protocol):
         """What samples are called, in the plural."""
 
     def fit(self, candidate: Procedure, warm_starts: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a candidate, also from ``warm_starts``, mixtures of at most as many components."""
+        """Fit a candidate, also from ``warm_starts``, fits of its neighbours."""
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""
@@ -116,7 +116,7 @@ ALL_DATA = -1  # as the index of a fold
 class Question:
     """A fit to make: candidate, its index, the fold or all data, and starts.
 
-    ``warm_starts`` are fits of other candidates to the same data that are special cases of it.
+    ``warm_starts`` are partitions of trees, and fits of other candidates to the same data.
     """
 
     parameters: Parameters

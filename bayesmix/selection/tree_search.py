@@ -2,7 +2,7 @@
 
 A candidate is a structure and family with a number of components K. Each structure has a tree of
 merges (``merge_tree``), whose partitions are starts and whose top is its first K. Then neighbours
-of the best candidates are fitted until none within reach gains: one component more or less, and
+of the best candidates are fitted until none within reach is left: one component more or less, and
 other structures with as many. Of many observations, candidates are compared on cells, small groups
 that share their responsibilities; the best go on to all observations.
 """
@@ -259,6 +259,14 @@ class TreeSearch:
             self.fits = {key: row for key, row in self.fits.items() if key[0] < n_before}
             for parts in (self.chains, self.trees, self._numbers):
                 del parts[n_before:]
+            # The keys may come again, for other parameters.
+            for key in [key for key in self.begun_from if key[0] >= n_before]:
+                del self.begun_from[key]
+            self.behind = {
+                pair: error
+                for pair, error in self.behind.items()
+                if max(pair[0][0], pair[1][0]) < n_before
+            }
 
     def _at(self, number: int, n_components: int) -> Key | None:
         """Return the candidate of a structure with so many components, if there is one."""
