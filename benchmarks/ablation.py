@@ -121,10 +121,10 @@ def hostile(generator: np.random.Generator) -> np.ndarray:
 
 def numbered(drop: Callable[[int, range], bool]) -> Any:
     """Starts without those whose number is dropped."""
-    before = responsibilities.numbered_starts
+    before: Any = vars(optimum)["numbered_starts"]  # perhaps already without others
 
     def fewer(*given: Any) -> Iterator[Any]:
-        numbers = given[4]
+        numbers = given[5]
         yield from ((n, start) for n, start in before(*given) if n == 0 or not drop(n, numbers))
 
     return patch.object(optimum, "numbered_starts", fewer)

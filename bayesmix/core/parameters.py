@@ -73,6 +73,13 @@ class Domain(ABC):
     def coordinates(self, parameter: Parameter, components: Any) -> Iterator[Coordinate[Array]]:
         """Yield the coordinates at a point; their steps change the array of the field."""
 
+    def interval(self, values: Array, half: Array) -> tuple[Array, Array]:
+        """Return lower and upper limits (n,) of intervals that stay in the domain.
+
+        They have the half width ``half`` (n,), by the delta method on a scale without limits.
+        """
+        return values - half, values + half
+
 
 @dataclass(frozen=True)
 class ScalarDomain(Domain):
@@ -123,6 +130,11 @@ class Positive(ScalarDomain):
     def stepped(self, values: Array, steps: Array) -> Array:
         return np.asarray((values.T * np.exp(steps)).T)
 
+    def interval(self, values: Array, half: Array) -> tuple[Array, Array]:
+        """Return limits whose logarithms are as far from that of the value."""
+        factor = np.exp(np.divide(half, values, out=np.zeros_like(values), where=half > 0.0))
+        return values / factor, values * factor
+
 
 class Share(ScalarDomain):
     """Probabilities; steps are added to log odds, and 0 and 1 stay."""
@@ -130,6 +142,18 @@ class Share(ScalarDomain):
     def stepped(self, values: Array, steps: Array) -> Array:
         inside = (values > 0.0) & (values < 1.0)
         return np.where(inside, expit(logit(np.where(inside, values, 0.5)) + steps), values)
+
+    def interval(self, values: Array, half: Array) -> tuple[Array, Array]:
+        return _interval_of_log_odds(values, half)
+
+
+def _interval_of_log_odds(values: Array, half: Array) -> tuple[Array, Array]:
+    """Return limits whose log odds are as far from those of the probability."""
+    spread, inside = values * (1.0 - values), half > 0.0
+    steps = np.divide(half, spread, out=np.zeros_like(values), where=inside)
+    middle = logit(np.where(inside, values, 0.5))
+    low, high = (np.where(inside, expit(middle + sign * steps), values) for sign in (-1.0, 1.0))
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -146,6 +170,9 @@ class Simplex(Domain):
         for column, (start, end) in enumerate(self.groups(components)):
             for level in range(start + 1, end):
                 yield Coordinate(_Level(start, end, level), one, (column,), place=(level,))
+
+    def interval(self, values: Array, half: Array) -> tuple[Array, Array]:
+        return _interval_of_log_odds(values, half)
 
 
 @dataclass(frozen=True)
@@ -287,6 +314,7 @@ class Reported:
     column: int
     level: int | str | None
     values: Array
+    domain: Domain = REAL
 
 
 def by_column(components: Any, values: Array) -> list[Cell]:
@@ -298,11 +326,13 @@ def by_column(components: Any, values: Array) -> list[Cell]:
 class ReportedQuantity:
     """What tables report of components: ``values(components)`` (K,) or (K, C).
 
-    ``cells(components, values)`` are the column and level of each entry.
+    Intervals stay in the ``domain``. ``cells(components, values)`` are the column and level of each
+    entry.
     """
 
     label: str
     values: Callable[[PointDensities], Array]
+    domain: Domain = REAL
     cells: Callable[[PointDensities, Array], list[Cell]] = by_column
 
     def reported(self, components: Any, columns: tuple[int, ...] | None) -> list[Reported]:
@@ -312,7 +342,7 @@ class ReportedQuantity:
         entries = []
         for (place, level), entry in zip(self.cells(components, values), by_cell, strict=True):
             column = place if columns is None or place == NO_COLUMN else columns[place]
-            entries.append(Reported(self.label, column, level, entry))
+            entries.append(Reported(self.label, column, level, entry, self.domain))
         return entries
 
 
@@ -326,8 +356,11 @@ def variances_of(components: Any) -> Array:
     return np.asarray(components.deviations**2)
 
 
+VARIANCE = ReportedQuantity("variance", variances_of, NOT_NEGATIVE)
 # What tables report of components unless their record says otherwise.
-MOMENTS = (ReportedQuantity("mean", means_of), ReportedQuantity("variance", variances_of))
+MOMENTS = (ReportedQuantity("mean", means_of), VARIANCE)
+# Of columns without negative values.
+MOMENTS_OF_AMOUNTS = (ReportedQuantity("mean", means_of, NOT_NEGATIVE), VARIANCE)
 
 
 def reported(

@@ -214,9 +214,9 @@ class BetasWithMasses(BetaColumns):
 
     named = ("zeros", "ones", "left_shapes", "right_shapes", "means")
     reports = (
-        ReportedQuantity("mean", lambda components: components.means),
-        ReportedQuantity("zero", lambda components: components.zeros),
-        ReportedQuantity("one", lambda components: components.ones),
+        ReportedQuantity("mean", lambda components: components.means, SHARE),
+        ReportedQuantity("zero", lambda components: components.zeros, SHARE),
+        ReportedQuantity("one", lambda components: components.ones, SHARE),
     )
 
     @property

@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesmix.core.components import DensitiesAndStatistics, Named
 from bayesmix.core.parameters import (
+    REAL,
     Cell,
     Coordinate,
     Domain,
@@ -198,7 +199,7 @@ class DependentCategoricals(LevelColumns):
 
     reports: ClassVar[tuple[ReportedQuantity, ...]] = (
         *LevelColumns.reports,
-        ReportedQuantity("log odds ratio", log_odds_ratios, _cells_of_ratios),
+        ReportedQuantity("log odds ratio", log_odds_ratios, REAL, _cells_of_ratios),
     )
     independent_columns = False
     dense = False

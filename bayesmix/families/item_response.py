@@ -292,7 +292,7 @@ class RaschItems(Items):
     named = ("difficulties", "trait_deviations")
     reports = (
         ReportedQuantity("difficulty", lambda own: own.difficulties),
-        ReportedQuantity("trait deviation", lambda own: own.trait_deviations),
+        ReportedQuantity("trait deviation", lambda own: own.trait_deviations, NOT_NEGATIVE),
     )
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, softmax
 
 from bayesmix.core.components import Named
-from bayesmix.core.parameters import POSITIVE, ReportedQuantity, Simplex, parameter, within
+from bayesmix.core.parameters import POSITIVE, SHARE, ReportedQuantity, Simplex, parameter, within
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -93,7 +93,7 @@ class Multinomials(GivenTotals, PointColumns):
 
     probabilities: Array = field(metadata=parameter(SIMPLEX))
 
-    reports = (ReportedQuantity("probability", lambda components: components.probabilities),)
+    reports = (ReportedQuantity("probability", lambda components: components.probabilities, SHARE),)
     independent_columns = False
 
     @property

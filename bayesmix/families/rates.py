@@ -77,7 +77,7 @@ COUNTED = RateForm(lambda logs, rates: (-rates, logs), COUNTS)
 WAITED = RateForm(lambda logs, rates: (logs, -rates), MEASURED)
 
 
-RATES = ReportedQuantity("rate", lambda components: components.rates)
+RATES = ReportedQuantity("rate", lambda components: components.rates, NOT_NEGATIVE)
 
 
 def _logarithms(rates: Any) -> Array:

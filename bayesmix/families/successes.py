@@ -70,6 +70,7 @@ class SuccessColumns(OfTrials, PointColumns):
         ReportedQuantity(
             "probability",
             lambda components: components.probabilities,
+            SHARE,
             lambda components, values: [(d, 1) for d in range(values.shape[1])],
         ),
     )

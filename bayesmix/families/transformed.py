@@ -19,7 +19,7 @@ from bayesmix.core.components import Densities, DensitiesAndStatistics, Named
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Support
 from bayesmix.core.mixture import Mixture, Repair
-from bayesmix.core.parameters import MOMENTS, Coordinate, Reported, reported
+from bayesmix.core.parameters import MOMENTS, MOMENTS_OF_AMOUNTS, Coordinate, Reported, reported
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
@@ -154,7 +154,8 @@ class TransformedComponents(Over):
         return [replace(own, moved=partial(_moved_inside, own.moved)) for own in inside]
 
     def reported(self, columns: tuple[int, ...] | None = None) -> list[Reported]:
-        return reported(self, MOMENTS, columns)
+        positive = self.function.lower == 0.0
+        return reported(self, MOMENTS_OF_AMOUNTS if positive else MOMENTS, columns)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.normals.statistics(self.function.apply(values), responsibilities)

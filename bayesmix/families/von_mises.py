@@ -129,7 +129,9 @@ class VonMisesColumns(PointColumns):
     named = ("concentrations", "means")
     reports = (
         ReportedQuantity("mean", lambda components: components.means),
-        ReportedQuantity("concentration", lambda components: components.concentrations),
+        ReportedQuantity(
+            "concentration", lambda components: components.concentrations, NOT_NEGATIVE
+        ),
     )
 
     @property

@@ -101,7 +101,9 @@ class VonMisesFishers(AtAPoint, ByComponent):
     named = ("means", "concentrations")
     reports = (
         ReportedQuantity("direction", lambda components: components.directions),
-        ReportedQuantity("concentration", lambda components: components.concentrations),
+        ReportedQuantity(
+            "concentration", lambda components: components.concentrations, NOT_NEGATIVE
+        ),
     )
 
     @property

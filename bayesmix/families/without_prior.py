@@ -13,6 +13,7 @@ import numpy as np
 from bayesmix.core.components import DensitiesAndStatistics, Named, PointComponents
 from bayesmix.core.families import AtAPoint, Support
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.parameters import MOMENTS_OF_AMOUNTS
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
@@ -132,6 +133,7 @@ class PositivePoints(PointsByColumn):
     """Densities of independent positive columns, in a frame that scales them."""
 
     support = Support.POSITIVE
+    reports = MOMENTS_OF_AMOUNTS
 
 
 class PositiveFamily(WithoutPrior, ABC):

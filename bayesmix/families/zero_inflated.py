@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import gammaln, lambertw
 
 from bayesmix.core.families import Support
-from bayesmix.core.parameters import NOT_NEGATIVE, SHARE, parameter
+from bayesmix.core.parameters import MOMENTS_OF_AMOUNTS, NOT_NEGATIVE, SHARE, parameter
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import CountFamily
@@ -57,6 +57,7 @@ class ZeroInflatedPoissons(PointColumns):
 
     named = ("extra_zeros", "rates", "means")
     support = Support.COUNTS
+    reports = MOMENTS_OF_AMOUNTS
 
     @property
     def sufficient(self) -> tuple[Array, ...]:

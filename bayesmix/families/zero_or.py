@@ -18,7 +18,14 @@ from scipy import stats
 
 from bayesmix.core.families import Family, FamilyOf, Rearranged
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parameters import POSITIVE, REAL, SHARE, ReportedQuantity, parameter
+from bayesmix.core.parameters import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    REAL,
+    SHARE,
+    ReportedQuantity,
+    parameter,
+)
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
@@ -212,8 +219,8 @@ class ZeroOrPoints(PointsByColumn):
     zeros: Array
     of_amounts: ClassVar[type[PositivePoints]]
     reports = (
-        ReportedQuantity("mean", lambda components: components.means),
-        ReportedQuantity("zero", lambda components: components.zeros),
+        ReportedQuantity("mean", lambda components: components.means, NOT_NEGATIVE),
+        ReportedQuantity("zero", lambda components: components.zeros, SHARE),
     )
 
     @property

@@ -26,7 +26,7 @@ from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.point import PointWeights
 from bayesmix.allocation.timed_chain import TimedChain, TimedSums, elapsed_of
 from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
-from bayesmix.core.parameters import NO_COLUMN, Reported
+from bayesmix.core.parameters import NO_COLUMN, NOT_NEGATIVE, SHARE, Domain, Reported
 from bayesmix.core.rows import SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -199,14 +199,14 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
     ``mass`` (n, K) are the probabilities of states times sample weights, by which transitions from
     a state are weighted.
     """
-    K, entered = weights.n_components, ~np.asarray(side.begins)
+    entered = ~np.asarray(side.begins)
     if isinstance(weights, (TimedChain, TimedCovariateChain)):
         moves, rates = weights.transition, np.abs(weights.rates) / elapsed_of(side).unit
         first = _mean_of_sequences(weights.first_states(side), side, mass)
         return [
-            Reported("start", -1, None, first),
-            *(Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)),
-            *(Reported("transition rate", -1, f"from {j + 1}", rates[j]) for j in range(K)),
+            Reported("start", NO_COLUMN, None, first, SHARE),
+            *_from_each("transition", moves, SHARE),
+            *_from_each("transition rate", rates, NOT_NEGATIVE),
         ]
     moves = weights.transitions_at(side)
     if moves.ndim == 3:
@@ -214,8 +214,15 @@ def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> li
         moves = np.einsum("ni,nij->ij", visits, moves[entered])
         moves /= np.maximum(visits.sum(axis=0), NO_VISIT)[:, None]
     first = _mean_of_sequences(weights.first_states(side), side, mass)
-    rows = [Reported("transition", NO_COLUMN, f"from {j + 1}", moves[j]) for j in range(K)]
-    return [Reported("start", NO_COLUMN, None, first), *rows]
+    start = Reported("start", NO_COLUMN, None, first, SHARE)
+    return [start, *_from_each("transition", moves, SHARE)]
+
+
+def _from_each(label: str, values: Array, domain: Domain) -> list[Reported]:
+    """Return what is reported of the transitions (K, K) from each state."""
+    return [
+        Reported(label, NO_COLUMN, f"from {j + 1}", row, domain) for j, row in enumerate(values)
+    ]
 
 
 def _mean_of_sequences(first: Array, side: SideInformation, mass: Array) -> Array:

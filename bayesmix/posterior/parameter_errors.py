@@ -8,19 +8,20 @@ parameters use the delta method. Sandwich: White 1982; clusters and strata: Bind
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit, softmax
+from scipy.special import softmax
 
 from bayesmix.allocation.gate import shares_of
 from bayesmix.core import validation
 from bayesmix.core.nouns import ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.parameters import Reported
+from bayesmix.core.parameters import Domain, Reported
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
@@ -44,12 +45,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("information", "sandwich", "bootstrap")
-# Reported parameters with intervals on log odds, and on logs.
-SHARES = ("share", "noise", "start", "transition", "probability")
-POSITIVE = (
-    *("variance", "rate", "transition rate", "concentration", "dispersion", "scale"),
-    "trait deviation",
-)
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
 
@@ -198,21 +193,23 @@ def table_of_scores(
     index = parameter_index(parameters, scores.result)
     estimates = np.concatenate([entry.values for entry in parameters])
     quantile = stats.t.ppf(0.5 + 0.5 * level, degrees)
-    return bounded_intervals(index, estimates, errors, quantile)
+    domains = [entry.domain for entry in parameters for _ in entry.values]
+    return bounded_intervals(index, estimates, errors, quantile, domains)
 
 
-def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: Any) -> pd.DataFrame:
-    """Return estimates, errors and intervals, which respect the limits of parameters."""
+def bounded_intervals(
+    index: Any, estimates: Array, errors: Array, quantile: Any, domains: Sequence[Domain]
+) -> pd.DataFrame:
+    """Return estimates, errors and intervals, which stay in the domains of the parameters (n,).
+
+    Estimates at the limits of their domains have errors of 0.
+    """
     half = quantile * errors
     table = interval_table(index, estimates, errors, half)
-    kinds = index.get_level_values(0)
-    for names, scale, back in ((SHARES, logit, expit), (POSITIVE, np.log, np.exp)):
-        # On scales without limits; at their limits estimates have no errors.
-        limited = kinds.isin(names) & (half > 0.0)
-        middle = scale(estimates[limited])
-        slopes = estimates[limited] * (1.0 - estimates[limited] if scale is logit else 1.0)
-        for column, sign in (("lower", -1.0), ("upper", 1.0)):
-            table.loc[limited, column] = back(middle + sign * half[limited] / slopes)
+    for domain in set(domains):
+        own = np.array([each == domain for each in domains])
+        limits = domain.interval(estimates[own], half[own])
+        table.loc[own, ["lower", "upper"]] = np.column_stack(limits)
     return table
 
 

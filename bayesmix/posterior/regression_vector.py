@@ -17,6 +17,7 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import ordered_index, part_name
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.parameters import NOT_NEGATIVE, REAL, SHARE, Domain
 from bayesmix.core.printed_numbers import significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
@@ -34,19 +35,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Names = list[tuple[str, int | str, str]]
-# Parts for which a test of 0 means nothing.
-UNTESTED = (
-    "share",
-    "start",
-    "transition",
-    "transition rate",
-    "scale",
-    "dispersion",
-    "variance",
-    "covariance",
-    "further",
-    "log ratio of variances",
-)
+# Parts for which a test of 0 means nothing, with the domain of their values.
+UNTESTED: dict[str, Domain] = {
+    "share": SHARE,
+    "start": SHARE,
+    "transition": SHARE,
+    "transition rate": NOT_NEGATIVE,
+    "scale": NOT_NEGATIVE,
+    "dispersion": NOT_NEGATIVE,
+    "variance": NOT_NEGATIVE,
+    "covariance": REAL,
+    "further": REAL,
+    "log ratio of variances": REAL,
+}
 
 
 class FittedRegressions(ABC):
@@ -442,7 +443,8 @@ def regression_table(
             errors = vector.errors(back, kind == "sandwich")
     rows = [(part, term, part_name(data.noun, k)) for part, k, term in names]
     index = ordered_index(rows, ["parameter", "column", data.noun])
-    return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)))
+    domains = [UNTESTED.get(part, REAL) for part, *_ in names]
+    return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)), domains)
 
 
 def coefficient_table(
@@ -456,9 +458,9 @@ def coefficient_table(
     names, estimates, back = vector.all_parameters
     errors = vector.errors(back, robust, sampling)
     rows = [(part, part_name(data.noun, k), term) for part, k, term in names]
-    table = bounded_intervals(
-        ordered_index(rows, ["part", data.noun, "term"]), estimates, errors, quantile
-    )
+    index = ordered_index(rows, ["part", data.noun, "term"])
+    domains = [UNTESTED.get(part, REAL) for part, *_ in names]
+    table = bounded_intervals(index, estimates, errors, quantile, domains)
     parts = table.index.get_level_values("part")
     if q is not None:
         table[parts == "coefficient"] = np.transpose(data.credible(q, level))

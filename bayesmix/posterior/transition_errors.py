@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.core.nouns import part_names
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.parameters import SHARE
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
@@ -111,8 +112,7 @@ def transition_table(
         estimates = values(np.zeros(scores.allocation.size))
         kind = "information" if sample_weight is None else "sandwich"
         errors = scores.errors_of(_slopes(scores, values), kind)
-    names = ["parameter", "row", "from", "to"]
-    product = [["transition"], range(len(design)), states, states]
-    index = pd.MultiIndex.from_product(product, names=names)
-    table = bounded_intervals(index, estimates, errors, normal_quantile(level))
-    return table.droplevel("parameter")
+    product = [range(len(design)), states, states]
+    index = pd.MultiIndex.from_product(product, names=["row", "from", "to"])
+    domains = [SHARE] * len(index)
+    return bounded_intervals(index, estimates, errors, normal_quantile(level), domains)

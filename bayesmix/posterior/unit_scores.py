@@ -19,7 +19,7 @@ from scipy.special import expit, logit
 from bayesmix.allocation.noise import Noise
 from bayesmix.allocation.states_of_rows import means_by_wave, shares_before_data
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parameters import NO_COLUMN, Coordinate, Reported
+from bayesmix.core.parameters import NO_COLUMN, SHARE, Coordinate, Reported
 from bayesmix.core.restrictions import Restriction
 from bayesmix.core.rows import Frame, SideInformation
 from bayesmix.core.sources import InMemory
@@ -64,10 +64,11 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
     if side.covariates is not None:
         shares = mass @ np.exp(weights.log_weights(side.covariates)) / mass.sum()
     if mixture.noise is None:
-        return [Reported("share", NO_COLUMN, None, shares), *of_components]
+        return [Reported("share", NO_COLUMN, None, shares, SHARE), *of_components]
     noise = mixture.noise.weight
-    share = Reported("share", NO_COLUMN, None, (1.0 - noise) * shares)
-    return [share, Reported("noise", NO_COLUMN, None, np.array([noise])), *of_components]
+    share = Reported("share", NO_COLUMN, None, (1.0 - noise) * shares, SHARE)
+    of_noise = Reported("noise", NO_COLUMN, None, np.array([noise]), SHARE)
+    return [share, of_noise, *of_components]
 
 
 @dataclass(frozen=True, eq=False)

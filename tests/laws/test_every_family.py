@@ -12,8 +12,8 @@ import pytest
 from scipy.special import logsumexp
 
 import bayesmix as bm
-from bayesmix.core.parameters import declared
-from bayesmix.posterior.parameter_errors import scores_of
+from bayesmix.core.parameters import NO_COLUMN, POSITIVE, REAL, Reported, declared
+from bayesmix.posterior.parameter_errors import bounded_intervals, scores_of
 from laws.families import EVERY_FAMILY
 
 FAST = {"n_init": 1, "search": "short", "random_state": 0, "n_jobs": 1}
@@ -106,3 +106,35 @@ def test_a_chain_has_errors_of_all_parameters_inside_their_domains(name):
     shares = table.index.get_level_values(0).isin(["probability", "transition"])
     inside = ~shares | table["estimate"].between(1e-4, 1.0 - 1e-4).to_numpy()
     assert (table["standard_error"][inside] > 0.0).all()
+
+
+# What no sample can have, by the meaning of the quantity.
+NOT_BELOW_0 = {"variance", "rate", "concentration", "trait deviation", "dispersion"}
+OF_AMOUNTS = {"gamma", "weibull", "log_normal", "exponential", "zero_or", "beta"}
+FRACTIONS = {"share", "probability", "zero", "one"}
+
+
+@every_family
+def test_intervals_hold_no_value_that_the_quantity_cannot_have(name):
+    rows = EVERY_FAMILY[name].rows()
+    model = fitted(mixture(EVERY_FAMILY[name].family), rows)
+    table = model.parameter_table(rows, level=0.9999)  # wide enough to reach beyond
+    limits = table[["lower", "upper"]].groupby(level=0).agg({"lower": "min", "upper": "max"})
+    for kind, (lower, upper) in limits.iterrows():
+        if kind in NOT_BELOW_0 | FRACTIONS or (kind == "mean" and name in OF_AMOUNTS):
+            assert lower >= 0.0, kind
+        if kind in FRACTIONS or (kind == "mean" and name == "beta"):
+            assert upper <= 1.0, kind
+    assert (table["lower"] <= table["estimate"] + 1e-12).all()
+    assert (table["upper"] >= table["estimate"] - 1e-12).all()
+
+
+def test_the_interval_of_a_quantity_follows_its_domain_and_not_its_label():
+    half = np.array([3.0])
+    entry = Reported("half-life", NO_COLUMN, None, np.array([2.0]), POSITIVE)
+    index = pd.MultiIndex.from_tuples([("half-life", 0, "", "all")])
+    table = bounded_intervals(index, entry.values, half, 1.0, [entry.domain])
+    # by the delta method on the logarithm: exp(log 2 ± 3 / 2)
+    np.testing.assert_allclose(table[["lower", "upper"]], [[2 * np.exp(-1.5), 2 * np.exp(1.5)]])
+    plain = bounded_intervals(index, entry.values, half, 1.0, [REAL])
+    np.testing.assert_allclose(plain[["lower", "upper"]], [[-1.0, 5.0]])

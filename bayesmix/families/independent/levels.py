@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.core.components import Named
-from bayesmix.core.parameters import ReportedQuantity, Simplex
+from bayesmix.core.parameters import SHARE, ReportedQuantity, Simplex
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level
@@ -181,6 +181,7 @@ class LevelColumns(PointColumns):
         ReportedQuantity(
             "probability",
             lambda components: components.expected_totals,
+            SHARE,
             lambda components, values: [
                 (column, level)
                 for column, number in enumerate(components.reading.numbers)
