@@ -30,12 +30,11 @@ from bayesmix.estimators.regression.coded_frames import typed_for
 from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
-from bayesmix.estimators.searching.powers import proposed_powers
-from bayesmix.estimators.searching.scatter import ProposedScatter, proposed_scatter
+from bayesmix.estimators.searching.search_plan import SearchCriteria, SearchPlan, is_by_tree
 from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.estimators.showing import Showing
-from bayesmix.numerics.arrays import Booleans, Integers
+from bayesmix.numerics.arrays import Booleans
 from bayesmix.numerics.device_arrays import like
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection import criteria, search_tables
@@ -45,17 +44,15 @@ from bayesmix.selection.clusters import (
     COMPONENTS,
     MERGED,
     ClusterNumbers,
-    cluster_numbers,
     clusters_of_components,
-    sizes_of,
 )
 from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
 from bayesmix.selection.full_searches import completed
-from bayesmix.selection.scores import Fold, weights_of
+from bayesmix.selection.scores import weights_of
 from bayesmix.selection.summary_text import DataChecks, label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
-from bayesmix.selection.tree_search import TreeSearch, search_by_tree
+from bayesmix.selection.tree_search import TreeSearch
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source, processes
 from bayesmix.sources.survey_weights import weighted
@@ -266,7 +263,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             X = in_trials(self, X, of_regression.pop("trials", None))
         described = X, sample_weight
         X, sample_weight = self._read(X, sample_weight, weight_type)
-        criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
+        asked_for = SearchCriteria.of(self)
         seed, beside = root_seed(self.random_state), groups if lengths is None else lengths
         kept_fits: Any = None
         if self.checkpoint is not None:
@@ -274,103 +271,38 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
             seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
         estimator = search_checks.estimator_of(self.estimator, seed, X)
-        variational = search_checks.is_variational(estimator, wanted)
-        given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
-        given |= {"times": times, "exact_times": exact_times}
-        given |= {"weight_type": weight_type, "seed": seed}
+        variational = search_checks.is_variational(estimator, asked_for.wanted)
         subject = subject_of(
-            self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
+            self,
+            estimator,
+            X,
+            sample_weight,
+            groups,
+            asked_for.wanted,
+            variational,
+            of_regression,
+            y=y,
+            labels=labels,
+            covariates=covariates,
+            lengths=lengths,
+            times=times,
+            exact_times=exact_times,
+            weight_type=weight_type,
+            seed=seed,
         )
         if self.variable_selection or self.column_powers:
             refuse_measured(subject.source, "a search over variables or powers")
-        falls = criterion == criteria.RULE or self.n_components is None
+        falls = asked_for.is_rule or self.n_components is None
         subject = self._of_selected_features(subject, falls, seed)
-        folded = any(criteria.record(name).folds for name in wanted)
-        by_fits = not folded and criterion != "loo"
-        by_tree = search_checks.is_by_tree(self, by_fits)
-        chains, checks = self._range(subject, variational, by_tree, seed)
-        self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
-        folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
-        splits = folds() if folded else ()
-        n_chains = 1 if by_tree else len(chains) * (1 + len(splits))
-        search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
-        functions |= search_checks.functions_of(wanted)
-        task = self._task(subject, splits, functions, kept_fits, criterion)
-        sample = self._sample(subject, not by_fits, seed)
-        sweep: Any = Sweep(task, chains)
+        plan = self._planned(subject, asked_for, variational, falls, seed, kept_fits)
         self._trees = {}  # not those of an earlier fit
-        each = (proposed_powers, proposed_scatter) if by_fits else ()
-        found = [propose(self, subject, chains, criterion) for propose in each]
-        proposals = [proposal for proposal in found if proposal is not None]
-        if by_tree or sample is not None or proposals:
-            prior = self._prior_over_k if criterion == criteria.RULE else {}
-            quick = getattr(last_step(subject.estimator), "search", None) == "short"
-            reach = (self.polish or 0.0) if self.refit and quick else None
-            sweep = search_by_tree(task, sample, chains, prior, not by_tree, reach, proposals)
+        sweep = plan.begun()
         self._run(sweep)
         if isinstance(sweep, TreeSearch):
             self._trees = sweep.trees_of_structures
-        weights = None
-        if isinstance(sweep, Sweep):  # whose folds are weighted
-            weights = weights_of(subject.X, subject.sample_weight)
-        rows = sweep.candidates(weights)
-        if criterion == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
-            sweep = sweep.with_folds(folds())
-            self._run(sweep)
-            rows = sweep.candidates(weights)
-        rows, tested = subject.by_unit(rows, sweep)
-        if isinstance(sweep, Sweep):
-            rows = self._completed(sweep.task, rows, criterion)
-        if criterion == criteria.RULE:
-            rows = criteria.with_log_posteriors(rows, self._prior_over_k)
-        unordered = None if self.interrupted_ else subject.unordered(self, splits)
-        source, clusters, of_noise = subject.source, None, None
-        seen, its_weights = subject.at_hand
-        own = seen is subject
-        # Held-out densities are of other samples than those at hand.
-        if seen is not None and (own or not folded) and not self.interrupted_:
-            distinct = checks.duplicates.distinct if own else None
-            places = seen.places
-            numbered = places if distinct is None else distinct
-            clusters = partial(
-                cluster_numbers,
-                task if own else replace(task, fitter=seen.fitter),
-                weights=its_weights,
-                splits=lambda: splits or seen.folds(self.cv, 0, numbered),
-                rounded=checks.rounded,
-                counted=self.clusters,
-                places=places,
-            )
-        every = subject.given or subject
-        sizes = partial(sizes_of, every.fitter, every.at_hand[1])
-        plain = clusters is not None and subject.independent and self._selected is None
-        followed = sweep.followed if isinstance(sweep, TreeSearch) else []
-        tried = any(isinstance(proposal, ProposedScatter) for proposal in followed)
-        if plain and seen is not None and not tried:
-            of_noise = partial(search_checks.note_on_noise, self.cv, seen.source)
-        self._adopt(
-            SearchFindings(
-                candidates=rows,
-                criterion=criterion,
-                n=source.total_weight,
-                checks=checks,
-                folds=tested,
-                clusters=clusters,
-                sizes=sizes,
-                noise=of_noise,
-                unordered=unordered,
-                compared_on=sweep.compared_on,
-            )
-        )
-        self._say_scales()
-        if self._subspace is not None:
-            self._add(self._subspace.sentence)
-        on_totals = None
-        if isinstance(source, ArraySource) and subject.independent and self.refit:
-            on_totals = sentence_on_totals(self._fitted().family, source)
-            on_totals = on_totals or sentence_on_bursts(self._fitted(), source)
-        if on_totals:
-            self._add(on_totals)
+        candidates, folds = self._compared(plan, sweep)
+        self._adopt(plan.findings(sweep, candidates, folds, self.interrupted_))
+        self._tell_more(subject)
         self.tell_clusters(
             *described,
             covariates=covariates,
@@ -409,23 +341,64 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         selected = self._select_features(subject.estimator, subject.source, falls, seed)
         return subject.restricted(*selected)
 
-    def _task(
+    def _planned(
         self,
         subject: SubjectOfSamples,
-        splits: tuple[Fold, ...],
-        functions: dict[str, Any],
+        asked_for: SearchCriteria,
+        variational: bool,
+        falls: bool,
+        seed: int,
         kept_fits: Any,
-        criterion: str,
-    ) -> Task:
-        """Return how candidates are fitted."""
-        watched = "elbo_log_k" if criterion == criteria.RULE else criteria.record(criterion).column
+    ) -> SearchPlan:
+        """Return the candidates, and how they are compared; ``falls``: the prior of K falls."""
+        by_tree = is_by_tree(self, asked_for)
+        chains, checks = self._range(subject, variational, by_tree, seed)
+        self._prior_over_k = criteria.prior_asked(checks.numbers, self.prior_over_k, falls)
+        distinct = checks.duplicates.distinct
+        splits = subject.folds(self.cv, seed, distinct) if asked_for.folded else ()
+        n_chains = 1 if by_tree else len(chains) * (1 + len(splits))
+        search_checks.share_workers(self, subject.estimator, subject.source, n_chains)
+        name = asked_for.name
+        watched = "elbo_log_k" if asked_for.is_rule else criteria.record(name).column
         patience = validation.optional_integer("patience", self.patience, 1)
-        return Task(subject.fitter, splits, functions, kept_fits, patience, watched)
+        functions = dict(asked_for.functions)
+        task = Task(subject.fitter, splits, functions, kept_fits, patience, watched)
+        prior = self._prior_over_k
+        return SearchPlan(self, subject, asked_for, chains, checks, prior, task, seed)
 
-    def _sample(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
-        """Return the samples on which candidates are compared; None: on all."""
-        most = validation.optional_integer("most_samples", self.most_samples, 1)
-        return None if whole or most is None else subject.random_sample(most, seed)
+    def _compared(
+        self, plan: SearchPlan, sweep: Sweep | TreeSearch
+    ) -> tuple[list[Candidate], list[tuple[int, int, Candidate]]]:
+        """Return the candidates with all scores, the best after full searches; and fits to folds.
+
+        Where leave-one-out is unreliable, folds are fitted too.
+        """
+        subject, name = plan.subject, plan.criteria.name
+        if isinstance(sweep, TreeSearch):
+            rows, folds = subject.by_unit(sweep.candidates(), sweep)
+        else:
+            weights = weights_of(subject.X, subject.sample_weight)
+            rows = sweep.candidates(weights)
+            if name == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
+                distinct = plan.checks.duplicates.distinct
+                sweep = sweep.with_folds(subject.folds(self.cv, plan.seed, distinct))
+                self._run(sweep)
+                rows = sweep.candidates(weights)
+            rows, folds = subject.by_unit(rows, sweep)
+            rows = self._completed(sweep.task, rows, name)
+        if plan.criteria.is_rule:
+            rows = criteria.with_log_posteriors(rows, self._prior_over_k)
+        return rows, folds
+
+    def _tell_more(self, subject: SubjectOfSamples) -> None:
+        """Add sentences on scales, a common subspace, totals and bursts."""
+        self._say_scales()
+        if self._subspace is not None:
+            self._add(self._subspace.sentence)
+        if isinstance(subject.source, ArraySource) and subject.independent and self.refit:
+            on_totals = sentence_on_totals(self._fitted().family, subject.source)
+            if text := on_totals or sentence_on_bursts(self._fitted(), subject.source):
+                self._add(text)
 
     def _range(
         self,

@@ -247,14 +247,6 @@ def beside(
     return constrained(source, labels, None, covariates)
 
 
-def is_by_tree(search: Any, by_fits: bool) -> bool:
-    """Whether K grows by itself, in a search from the tops of trees.
-
-    ``by_fits``: the criteria that compare candidates are those of single fits.
-    """
-    return search.n_components is None and by_fits
-
-
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
     """Return the candidates with a component for every label; at least one of each chain."""
     roomy = [
