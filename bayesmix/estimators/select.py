@@ -23,7 +23,6 @@ from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
-from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
 from bayesmix.estimators.inputs.data_errors import integrates_out_missing
 from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.inputs.missing_rows import rows_with_missing
@@ -33,7 +32,6 @@ from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.column_masses import with_masses
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
 from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
-from bayesmix.estimators.searching.search_of_sequences import effects_compared
 from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
 from bayesmix.families.amounts import BESIDE_POWERS, ONE_AMOUNT, log_scale_of
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
@@ -47,6 +45,8 @@ from bayesmix.observation.measured import Measured
 from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
+from bayesmix.sequences.hidden_markov_model import HiddenMarkovModel
+from bayesmix.sequences.search_of_sequences import effects_compared
 from bayesmix.sources.containers import one_column, tabular
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import (

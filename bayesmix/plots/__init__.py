@@ -1,5 +1,10 @@
 """Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
+from bayesmix.latent_class_analysis.profile_plots import (
+    plot_class_profiles,
+    plot_classification,
+    plot_enumeration,
+)
 from bayesmix.plots.answer import plot_answer
 from bayesmix.plots.assess import (
     plot_goodness_of_fit,
@@ -18,20 +23,15 @@ from bayesmix.plots.iterations import plot_em_steps, plot_objective
 from bayesmix.plots.merges import plot_tree
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
-from bayesmix.plots.profiles import (
-    plot_class_profiles,
-    plot_classification,
-    plot_enumeration,
-)
 from bayesmix.plots.regions import plot_classes, plot_directions, plot_region
-from bayesmix.plots.regression import plot_gate, plot_regression, plot_trajectories
 from bayesmix.plots.selection import (
     plot_feature_evidence,
     plot_nested,
     plot_selection,
     plot_structures,
 )
-from bayesmix.plots.sequences import plot_alluvial, plot_states, plot_transitions
+from bayesmix.regressions.regression_plots import plot_gate, plot_regression, plot_trajectories
+from bayesmix.sequences.state_plots import plot_alluvial, plot_states, plot_transitions
 
 __all__ = [
     "plot_alluvial",

@@ -19,10 +19,10 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.plots import style
 from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
-from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import record
 from bayesmix.selection.structures import labels_beside
+from bayesmix.sequences.state_plots import plot_transitions
 
 WIDE = (6.6, 4.3)
 NARROW = (4.4, 4.6)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
-from bayesmix.assess.trajectory_tables import (
+from bayesmix.core.procedures import noun_of
+from bayesmix.em import display
+from bayesmix.plots.style import pyplot
+from bayesmix.regressions.regression_plots import plot_trajectories
+from bayesmix.regressions.trajectory_tables import (
     class_assignment,
     fitted_units,
     trajectory_checklist,
     trajectory_table,
 )
-from bayesmix.core.procedures import noun_of
-from bayesmix.em import display
-from bayesmix.plots.regression import plot_trajectories
-from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import components_prior, documented, weights_prior
 from bayesmix.report.subject import Subject, capital, subject_of

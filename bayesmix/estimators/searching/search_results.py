@@ -36,7 +36,6 @@ from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching import feature_selection
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
-from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.families.amounts import logged_names, parts_of
 from bayesmix.families.coding import brief
 from bayesmix.numerics.arrays import Array, Integers
@@ -59,6 +58,7 @@ from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import DataChecks
+from bayesmix.sequences.search_of_sequences import DEPENDENT
 from bayesmix.sources.memory import ArraySource, in_parts, is_collection, is_source
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import refuse_loose_bound
-from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.table_fitter import TableFitter
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.regressions.regression_fitter import RegressionFitter
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import RULE
 from bayesmix.selection.data_checks import distinct_rows, equal_copies
@@ -205,14 +205,14 @@ def subject_of(
             "times are for HiddenMarkovModel and regressions in sequences only: leave them out"
         )
     if noun != "component":
-        from bayesmix.estimators.searching.search_of_sequences import refuse_independent
+        from bayesmix.sequences.search_of_sequences import refuse_independent
 
         unused = {"labels": labels}
         if noun == "regression":
             unused |= {"covariates": covariates, "exact_times": exact_times}
         refuse_independent(search, wanted, unused)
     if noun == "regression":
-        from bayesmix.estimators.searching.search_of_sequences import SubjectOfRegressions
+        from bayesmix.sequences.search_of_sequences import SubjectOfRegressions
 
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
@@ -224,7 +224,7 @@ def subject_of(
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source: Any = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
-        from bayesmix.estimators.searching.search_of_sequences import (
+        from bayesmix.sequences.search_of_sequences import (
             SubjectOfSequences,
             at_effects,
             at_times_of,

@@ -1,0 +1,1 @@
+"""Classifiers by mixtures, and thresholds of their decisions."""

@@ -1,0 +1,1 @@
+"""Latent class analysis as papers report it: enumeration, profiles, predictors, outcomes."""

@@ -1,0 +1,1 @@
+"""Mixtures of regressions and trajectories: estimator, data, search, tables, figures."""
