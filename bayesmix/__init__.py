@@ -10,9 +10,11 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from bayesmix.core import lazy
+from bayesmix.additions import HOMES
+from bayesmix.core import entries, lazy
 from bayesmix.core.deprecated import MovedModules, warn_renamed
 
+entries.declare(HOMES)
 sys.meta_path.append(
     MovedModules({"bayesmix.checking": "bayesmix.mcmc", "bayesmix.cli": "bayesmix.shell"})
 )

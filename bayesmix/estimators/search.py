@@ -33,7 +33,11 @@ from bayesmix.estimators.searching.feature_selection import with_names_of_select
 from bayesmix.estimators.searching.powers import proposed_powers
 from bayesmix.estimators.searching.scatter import ProposedScatter, proposed_scatter
 from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
-from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
+from bayesmix.estimators.searching.search_subjects import (
+    SearchArguments,
+    SubjectOfSamples,
+    subject_of,
+)
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.numerics.device_arrays import like
@@ -278,9 +282,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
         given |= {"times": times, "exact_times": exact_times}
         given |= {"weight_type": weight_type, "seed": seed}
-        subject = subject_of(
-            self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
-        )
+        arguments = self, estimator, X, sample_weight, groups, wanted, variational, of_regression
+        subject = subject_of(SearchArguments(*arguments, **given))
         if self.variable_selection or self.column_powers:
             refuse_measured(subject.source, "a search over variables or powers")
         falls = criterion == criteria.RULE or self.n_components is None

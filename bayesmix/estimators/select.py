@@ -15,6 +15,7 @@ from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
+from bayesmix.core.entries import compared_effects, estimator_class
 from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
@@ -45,8 +46,6 @@ from bayesmix.observation.measured import Measured
 from bayesmix.observation.trials import SuccessesInTrials
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
-from bayesmix.sequences.hidden_markov_model import HiddenMarkovModel
-from bayesmix.sequences.search_of_sequences import effects_compared
 from bayesmix.sources.containers import one_column, tabular
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import (
@@ -228,7 +227,7 @@ def select(
     if default and family is None and options.get("column_powers", True):
         X, family = on_log_scale(X)
     if ordered and covariates is not None:
-        effects = effects_compared(covariates, lengths, groups, shape_of(X)[0])
+        effects = compared_effects("state")(covariates, lengths, groups, shape_of(X)[0])
         options["param_grid"] = with_effects(options.get("param_grid"), effects)
     search = procedure(
         X,
@@ -605,7 +604,8 @@ def chain(X: Any, family: Any, variational: bool) -> Any:
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
     # Fits also start from those with one state less, so a few starts without moves are enough.
-    return HiddenMarkovModel(family=family, inference=inference, n_init=4, search="short")
+    hidden_markov_model = estimator_class("HiddenMarkovModel")
+    return hidden_markov_model(family=family, inference=inference, n_init=4, search="short")
 
 
 def comparable(X: Any = None) -> Any:

@@ -221,6 +221,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     _answer = "log_likelihood_"
     noun = "regression"
+    _dependent_data = "regressions"
     _coding: Coding | None = None
     _label = "response"  # of the axis of figures
     _sampling = False

@@ -170,6 +170,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     warm_start = prune = False
     noise = None
     noun = "state"
+    _dependent_data = "sequences"
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
-"""Searches over models of sequences and regressions: checks, order, mixtures that ignore it."""
+"""Searches over hidden Markov models: checks, order, and mixtures that ignore it."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,24 +11,19 @@ from sklearn.base import clone
 
 from bayesmix.allocation.designs import columns_of
 from bayesmix.allocation.gated_chain import identified_at_first
-from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
 from bayesmix.em.result import sample_size
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import UnsupportedError
+from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import (
     constrained,
-    group_codes,
     of_samples,
     refuse_loose_bound,
 )
-from bayesmix.estimators.searching.search_checks import refuse_all
-from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
-from bayesmix.numerics.arrays import Integers
-from bayesmix.regressions.regression_fitter import RegressionFitter
+from bayesmix.estimators.searching.search_subjects import SearchArguments, SubjectOfSamples
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import PLUG_IN
-from bayesmix.selection.scores import Fold, HeldOut, Score, make_splits
-from bayesmix.selection.tasks import Fitter
+from bayesmix.selection.scores import Fold, HeldOut, Score
 from bayesmix.sequences.sequence_data import (
     at_times,
     sequence_folds,
@@ -43,26 +38,20 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
-# Models other than mixtures of independent samples, by what their components are called.
-DEPENDENT = {"state": "sequences", "regression": "regressions"}
+def subject_of_sequences(given: SearchArguments) -> SubjectOfSequences:
+    """Return the subject of a search over hidden Markov models."""
+    search, estimator = given.search, given.estimator
+    given.refuse_independent({"labels": given.labels})
+    given.refuse_of_regression()
+    source: Any = incoming.training_rows(search, given.X, given.sample_weight, 1)
+    source = in_order(estimator, source, given.lengths, given.groups)
+    source = at_times_of(search, source, given.times, given.exact_times, given.variational)
+    source = at_effects(search, estimator, source, given.covariates, given.variational)
+    return SubjectOfSequences(estimator, source, given.sample_weight, None, source)
 
 
-def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
-    """Raise an error for options of independent samples, in a search over another model."""
-    what = DEPENDENT[noun_of(search)]
-    refuse_all(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
-    for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
-        if value is not None:
-            raise UnsupportedError(f"{name} does not support {what}: leave it out")
-
-
-def in_order(search: Any, estimator: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
-    """Return the source in sequences, or raise for a model without order."""
-    if not takes_sequences(search):
-        raise InvalidInputError(
-            "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
-            "MixtureSearch(HiddenMarkovModel())"
-        )
+def in_order(estimator: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
+    """Return the source in sequences."""
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
             "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
@@ -181,56 +170,3 @@ class SubjectOfSequences(SubjectOfSamples):
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         source = cast(ArraySource, self.source)
         return best_unordered(search, self.estimator, source, splits)
-
-
-@dataclass(frozen=True)
-class SubjectOfRegressions(SubjectOfSamples):
-    """A response and its explanatory variables; folds are of whole units or sequences, if any."""
-
-    regression: RegressionFitter
-
-    of_features = False
-    independent = False
-
-    def check(self, chains: list[list[dict[str, Any]]]) -> None:
-        self.regression.check(chains)
-
-    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
-        if (sequences := self.regression.beside.get("sequences")) is not None:
-            side = SideInformation(begins=np.diff(np.asarray(sequences), prepend=0) > 0)
-            return sequence_folds(cv, replace(cast(ArraySource, self.source), side=side), seed)
-        if not isinstance(cv, int) or self.groups is None:
-            return super().folds(cv, seed, distinct)
-        n = self.source.shape[0]
-        return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
-
-    def by_unit(self, rows: list[Candidate], sweep: Any) -> tuple[list[Candidate], list[Any]]:
-        """Return densities of units, so that standard errors count independent observations.
-
-        Of a candidate they are in the first row of each unit.
-        """
-        units, folds = self.regression.units, []
-        if units is None:
-            return rows, sweep.fits_to_folds()
-        for number, part, row in sweep.fits_to_folds():
-            if row.density is not None:
-                tested = np.unique(units[sweep.task.splits[part].test], return_inverse=True)[1]
-                row = replace(row, density=np.bincount(tested, row.density))
-            folds.append((number, part, row))
-        return [_by_unit(row, units) for row in rows], folds
-
-    @property
-    def fitter(self) -> Fitter:
-        return self.regression
-
-
-def _by_unit(candidate: Candidate, units: Integers) -> Candidate:
-    """Return a candidate with the held-out log density, and the weight, of units in first rows."""
-    if candidate.held is None:
-        return candidate
-    first = np.unique(units, return_index=True)[1][units]
-    density, weights = np.zeros(len(units)), np.zeros(len(units))
-    np.add.at(density, first, candidate.held.density)
-    np.maximum.at(weights, first, candidate.held.weights)
-    held = HeldOut(density, weights)
-    return replace(candidate, scores=candidate.scores | {"cv": held.score}, held=held)

@@ -406,13 +406,13 @@ def trajectories(
 
     from bayesmix.regressions.regression_plots import plot_trajectories
     from bayesmix.regressions.trajectories import trajectories as search_trajectories
+    from bayesmix.regressions.trajectory_report import trajectory_page
     from bayesmix.regressions.trajectory_tables import (
         class_assignment,
         trajectory_checklist,
         trajectory_table,
         unit_table,
     )
-    from bayesmix.report.page import trajectory_page
     from bayesmix.shell.data import csv_text, whole_table
     from bayesmix.shell.result_files import Figure
     from bayesmix.shell.shown_tables import frame_table

@@ -16,8 +16,9 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.entries import report_writer
 from bayesmix.core.nouns import counted, part_names
-from bayesmix.core.procedures import last_step, noun_of
+from bayesmix.core.procedures import dependent_data_of, last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
@@ -58,7 +59,6 @@ from bayesmix.selection.criteria import posterior_of, record
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.search_tables import comparing, leading, over_structures
 from bayesmix.selection.summary_text import DataChecks
-from bayesmix.sequences.search_of_sequences import DEPENDENT
 from bayesmix.sources.memory import ArraySource, in_parts, is_collection, is_source
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class SearchResults:
         With ``variable_selection`` it is the density of the selected features, ``transform(X)``.
         """
         self._check_kept()
-        if what := DEPENDENT.get(noun_of(self)):
+        if what := dependent_data_of(self):
             raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
         if self._averaged is None:
             from bayesmix.assess.averaging import averaged_over
@@ -717,9 +717,7 @@ class SearchResults:
         self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
     ) -> Any:
         """Write the search as one HTML page, and return its path; see ``write_report``."""
-        from bayesmix.report import write_report
-
-        return write_report(self, path, X, title, interactive=interactive)
+        return report_writer()(self, path, X, title, interactive=interactive)
 
     def _say_scales(self) -> None:
         """Add to the summary the columns on the log scale, or what powers of columns gained."""
