@@ -106,7 +106,7 @@ class LatentClasses:
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the answers of every class with their intervals; see ``plot_latent_classes``."""
-        from bayesmix.plots.assess import plot_latent_classes
+        from bayesmix.latent_class_analysis.response_plots import plot_latent_classes
 
         return plot_latent_classes(self, ax=ax)
 

@@ -127,7 +127,7 @@ class CrossCheck(Verdict, ToArviz):
 
     def plot(self, axes: Any = None) -> Any:
         """Plot posterior densities of parameters under fit and sampler; see ``plot_crosscheck``."""
-        from bayesmix.plots.posterior import plot_crosscheck
+        from bayesmix.mcmc.crosscheck_plots import plot_crosscheck
 
         return plot_crosscheck(self, axes=axes)
 

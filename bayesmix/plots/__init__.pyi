@@ -1,9 +1,10 @@
 from bayesmix.latent_class_analysis.profile_plots import plot_class_profiles as plot_class_profiles
 from bayesmix.latent_class_analysis.profile_plots import plot_classification as plot_classification
 from bayesmix.latent_class_analysis.profile_plots import plot_enumeration as plot_enumeration
+from bayesmix.latent_class_analysis.response_plots import plot_latent_classes as plot_latent_classes
+from bayesmix.mcmc.crosscheck_plots import plot_crosscheck as plot_crosscheck
 from bayesmix.plots.answer import plot_answer as plot_answer
 from bayesmix.plots.assess import plot_goodness_of_fit as plot_goodness_of_fit
-from bayesmix.plots.assess import plot_latent_classes as plot_latent_classes
 from bayesmix.plots.assess import plot_likelihood_ratio as plot_likelihood_ratio
 from bayesmix.plots.assess import plot_merging as plot_merging
 from bayesmix.plots.assess import plot_residuals as plot_residuals
@@ -20,7 +21,6 @@ from bayesmix.plots.iterations import plot_em_steps as plot_em_steps
 from bayesmix.plots.iterations import plot_objective as plot_objective
 from bayesmix.plots.merges import plot_tree as plot_tree
 from bayesmix.plots.pairs import plot_pairs as plot_pairs
-from bayesmix.plots.posterior import plot_crosscheck as plot_crosscheck
 from bayesmix.plots.posterior import plot_occupied as plot_occupied
 from bayesmix.plots.posterior import plot_over_k as plot_over_k
 from bayesmix.plots.regions import plot_classes as plot_classes

@@ -159,8 +159,8 @@ def crosscheck(
     structure = options.structure(covariance)
     from bayesmix.estimators.select import comparable
     from bayesmix.mcmc.crosscheck import crosscheck as compare
+    from bayesmix.mcmc.crosscheck_plots import PANELS, plot_crosscheck, size_of
     from bayesmix.mcmc.verdict import by_kind
-    from bayesmix.plots.posterior import PANELS, plot_crosscheck, size_of
     from bayesmix.shell.data import csv_text, read_beside, read_table
     from bayesmix.shell.result_files import Figure, check_values, model_values
     from bayesmix.shell.shown_tables import frame_table
