@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_architecture import ADDITIONS
 
 import bayesmix as bm
 from bayesmix.additions import HOMES
@@ -15,10 +16,6 @@ from bayesmix.core.entries import entry
 from bayesmix.core.rows import Rows, SideInformation
 
 ROOT = Path(__file__).parents[1]
-ADDITIONS = (
-    *("sequences", "regressions", "latent_class_analysis", "classification", "mcmc"),
-    *("shell", "report"),
-)
 
 
 def run(code, *arguments):

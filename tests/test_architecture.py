@@ -42,6 +42,7 @@ LEVELS = {
     "relevance": 5,
     "selection": 5,
     "assess": 5,
+    "data": 5,
     "io": 6,
     "plots": 6,
     "results": 7,
@@ -97,8 +98,8 @@ DRAWINGS = ("_plots", "_report")
 
 OPTIONAL = {"anndata", "arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
-# MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
-HEAVY_FROM_THE_START = {"selection", "assess"}
+# MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame, as data may be.
+HEAVY_FROM_THE_START = {"selection", "assess", "data"}
 
 
 @dataclass(frozen=True)
@@ -656,6 +657,8 @@ FAMILIES_BY_NAME = {
     "assess/divergence.py": "closed forms of two normal mixtures",
     "assess/goodness_of_fit.py": "distances of normal components have a known distribution",
     "classification/classifier.py": "the estimator of normal classes has its own options",
+    "data/coded_frames.py": "codes of frames by part of a product",
+    "data/column_families.py": "families of the kinds of columns",
     "estimators/base.py": "attributes of GaussianMixture under scikit-learn's names",
     "estimators/gaussian.py": "priors of GaussianMixture",
     "estimators/inputs/given_parameters.py": "names and levels are those of the parts of a product",
@@ -663,7 +666,6 @@ FAMILIES_BY_NAME = {
     "estimators/inputs/incoming.py": "which families read frames of several kinds",
     "estimators/inputs/missing_rows.py": "the remedy names the argument of GaussianMixture",
     "estimators/mixture.py": "attributes under scikit-learn's names",
-    "estimators/regression/coded_frames.py": "codes of frames by part of a product",
     "estimators/searching/feature_selection.py": "normal features are transformed to symmetry",
     "estimators/searching/powers.py": "powers are of normal columns",
     "estimators/searching/scatter.py": "noise and Student-t components compete with normal ones",

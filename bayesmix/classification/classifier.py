@@ -24,12 +24,12 @@ from bayesmix.core import validation
 from bayesmix.core.missing_marks import is_missing
 from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.random import root_seed
+from bayesmix.data.coded_frames import as_coded, typed_rows
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.showing import Showing
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian

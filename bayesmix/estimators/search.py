@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.core.random import root_seed
+from bayesmix.data.coded_frames import typed_for
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.errors import (
@@ -26,7 +27,6 @@ from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.inputs.given_trials import in_trials
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.inputs.numeric_tables import table_of
-from bayesmix.estimators.regression.coded_frames import typed_for
 from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected

@@ -19,6 +19,7 @@ from bayesmix.core.entries import compared_effects, estimator_class
 from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
+from bayesmix.data.coded_frames import typed_rows
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
@@ -28,7 +29,6 @@ from bayesmix.estimators.inputs.data_errors import integrates_out_missing
 from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.inputs.missing_rows import rows_with_missing
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.column_masses import with_masses
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
@@ -260,7 +260,7 @@ def with_periods(columns: Any, periods: Any) -> Any:
     """Return declared kinds of columns with those on circles."""
     if not periods:
         return columns
-    from bayesmix.io.circles import checked_periods
+    from bayesmix.data.circles import checked_periods
 
     circles = checked_periods(periods)
     for name, kind in dict(columns or {}).items():

@@ -19,11 +19,11 @@ from bayesmix.allocation.designs import (
 from bayesmix.allocation.timed_chain import Elapsed
 from bayesmix.core import validation
 from bayesmix.core.rows import SideInformation
+from bayesmix.data.coded_frames import looked_at
 from bayesmix.em.model import MaximumLikelihood
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.inputs.constraints import group_codes, of_samples, unequal
 from bayesmix.estimators.inputs.held_parameters import held_coefficients
-from bayesmix.estimators.regression.coded_frames import looked_at
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Response
 from bayesmix.families.several_outcomes import SeveralOutcomes
@@ -97,7 +97,7 @@ def as_design(X: Any, coding: Coding | None, columns: tuple[CodedColumn, ...]) -
 
     ``columns`` are those of the design that each column of the frame makes.
     """
-    from bayesmix.io.table_columns import is_frame, recoded
+    from bayesmix.data.table_columns import is_frame, recoded
 
     if _without_columns(X):  # which scikit-learn does not take
         return np.empty((len(X), 0))
@@ -127,8 +127,8 @@ def look_at_response(y: Any, response: str) -> Any:
     """
     if not hasattr(y, "iloc") or getattr(y, "ndim", 1) != 1:
         return y
-    from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
-    from bayesmix.io.numbers_in_text import as_numbers
+    from bayesmix.data.column_kinds import LEFT_OUT, kinds_of
+    from bayesmix.data.numbers_in_text import as_numbers
 
     amounts = None if pd.api.types.is_numeric_dtype(y.dtype) else as_numbers(y)
     if response != "normal":

@@ -382,7 +382,7 @@ def _table(
 
 def _frame(frame: Any, used: list[str]) -> Any:
     """Return a frame of pandas, with the columns that are used if it is a path."""
-    from bayesmix.io.table_columns import as_pandas, is_frame
+    from bayesmix.data.table_columns import as_pandas, is_frame
 
     if isinstance(frame, (str, PathLike)):
         from bayesmix.io.readers import read_table

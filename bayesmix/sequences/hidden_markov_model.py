@@ -19,6 +19,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
+from bayesmix.data.coded_frames import decoded
 from bayesmix.em.display import columns_of, html_table, sample_in_words
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
@@ -31,7 +32,6 @@ from bayesmix.estimators.inputs.constraints import at_covariates, constrained, s
 from bayesmix.estimators.inputs.given_parameters import GivenParameters
 from bayesmix.estimators.inputs.incoming import one_number, store_parameters
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.device_arrays import host, like

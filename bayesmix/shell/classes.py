@@ -55,7 +55,7 @@ def classes(
     --out DIR saves a report for a paper (report.html, report.md), every table as CSV and Markdown
     (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
     """
-    from bayesmix.io.table_columns import coded
+    from bayesmix.data.table_columns import coded
     from bayesmix.latent_class_analysis.class_enumeration import enumerate_classes
     from bayesmix.latent_class_analysis.class_profiles import class_profiles
     from bayesmix.latent_class_analysis.class_report import class_report

@@ -55,8 +55,8 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
 
     Raises an error if a column in ``used`` is missing.
     """
+    from bayesmix.data.table_columns import listed
     from bayesmix.io.readers import named_rows
-    from bayesmix.io.table_columns import listed
 
     text, path = text_format(rows), path or rows.data
     table = of_data(path, lambda place: named_rows(place, text))
@@ -102,7 +102,7 @@ def features_of(
 
     Cells that are marks of missing values are missing, and blank cells beside ticks a level.
     """
-    from bayesmix.io.table_columns import as_read, coded, declared_kinds
+    from bayesmix.data.table_columns import as_read, coded, declared_kinds
 
     listed = [str(name) for name in table]
     wanted = names(rows.columns)
@@ -408,7 +408,7 @@ def unseen_of(model: Any) -> str:
 
 def copied_columns(rows: Numbers, asked: Mapping[str, list[str]]) -> dict[str, list[Any]]:
     """Return the columns of DATA that options name, beside those that are fitted."""
-    from bayesmix.io.table_columns import check_names
+    from bayesmix.data.table_columns import check_names
 
     if not (wanted := [name for of_option in asked.values() for name in of_option]):
         return {}

@@ -73,7 +73,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
 
 def _weighted(rows: Numbers, frame: pd.DataFrame, source: ArraySource) -> ArraySource:
     """Return measured values with the sample weights of a column, if it is named."""
-    from bayesmix.io.table_columns import checked_weights
+    from bayesmix.data.table_columns import checked_weights
 
     if rows.weight is None:
         return source
@@ -129,7 +129,7 @@ def _is_limited(cells: Array | None) -> bool:
 def _written(column: pd.Series[Any]) -> Array | None:
     """Return values, lower and upper bounds (3, n) of a column, None if it holds anything else."""
     from bayesmix.core.missing_marks import MARKS
-    from bayesmix.io.numbers_in_text import as_numbers
+    from bayesmix.data.numbers_in_text import as_numbers
     from bayesmix.observation.measured import column_of
 
     cells = column_of(column.mask(column.astype(str).str.lower().isin(MARKS)))
@@ -139,7 +139,7 @@ def _written(column: pd.Series[Any]) -> Array | None:
 
 def _measurable(frame: pd.DataFrame, read: Mapping[str, Array | None]) -> list[str]:
     """Return the columns that no rule leaves out, and say which are."""
-    from bayesmix.io.column_kinds import CATEGORICAL, kinds_of
+    from bayesmix.data.column_kinds import CATEGORICAL, kinds_of
 
     columns = {str(name): read[str(name)] for name in frame}
     numbers = {name: cells[0] for name, cells in columns.items() if cells is not None}

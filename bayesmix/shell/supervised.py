@@ -181,10 +181,10 @@ def regress(
     """
     import numpy as np
 
+    from bayesmix.data.column_kinds import kind_of
+    from bayesmix.data.numbers_in_text import as_numbers
+    from bayesmix.data.table_columns import is_numeric
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.io.column_kinds import kind_of
-    from bayesmix.io.numbers_in_text import as_numbers
-    from bayesmix.io.table_columns import is_numeric
     from bayesmix.regressions.regression_mixture import RegressionMixture
     from bayesmix.shell.data import (
         checked_covariates,

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.data.column_doubts import linear_functions
+from bayesmix.data.column_kinds import kinds_of, overdispersion
+from bayesmix.data.numbers_in_text import as_numbers
+from bayesmix.data.table_columns import coded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.io.column_doubts import linear_functions
-from bayesmix.io.column_kinds import kinds_of, overdispersion
-from bayesmix.io.numbers_in_text import as_numbers
 from bayesmix.io.readers import read_typed
-from bayesmix.io.table_columns import coded
 from bayesmix.regressions.regression_columns import (
     as_design,
     coding_of_design,

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, stream
+from bayesmix.data.coded_frames import decoded
 from bayesmix.em.display import summary
 from bayesmix.em.predictive_draws import drawn_in
 from bayesmix.em.result import FitResult
@@ -21,7 +22,6 @@ from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import at_covariates
 from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictions_on_device
 from bayesmix.estimators.inputs.given_trials import in_trials, numbers_of_draws
-from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.numerics.device_arrays import here, like
 from bayesmix.observation.measured import with_errors

@@ -20,6 +20,7 @@ from bayesmix.core.entries import report_writer
 from bayesmix.core.nouns import counted, part_names
 from bayesmix.core.procedures import dependent_data_of, last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.data.coded_frames import as_coded
 from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
@@ -33,7 +34,6 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs.given_sources import in_order_of_fit
-from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching import feature_selection
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.data.column_names import NameHint
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import CIRCULAR
-from bayesmix.io.column_names import NameHint
 from bayesmix.numerics.arrays import Array
 
 # Values reach over this part of a turn.

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.missing_marks import is_mark, is_missing
+from bayesmix.data.numbers_in_text import MISSING_WORDS, as_numbers, is_text, stripped
 from bayesmix.errors import InvalidInputError
-from bayesmix.io.numbers_in_text import MISSING_WORDS, as_numbers, is_text, stripped
 from bayesmix.numerics.arrays import Array, Integers
 
 # What rows below a table compute from it, by their names.

@@ -1,4 +1,4 @@
-"""Frames as coded numbers and back: families, levels and kinds of their columns."""
+"""Frames as coded numbers and back: levels and kinds of their columns."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ import pandas as pd
 
 from bayesmix.core.procedures import noun_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.families.categorical import Categorical
 from bayesmix.families.coding import Coding, values_of
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
-from bayesmix.families.names import family_named
-from bayesmix.families.negative_binomial import NegativeBinomial
-from bayesmix.families.product.family import Part, Product
-from bayesmix.families.rates import Poisson
-from bayesmix.families.successes import Bernoulli
-from bayesmix.families.transformed import Transformed
-from bayesmix.families.von_mises import VonMises
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.containers import tabular
 from bayesmix.sources.memory import (
@@ -36,9 +28,6 @@ from bayesmix.sources.sample_weights import row_weights
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
-# Columns of a family that are parts of their own. More are one part, as a pass calls each part.
-MOST_PARTS = 16
-
 
 def looked_at(
     X: Any,
@@ -52,7 +41,7 @@ def looked_at(
     kinds. A warning has the columns left out and the kinds that follow from names and values
     alone; ``said`` are the kinds that it names, by default all.
     """
-    from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
+    from bayesmix.data.table_columns import coded, declared_kinds, is_frame, is_plain
 
     if is_collection(X) or is_source(X) or not is_frame(X):
         if columns or any(named.values()):
@@ -61,7 +50,7 @@ def looked_at(
     declared = declared_kinds(list(map(str, X.columns)), columns, named)
     frame, coding = coded(X, declared)
     if not said:  # columns of a regression may follow from each other, as powers do
-        from bayesmix.io.repeated_columns import with_repetitions
+        from bayesmix.data.repeated_columns import with_repetitions
 
         coding = with_repetitions(frame, coding)
     for text in coding.notes(said):
@@ -76,7 +65,7 @@ def with_coding(X: Any, coding: Coding, weights: Array | None = None) -> ArraySo
 
 def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
     """Return a frame at predict time as a source with the columns of a coding, others unchanged."""
-    from bayesmix.io.table_columns import is_frame, recoded, say_unused
+    from bayesmix.data.table_columns import is_frame, recoded, say_unused
 
     X = tabular(with_sparse_rows(X))
     if coding is None or is_source(X) or is_collection(X):
@@ -94,7 +83,7 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
 
     ``columns`` declares kinds where no family is named.
     """
-    from bayesmix.io.table_columns import as_levels, coded, is_frame, is_plain, recoded
+    from bayesmix.data.table_columns import as_levels, coded, is_frame, is_plain, recoded
 
     if isinstance(family, LevelsFamily):
         if family.ordered and family.levels is None and is_frame(X):
@@ -107,6 +96,8 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
         return codes, coding
     if not is_frame(X):
         return X, None
+    from bayesmix.families.product.family import Product
+
     if isinstance(family, Product):
         # Every column is in a part unless the product says otherwise.
         there, columns = [str(name) for name in X.columns], [part.columns for part in family.parts]
@@ -137,7 +128,7 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
     """Return data at predict time with columns matched by name and levels by value."""
     if isinstance(family, Gaussian):
         return X
-    from bayesmix.io.table_columns import as_levels, is_frame, recoded, say_unused
+    from bayesmix.data.table_columns import as_levels, is_frame, recoded, say_unused
 
     if isinstance(family, LevelsFamily) and not is_source(X):
         fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
@@ -177,7 +168,7 @@ def divided_array(X: Any, coding: Coding) -> Any:
 
 def is_complete(X: Any) -> bool:
     """Whether a table has no missing values."""
-    from bayesmix.io.table_columns import as_pandas, is_frame
+    from bayesmix.data.table_columns import as_pandas, is_frame
 
     frame = as_pandas(X) if is_frame(X) else pd.DataFrame(X)
     return not frame.isna().to_numpy().any()
@@ -200,7 +191,7 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     if own.names == coding.names and own.levels == coding.levels:
         return X
 
-    from bayesmix.io.table_columns import recoded
+    from bayesmix.data.table_columns import recoded
 
     values = recoded(own.decoded(X.values), coding).to_numpy()
     return replace(X, values=values, columns=coding.names, coding=coding)
@@ -226,77 +217,12 @@ def decoded(family: Any, rows: Array) -> Any:
     return np.column_stack(named).astype(np.float64 if numbers else object)
 
 
-def family_for(family: Any, source: Source) -> Any:
-    """Return the family for the data, with "auto" and products resolved and levels known."""
-    columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
-    family = family_named(family)
-    if isinstance(family, LevelsFamily):
-        family = family.on_columns(columns, n_columns)
-        if family.levels is not None:
-            return family
-        if coding is not None and None not in coding.levels:
-            return family.with_levels(coding.levels)
-        codes = source.summary.maximum  # from 0 to the largest
-        return family.with_levels(tuple(tuple(range(int(most) + 1)) for most in codes))
-    if isinstance(family, Product):
-        return _knowing_levels(family.over(columns, n_columns, coding))
-    if coding is None or not coding.is_mixed:
-        plain = Product({tuple(columns or range(n_columns)): Gaussian()})
-        return plain.over(columns, n_columns, coding)
-    normal: Any = Gaussian()
-    if coding.logs is not None:
-        normal = Transformed(normal, coding.logs)
-    parts = [Part(coding.continuous, normal)] if coding.continuous else []
-    turns = zip(coding.circular, coding.turns, strict=True)
-    parts += [Part((name,), VonMises(*turn)) for name, turn in turns]
-    levels = dict(zip(coding.names, coding.levels, strict=True))
-    discrete = [*coding.counts, *(name for name, own in levels.items() if own is not None)]
-    kinds: dict[type, list[str]] = {}
-    for name in discrete:
-        kinds.setdefault(_kind_of(coding, levels[name], name), []).append(name)
-    for name in discrete:
-        kind = _kind_of(coding, levels[name], name)
-        together = tuple(kinds[kind]) if len(kinds[kind]) > MOST_PARTS else (name,)
-        if name == together[0]:
-            own = tuple(levels[each] or () for each in together)
-            parts.append(Part(together, Categorical(own) if kind is Categorical else kind()))
-    return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
-
-
-def _kind_of(coding: Coding, levels: tuple[Any, ...] | None, name: str) -> type:
-    """Return the family of a discrete column."""
-    if levels is not None:
-        return Bernoulli if len(levels) == 2 else Categorical
-    return NegativeBinomial if name in coding.overdispersed else Poisson
-
-
-def _knowing_levels(family: Product) -> Product:
-    """Return the product with the levels of its categorical columns from the coding."""
-    coding: Coding | None = family.coding
-    coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
-    parts = []
-    for part in family.parts:
-        if isinstance(part.family, LevelsFamily):
-            own: Any = part.family.on_columns(tuple(map(str, part.columns)), len(part.columns))
-            part = replace(part, family=own)
-        if isinstance(part.family, LevelsFamily) and part.family.levels is None:
-            levels: Any = [coded.get(str(name)) for name in part.columns]
-            if None in levels:
-                raise InvalidInputError(
-                    f"the levels of {part.label!r} are not known: pass a frame, or name the "
-                    "levels, as in Categorical(levels=[[0, 1, 2]]), and pass codes 0, 1, 2"
-                )
-            part = replace(part, family=part.family.with_levels(tuple(levels)))
-        parts.append(part)
-    return replace(family, parts=tuple(parts))
-
-
 def like_given(table: Any, X: Any, names: Any) -> Any:
     """Return a table of all columns as the same kind of frame as ``X``, arrays unchanged.
 
     ``names`` are the columns of the table, None if the fit had no names.
     """
-    from bayesmix.io.table_columns import is_frame
+    from bayesmix.data.table_columns import is_frame
 
     if not is_frame(X) or is_collection(X):
         return table

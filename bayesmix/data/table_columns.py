@@ -12,21 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.printed_numbers import number
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.families.coding import (
-    AS_REQUESTED,
-    CIRCULAR,
-    KINDS,
-    NAMED,
-    NOT_TICKED,
-    TICKED,
-    Coding,
-    Level,
-    brief,
-    codes_of,
-)
-from bayesmix.io.circles import is_circle
-from bayesmix.io.column_kinds import (
+from bayesmix.data.circles import is_circle
+from bayesmix.data.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,
     COUNTS,
@@ -40,8 +27,21 @@ from bayesmix.io.column_kinds import (
     overdispersion,
     with_blank,
 )
-from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said
-from bayesmix.io.table_rows import check_rows
+from bayesmix.data.numbers_in_text import as_numbers, is_text, marks_said
+from bayesmix.data.table_rows import check_rows
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.families.coding import (
+    AS_REQUESTED,
+    CIRCULAR,
+    KINDS,
+    NAMED,
+    NOT_TICKED,
+    TICKED,
+    Coding,
+    Level,
+    brief,
+    codes_of,
+)
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from bayesmix.core.missing_marks import CELLS_NAMED
 from bayesmix.core.nouns import counted
+from bayesmix.data.numbers_in_text import stripped
 from bayesmix.families.coding import A_CODE, brief
-from bayesmix.io.numbers_in_text import stripped
 from bayesmix.numerics.arrays import Array
 
 # From this many rows on, of a column or of each of its levels, little is by chance.

@@ -18,6 +18,30 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.special import chdtrc
 
 from bayesmix.core.missing_marks import CELLS_NAMED, is_mark, is_missing
+from bayesmix.data.answers_in_words import UNORDERED, except_for, in_order, ranked
+from bayesmix.data.circles import Turn, declared_turn, is_circle, turn_of
+from bayesmix.data.column_doubts import (
+    FEWEST_ROWS,
+    MOST_RATINGS,
+    linear_functions,
+    odd_levels,
+    outlying,
+    rare_zero,
+    unanswered,
+)
+from bayesmix.data.column_names import NameHint, hint_of
+from bayesmix.data.numbers_in_text import (
+    AMOUNT,
+    HOW_TIMES,
+    amounts,
+    are_marks,
+    as_numbers,
+    listed_cells,
+    missing_words,
+    present_cells,
+    stripped,
+)
+from bayesmix.data.table_rows import summary_rows
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     AS_REQUESTED,
@@ -29,30 +53,6 @@ from bayesmix.families.coding import (
     Level,
     brief,
 )
-from bayesmix.io.answers_in_words import UNORDERED, except_for, in_order, ranked
-from bayesmix.io.circles import Turn, declared_turn, is_circle, turn_of
-from bayesmix.io.column_doubts import (
-    FEWEST_ROWS,
-    MOST_RATINGS,
-    linear_functions,
-    odd_levels,
-    outlying,
-    rare_zero,
-    unanswered,
-)
-from bayesmix.io.column_names import NameHint, hint_of
-from bayesmix.io.numbers_in_text import (
-    AMOUNT,
-    HOW_TIMES,
-    amounts,
-    are_marks,
-    as_numbers,
-    listed_cells,
-    missing_words,
-    present_cells,
-    stripped,
-)
-from bayesmix.io.table_rows import summary_rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.rounding import grids_of
 
