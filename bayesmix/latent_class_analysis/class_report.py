@@ -105,7 +105,9 @@ class ClassReport:
 
     def to_html(self) -> str:
         """Return the report as a page."""
-        return template.page("classes.html", self.title, blocks=self._elements())
+        return template.page(
+            "latent_class_analysis/classes.html", self.title, blocks=self._elements()
+        )
 
     def _elements(self) -> list[str]:
         """Return the blocks, tables and figures as HTML."""
@@ -210,7 +212,7 @@ def class_report(
     ranked = table[table["converged"].astype(bool) | (table.index == n_classes)]
     corrections = [means.attrs["correction"] or "no" for means in profiles.outcomes.values()]
     text = template.filled(
-        "class_report.jinja",
+        "latent_class_analysis/class_report.jinja",
         bounded=bounded,
         p_equals=p_equals,
         plain=plain,

@@ -36,7 +36,7 @@ def trajectory_page(search: Any, title: str) -> str:
         ),
     }
     return template.page(
-        "trajectories.html",
+        "regressions/trajectories.html",
         title,
         answer,
         curves=figures.drawn(lambda ax: plot_trajectories(search, ax=ax), CURVES),

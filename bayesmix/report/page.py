@@ -183,7 +183,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         # Nothing tells the clusters apart, so that the density stands beside them.
         beside, *values["pictures"] = values["pictures"]
     return template.page(
-        "page.html",
+        "report/page.html",
         title,
         **values,
         subject=subject,
