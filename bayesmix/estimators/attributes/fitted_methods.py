@@ -17,7 +17,6 @@ from bayesmix.em.predictive_draws import drawn_in
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
-from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import at_covariates
 from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictions_on_device
@@ -28,7 +27,6 @@ from bayesmix.observation.measured import with_errors
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
-from bayesmix.selection.clusters import number_of
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
@@ -194,6 +192,9 @@ class FittedMethods:
         >>> described.table[("size", "rows")].tolist()
         [100.0, 50.0]
         """
+        from bayesmix.estimators.inputs import described_columns as columns
+        from bayesmix.selection.clusters import number_of
+
         validation.one_of("by", by, ("clusters", "components"))
         result = self._fitted()
         noun, of_components = result.class_noun, np.arange(result.n_components)
