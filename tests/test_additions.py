@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from test_architecture import ADDITIONS
 
 import bayesmix as bm
 from bayesmix.additions import HOMES
+from bayesmix.core import entries
 from bayesmix.core.entries import entry
 from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.estimators.inputs.incoming import training_rows
+from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +88,48 @@ def test_a_worker_that_unpickles_only_leaves_needs_no_addition(tmp_path):
     total, additions = run(READ, tmp_path / "leaf").splitlines()
     assert float(total) == pytest.approx(40.0)
     assert additions == "[]"
+
+
+SEARCH = f"""
+import sys
+import bayesmix as bm
+from bayesmix.io import save
+search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2))
+search.summary(), search._repr_html_(), search.results_
+save(search, sys.argv[1])
+print(bm.load(sys.argv[1]).predict(bm.datasets.load_faithful()).max())
+print(sorted({{name.split(".")[1] for name in sys.modules if name.startswith("bayesmix.")}}
+             & set({ADDITIONS!r})))
+"""
+
+
+def test_a_search_its_texts_and_its_file_need_no_addition(tmp_path):
+    assert run(SEARCH, tmp_path / "search.bayesmix").splitlines() == ["1", "[]"]
+
+
+class TreeMixture(bm.GaussianMixture):
+    """A model of an addition that the package does not know."""
+
+    noun = "tree"
+    _dependent_data = "trees"
+
+
+def test_a_model_of_another_kind_needs_a_line_in_the_table_only(monkeypatch):
+    X = bm.datasets.load_faithful()
+    search = bm.MixtureSearch(TreeMixture(), n_components=(1, 2), criterion="bic")
+    with pytest.raises(LookupError, match="no subject is declared for 'tree'"):
+        search.fit(X)
+    trees = ModuleType("bayesmix.trees")
+    trees.subject_of_trees = subject_of_trees
+    monkeypatch.setitem(sys.modules, "bayesmix.trees", trees)
+    monkeypatch.setitem(entries._HOMES, ("subject", "tree"), "trees:subject_of_trees")
+    assert search.fit(X).best_estimator_.n_components == 2
+    with pytest.raises(bm.errors.UnsupportedError, match="labels does not support trees: leave"):
+        search.fit(X, labels=np.zeros(len(X), int))
+
+
+def subject_of_trees(given):
+    """Return samples as the subject of a search over trees."""
+    given.refuse_independent({"labels": given.labels})
+    source = training_rows(given.search, given.X, given.sample_weight, 1)
+    return SubjectOfSamples(given.estimator, given.X, None, None, source)

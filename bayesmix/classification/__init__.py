@@ -1,1 +1,1 @@
-"""Classifiers by mixtures, and thresholds of their decisions."""
+"""Level 8: classifiers by mixtures, and thresholds of their decisions."""

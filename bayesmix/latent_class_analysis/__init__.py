@@ -1,1 +1,1 @@
-"""Latent class analysis as papers report it: enumeration, profiles, predictors, outcomes."""
+"""Level 8: latent class analysis as papers report it: numbers, profiles, predictors, outcomes."""

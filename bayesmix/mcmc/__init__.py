@@ -1,1 +1,1 @@
-"""Comparison of variational fits with MCMC."""
+"""Level 8: comparison of variational fits with MCMC."""

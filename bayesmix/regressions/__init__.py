@@ -1,1 +1,1 @@
-"""Mixtures of regressions and trajectories: estimator, data, search, tables, figures."""
+"""Level 8: mixtures of regressions and trajectories: estimator, data, search, tables, figures."""

@@ -1,4 +1,4 @@
-"""Level 7: the command line. Commands are in ``app``; their dependencies load when they run."""
+"""Level 8: the command line. Commands are in ``app``; their dependencies load when they run."""
 
 from __future__ import annotations
 
