@@ -6,11 +6,18 @@ them with types.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
-from bayesmix.core import lazy
-from bayesmix.core.deprecated import warn_renamed
+from bayesmix.additions import HOMES
+from bayesmix.core import entries, lazy
+from bayesmix.core.deprecated import MovedModules, warn_renamed
+
+entries.declare(HOMES)
+sys.meta_path.append(
+    MovedModules({"bayesmix.checking": "bayesmix.mcmc", "bayesmix.cli": "bayesmix.shell"})
+)
 
 _HOMES = lazy.homes(__file__)
 _MODULES = tuple(name for name, home in _HOMES.items() if home == __name__)

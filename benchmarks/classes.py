@@ -24,7 +24,7 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.assess import class_tests, enumeration
+from bayesmix.latent_class_analysis import class_tests, enumeration
 from benchmarks.recipes import new_seed
 
 PROFILES, ITEMS = (595, 8), (2_000, 12)

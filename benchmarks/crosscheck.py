@@ -19,9 +19,9 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 import bayesmix as bm
-from bayesmix.checking.comparison import fit_draws, of_all_draws
-from bayesmix.checking.crosscheck import compared, crosscheck
 from bayesmix.em.progress_bar import FitProgress
+from bayesmix.mcmc.comparison import fit_draws, of_all_draws
+from bayesmix.mcmc.crosscheck import compared, crosscheck
 from bayesmix.posterior.labels import aligned
 from bayesmix.posterior.posterior_draws import log_prior
 

@@ -43,7 +43,7 @@ def run(tmp_path, monkeypatch, width):
     """Runs a command in an empty folder, inside this process."""
     from typer.testing import CliRunner
 
-    from bayesmix.cli.app import app
+    from bayesmix.shell.app import app
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(width))

@@ -16,8 +16,11 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.checking import crosscheck as module
-from bayesmix.checking.comparison import (
+from bayesmix.em.progress_bar import FitProgress
+from bayesmix.em.result import FitResult
+from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
+from bayesmix.mcmc import crosscheck as module
+from bayesmix.mcmc.comparison import (
     FALSE_ALARM,
     apart,
     modes_of,
@@ -25,10 +28,7 @@ from bayesmix.checking.comparison import (
     occupied,
     predictive_distance,
 )
-from bayesmix.checking.crosscheck import compared, crosscheck
-from bayesmix.em.progress_bar import FitProgress
-from bayesmix.em.result import FitResult
-from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
+from bayesmix.mcmc.crosscheck import compared, crosscheck
 from bayesmix.posterior import gibbs as gibbs_module
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.gibbs import gibbs

@@ -134,7 +134,7 @@ def run_console(block, document, names):
 def printed_by(command):
     """What a command prints; the program runs here, since a process takes seconds."""
     if command.startswith("bayesmix ") and not set(command) & set("|;<>$&"):
-        from bayesmix.cli import main
+        from bayesmix.shell import main
 
         printed = io.StringIO()
         with (
@@ -212,7 +212,7 @@ def stages():
 def test_commands_within_sentences_are_there():
     from typer.main import get_command
 
-    from bayesmix.cli.app import app
+    from bayesmix.shell.app import app
     from benchmarks.__main__ import PARTS
 
     program, targets = get_command(app), read(ROOT / "Makefile")

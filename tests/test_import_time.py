@@ -9,6 +9,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from test_architecture import ADDITIONS
+
+from bayesmix.families.registry import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "pyarrow", "pymc", "scipy", "sklearn"}
@@ -59,6 +63,15 @@ def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     assert not loaded & {"sklearn.mixture", "sklearn.cluster", "matplotlib"}
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
+
+
+def test_a_first_fit_loads_no_addition_and_no_family_but_its_own():
+    loaded = {name.removeprefix("bayesmix.") for name in loaded_by(FIRST_FIT)}
+    parts = {name.partition(".")[0] for name in loaded}
+    assert {"estimators", "families"} <= parts
+    assert not parts & ADDITIONS
+    families = {name: set(entry.homes.values()) for name, entry in FAMILIES.items()}
+    assert {name for name, homes in families.items() if homes & loaded} == {"gaussian"}
 
 
 def test_a_heavy_import_would_be_seen():

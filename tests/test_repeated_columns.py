@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.io.repeated_columns import repeated_columns
+from bayesmix.data.repeated_columns import repeated_columns
 
 
 def clusters(draw):

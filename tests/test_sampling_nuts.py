@@ -25,8 +25,8 @@ with warnings.catch_warnings():
     pytest.importorskip("pytensor")
     arviz = pytest.importorskip("arviz")
 
-from bayesmix.checking import sampling as samplers  # noqa: E402
-from bayesmix.checking.sampling import nuts  # noqa: E402
+from bayesmix.mcmc import sampling as samplers  # noqa: E402
+from bayesmix.mcmc.sampling import nuts  # noqa: E402
 from bayesmix.posterior.posterior_draws import log_q  # noqa: E402
 from bayesmix.sources.memory import as_source  # noqa: E402
 

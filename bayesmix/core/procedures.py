@@ -33,6 +33,11 @@ def noun_of(model: Any) -> str:
     return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
 
 
+def dependent_data_of(model: Any) -> str | None:
+    """Return what the data of a model, or of a search, are called if samples are dependent."""
+    return getattr(last_step(getattr(model, "estimator", model)), "_dependent_data", None)
+
+
 def prefix_of(model: Any) -> str:
     """Return the prefix of the mixture's parameters: the name of the last step of a pipeline."""
     name, _ = named_step(model)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.core import validation
+from bayesmix.data.column_families import family_for
 from bayesmix.em.model import MaximumLikelihood, Model
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
@@ -15,7 +16,6 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import ComponentsByColumn, parameters_of
 from bayesmix.estimators.base import MixtureEstimator, describe_gaussian, describe_weights
 from bayesmix.estimators.inputs.incoming import is_mixed, noise_density, store_parameters
-from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named

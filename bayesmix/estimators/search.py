@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.core.random import root_seed
+from bayesmix.data.coded_frames import typed_for
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.errors import (
@@ -26,13 +27,16 @@ from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.inputs.given_trials import in_trials
 from bayesmix.estimators.inputs.incoming import store_parameters
 from bayesmix.estimators.inputs.numeric_tables import table_of
-from bayesmix.estimators.regression.coded_frames import typed_for
 from bayesmix.estimators.searching import feature_selection, search_checks
 from bayesmix.estimators.searching.counts_of_wholes import sentence_on_bursts, sentence_on_totals
 from bayesmix.estimators.searching.feature_selection import with_names_of_selected
-from bayesmix.estimators.searching.search_plan import SearchCriteria, SearchPlan, is_by_tree
+from bayesmix.estimators.searching.search_design import SearchCriteria, SearchDesign, is_by_tree
 from bayesmix.estimators.searching.search_results import SearchFindings, SearchResults
-from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
+from bayesmix.estimators.searching.search_subjects import (
+    SearchArguments,
+    SubjectOfSamples,
+    subject_of,
+)
 from bayesmix.estimators.showing import Showing
 from bayesmix.numerics.arrays import Booleans
 from bayesmix.numerics.device_arrays import like
@@ -272,7 +276,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         variational = search_checks.is_variational(estimator, asked_for.wanted)
-        subject = subject_of(
+        arguments = SearchArguments(
             self,
             estimator,
             X,
@@ -290,18 +294,19 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             weight_type=weight_type,
             seed=seed,
         )
+        subject = subject_of(arguments)
         if self.variable_selection or self.column_powers:
             refuse_measured(subject.source, "a search over variables or powers")
         falls = asked_for.is_rule or self.n_components is None
         subject = self._of_selected_features(subject, falls, seed)
-        plan = self._planned(subject, asked_for, variational, falls, seed, kept_fits)
+        design = self._designed(subject, asked_for, variational, falls, seed, kept_fits)
         self._trees = {}  # not those of an earlier fit
-        sweep = plan.begun()
+        sweep = design.begun()
         self._run(sweep)
         if isinstance(sweep, TreeSearch):
             self._trees = sweep.trees_of_structures
-        candidates, folds = self._compared(plan, sweep)
-        self._adopt(plan.findings(sweep, candidates, folds, self.interrupted_))
+        candidates, folds = self._compared(design, sweep)
+        self._adopt(design.findings(sweep, candidates, folds, self.interrupted_))
         self._tell_more(subject)
         self.tell_clusters(
             *described,
@@ -341,7 +346,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         selected = self._select_features(subject.estimator, subject.source, falls, seed)
         return subject.restricted(*selected)
 
-    def _planned(
+    def _designed(
         self,
         subject: SubjectOfSamples,
         asked_for: SearchCriteria,
@@ -349,7 +354,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         falls: bool,
         seed: int,
         kept_fits: Any,
-    ) -> SearchPlan:
+    ) -> SearchDesign:
         """Return the candidates, and how they are compared; ``falls``: the prior of K falls."""
         by_tree = is_by_tree(self, asked_for)
         chains, checks = self._range(subject, variational, by_tree, seed)
@@ -364,29 +369,29 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         functions = dict(asked_for.functions)
         task = Task(subject.fitter, splits, functions, kept_fits, patience, watched)
         prior = self._prior_over_k
-        return SearchPlan(self, subject, asked_for, chains, checks, prior, task, seed)
+        return SearchDesign(self, subject, asked_for, chains, checks, prior, task, seed)
 
     def _compared(
-        self, plan: SearchPlan, sweep: Sweep | TreeSearch
+        self, design: SearchDesign, sweep: Sweep | TreeSearch
     ) -> tuple[list[Candidate], list[tuple[int, int, Candidate]]]:
         """Return the candidates with all scores, the best after full searches; and fits to folds.
 
         Where leave-one-out is unreliable, folds are fitted too.
         """
-        subject, name = plan.subject, plan.criteria.name
+        subject, name = design.subject, design.criteria.name
         if isinstance(sweep, TreeSearch):
             rows, folds = subject.by_unit(sweep.candidates(), sweep)
         else:
             weights = weights_of(subject.X, subject.sample_weight)
             rows = sweep.candidates(weights)
             if name == "loo" and any(criteria.diagnostic_failed(row, "loo") for row in rows):
-                distinct = plan.checks.duplicates.distinct
-                sweep = sweep.with_folds(subject.folds(self.cv, plan.seed, distinct))
+                distinct = design.checks.duplicates.distinct
+                sweep = sweep.with_folds(subject.folds(self.cv, design.seed, distinct))
                 self._run(sweep)
                 rows = sweep.candidates(weights)
             rows, folds = subject.by_unit(rows, sweep)
             rows = self._completed(sweep.task, rows, name)
-        if plan.criteria.is_rule:
+        if design.criteria.is_rule:
             rows = criteria.with_log_posteriors(rows, self._prior_over_k)
         return rows, folds
 

@@ -15,25 +15,24 @@ from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
+from bayesmix.core.entries import compared_effects, estimator_class
 from bayesmix.core.nouns import counted
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
+from bayesmix.data.coded_frames import typed_rows
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
-from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
 from bayesmix.estimators.inputs.data_errors import integrates_out_missing
 from bayesmix.estimators.inputs.incoming import training_rows
 from bayesmix.estimators.inputs.missing_rows import rows_with_missing
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import typed_rows
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.estimators.searching.column_masses import with_masses
 from bayesmix.estimators.searching.fitters import coding_of_table, is_mixed_table
 from bayesmix.estimators.searching.search_checks import MOST_SAMPLES, shape_of
-from bayesmix.estimators.searching.search_of_sequences import effects_compared
 from bayesmix.estimators.searching.subspaces import better_subspace, worth_trying
 from bayesmix.families.amounts import BESIDE_POWERS, ONE_AMOUNT, log_scale_of
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
@@ -228,7 +227,7 @@ def select(
     if default and family is None and options.get("column_powers", True):
         X, family = on_log_scale(X)
     if ordered and covariates is not None:
-        effects = effects_compared(covariates, lengths, groups, shape_of(X)[0])
+        effects = compared_effects("state")(covariates, lengths, groups, shape_of(X)[0])
         options["param_grid"] = with_effects(options.get("param_grid"), effects)
     search = procedure(
         X,
@@ -261,7 +260,7 @@ def with_periods(columns: Any, periods: Any) -> Any:
     """Return declared kinds of columns with those on circles."""
     if not periods:
         return columns
-    from bayesmix.io.circles import checked_periods
+    from bayesmix.data.circles import checked_periods
 
     circles = checked_periods(periods)
     for name, kind in dict(columns or {}).items():
@@ -605,7 +604,8 @@ def chain(X: Any, family: Any, variational: bool) -> Any:
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
     # Fits also start from those with one state less, so a few starts without moves are enough.
-    return HiddenMarkovModel(family=family, inference=inference, n_init=4, search="short")
+    hidden_markov_model = estimator_class("HiddenMarkovModel")
+    return hidden_markov_model(family=family, inference=inference, n_init=4, search="short")
 
 
 def comparable(X: Any = None) -> Any:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.sources import Engine, Loader
+from bayesmix.data.table_columns import check_names, listed, source_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
-from bayesmix.io.table_columns import check_names, listed, source_of
 from bayesmix.io.text import (
     ENDINGS,
     NUMPY,

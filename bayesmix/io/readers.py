@@ -14,16 +14,7 @@ import pandas as pd
 from bayesmix.core.missing_marks import GAPS
 from bayesmix.core.sources import Engine, Loader
 from bayesmix.core.validation import in_memory, one_of
-from bayesmix.errors import (
-    BayesmixWarning,
-    FileAccessError,
-    InvalidInputError,
-    missing_extra,
-    warn,
-)
-from bayesmix.families.coding import Coding
-from bayesmix.io.folders import names_many, positions, read_parts
-from bayesmix.io.table_columns import (
+from bayesmix.data.table_columns import (
     check_names,
     check_once,
     check_values,
@@ -33,7 +24,16 @@ from bayesmix.io.table_columns import (
     recoded,
     source_of,
 )
-from bayesmix.io.table_rows import other_rows
+from bayesmix.data.table_rows import other_rows
+from bayesmix.errors import (
+    BayesmixWarning,
+    FileAccessError,
+    InvalidInputError,
+    missing_extra,
+    warn,
+)
+from bayesmix.families.coding import Coding
+from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.text import (
     ENDINGS_ALONE,
     NUMPY,

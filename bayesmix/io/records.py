@@ -9,14 +9,12 @@ A fitted mixture as records and arrays, and back.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 import types
 import typing
 import warnings
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,12 +44,12 @@ from bayesmix.core import (
     components,
     engines,
     families,
-    lazy,
     measurement,
     priors,
     protocols,
     sources,
 )
+from bayesmix.core.entries import estimator_class
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parameters import NOT_NEGATIVE, POSITIVE, REAL, Domain, declared
 from bayesmix.core.protocols import NoiseDensity
@@ -393,8 +391,7 @@ def _said(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
-# Estimators are in a higher level, so a file names the class; the stub of the package has its home.
-HOMES = lazy.homes(str(Path(__file__).parents[1] / "__init__.py"))
+# A file names the class of an estimator, which is in a higher level.
 ESTIMATORS = (
     *("GaussianMixture", "BayesianGaussianMixture", "Mixture", "HiddenMarkovModel"),
     "RegressionMixture",
@@ -421,7 +418,7 @@ def described(model: Any, writer: Writer) -> dict[str, Json]:
 def class_name(model: Any) -> str:
     """Return the class name of a mixture; raise ``UnsupportedError`` for other classes."""
     name = type(model).__name__
-    if name in ESTIMATORS and HOMES[name] == type(model).__module__:
+    if name in ESTIMATORS and type(model) is estimator_class(name):
         return name
     raise UnsupportedError(
         f"only {', '.join(ESTIMATORS)} and a MixtureSearch of them can be saved, got "
@@ -472,7 +469,7 @@ def unfitted(described: dict[str, Any], reader: Reader) -> Any:
     name = described["class"]
     if name not in SAVED:
         raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
-    kind = getattr(importlib.import_module(HOMES[name]), name)
+    kind = estimator_class(name)
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
     known = kind().get_params(deep=False).keys()
     values = {name: value for name, value in values.items() if name in known or name not in REMOVED}

@@ -17,6 +17,8 @@ import pandas as pd
 
 from bayesmix.core.missing_marks import GAPS
 from bayesmix.core.validation import in_memory, one_of
+from bayesmix.data.numbers_in_text import as_numbers, is_text, marks_said, present_cells
+from bayesmix.data.table_columns import is_numeric, listed
 from bayesmix.errors import (
     BayesmixWarning,
     FileAccessError,
@@ -24,8 +26,6 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.io.numbers_in_text import as_numbers, is_text, marks_said, present_cells
-from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

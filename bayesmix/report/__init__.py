@@ -1,4 +1,4 @@
-"""Level 6: the HTML report of a search or a fit."""
+"""Level 8: the HTML report of a search or a fit."""
 
 from bayesmix.report.page import report_place, write_report
 

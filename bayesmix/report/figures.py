@@ -19,7 +19,6 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.plots import style
 from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
-from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import record
 from bayesmix.selection.structures import labels_beside
@@ -173,7 +172,7 @@ def density_figure(subject: Subject) -> list[Picture]:
     shown = SimpleNamespace(best_estimator_=model, answer_=subject.search.answer_)
     if subject.noun == "state":
         caption = "States with expected durations; areas are long-run shares, arrows transitions."
-        return [drawn(lambda ax: plot_transitions(model, ax), caption)]
+        return [drawn(lambda ax: plots.plot_transitions(model, ax), caption)]
     if not result.family.drawn_columns:
         caption = "The chosen fit: means ± standard deviations, and probabilities of levels."
         return [drawn(lambda ax: plots.plot_profile(shown, rows, ax=ax), caption)]

@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
-from bayesmix.assess.trajectory_tables import (
-    class_assignment,
-    fitted_units,
-    trajectory_checklist,
-    trajectory_table,
-)
+from bayesmix.core.entries import page_maker
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
-from bayesmix.plots.regression import plot_trajectories
 from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import components_prior, documented, weights_prior
@@ -33,12 +27,6 @@ if TYPE_CHECKING:
     from bayesmix.assess.description import Description
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
-# Answer to items that only the authors of a study know.
-AUTHOR = "to be stated by the author"
-CURVES = (
-    "Mean curves with 90 % intervals, and a sample of units in the colour of their most probable "
-    "class."
-)
 
 
 def write_report(
@@ -98,38 +86,14 @@ def write_report(
     """
     place = report_place(path)
     if noun_of(search) == "regression":
-        text = trajectory_page(search, "Trajectories" if title is None else str(title))
+        titled = "Trajectories" if title is None else str(title)
+        text = page_maker("regression")(search, titled)
     else:
         subject = subject_of(search, X, described)
         title = "Mixture model search" if title is None else str(title)
         text = page(subject, title, command, interactive)
     write(place, text.encode("utf-8"))
     return Path(path)
-
-
-def trajectory_page(search: Any, title: str) -> str:
-    """Return the page of regressions of units, or a search over them, the curves first."""
-    model, _ = fitted_units(search)
-    # Coefficients have a table of their own.
-    answer, *sentences = model._sentences() if search is model else search.summary().splitlines()
-    numbers = trajectory_table(search).reset_index().rename(columns={"bic_visits": "BIC (visits)"})
-    chosen = (numbers["classes"] == model.n_components_).tolist()
-    frames = {
-        "Classes": class_assignment(search),
-        "Coefficients": model.coefficients(),
-        "Checklist of van de Schoot et al. (2017)": trajectory_checklist(search).replace(
-            "", AUTHOR
-        ),
-    }
-    return template.page(
-        "trajectories.html",
-        title,
-        answer,
-        curves=figures.drawn(lambda ax: plot_trajectories(search, ax=ax), CURVES),
-        sentences=sentences,
-        tables={"Numbers of classes": tables.of_frame(numbers) | {"best": chosen}}
-        | {name: tables.of_frame(frame.reset_index()) for name, frame in frames.items()},
-    )
 
 
 def page(
@@ -219,7 +183,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         # Nothing tells the clusters apart, so that the density stands beside them.
         beside, *values["pictures"] = values["pictures"]
     return template.page(
-        "page.html",
+        "report/page.html",
         title,
         **values,
         subject=subject,

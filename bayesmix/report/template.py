@@ -17,12 +17,12 @@ from bayesmix.version import __version__
 
 
 def filled(template: str, **values: Any) -> str:
-    """Return a template with its values, which are escaped in pages."""
+    """Return a template, ``"folder/name"``, with its values, which are escaped in pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("bayesmix.report", "."),
+        loader=PackageLoader("bayesmix", "."),
         autoescape=select_autoescape(["html"]),
         trim_blocks=True,
         lstrip_blocks=True,

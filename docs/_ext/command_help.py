@@ -19,7 +19,7 @@ class CommandHelp(SphinxDirective):
         """Return the output of `--help`."""
         from typer.testing import CliRunner
 
-        from bayesmix.cli.app import app
+        from bayesmix.shell.app import app
 
         words = [*self.arguments, "--help"]
         result = CliRunner().invoke(

@@ -10,10 +10,10 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.cli.app import app
+from bayesmix.data.column_kinds import kinds_of
+from bayesmix.data.table_columns import coded
 from bayesmix.errors import BayesmixWarning
-from bayesmix.io.column_kinds import kinds_of
-from bayesmix.io.table_columns import coded
+from bayesmix.shell.app import app
 
 RNG = np.random.default_rng(61)
 N = 240

@@ -12,13 +12,13 @@ from bayesmix import (
     Mixture,
     MixtureSearch,
 )
-from bayesmix.cli.options import families
 from bayesmix.errors import (
     BayesmixError,
     DegenerateComponentWarning,
     FlatDirectionWarning,
     InvalidInputError,
 )
+from bayesmix.shell.options import families
 from bayesmix.sources.memory import ArraySource
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]

@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
-from bayesmix.cli.options import numbers
 from bayesmix.families.registry import BY_NAME
 from bayesmix.selection.criteria import NAMES, RULE_BEFORE
+from bayesmix.shell.app import app
+from bayesmix.shell.options import numbers
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"
@@ -33,7 +33,7 @@ COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress",
 def shell(*arguments, **options):
     """Runs the program as a shell does."""
     return subprocess.run(
-        [sys.executable, "-c", "from bayesmix.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from bayesmix.shell import main; main()", *map(str, arguments)],
         cwd=options.pop("cwd", ROOT),
         capture_output=True,
         text=True,
@@ -75,7 +75,7 @@ def test_help_names_every_criterion_and_family(run):
 def test_help_and_version_load_nothing_heavy(arguments):
     heavy = {"matplotlib", "pandas", "pyarrow", "scipy", "sklearn"}
     code = (
-        "import sys\nfrom bayesmix.cli import main\n"
+        "import sys\nfrom bayesmix.shell import main\n"
         f"sys.argv = ['bayesmix', *{arguments.split()!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('LOADED', *sorted(sys.modules), file=sys.stderr)"
@@ -84,16 +84,16 @@ def test_help_and_version_load_nothing_heavy(arguments):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = set(done.stderr.split("LOADED")[1].split())
-    assert "bayesmix.cli.app" in loaded
+    assert "bayesmix.shell.app" in loaded
     assert not loaded & heavy
 
 
 def test_import_of_the_command_line_loads_not_even_typer():
-    code = "import sys, bayesmix.cli; print(*sys.modules)"
+    code = "import sys, bayesmix.shell; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "bayesmix.cli" in done.stdout.split()
+    assert "bayesmix.shell" in done.stdout.split()
     assert not {"typer", "rich", "numpy"} & set(done.stdout.split())
 
 
@@ -465,7 +465,7 @@ def test_ctrl_c_before_anything_is_found(run, monkeypatch):
 def test_a_real_ctrl_c_ends_with_130(tmp_path):
     generator = np.random.default_rng(0)
     np.save(tmp_path / "rows.npy", generator.normal(0, 1, (400_000, 8)))
-    command = "from bayesmix.cli import main; main()"
+    command = "from bayesmix.shell import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", command, "fit", tmp_path / "rows.npy", "--components", "9"],
         cwd=ROOT,
@@ -504,7 +504,7 @@ def test_a_reader_that_has_heard_enough_is_no_error(tmp_path):
     model = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
     model.save(tmp_path / "model.bayesmix")
     np.save(tmp_path / "rows.npy", np.zeros((200_000, 1)))
-    program = f"{sys.executable} -c 'from bayesmix.cli import main; main()'"
+    program = f"{sys.executable} -c 'from bayesmix.shell import main; main()'"
     done = subprocess.run(
         [
             "bash",

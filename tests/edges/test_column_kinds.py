@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.cli.screen import worded
+from bayesmix.data.column_doubts import linear_functions
+from bayesmix.data.column_kinds import kinds_of, overdispersion
+from bayesmix.data.numbers_in_text import as_numbers
+from bayesmix.data.table_columns import coded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.estimators.regression.regression_columns import (
+from bayesmix.io.readers import read_typed
+from bayesmix.regressions.regression_columns import (
     as_design,
     coding_of_design,
     explanatory,
 )
-from bayesmix.io.column_doubts import linear_functions
-from bayesmix.io.column_kinds import kinds_of, overdispersion
-from bayesmix.io.numbers_in_text import as_numbers
-from bayesmix.io.readers import read_typed
-from bayesmix.io.table_columns import coded
+from bayesmix.shell.screen import worded
 
 RNG = np.random.default_rng(20)
 N = 240

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.io.column_kinds import kinds_of
-from bayesmix.io.column_names import hint_of
-from bayesmix.io.table_columns import coded
+from bayesmix.data.column_kinds import kinds_of
+from bayesmix.data.column_names import hint_of
+from bayesmix.data.table_columns import coded
 
 N = 300
 

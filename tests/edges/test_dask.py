@@ -12,10 +12,10 @@ from sklearn.base import clone
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.core.tree_sums import height
 from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.shell.app import app
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.local_workers import climbed, packed, runs, unpacked
 from bayesmix.sources.partitions_of_rows import PartitionedSource

@@ -9,8 +9,8 @@ from matplotlib.text import Text
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.shell.app import app
 
 RNG = np.random.default_rng(0)
 WHOLE = np.concatenate([RNG.normal(0.0, 1.0, (60, 2)), RNG.normal(6.0, 1.0, (60, 2))])

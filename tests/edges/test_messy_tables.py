@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.cli.app import app
-from bayesmix.cli.shown_tables import candidate_table
 from bayesmix.errors import BayesmixWarning
+from bayesmix.shell.app import app
+from bayesmix.shell.shown_tables import candidate_table
 
 RNG = np.random.default_rng(66)
 N = 90

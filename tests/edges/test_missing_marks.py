@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.data.column_kinds import kinds_of
+from bayesmix.data.table_columns import coded, recoded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.io.column_kinds import kinds_of
-from bayesmix.io.table_columns import coded, recoded
 
 MARKS = ("?", "-", ".", "N/A", "n.a.", "Missing", "#NULL!", "NR", "\u2014", "#N/A", ".a")
 # Readers of files have nothing in place of these.

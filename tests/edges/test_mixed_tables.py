@@ -12,10 +12,10 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
+from bayesmix.data.column_kinds import kind_of
+from bayesmix.data.table_columns import coded, recoded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.io.column_kinds import kind_of
-from bayesmix.io.table_columns import coded, recoded
+from bayesmix.shell.app import app
 
 OPTIONS = {"random_state": 0, "n_jobs": 1}
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,13 @@ SECOND = {
 }
 MOVED = re.findall(
     r"^\| `bayesmix\.\w+` \| `bayesmix\.(plots|results)\.(\w+)` \|$",
+    PAGE.read_text("utf-8"),
+    re.MULTILINE,
+)
+
+
+MOVED_MODULES = re.findall(
+    r"^\| modules `(bayesmix\.\w+)\.\*` \| `(bayesmix\.\w+)\.\*` \|$",
     PAGE.read_text("utf-8"),
     re.MULTILINE,
 )
@@ -163,3 +171,22 @@ def test_credible_intervals_by_refits_need_no_posterior():
     table = gm.credible_interval(method="bootstrap", data=X, n_draws=40).set_index("parameter")
     row = table.loc["weights[component 1]"]
     assert row["lower"] < gm.weights_[0] < row["upper"]
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED_MODULES)
+def test_a_module_works_under_its_old_name_and_warns_of_the_new_one(old, new):
+    folder = Path(bm.__file__).parents[1].joinpath(*new.split("."))
+    moved = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert moved
+    for module in moved:
+        for name in (old, f"{old}.{module}"):
+            sys.modules.pop(name, None)
+        with pytest.warns(FutureWarning) as warned:
+            alias = import_module(f"{old}.{module}")
+        new_name = f"{new}.{module}"
+        assert f"{old}.{module} is now {new_name}; the old" in str(warned[-1].message)
+        home = import_module(new_name)
+        public = [name for name in vars(home) if not name.startswith("_")]
+        assert all(getattr(alias, name) is getattr(home, name) for name in public)
+    with pytest.raises(ModuleNotFoundError, match=rf"{new}\.nothing"):
+        import_module(f"{old}.nothing")

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import bayesmix as bm
-from bayesmix.cli.result_files import as_json, description_values, plain, search_values
 from bayesmix.core.printed_numbers import probability
+from bayesmix.shell.result_files import as_json, description_values, plain, search_values
 
 UNDRAWN = ("bayesmix.report.figures.svg", lambda draw, size, height: b"<svg/>")
 

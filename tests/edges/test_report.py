@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError, MissingExtraError, UndefinedError
 from bayesmix.report import write_report
 from bayesmix.report.assumptions import prior_in_words
@@ -29,6 +28,7 @@ from bayesmix.report.page import write_fit_report
 from bayesmix.report.reproduce import code
 from bayesmix.report.subject import subject_of
 from bayesmix.report.tables import typeset
+from bayesmix.shell.app import app
 from bayesmix.sources.memory import ArraySource
 
 pytest.importorskip("matplotlib")

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.cli.fits import program
-from bayesmix.cli.screen import printable, worded
+from bayesmix.shell.fits import program
+from bayesmix.shell.screen import printable, worded
 
 ROOT = Path(__file__).parents[2]
 FAITHFUL = ROOT / "bayesmix" / "datasets" / "faithful.csv"

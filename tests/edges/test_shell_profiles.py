@@ -94,7 +94,7 @@ def test_classes_of_weighted_ratings_of_complete_rows(run):
 
 
 def test_classes_checks_outcomes_and_the_selection_before_the_fits(run, monkeypatch):
-    from bayesmix.estimators.classes import class_enumeration
+    from bayesmix.latent_class_analysis import class_enumeration
 
     def no_fit(*_, **__):
         raise AssertionError("a fit began")

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixError, FileAccessError, InvalidInputError
 from bayesmix.report.page import page
+from bayesmix.shell.app import app
 from bayesmix.sources import writing
 from bayesmix.sources.writing import write
 

@@ -35,8 +35,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as OfScikitLearn
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixError
+from bayesmix.shell.app import app
 
 Generator = np.random.Generator
 # One problem in so many is repeated in the shell, and one with two workers.

@@ -9,9 +9,9 @@ from sklearn.mixture import GaussianMixture
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.families.amounts import are_amounts, best_bic
 from bayesmix.families.monotone import Logarithms
+from bayesmix.shell.app import app
 
 
 def groups(seed, n=600):

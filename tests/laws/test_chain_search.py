@@ -17,7 +17,7 @@ from bayesmix.errors import (
     SelectionWarning,
     UnsupportedError,
 )
-from bayesmix.estimators.inputs.sequences import GAP, SequenceFitter, in_sequences, sequence_folds
+from bayesmix.sequences.sequence_data import GAP, SequenceFitter, in_sequences, sequence_folds
 from bayesmix.sources.memory import ArraySource
 from laws.cases import generator
 

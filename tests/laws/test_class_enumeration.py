@@ -9,9 +9,14 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.assess import class_fits
-from bayesmix.assess.class_fits import thorough_fit
-from bayesmix.assess.class_tests import (
+from bayesmix.em.model import resolve
+from bayesmix.em.result import DensitySums
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, run
+from bayesmix.errors import BayesmixWarning, DegenerateFitError
+from bayesmix.estimators.inputs import constraints
+from bayesmix.latent_class_analysis import class_fits
+from bayesmix.latent_class_analysis.class_fits import thorough_fit
+from bayesmix.latent_class_analysis.class_tests import (
     FEWEST_SEARCHES,
     BootstrapTest,
     entropy_of,
@@ -19,13 +24,8 @@ from bayesmix.assess.class_tests import (
     mean_posteriors,
     weighted_chi_squared,
 )
-from bayesmix.assess.distal import wald_test, wald_tests
-from bayesmix.assess.enumeration import FurtherTask, TableEntry, hardly_replicated
-from bayesmix.em.model import resolve
-from bayesmix.em.result import DensitySums
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, run
-from bayesmix.errors import BayesmixWarning, DegenerateFitError
-from bayesmix.estimators.inputs import constraints
+from bayesmix.latent_class_analysis.distal import wald_test, wald_tests
+from bayesmix.latent_class_analysis.enumeration import FurtherTask, TableEntry, hardly_replicated
 from bayesmix.starts.responsibilities import begun
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
@@ -403,7 +403,7 @@ def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypa
     options = {"n_bootstrap": 3, "random_state": 0, "n_jobs": 1, "checkpoint": folder}
     first = bm.enumerate_classes(rows, (1, 2), 1, **options)
     (folder / "test-1-2.json").unlink()
-    monkeypatch.setattr("bayesmix.assess.enumeration.FitTask.__call__", None)
+    monkeypatch.setattr("bayesmix.latent_class_analysis.enumeration.FitTask.__call__", None)
     again = bm.enumerate_classes(rows, (1, 2), 1, **options)
     pd.testing.assert_frame_equal(again.table, first.table)
     with pytest.raises(ValueError, match="other rows"):

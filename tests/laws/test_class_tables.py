@@ -11,7 +11,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
-from bayesmix.plots.profiles import profiles_size
+from bayesmix.latent_class_analysis.profile_plots import profiles_size
 
 
 @pytest.fixture(scope="module")

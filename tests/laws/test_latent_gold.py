@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.assess.class_tests import described
+from bayesmix.latent_class_analysis.class_tests import described
 
 # Counts by levels of the columns, the last one in rows.
 THREE_CLASSES = """

@@ -221,7 +221,7 @@ def test_mixed_tables_have_masses_beside_other_kinds():
 
 def bm_typed(frame):
     """A frame as select reads it."""
-    from bayesmix.estimators.regression.coded_frames import typed_rows
+    from bayesmix.data.coded_frames import typed_rows
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

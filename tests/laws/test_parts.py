@@ -163,8 +163,8 @@ def test_sequences_in_parts_are_fitted_as_in_one_array(inference, tmp_path):
 @pytest.mark.slow
 def test_sequences_that_do_not_fit_into_memory_start_from_some_of_them(tmp_path, monkeypatch):
     X, parts = sequences_in_files(tmp_path, (150, 320))
-    monkeypatch.setattr("bayesmix.estimators.inputs.sequences.MOST_AT_HAND", X.size - 1)
-    monkeypatch.setattr("bayesmix.estimators.inputs.sequences.MOST_SORTED", len(X) // 2)
+    monkeypatch.setattr("bayesmix.sequences.sequence_data.MOST_AT_HAND", X.size - 1)
+    monkeypatch.setattr("bayesmix.sequences.sequence_data.MOST_SORTED", len(X) // 2)
     monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", X.size - 1)
     model = bm.HiddenMarkovModel(3, n_init=2, random_state=0)
     expected, found = clone(model).fit(X, lengths=LENGTHS), clone(model).fit(parts, lengths=LENGTHS)

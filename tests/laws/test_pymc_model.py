@@ -44,7 +44,7 @@ with warnings.catch_warnings():
     from pytensor.gradient import jacobian
     from pytensor.graph.replace import clone_replace
 
-from bayesmix.checking.sampling import pymc_model, twin  # noqa: E402
+from bayesmix.mcmc.sampling import pymc_model, twin  # noqa: E402
 
 # Needs no C compiler, and little time.
 MODE = "FAST_COMPILE"

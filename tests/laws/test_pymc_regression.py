@@ -8,9 +8,9 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import dirichlet, gamma, multivariate_normal, norm
 
 import bayesmix as bm
-from bayesmix.checking.regression_check import quantities
-from bayesmix.checking.sampling import NutsRun
 from bayesmix.errors import UnsupportedError
+from bayesmix.mcmc.regression_check import quantities
+from bayesmix.mcmc.sampling import NutsRun
 from laws.cases import generator
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 import bayesmix as bm
 from bayesmix.em.run import Monitor, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.regressions.regression_vector import ParameterVector
 from bayesmix.starts.responsibilities import Given, begun
 from laws.test_covariates import hessian
 

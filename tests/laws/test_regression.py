@@ -286,7 +286,7 @@ def test_starts_from_a_sample_of_large_data_reach_the_same_optimum(monkeypatch, 
     inference = bm.VariationalBayes() if kind == "variational" else None
     model = bm.RegressionMixture(2, inference=inference, random_state=0)
     trace = model.fit(x, y, **data.get(kind, {})).objective_trace_
-    monkeypatch.setattr("bayesmix.estimators.regression.regression_data.MOST_UNITS", 60)
+    monkeypatch.setattr("bayesmix.regressions.regression_data.MOST_UNITS", 60)
     sampled = model.fit(x, y, **data.get(kind, {})).objective_trace_
     assert sampled[-1] == pytest.approx(trace[-1], abs=1e-4)
     assert not np.array_equal(sampled, trace)

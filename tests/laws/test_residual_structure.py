@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.regressions.regression_vector import ParameterVector
 
 BY_TIME, AR1, CAR1 = (
     {"residual_variance": "time"},

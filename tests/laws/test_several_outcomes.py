@@ -11,7 +11,7 @@ from scipy.stats import norm, weibull_min
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.regressions.regression_vector import ParameterVector
 
 OUTCOMES = {"math": "normal", "passed": "bernoulli"}
 

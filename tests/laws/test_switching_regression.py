@@ -16,7 +16,7 @@ from bayesmix.allocation.chain import MarkovChain, stationary_distribution
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.regressions.regression_vector import ParameterVector
 
 
 @pytest.fixture(scope="module")

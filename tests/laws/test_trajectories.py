@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.allocation.designs import TimeColumns
-from bayesmix.assess.trajectory_tables import simulated_response
-from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, SelectionWarning
-from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.regressions.regression_vector import ParameterVector
+from bayesmix.regressions.trajectory_tables import simulated_response
 from bayesmix.selection.clusters import _weights
 from bayesmix.selection.summary_text import four_digits
+from bayesmix.shell.app import app
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
 

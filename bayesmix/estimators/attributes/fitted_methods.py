@@ -11,24 +11,22 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_names
 from bayesmix.core.random import Purpose, stream
+from bayesmix.data.coded_frames import decoded
 from bayesmix.em.display import summary
 from bayesmix.em.predictive_draws import drawn_in
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.posterior_methods import seed_of
-from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.constraints import at_covariates
 from bayesmix.estimators.inputs.given_sources import lazily, new_rows, predictions_on_device
 from bayesmix.estimators.inputs.given_trials import in_trials, numbers_of_draws
-from bayesmix.estimators.regression.coded_frames import decoded
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.numerics.device_arrays import here, like
 from bayesmix.observation.measured import with_errors
 from bayesmix.posterior import predictions
 from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
-from bayesmix.selection.clusters import number_of
 from bayesmix.sources.memory import is_collection
 from bayesmix.sources.room import few_enough
 
@@ -194,6 +192,9 @@ class FittedMethods:
         >>> described.table[("size", "rows")].tolist()
         [100.0, 50.0]
         """
+        from bayesmix.estimators.inputs import described_columns as columns
+        from bayesmix.selection.clusters import number_of
+
         validation.one_of("by", by, ("clusters", "components"))
         result = self._fitted()
         noun, of_components = result.class_noun, np.arange(result.n_components)

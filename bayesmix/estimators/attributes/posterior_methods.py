@@ -13,12 +13,12 @@ from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Frame
+from bayesmix.data.coded_frames import decoded, like_given
 from bayesmix.em.model import Model
 from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.estimators.inputs.given_sources import new_rows
 from bayesmix.estimators.inputs.missing_rows import refuse_gaps
-from bayesmix.estimators.regression.coded_frames import decoded, like_given
 from bayesmix.numerics.arrays import Array
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.observation.true_values import true_values

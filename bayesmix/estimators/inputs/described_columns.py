@@ -24,8 +24,8 @@ from bayesmix.assess.local_dependence import (
     local_dependence,
 )
 from bayesmix.core.procedures import last_step
+from bayesmix.data.coded_frames import divided_array
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.regression.coded_frames import divided_array
 from bayesmix.families.coding import Coding
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host
@@ -215,7 +215,7 @@ def variables_of(model: Any, X: Any) -> tuple[list[Variable], list[tuple[str, st
     InvalidInputError
         If columns of the fit are missing.
     """
-    from bayesmix.io.table_columns import as_pandas, is_frame, recoded
+    from bayesmix.data.table_columns import as_pandas, is_frame, recoded
 
     if is_collection(X):
         raise UnsupportedError("describe reads data in memory: pass a sample of the rows")
@@ -261,7 +261,7 @@ def names_of_the_fit(model: Any, coding: Coding | None) -> list[str]:
 
 def columns_of_the_fit(model: Any, X: Any) -> Any:
     """Return a frame without further columns, other data unchanged."""
-    from bayesmix.io.table_columns import as_pandas, is_frame
+    from bayesmix.data.table_columns import as_pandas, is_frame
 
     if is_source(X) or is_collection(X) or not is_frame(X):
         return X
@@ -288,7 +288,7 @@ def refuse_absent(names: list[str], frame: pd.DataFrame) -> None:
 
 def own_variables(X: Any) -> tuple[list[Variable], list[tuple[str, str]]]:
     """Return all columns of X as variables by their own cells, and those left out."""
-    from bayesmix.io.table_columns import as_pandas, is_frame
+    from bayesmix.data.table_columns import as_pandas, is_frame
 
     if not is_frame(X):
         values = np.asarray(X, dtype=np.float64)
@@ -321,9 +321,9 @@ def _further(
     frame: pd.DataFrame, coding: Coding | None
 ) -> tuple[list[Variable], list[tuple[str, str]]]:
     """Return columns that were not in the fit, and those that cannot be described."""
-    from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
-    from bayesmix.io.numbers_in_text import as_numbers
-    from bayesmix.io.table_columns import recoded
+    from bayesmix.data.column_kinds import LEFT_OUT, kinds_of
+    from bayesmix.data.numbers_in_text import as_numbers
+    from bayesmix.data.table_columns import recoded
 
     if not len(frame.columns):
         return [], []
@@ -350,7 +350,7 @@ def _further(
 
 def _with_unit(variable: Variable, column: pd.Series[Any]) -> Variable:
     """Return a variable of numbers with the currency or unit that all its cells have."""
-    from bayesmix.io.numbers_in_text import present_cells
+    from bayesmix.data.numbers_in_text import present_cells
 
     if variable.levels is not None or column.dtype.kind in "biuf":
         return variable

@@ -11,12 +11,12 @@ import pandas as pd
 
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.validation import jobs, written_out
+from bayesmix.data import coded_frames
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.incoming import missing_of, refuse, validated, weights_of_fit
-from bayesmix.estimators.regression import coded_frames
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.numerics.device_arrays import beside, together
 from bayesmix.posterior.predictions import Prediction

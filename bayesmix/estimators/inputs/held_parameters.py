@@ -19,7 +19,6 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import averaged
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
-from bayesmix.families.multinomial import Multinomial
 from bayesmix.families.registry import parameters_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
@@ -204,6 +203,8 @@ class GivenRestriction:
             return self._covariances()
         if isinstance(self.model.family, LevelsFamily):
             return self._levels(name)
+        from bayesmix.families.multinomial import Multinomial
+
         if isinstance(self.model.family, Multinomial):
             return self._shares(name)
         shape = (self.K, self.n_features)

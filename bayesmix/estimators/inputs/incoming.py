@@ -14,18 +14,17 @@ from bayesmix.allocation.noise import given_noise
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.validation import unmasked, written_out
+from bayesmix.data.coded_frames import coded_for
 from bayesmix.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
 from bayesmix.estimators.inputs.missing_rows import nan_for_gaps, without_gaps
 from bayesmix.estimators.inputs.numeric_tables import numeric_table
-from bayesmix.estimators.regression.coded_frames import coded_for
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
-from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array, is_elsewhere
 from bayesmix.numerics.sparse import is_sparse
 from bayesmix.selection.structures import OTHERS
@@ -214,6 +213,8 @@ def is_mixed(family: Any) -> bool:
     """Whether a family may be fitted to tables with non-numeric columns."""
     if family is None or isinstance(family, Gaussian):
         return False
+    from bayesmix.families.product.family import Product
+
     by_name = ("auto", "categorical", "ordinal")
     return isinstance(family, Product | LevelsFamily) or family in by_name
 

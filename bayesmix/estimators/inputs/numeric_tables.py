@@ -64,7 +64,7 @@ def refuse_text(X: Any) -> None:
                 f"X must be numeric, got {X.dtype}: encode or drop such columns"
             )
         return
-    from bayesmix.io.table_columns import check_once
+    from bayesmix.data.table_columns import check_once
 
     names = [column for column in X.columns if isinstance(column, str)]
     check_once("X", names, names)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.data.coded_frames import with_coding
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.regression.coded_frames import with_coding
 from bayesmix.families.coding import AS_REQUESTED, Coding, Mass
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.device_arrays import host

@@ -21,7 +21,6 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Change
 from bayesmix.errors import DegenerateFitError
 from bayesmix.estimators.inputs import incoming
-from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.numerics.arrays import Array, Integers
@@ -61,6 +60,8 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
     if family in (None, AUTO):
         return estimator
     if isinstance(family, LevelsFamily) and family.levels is None:
+        from bayesmix.data.column_families import family_for
+
         return clone(estimator).set_params(family=family_for(family, source))
     known = family.knowing(source.summary)
     return estimator if known is family else clone(estimator).set_params(family=known)
@@ -81,7 +82,7 @@ def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
         return None if X is None else coding_of(X)
     if isinstance(X, np.ndarray) or is_collection(X):
         return None
-    from bayesmix.io.table_columns import coded, declared_kinds, is_frame
+    from bayesmix.data.table_columns import coded, declared_kinds, is_frame
 
     return coded(X, declared_kinds(list(X.columns), columns, {}))[1] if is_frame(X) else None
 

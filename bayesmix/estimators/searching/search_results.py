@@ -16,9 +16,11 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.entries import report_writer
 from bayesmix.core.nouns import counted, part_names
-from bayesmix.core.procedures import last_step, noun_of
+from bayesmix.core.procedures import dependent_data_of, last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.data.coded_frames import as_coded
 from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
@@ -32,11 +34,9 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators.inputs import described_columns as columns
 from bayesmix.estimators.inputs.given_sources import in_order_of_fit
-from bayesmix.estimators.regression.coded_frames import as_coded
 from bayesmix.estimators.searching import feature_selection
 from bayesmix.estimators.searching.fitters import knowing_levels
 from bayesmix.estimators.searching.search_checks import with_room
-from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
 from bayesmix.families.amounts import logged_names, parts_of
 from bayesmix.families.coding import brief
 from bayesmix.numerics.arrays import Array, Integers
@@ -230,7 +230,7 @@ class SearchResults:
         With ``variable_selection`` it is the density of the selected features, ``transform(X)``.
         """
         self._check_kept()
-        if what := DEPENDENT.get(noun_of(self)):
+        if what := dependent_data_of(self):
             raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
         if self._averaged is None:
             from bayesmix.assess.averaging import averaged_over
@@ -717,9 +717,7 @@ class SearchResults:
         self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
     ) -> Any:
         """Write the search as one HTML page, and return its path; see ``write_report``."""
-        from bayesmix.report import write_report
-
-        return write_report(self, path, X, title, interactive=interactive)
+        return report_writer()(self, path, X, title, interactive=interactive)
 
     def _say_scales(self) -> None:
         """Add to the summary the columns on the log scale, or what powers of columns gained."""

@@ -1,7 +1,11 @@
-"""What a search is about: samples, sequences or regressions, with their data, folds and fitter."""
+"""What a search is about, with its data, folds and fitter: here independent samples.
+
+Those of dependent data, such as sequences, are additions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from numbers import Integral
@@ -10,13 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesmix.core.procedures import noun_of
+from bayesmix.core.entries import entry
+from bayesmix.core.procedures import dependent_data_of, noun_of
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import side_of
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs import incoming
-from bayesmix.estimators.inputs.constraints import refuse_loose_bound
-from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching import search_checks
 from bayesmix.estimators.searching.table_fitter import TableFitter
 from bayesmix.numerics.arrays import Array, Integers
@@ -30,8 +33,9 @@ from bayesmix.sources.memory import ArraySource, has_sparse_rows, in_parts
 from bayesmix.starts.responsibilities import places_by_values
 
 if TYPE_CHECKING:
-    from bayesmix.core.protocols import Procedure, UserRows
+    from bayesmix.core.protocols import Parameters, Procedure, UserRows
     from bayesmix.core.sources import Source
+    from bayesmix.estimators.search import MixtureSearch
 
 # Observations whose order by values decides folds; of more, chance in the folds does not matter.
 MOST_PLACED = 20_000
@@ -179,67 +183,77 @@ class SubjectOfSamples:
         return None
 
 
-def subject_of(
-    search: Any,
-    estimator: Any,
-    X: Any,
-    sample_weight: Any,
-    groups: Any,
-    wanted: set[str],
-    variational: bool,
-    of_regression: dict[str, Any],
-    *,
-    y: Any,
-    labels: Any,
-    covariates: Any,
-    lengths: Any,
-    times: Any = None,
-    exact_times: Any = None,
-    weight_type: str | None = None,
-    seed: int = 0,
-) -> SubjectOfSamples:
+@dataclass(frozen=True)
+class SearchArguments:
+    """What the user gave to a search, and what follows from its criteria."""
+
+    search: MixtureSearch
+    estimator: Procedure
+    X: UserRows
+    sample_weight: ArrayLike | None
+    groups: ArrayLike | None
+    wanted: set[str]  # criteria
+    variational: bool
+    of_regression: Parameters
+    _: KW_ONLY
+    y: ArrayLike | str | None  # a formula
+    labels: ArrayLike | None
+    covariates: UserRows
+    lengths: ArrayLike | None
+    times: ArrayLike | None = None
+    exact_times: ArrayLike | None = None
+    weight_type: str | None = None
+    seed: int = 0
+
+    def refuse_independent(self, unused: Parameters) -> None:
+        """Raise an error for options of independent samples, in a search over another model."""
+        what = str(dependent_data_of(self.search))
+        remedy = "'auto', 'elbo_log_k', 'bic' or 'cv'"
+        search_checks.refuse_all(self.search, self.wanted, what, remedy)
+        unused = {"variable_selection": self.search.variable_selection or None, **unused}
+        for name, value in unused.items():
+            if value is not None:
+                raise UnsupportedError(f"{name} does not support {what}: leave it out")
+
+    def refuse_of_regression(self) -> None:
+        """Raise an error for arguments of regressions only."""
+        if self.of_regression:
+            raise InvalidInputError(f"{', '.join(self.of_regression)}: for RegressionMixture only")
+
+
+def subject_maker(noun: str) -> Callable[[SearchArguments], SubjectOfSamples]:
+    """Return the function that makes subjects of models whose components are called so."""
+    maker: Callable[[SearchArguments], SubjectOfSamples] = entry("subject", noun)
+    return maker
+
+
+def subject_of(given: SearchArguments) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
-    noun = noun_of(estimator)
-    if noun == "component" and (times is not None or exact_times is not None):
+    noun = noun_of(given.estimator)
+    return subject_of_samples(given) if noun == "component" else subject_maker(noun)(given)
+
+
+def subject_of_samples(given: SearchArguments) -> SubjectOfSamples:
+    """Return the subject of a search over mixtures of independent samples."""
+    search, estimator = given.search, given.estimator
+    X, sample_weight = given.X, given.sample_weight
+    if given.times is not None or given.exact_times is not None:
         raise InvalidInputError(
             "times are for HiddenMarkovModel and regressions in sequences only: leave them out"
         )
-    if noun != "component":
-        from bayesmix.estimators.searching.search_of_sequences import refuse_independent
-
-        unused = {"labels": labels}
-        if noun == "regression":
-            unused |= {"covariates": covariates, "exact_times": exact_times}
-        refuse_independent(search, wanted, unused)
-    if noun == "regression":
-        from bayesmix.estimators.searching.search_of_sequences import SubjectOfRegressions
-
-        if variational and of_regression.get("gate") is not None:
-            refuse_loose_bound("gate")
-        of_regression |= {"groups": groups, "sample_weight": sample_weight, "lengths": lengths}
-        of_regression |= {"times": times}
-        fit = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
-        return SubjectOfRegressions(estimator, X, sample_weight, groups, fit.source, fit).training()
-    if of_regression:
-        raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
+    given.refuse_of_regression()
     source: Any = incoming.training_rows(search, X, sample_weight, 1)
-    if noun == "state" or lengths is not None:
-        from bayesmix.estimators.searching.search_of_sequences import (
-            SubjectOfSequences,
-            at_effects,
-            at_times_of,
-            in_order,
+    if given.lengths is not None:
+        raise InvalidInputError(
+            "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
+            "MixtureSearch(HiddenMarkovModel())"
         )
-
-        source = in_order(search, estimator, source, lengths, groups)
-        source = at_times_of(search, source, times, exact_times, variational)
-        source = at_effects(search, estimator, source, covariates, variational)
-        return SubjectOfSequences(estimator, source, sample_weight, None, source)
-    source = search_checks.beside(search, source, labels, covariates, wanted, variational)
+    own = given.labels, given.covariates, given.wanted, given.variational
+    source = search_checks.beside(search, source, *own)
     if (parts := in_parts(source)) is not None and parts.is_brought_whole:
         X = source = source.in_memory()
         sample_weight = None
-    subject = SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
-    used = subject.each_once(search.cv, weight_type, divided=RULE in wanted)
-    used = used.without_rounding(search.param_grid, seed)
+    subject = SubjectOfSamples(estimator, X, sample_weight, given.groups, source).training()
+    used = subject.each_once(search.cv, given.weight_type, divided=RULE in given.wanted)
+    used = used.without_rounding(search.param_grid, given.seed)
     return subject if used is subject else replace(used, given=subject)

@@ -1,1 +1,0 @@
-"""Comparison of variational fits with MCMC."""

@@ -1,0 +1,1 @@
+"""Level 8: classifiers by mixtures, and thresholds of their decisions."""

@@ -1,0 +1,1 @@
+"""Tables as coded numbers and back: kinds of columns, levels, marks of missing values, families."""

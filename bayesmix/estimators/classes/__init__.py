@@ -1,1 +1,0 @@
-"""Classifiers by mixtures and the enumeration of classes."""

@@ -1,1 +1,0 @@
-"""Data and fits of regressions."""

@@ -1,0 +1,229 @@
+"""Figures of papers on latent classes: profiles, item probabilities, enumeration, classification.
+
+All are legible in grey: classes differ in marker, line and luminance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.assess.apa import bounded
+from bayesmix.core import validation
+from bayesmix.core.nouns import plural
+from bayesmix.errors import InvalidInputError
+from bayesmix.latent_class_analysis.enumeration import warn_of_awe
+from bayesmix.plots.style import (
+    INK,
+    Axes,
+    axes_or_new,
+    colour,
+    expect,
+    finished,
+    line,
+    marker,
+    panels,
+    whole_numbers,
+)
+
+# Inches of a panel, of a figure of one journal column and a half, and across a page.
+PANEL, WIDTH, HEIGHT, PAGE = 2.6, 5.2, 3.4, 9.0
+# Share of the distance between indicators by which classes are set apart.
+APART = 0.06
+# Characters that fit side by side below a column and a half.
+MOST_CHARACTERS = 40
+# Luminance above which text in a cell is dark.
+PALE = 0.55
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
+CRITERIA = ("aic", "bic", "sabic")
+GREATER = ("sic", "cmp")  # is better
+LABELS = {name: name.upper() for name in (*CRITERIA, "caic", "awe", "icl", "sic")}
+
+
+def plot_class_profiles(
+    profiles: Any, ax: Axes | None = None, units: str = "z", standard_errors: bool = True
+) -> Axes:
+    """Plot means of all classes as connected lines, or item probabilities as bars.
+
+    Parameters
+    ----------
+    profiles : ClassProfiles
+    ax : matplotlib axes, optional
+    units : {"z", "raw"}, default="z"
+        Means in standard deviations from the mean of all samples, or in units of the data.
+    standard_errors : bool, default=True
+        Whether to draw one standard error to both sides.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> profiles = bm.class_profiles(bm.GaussianMixture(3, random_state=0).fit(X), X)
+    >>> bm.plots.plot_class_profiles(profiles, ax=Figure().subplots()).get_ylabel()
+    'Mean (z)'
+    """
+    expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
+    validation.one_of("units", units, ("z", "raw"))
+    rows, means = shown_rows(profiles)
+    rates = profiles.profiles.index.unique("parameter").tolist() == ["rate"]
+    z = means and units == "z"
+    K, places = profiles.n_classes, np.arange(len(rows))
+    values, errors = (
+        np.array([profile[column].to_numpy() for profile in rows.values()])
+        for column in (("z", "z_error") if z else ("estimate", "standard_error"))
+    )
+    errors = errors if standard_errors else np.full_like(errors, np.nan)  # NaN draws nothing
+    ax = axes_or_new(ax, *profiles_size(profiles))
+    key: dict[str, Any] = {}
+    for k, share in enumerate(profiles.sizes["share"]):
+        middle, label = k - 0.5 * (K - 1), f"{profiles.heads[k]} ({share:.0%})"
+        if means:
+            style = {"marker": marker(k), "linestyle": line(k), "markersize": 5, "linewidth": 1.4}
+            key[label] = ax.errorbar(
+                places + APART * middle, values[:, k], errors[:, k], color=colour(k), capsize=2.5,
+                **style,
+            )  # fmt: skip
+        else:
+            key[label] = ax.bar(
+                places + 0.8 / K * middle, values[:, k], 0.8 / K, yerr=errors[:, k],
+                color=colour(k), edgecolor="white", hatch=HATCHES[k % len(HATCHES)],
+                error_kw={"elinewidth": 0.8, "capsize": 2.0},
+            )  # fmt: skip
+    if z:
+        ax.axhline(0.0, color=INK, linewidth=0.6, zorder=0)
+    ax.set_xticks(places, list(rows), parse_math=False)  # names may have dollar signs
+    if sum(map(len, rows)) > MOST_CHARACTERS:
+        ax.tick_params("x", rotation=35)
+        for text in ax.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
+    if not means:
+        ax.set_ylim(0.0, None if rates else 1.0)
+    label = "Mean (z)" if z else "Mean" if means else "Rate" if rates else "Probability"
+    return finished(ax, key, ylabel=label)
+
+
+def shown_rows(profiles: Any) -> tuple[dict[str, Any], bool]:
+    """Return the rows that ``plot_class_profiles`` shows by name, and whether they are means."""
+    kinds = profiles.profiles.index.get_level_values("parameter")
+    means, rows = bool((kinds == "mean").any()), {}
+    shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
+    for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
+        levels = list(profile.index.unique("level"))
+        for level in levels[len(levels) == 2 :]:  # the first of two levels is the rest
+            name = str(column) if level == "" else f"{column}: {level}"
+            rows[name] = profile.xs(level, level="level")
+    return rows, means
+
+
+def profiles_size(profiles: Any) -> tuple[float, float]:
+    """Return width and height in inches of the figure of profiles, legible on a page."""
+    rows, means = shown_rows(profiles)
+    width = (0.8 if means else 0.28 * profiles.n_classes) * len(rows)
+    return min(max(WIDTH, width), PAGE), HEIGHT
+
+
+def plot_enumeration(enumeration: Any, axes: Any = None, criteria: Any = CRITERIA) -> Any:
+    """Plot criteria against the number of classes; elbows are where the lines flatten.
+
+    One class, whose values are often far above the others, is shown beside fewer than three other
+    numbers, or where a criterion is smallest there.
+
+    Parameters
+    ----------
+    enumeration : Enumeration
+    axes : array of matplotlib axes, optional
+        One for each criterion.
+    criteria : sequence of str, default=("aic", "bic", "sabic")
+
+    Returns
+    -------
+    array of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> classes = bm.enumerate_classes(X, range(1, 4), 1, n_bootstrap=0, random_state=0)
+    >>> axes = bm.plots.plot_enumeration(classes, Figure().subplots(1, 1, squeeze=False), ("bic",))
+    >>> axes[0].get_ylabel()
+    'BIC'
+    """
+    expect("enumeration", enumeration, "an Enumeration", "table", "suggested")
+    table = enumeration.table
+    if unknown := [name for name in criteria if name not in table]:
+        raise InvalidInputError(
+            f"criteria must be columns of the table ({', '.join(table)}), got {unknown[0]!r}"
+        )
+    if criteria is not CRITERIA and "awe" in criteria:
+        warn_of_awe()
+    table = shown_fits(table, criteria)
+    n, heads = len(criteria), plural(enumeration.noun).title()
+    axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
+    for ax, name in zip(axes, criteria, strict=True):
+        key: dict[str, Any] = {}
+        for k, (model, rows) in enumerate(table.groupby("model", sort=False)):
+            style = {"color": colour(k), "marker": marker(k), "linestyle": line(k)}
+            (key[f"Model {model}"],) = ax.plot(
+                rows["n_classes"], rows[name], markersize=4.5, linewidth=1.2, **style
+            )
+        best = table.loc[table[name].idxmax() if name in GREATER else table[name].idxmin()]
+        ax.plot(best["n_classes"], best[name], "o", ms=11, mfc="none", mec=INK, mew=1.0)
+        whole_numbers(ax, sorted(table["n_classes"].unique()))
+        shown = key if len(key) > 1 and ax is axes[-1] else None
+        finished(ax, shown, xlabel=heads, ylabel=LABELS.get(name, name))
+    return axes
+
+
+def shown_fits(table: Any, criteria: Any = CRITERIA) -> Any:
+    """Return the rows of an enumeration that ``plot_enumeration`` shows."""
+    several = table[table["n_classes"] > 1]
+    best_rows = [
+        table[name].idxmax() if name in GREATER else table[name].idxmin() for name in criteria
+    ]
+    best_numbers = table.loc[best_rows, "n_classes"]
+    return several if several["n_classes"].nunique() > 2 and best_numbers.min() > 1 else table
+
+
+def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
+    """Plot mean posterior probabilities of all classes by assigned class.
+
+    Parameters
+    ----------
+    profiles : ClassProfiles
+    ax : matplotlib axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> profiles = bm.class_profiles(bm.GaussianMixture(2, random_state=0).fit(X), X)
+    >>> bm.plots.plot_classification(profiles, ax=Figure().subplots()).get_xlabel()
+    'Profile'
+    """
+    expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
+    matrix = profiles.classification.to_numpy()
+    K = len(matrix)
+    ax = axes_or_new(ax, 1.4 + 0.6 * K, 1.2 + 0.6 * K)
+    ax.imshow(matrix, cmap="Greys", vmin=0.0, vmax=1.0)
+    for (row, column), value in np.ndenumerate(matrix):
+        ink = "white" if value > PALE else INK
+        ax.text(column, row, bounded(value), ha="center", va="center", color=ink)
+    ax.set_xticks(range(K), [str(k + 1) for k in range(K)])
+    sizes = profiles.sizes["n_assigned"]
+    ax.set_yticks(range(K), [f"{k} (n = {size:,.0f})" for k, size in enumerate(sizes, 1)])
+    ax.spines[:].set(visible=True, color=INK, linewidth=0.6)
+    ax.tick_params(length=0)
+    ax.set(xlabel=profiles.noun.title(), ylabel=f"Assigned {profiles.noun}")
+    return ax

@@ -1,0 +1,1 @@
+"""Level 8: comparison of variational fits with MCMC."""
