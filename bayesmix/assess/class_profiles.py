@@ -263,9 +263,10 @@ def _sample(scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     correlations = pd.DataFrame(np.eye(len(numbers)), numbers, numbers)
     for first, second in combinations(numbers, 2):
-        both = values[[first, second]].dropna()
-        covariance = np.cov(both.to_numpy().T, aweights=weights[both.index])
-        r = float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+        both, r = values[[first, second]].dropna(), np.nan
+        if len(both) > 1:  # columns of different waves have no row in common
+            covariance = np.cov(both.to_numpy().T, aweights=weights[both.index])
+            r = float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
         correlations.loc[first, second] = correlations.loc[second, first] = r
     return table, correlations
 

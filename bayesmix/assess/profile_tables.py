@@ -56,7 +56,7 @@ class ClassProfiles:
         By column and level: ``n`` with a value, ``missing``, and ``mean`` and ``sd`` of numbers, or
         the ``share`` of a level.
     correlations : DataFrame
-        Of the numeric columns, over samples with both values.
+        Of the numeric columns, over samples with both values; NaN without any.
     classification : DataFrame
         Mean posterior probabilities of the columns among samples assigned to a row.
     entropy : float

@@ -22,6 +22,7 @@ from bayesmix.plots.profiles import (
     plot_class_profiles,
     plot_classification,
     plot_enumeration,
+    plot_wave_profiles,
 )
 from bayesmix.plots.regions import plot_classes, plot_directions, plot_region
 from bayesmix.plots.regression import plot_gate, plot_regression, plot_trajectories
@@ -72,4 +73,5 @@ __all__ = [
     "plot_transitions",
     "plot_tree",
     "plot_uncertainty",
+    "plot_wave_profiles",
 ]
