@@ -50,6 +50,9 @@ from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenM
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.reduced import reduce_mixture as reduce_mixture
 from bayesmix.estimators.regression.lags import lagged as lagged
+from bayesmix.estimators.regression.switching_means import (
+    switching_autoregression as switching_autoregression,
+)
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select

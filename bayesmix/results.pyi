@@ -20,6 +20,9 @@ from bayesmix.checking.crosscheck import CrossCheck as CrossCheck
 from bayesmix.em.result import FitResult as FitResult
 from bayesmix.estimators.inputs.sequences import Forecast as Forecast
 from bayesmix.estimators.regression.lags import Lagged as Lagged
+from bayesmix.estimators.regression.switching_means import (
+    SwitchingAutoregression as SwitchingAutoregression,
+)
 from bayesmix.posterior.bootstrap import WeightedBootstrap as WeightedBootstrap
 from bayesmix.posterior.chains import Gibbs as Gibbs
 from bayesmix.posterior.density import MixtureDensity as MixtureDensity
