@@ -307,6 +307,16 @@ def test_a_saved_model_keeps_the_columns_that_are_equal(fits, tmp_path):
     assert (own.columns == again.columns).all()
 
 
+def test_a_saved_model_keeps_the_cells_that_are_equal(tmp_path):
+    X = answers(300, 26)
+    equal = {"probabilities": [[0, 0, 1, 1, 2]]}
+    model = bm.Mixture(2, family=bm.Bernoulli(), equal=equal, random_state=0).fit(X)
+    model.save(tmp_path / "cells.bayesmix")
+    loaded = bm.load(tmp_path / "cells.bayesmix")
+    assert loaded.n_parameters_ == model.n_parameters_ == 1 + 3 + 5
+    pd.testing.assert_frame_equal(loaded.parameter_table(X), model.parameter_table(X))
+
+
 def test_the_ratio_of_nested_models_is_that_of_direct_maximisation(fits):
     X, same, free = fits
     test = bm.likelihood_ratio_test(same, X, against=free)
