@@ -103,6 +103,9 @@ from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstra
 from bayesmix.posterior.gibbs import gibbs as gibbs
 from bayesmix.regressions.lags import lagged as lagged
 from bayesmix.regressions.regression_mixture import RegressionMixture as RegressionMixture
+from bayesmix.regressions.switching_means import (
+    switching_autoregression as switching_autoregression,
+)
 from bayesmix.regressions.trajectories import trajectories as trajectories
 from bayesmix.regressions.trajectory_tables import class_assignment as class_assignment
 from bayesmix.regressions.trajectory_tables import trajectory_checklist as trajectory_checklist

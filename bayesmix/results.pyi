@@ -29,5 +29,8 @@ from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSampl
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK
 from bayesmix.regressions.lags import Lagged as Lagged
+from bayesmix.regressions.switching_means import (
+    SwitchingAutoregression as SwitchingAutoregression,
+)
 from bayesmix.selection.answer import Answer as Answer
 from bayesmix.sequences.sequence_data import Forecast as Forecast

@@ -132,7 +132,7 @@ class Positive(ScalarDomain):
 
     def interval(self, values: Array, half: Array) -> tuple[Array, Array]:
         """Return limits whose logarithms are as far from that of the value."""
-        factor = np.exp(np.divide(half, values, out=np.zeros_like(values), where=half > 0.0))
+        factor = np.exp(np.divide(half, values, out=np.zeros_like(values), where=half != 0.0))
         return values / factor, values * factor
 
 
@@ -149,7 +149,7 @@ class Share(ScalarDomain):
 
 def _interval_of_log_odds(values: Array, half: Array) -> tuple[Array, Array]:
     """Return limits whose log odds are as far from those of the probability."""
-    spread, inside = values * (1.0 - values), half > 0.0
+    spread, inside = values * (1.0 - values), half != 0.0
     steps = np.divide(half, spread, out=np.zeros_like(values), where=inside)
     middle = logit(np.where(inside, values, 0.5))
     low, high = (np.where(inside, expit(middle + sign * steps), values) for sign in (-1.0, 1.0))

@@ -1,4 +1,4 @@
-"""Parameters that keep given values, and components that share a value.
+"""Parameters that keep given values, and components or columns that share a value.
 
 The M-step maximises over the other parameters: in closed form, or one block of parameters given the
 others (ECM: Meng & Rubin 1993), so that the likelihood does not fall.
@@ -29,7 +29,9 @@ class HeldValues:
     which cells of a component are free parameters. The components of a ``simplex`` sum to 1, such
     as mixing weights (K,) or transition probabilities (K, K), with components in columns.
     ``columns`` (...) are the cells of a component that are concerned, None for all: where only some
-    columns are equal, others of the parameter have a record of their own.
+    columns are equal, others of the parameter have a record of their own. Cells (K, F) of a
+    component with the same label in ``cells`` are equal, also those of different columns; no
+    components are then grouped.
     """
 
     name: str
@@ -39,10 +41,12 @@ class HeldValues:
     counted: Array
     simplex: bool = False
     columns: Booleans | None = None
+    cells: Integers | None = None
 
     @cached_property
     def grouped(self) -> bool:
-        return len(np.unique(self.groups)) < len(self.groups)
+        """Whether components, or cells, share a value."""
+        return self.cells is not None or len(np.unique(self.groups)) < len(self.groups)
 
     @cached_property
     def leaders(self) -> Integers:
@@ -57,11 +61,32 @@ class HeldValues:
         groups = [np.flatnonzero(self.groups == label) for label in np.unique(self.groups)]
         return [(group, ~self.held[group[0]]) for group in groups]
 
+    def first_of_equals(self, estimates: Array) -> Array:
+        """Return estimates with each value replaced by the first of those that are equal to it."""
+        if self.cells is None:
+            return estimates[self.leaders]
+        _, first, place = np.unique(self.cells, return_index=True, return_inverse=True)
+        return np.asarray(estimates.ravel()[first[place]].reshape(estimates.shape))
+
+    @property
+    def determined(self) -> Booleans:
+        """Values that are held, or follow from those that are, as a share beside held ones."""
+        free = ~self.held
+        if self.simplex:
+            return self.held | (free & (free.sum(axis=-1, keepdims=True) == 1))
+        if self.name == "generator":  # no jumps, so that no state is left either
+            return self.held | (np.eye(len(free), dtype=bool) & (free.sum(axis=1) == 1)[:, None])
+        return self.held
+
     @property
     def n_restrictions(self) -> int:
         """Number of free parameters that are lost."""
-        first = np.unique(self.leaders)
         free = ~self.held
+        if self.cells is not None:
+            counted = np.broadcast_to(self.counted, self.cells.shape).ravel()
+            first = np.unique(self.cells, return_index=True)[1]
+            return int(counted.sum() - (counted * free.ravel())[first].sum())
+        first = np.unique(self.leaders)
         if self.simplex:
             rows = np.atleast_2d(free)
             left = np.maximum(rows[:, first].sum(axis=1) - 1, 0)
@@ -101,6 +126,15 @@ class HeldValues:
     @cached_property
     def _taken(self) -> Array:
         return np.where(self.held, self.values, 0.0).sum(axis=-1, keepdims=True)
+
+
+def equals_in_component(cells: Integers, k: int) -> tuple[int, ...]:
+    """Return which cells of a component are equal, the same for components that may be exchanged.
+
+    Labels (K, F) that other components have too are kept; others are replaced by places.
+    """
+    others, row = np.delete(cells, k, axis=0), cells[k].tolist()
+    return tuple(label if (others == label).any() else -1 - row.index(label) for label in row)
 
 
 @dataclass(frozen=True)
@@ -149,6 +183,8 @@ class Restriction:
                 size = int((parameter.groups == parameter.groups[k]).sum())
                 group = parameter.groups[k] if size > 1 else -1
                 key += (int(group), tuple(np.where(held[k], values[k], np.nan).astype(str)))
+                if parameter.cells is not None:
+                    key += equals_in_component(parameter.cells, k)
             keys.append(key)
         first = {key: place for place, key in reversed(list(enumerate(keys)))}
         return np.array([first[key] for key in keys])

@@ -85,7 +85,7 @@ def restricted_values(mixture: Mixture[Any, Any], restriction: Restriction) -> A
         estimates = named_parameter(mixture, parameter.name)
         values.append(estimates[parameter.held])
         if parameter.grouped:
-            differences = estimates - estimates[parameter.leaders]
+            differences = estimates - parameter.first_of_equals(estimates)
             if parameter.columns is not None:
                 differences = differences[:, parameter.columns]
             values.append(differences.ravel())

@@ -102,7 +102,9 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         first. Needs maximum likelihood. See the page on held parameters.
     equal : mapping of name to labels, optional
         Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two,
-        ``{"weights": True}`` for equal weights, ``{"means": {0: True}}`` for one column.
+        ``{"weights": True}`` for equal weights, ``{"means": {0: True}}`` for one column. With
+        "diag" covariance rows (K, D) of labels make columns equal, such as
+        ``{"covariances": [[0, 0, 1]]}``.
 
     Attributes
     ----------

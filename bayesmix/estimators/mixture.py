@@ -79,7 +79,8 @@ class Mixture(MixtureEstimator):
     equal : mapping of name to labels, optional
         Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two,
         ``{"weights": True}`` for equal weights, ``{"probabilities": {"item": True}}`` for one
-        column.
+        column. Rows (K, D) of labels make columns equal: ``{"probabilities": [[0, 0, 0]]}`` for one
+        probability of three items in the first component.
 
     Attributes
     ----------

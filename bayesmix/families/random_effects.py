@@ -51,36 +51,49 @@ def cross_products(
     """Return e'R⁻¹e, the number of rows, X'R⁻¹e and X'R⁻¹X of each unit as a row.
 
     ``sizes`` (U,) are numbers of rows, X is the design of the columns (n, D), and e = y - offset -
-    X @ ``origin``. With a structure of the residuals log |R| comes last.
+    X @ ``origin``. With a structure of the residuals log |R| comes last, and the products with R of
+    the next class follow where classes have their own.
     """
     ends, P = np.cumsum(sizes), len(origin)
     starts, begin = ends - sizes, 0
-    out = np.empty((len(sizes), 2 + P + P * P + (structure is not None)))
+    structures = [None] if structure is None else structure.of_classes
+    width = 2 + P + P * P + (structure is not None)
+    out = np.empty((len(sizes), width * len(structures)))
     while begin < len(sizes):
         first = starts[begin]
         end = max(begin + 1, int(np.searchsorted(ends, first + ROWS_AT_ONCE, "right")))
         rows = slice(first, ends[end - 1])
-        X = design.apply(columns[rows])
-        e = (y[rows] - offset[rows] - X @ origin)[:, None]
-        further = []
-        if structure is not None:
-            units = np.repeat(np.arange(begin, end), sizes[begin:end])
-            visits = structure.in_order(columns[rows, structure.place], units)
-            X, e = visits.whitened(X), visits.whitened(e)
-            further = [visits.log_determinants[:, None]]
-        products = (X[:, :, None] * X[:, None]).reshape(len(X), P * P)
-        block = np.hstack([e**2, np.ones_like(e), e * X, products, *further])
+        design_rows = design.apply(columns[rows])
+        deviations = (y[rows] - offset[rows] - design_rows @ origin)[:, None]
+        parts = []
+        for own in structures:
+            X, e = design_rows, deviations
+            further = []
+            if own is not None:
+                units = np.repeat(np.arange(begin, end), sizes[begin:end])
+                visits = own.in_order(columns[rows, own.place], units)
+                X, e = visits.whitened(X), visits.whitened(e)
+                further = [visits.log_determinants[:, None]]
+            products = (X[:, :, None] * X[:, None]).reshape(len(X), P * P)
+            parts += [e**2, np.ones_like(e), e * X, products, *further]
+        block = np.hstack(parts)
         np.add.reduceat(block, starts[begin:end] - first, axis=0, out=out[begin:end])
         begin = end
     return out
 
 
-def unpacked(products: Array, n_columns: int) -> tuple[Array, Array, Array, Array, Array]:
-    """Return e'e (U,), numbers of rows (U,), X'e (U, P), X'X (U, P, P) and log |R| (U,)."""
+def unpacked(
+    products: Array, n_columns: int, n_structures: int = 1
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return e'e (S, U), numbers of rows (U,), X'e (S, U, P), X'X (S, U, P, P), log |R| (S, U).
+
+    S is the number of structures of residuals: 1, or the number of classes.
+    """
     ends = np.cumsum([1, 1, n_columns, n_columns**2])
-    squares, sizes, responses, XX, logs = np.split(products, ends, axis=1)
-    squares, sizes = squares[:, 0], sizes[:, 0]
-    return squares, sizes, responses, XX.reshape(-1, n_columns, n_columns), logs.sum(axis=1)
+    by_structure = products.reshape(len(products), n_structures, -1).swapaxes(0, 1)
+    squares, sizes, responses, XX, logs = np.split(by_structure, ends, axis=2)
+    XX = XX.reshape(*XX.shape[:2], n_columns, n_columns)
+    return squares[..., 0], sizes[0, :, 0], responses, XX, logs.sum(axis=2)
 
 
 @dataclass(frozen=True)
@@ -169,10 +182,10 @@ class UnitMoments:
     """Units in each component, with e = y - Xβ; what depends on D and σ² alone may have K = 1."""
 
     sizes: Array  # numbers of rows (U,)
-    products: Array  # X'X (U, P, P)
+    products: Array  # X'X (S, U, P, P), of 1 or K structures of residuals
     residual_products: Array  # X'e (K, U, P)
     squares: Array  # e'e (K, U)
-    designs: Array  # Z'Z (U, q, q)
+    designs: Array  # Z'Z (S, U, q, q)
     effects: Array  # E[b | y] (K, U, q)
     effect_covariances: Array  # G = Cov[b | y] (K, U, q, q)
     log_density: Array  # (U, K)
@@ -249,7 +262,7 @@ class RandomEffectRegressions(Curves):
     def dispersions(self, values: Array) -> Array:
         """Return marginal variances (n, K) of samples."""
         z = values[:, DESIGN:] @ self.family.effects
-        relative = self.family.relative_variances(values)[:, None]
+        relative = self.family.relative_variances(values)
         return np.einsum("nq,kqr,nr->nk", z, self.covariances, z) + relative * self.dispersion
 
     def deviations(
@@ -261,18 +274,24 @@ class RandomEffectRegressions(Curves):
         effects = np.einsum("nqr,nr->nq", roots[labels], normals[units])
         noise = np.sqrt(self.dispersion[labels]) * generator.normal(size=len(values))
         if (structure := self.family.residuals) is not None:
-            noise = structure.in_order(self.family.times_of(values), units).coloured(noise)
+            time = self.family.times_of(values)
+            for k, own in enumerate(structure.of_classes):
+                rows = np.flatnonzero(labels == k) if structure.n_classes > 1 else slice(None)
+                noise[rows] = own.in_order(time[rows], units[rows]).coloured(noise[rows])
         z = values[:, DESIGN:] @ self.family.effects
         return np.asarray((z * effects).sum(axis=1) + noise)
 
     def moments(self, values: Array) -> UnitMoments:
         """Return densities and predicted effects of units in each component."""
         T = self.family.effects
-        unit_squares, sizes, responses, XX, logs = unpacked(values, len(T))
+        given = values, len(T), self.family.n_structures
+        unit_squares, sizes, responses, XX, logs = unpacked(*given)
         distinct = slice(1 if self.family.covariance.identical else None)
         variances, D = self.dispersion[distinct, None], self.covariances[distinct, None]
         move = self.coefficients - self.family.origin
-        products = responses - np.einsum("upr,kr->kup", XX, move)
+        (S, U, P), K = XX.shape[:3], len(move)
+        explained = move.reshape(S, K // S, P) @ XX.reshape(S, U * P, P).mT
+        products = responses - explained.reshape(K, U, P)
         squares = unit_squares - np.einsum("kup,kp->ku", responses + products, move)
         ZZ, Ze = T.T @ XX @ T, products @ T
         system = np.eye(len(T.T)) + D @ ZZ / variances[..., None, None]
@@ -313,6 +332,9 @@ class RandomEffectRegressions(Curves):
         covariances = structure.covariances(unknowns, K, q)
         return RandomEffectRegressions(self.family, coefficients, covariances, dispersion)
 
+    def subset(self, keep: Integers) -> RandomEffectRegressions:
+        return replace(super().subset(keep), family=self.family.reordered(keep))
+
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(y_i | k) (U, K) of units."""
         return self.moments(values).log_density
@@ -323,18 +345,22 @@ class RandomEffectRegressions(Curves):
     def sums(self, at: UnitMoments, responsibilities: Array) -> EffectSums:
         """Return sums over units whose moments are given."""
         T = self.family.effects
-        (U, K), (P, q) = responsibilities.shape, T.shape
+        (U, K), (P, q), S = responsibilities.shape, T.shape, len(at.products)
         XZ, b, shares = at.products @ T, at.effects, responsibilities.T
         explained = XZ @ at.effect_covariances @ XZ.mT
         explained = explained.reshape(len(explained), U, P * P)
-        XX = (shares @ at.products.reshape(U, P * P)).reshape(K, P, P)
+        # Components of the same structure are rows of one product.
+        XX = shares.reshape(S, K // S, U) @ at.products.reshape(S, U, P * P)
         second = at.effect_covariances + b[..., :, None] * b[..., None, :]
         second = second.reshape(K, U, q * q)
         of_units, weighted, variances = shares[:, None], b * shares[..., None], self.dispersion
         scores = (of_units @ at.residual_products)[:, 0]
-        scores -= np.tensordot(weighted, XZ, ((1, 2), (0, 2)))
-        information = XX - (of_units @ explained).reshape(K, P, P) / variances[:, None, None]
-        squared = (at.designs.reshape(U, q * q) * shares[..., None]).mT @ second
+        by_effect = XZ.swapaxes(2, 3).reshape(S, U * q, P)
+        scores -= (weighted.reshape(S, K // S, U * q) @ by_effect).reshape(K, P)
+        information = (
+            XX.reshape(K, P, P) - (of_units @ explained).reshape(K, P, P) / variances[:, None, None]
+        )
+        squared = (at.designs.reshape(S, U, q * q) * shares[..., None]).mT @ second
         return EffectSums(
             at=self,
             counts=shares.sum(axis=1),
@@ -409,10 +435,21 @@ class RandomEffectFamily:
         return np.asarray(values[:, DESIGN:] @ self.time)
 
     def relative_variances(self, values: Array) -> Array:
-        """Return variances (n,) of residuals relative to σ²."""
+        """Return variances (n, 1) of residuals relative to σ², (n, K) if classes have their own."""
         if self.residuals is None or self.residuals.times is None:
-            return np.ones(len(values))
-        return self.residuals.relative(self.times_of(values))
+            return np.ones((len(values), 1))
+        time = self.times_of(values)
+        return np.column_stack([own.relative(time) for own in self.residuals.of_classes])
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures of residuals: 1, or the number of classes."""
+        return 1 if self.residuals is None else self.residuals.n_classes
+
+    def reordered(self, order: Integers) -> RandomEffectFamily:
+        """Return the family of classes in another order."""
+        own = self.residuals
+        return self if own is None else replace(self, residuals=own.reordered(order))
 
     def feasible(self, statistics: EffectSums) -> bool:
         """Whether covariances are so small that Woodbury's identity keeps its digits."""

@@ -87,18 +87,26 @@ CORRELATIONS = ("ar1", "car1")
 class ResidualStructure:
     """Variances at ``times`` (T,), whose logarithms have sum 0, and an autocorrelation.
 
-    ``place`` is the column of time in X. ``unknowns`` are T - 1 contrasts of log variances, and
-    then that of the correlation.
+    ``place`` is the column of time in X. ``unknowns`` are T - 1 contrasts of log variances, by
+    class where ``n_classes`` have their own, and then that of the correlation.
     """
 
     place: int
     times: Array | None
     correlation: OfSteps | OfTime | None
     unknowns: Array
+    n_classes: int = 1
 
     @classmethod
     def of(
-        cls, place: int, name: str, time: Array, units: Integers, by_time: bool, correlation: Any
+        cls,
+        place: int,
+        name: str,
+        time: Array,
+        units: Integers,
+        by_time: bool,
+        correlation: Any,
+        n_classes: int = 1,
     ) -> ResidualStructure:
         """Return equal variances and residuals that are almost not correlated, for visits (n,)."""
         times: Array | None = None
@@ -108,7 +116,7 @@ class ResidualStructure:
             times = np.unique(time)
             if (most := np.bincount(units).max()) < 2 or len(times) > len(time) / 2:
                 raise InvalidInputError(
-                    f"residual_variance='time' needs times that units share, but column {name!r} "
+                    f"residual variances by time need times that units share, but column {name!r} "
                     f"has {len(times)} different values in {len(time)} rows"
                     f"{'' if most > 1 else ', one for each unit'}: round it to waves, or use "
                     "'shared'"
@@ -125,9 +133,9 @@ class ResidualStructure:
             form, start = OfSteps(smallest), 0.05
             if correlation == "car1":
                 form, start = OfTime(), -float(np.log(np.median(distances)))
-        n = 0 if times is None else len(times) - 1
+        n = 0 if times is None else n_classes * (len(times) - 1)
         own = np.append(np.zeros(n), [start] * (form is not None))
-        return cls(place, times, form, own)
+        return cls(place, times, form, own, n_classes)
 
     @property
     def contrasts(self) -> Array:
@@ -137,11 +145,42 @@ class ResidualStructure:
 
     @property
     def n_contrasts(self) -> int:
+        """Number of contrasts of a class."""
         return 0 if self.times is None else len(self.times) - 1
 
     @property
+    def of_classes(self) -> list[ResidualStructure]:
+        """Structures of the classes; a single one if all have the same."""
+        return [self._with(own) for own in self._by_class]
+
+    @property
+    def equal(self) -> ResidualStructure:
+        """The structure with the mean contrasts in all classes."""
+        mean = np.tile(self._by_class.mean(axis=0), (self.n_classes, 1))
+        return self.at(np.append(mean, self._beyond))
+
+    def reordered(self, order: Integers) -> ResidualStructure:
+        """Return the structure of classes in another order."""
+        own = self._by_class if self.n_classes == 1 else self._by_class[order]
+        return self.at(np.append(own, self._beyond))
+
+    @property
+    def _by_class(self) -> Array:
+        own = self.unknowns[: self.n_classes * self.n_contrasts]
+        return own.reshape(self.n_classes, self.n_contrasts)
+
+    @property
+    def _beyond(self) -> Array:
+        """Unknown of the correlation, if there is one."""
+        return self.unknowns[self.n_classes * self.n_contrasts :]
+
+    def _with(self, contrasts: Array) -> ResidualStructure:
+        """Return the structure of one class."""
+        return replace(self, unknowns=np.append(contrasts, self._beyond), n_classes=1)
+
+    @property
     def log_variances(self) -> Array:
-        """Log variances (T,) relative to σ²."""
+        """Log variances (T,) relative to σ², of one class."""
         return np.asarray(self.contrasts @ self.unknowns[: self.n_contrasts])
 
     def at(self, unknowns: Array) -> ResidualStructure:
@@ -156,7 +195,7 @@ class ResidualStructure:
         if wrong.any():
             known = ", ".join(f"{t:g}" for t in self.times)
             raise InvalidInputError(
-                f"residual_variance='time' has variances at {known}, got time "
+                f"residual variances by time are those at {known}, got time "
                 f"{time[np.argmax(wrong)]:g}: use 'shared' to predict at other times"
             )
         return np.asarray(places)

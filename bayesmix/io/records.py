@@ -137,7 +137,7 @@ DOMAINS: dict[str, Domain] = {
     **dict.fromkeys(
         (
             *("HeldValues.values", "HeldValues.held", "HeldValues.groups"),
-            "HeldValues.columns",
+            *("HeldValues.columns", "HeldValues.cells"),
             *("Frame.centre", "Frame.basis", "Frame.flat", "Standardised.centre"),
             *("UniformNoise.origin", "UniformNoise.lower", "UniformNoise.upper"),
             *("UniformNoise.axes", "Totals.totals", "BatchSums.entropies"),

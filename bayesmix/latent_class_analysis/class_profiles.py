@@ -228,8 +228,11 @@ def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:
     divisor = np.where(of_means, np.ma.filled(spread, np.nan)[columns], np.nan)
     divisor[divisor == 0.0] = np.nan
     keys = pd.MultiIndex.from_tuples([("variance", *key[1:]) for key in profiles.index])
+    variances = parameters[["estimate", "standard_error"]].reindex(keys).to_numpy()
+    sd = np.sqrt(variances[:, 0])
     return profiles.assign(
-        sd=np.sqrt(parameters["estimate"].reindex(keys).to_numpy()),
+        sd=sd,
+        sd_error=0.5 * variances[:, 1] / np.where(sd > 0.0, sd, np.nan),
         z=(profiles["estimate"] - np.ma.filled(means, np.nan)[columns]) / divisor,
         z_error=profiles["standard_error"] / divisor,
     )
@@ -260,9 +263,10 @@ def _sample(scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     correlations = pd.DataFrame(np.eye(len(numbers)), numbers, numbers)
     for first, second in combinations(numbers, 2):
-        both = values[[first, second]].dropna()
-        covariance = np.cov(both.to_numpy().T, aweights=weights[both.index])
-        r = float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+        both, r = values[[first, second]].dropna(), np.nan
+        if len(both) > 1:  # columns of different waves have no row in common
+            covariance = np.cov(both.to_numpy().T, aweights=weights[both.index])
+            r = float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
         correlations.loc[first, second] = correlations.loc[second, first] = r
     return table, correlations
 

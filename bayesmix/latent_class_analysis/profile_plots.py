@@ -5,6 +5,7 @@ All are legible in grey: classes differ in marker, line and luminance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayesmix.core import validation
 from bayesmix.core.nouns import plural
 from bayesmix.errors import InvalidInputError
 from bayesmix.latent_class_analysis.enumeration import warn_of_awe
+from bayesmix.numerics.arrays import Array
 from bayesmix.plots.style import (
     INK,
     Axes,
@@ -71,7 +73,136 @@ def plot_class_profiles(
     expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     validation.one_of("units", units, ("z", "raw"))
     rows, means = shown_rows(profiles)
+    ax = axes_or_new(ax, *profiles_size(profiles))
+    shares = profiles.sizes["share"].to_numpy()
+    key = drawn_profiles(ax, profiles, rows, means, shares, units, standard_errors)
+    return finished(ax, key, ylabel=label_of_values(profiles, means, units))
+
+
+def plot_wave_profiles(
+    profiles: Any,
+    columns: Any,
+    axes: Any = None,
+    units: str = "z",
+    standard_errors: bool = True,
+    items: Any = None,
+) -> Any:
+    """Plot the profiles of the states of a panel by wave, where measurement is free by wave.
+
+    Items then have a column for each wave. A panel for each wave is drawn as in
+    ``plot_class_profiles``, with the shares of the states at this wave.
+
+    Parameters
+    ----------
+    profiles : ClassProfiles
+        Of a hidden Markov model.
+    columns : mapping of wave to sequence of columns, or sequence of these
+        Columns of each wave, with the same items in the same order.
+    axes : array of matplotlib axes, optional
+        One for each wave.
+    units, standard_errors
+        As in ``plot_class_profiles``.
+    items : sequence of str, optional
+        Names of the items; by default the columns of each wave.
+
+    Returns
+    -------
+    array of matplotlib.axes.Axes
+
+    Raises
+    ------
+    InvalidInputError
+        For columns that are not in the profiles, and waves with different numbers of items.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> rng = np.random.default_rng(0)
+    >>> states = rng.random((100, 2)) < 0.5
+    >>> X = np.full((100, 2, 4), np.nan)  # columns a1 and b1 of wave 1, a2 and b2 of wave 2
+    >>> for wave in (0, 1):
+    ...     chances = np.where(states[:, [wave]], 0.9, 0.1)
+    ...     X[:, wave, 2 * wave : 2 * wave + 2] = rng.random((100, 2)) < chances
+    >>> X = pd.DataFrame(X.reshape(200, 4), columns=["a1", "b1", "a2", "b2"])
+    >>> hmm = bm.HiddenMarkovModel(2, family="bernoulli", missing="use", random_state=0)
+    >>> hmm = hmm.fit(X, groups=np.repeat(np.arange(100), 2))
+    >>> profiles = bm.class_profiles(hmm, X)
+    >>> waves = {"Wave 1": ["a1", "b1"], "Wave 2": ["a2", "b2"]}
+    >>> axes = Figure().subplots(1, 2)
+    >>> axes = bm.plots.plot_wave_profiles(profiles, waves, axes, items=["a", "b"])
+    >>> axes[1].get_title()
+    'Wave 2'
+    """
+    expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
+    validation.one_of("units", units, ("z", "raw"))
+    waves = _columns_of_waves(profiles, columns, items)
+    parts = [shown_rows(profiles, own, items) for own in waves.values()]
+    means, n = parts[0][1], len(waves)
+    width = 0.8 + (0.35 if means else 0.2 * profiles.n_classes) * max(len(own) for own, _ in parts)
+    inches = min(max(WIDTH, n * width), PAGE)
+    axes = panels(axes, 1, n, (inches, HEIGHT))
+    of_all = profiles.sizes["share"].to_numpy()
+    by_wave = np.tile(of_all, (n, 1))
+    if profiles.waves is not None and len(profiles.waves) == by_wave.size:
+        by_wave = profiles.waves["share"].to_numpy().reshape(n, -1)
+    given: Any = units, standard_errors, MOST_CHARACTERS * inches / n / WIDTH
+    keys = []
+    for ax, (rows, _), shares in zip(axes, parts, by_wave, strict=True):
+        keys.append(drawn_profiles(ax, profiles, rows, means, shares, *given))
+    low, high = (f(ends) for f, ends in zip((min, max), zip(*(ax.get_ylim() for ax in axes),
+                 strict=True), strict=True))  # fmt: skip
+    for ax, key, wave in zip(axes, keys, waves, strict=True):
+        ax.set_ylim(low, high)
+        label = label_of_values(profiles, means, units) if ax is axes[0] else ""
+        finished(ax, key, ylabel=label, title=str(wave))
+    return axes
+
+
+def _columns_of_waves(profiles: Any, columns: Any, items: Any) -> dict[Any, list[Any]]:
+    """Return the columns of each wave after checks."""
+    if not isinstance(columns, Mapping):
+        columns = {f"Wave {place}": own for place, own in enumerate(columns, start=1)}
+    waves = {wave: [own] if isinstance(own, str) else list(own) for wave, own in columns.items()}
+    known = profiles.profiles.index.unique("column")
+    unknown = [column for own in waves.values() for column in own if column not in known]
+    if unknown:
+        raise InvalidInputError(
+            f"columns has {unknown[0]!r}, which is not in the profiles, only "
+            f"{', '.join(map(str, known))}"
+        )
+    sizes = {len(own) for own in waves.values()} | ({len(items)} if items is not None else set())
+    if len(waves) < 2 or len(sizes) > 1 or 0 in sizes:
+        numbers = ", ".join(f"{len(own)} for {wave!r}" for wave, own in waves.items())
+        raise InvalidInputError(
+            "columns must name as many columns for each of two waves or more, one for each of the "
+            f"items, got {numbers or 'none'}{'' if items is None else f', and {len(items)} items'}"
+        )
+    return waves
+
+
+def label_of_values(profiles: Any, means: bool, units: str) -> str:
+    """Return the label of the values of a figure of profiles."""
+    if means:
+        return "Mean (z)" if units == "z" else "Mean"
     rates = profiles.profiles.index.unique("parameter").tolist() == ["rate"]
+    return "Rate" if rates else "Probability"
+
+
+def drawn_profiles(
+    ax: Axes,
+    profiles: Any,
+    rows: dict[str, Any],
+    means: bool,
+    shares: Array,
+    units: str,
+    standard_errors: bool,
+    most_characters: float = MOST_CHARACTERS,
+) -> dict[str, Any]:
+    """Draw rows of profiles; return what is drawn by class, with its share.
+
+    Names of more than ``most_characters`` are rotated.
+    """
     z = means and units == "z"
     K, places = profiles.n_classes, np.arange(len(rows))
     values, errors = (
@@ -79,9 +210,8 @@ def plot_class_profiles(
         for column in (("z", "z_error") if z else ("estimate", "standard_error"))
     )
     errors = errors if standard_errors else np.full_like(errors, np.nan)  # NaN draws nothing
-    ax = axes_or_new(ax, *profiles_size(profiles))
     key: dict[str, Any] = {}
-    for k, share in enumerate(profiles.sizes["share"]):
+    for k, share in enumerate(shares):
         middle, label = k - 0.5 * (K - 1), f"{profiles.heads[k]} ({share:.0%})"
         if means:
             style = {"marker": marker(k), "linestyle": line(k), "markersize": 5, "linewidth": 1.4}
@@ -98,26 +228,36 @@ def plot_class_profiles(
     if z:
         ax.axhline(0.0, color=INK, linewidth=0.6, zorder=0)
     ax.set_xticks(places, list(rows), parse_math=False)  # names may have dollar signs
-    if sum(map(len, rows)) > MOST_CHARACTERS:
+    if sum(map(len, rows)) > most_characters:
         ax.tick_params("x", rotation=35)
         for text in ax.get_xticklabels():
             text.set(ha="right", rotation_mode="anchor")
     if not means:
+        rates = label_of_values(profiles, means, units) == "Rate"
         ax.set_ylim(0.0, None if rates else 1.0)
-    label = "Mean (z)" if z else "Mean" if means else "Rate" if rates else "Probability"
-    return finished(ax, key, ylabel=label)
+        if not rates:
+            ax.set_yticks(np.linspace(0.0, 1.0, 6))  # none above, beside the legend
+    return key
 
 
-def shown_rows(profiles: Any) -> tuple[dict[str, Any], bool]:
-    """Return the rows that ``plot_class_profiles`` shows by name, and whether they are means."""
+def shown_rows(
+    profiles: Any, columns: Any = None, items: Any = None
+) -> tuple[dict[str, Any], bool]:
+    """Return the rows that ``plot_class_profiles`` shows by name, and whether they are means.
+
+    ``columns`` are those that are shown, by default all, under the names of ``items``.
+    """
     kinds = profiles.profiles.index.get_level_values("parameter")
     means, rows = bool((kinds == "mean").any()), {}
     shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
-    for (_, column), profile in shown.groupby(level=["parameter", "column"], sort=False):
+    of_columns = dict(list(shown.groupby(level="column", sort=False)))
+    columns = list(of_columns) if columns is None else columns
+    for column, item in zip(columns, columns if items is None else items, strict=True):
+        profile = of_columns[column]
         levels = list(profile.index.unique("level"))
         for level in levels[len(levels) == 2 :]:  # the first of two levels is the rest
-            name = str(column) if level == "" else f"{column}: {level}"
-            rows[name] = profile.xs(level, level="level")
+            alone = level == "" or (items is not None and len(levels) <= 2)
+            rows[str(item) if alone else f"{item}: {level}"] = profile.xs(level, level="level")
     return rows, means
 
 

@@ -50,13 +50,13 @@ class ClassProfiles:
         of states are averages over the samples.
     profiles : DataFrame
         By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
-        ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
-        deviations from the mean of all samples.
+        ``upper``, ``sd`` (standard deviation within the class) with ``sd_error``, and ``z``: the
+        estimate in standard deviations from the mean of all samples.
     descriptives : DataFrame
         By column and level: ``n`` with a value, ``missing``, and ``mean`` and ``sd`` of numbers, or
         the ``share`` of a level.
     correlations : DataFrame
-        Of the numeric columns, over samples with both values.
+        Of the numeric columns, over samples with both values; NaN without any.
     classification : DataFrame
         Mean posterior probabilities of the columns among samples assigned to a row.
     entropy : float
@@ -428,7 +428,7 @@ class ClassProfiles:
         """Return a row of transition probabilities with errors for each state before."""
         moves = transitions.groupby(level="from", sort=False)
         return [
-            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded))
+            (f"From {head}", *with_errors(row["estimate"], row["standard_error"], bounded, "held"))
             for head, (_, row) in zip(self.heads, moves, strict=True)
         ]
 
@@ -488,7 +488,14 @@ def estimate_rows(
     errors, text = estimates["standard_error"], bounded if bounded_by_1 else None
     rows = [(name, *with_errors(estimates.iloc[:, 0], errors, text, of_zero))]
     if "sd" in estimates and estimates["sd"].notna().any():
-        rows.append((f"{name}: SD", *(plain(sd, digits_of(errors)) for sd in estimates["sd"])))
+        deviations = [plain(sd, digits_of(errors)) for sd in estimates["sd"]]
+        if of_zero is not None:
+            held = estimates["sd_error"] == 0.0
+            deviations = [
+                f"{text} ({of_zero})" if at_zero else text
+                for text, at_zero in zip(deviations, held, strict=True)
+            ]
+        rows.append((f"{name}: SD", *deviations))
     return rows
 
 

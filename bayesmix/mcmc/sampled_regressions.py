@@ -91,7 +91,7 @@ def weak_model(pm: Pymc, estimator: Any) -> PymcModel:
          random is not None and estimator.random_covariance != "shared"),
         ("residual_variance='shared'", random is None and components.shared_dispersion),
         ("hold", data.family.held is not None),
-        ("residual_variance='time' and residual_correlation", len(data.residual_unknowns) > 0),
+        ("residual variances by time and residual_correlation", len(data.residual_unknowns) > 0),
     ):  # fmt: skip
         if used:
             raise UnsupportedError(

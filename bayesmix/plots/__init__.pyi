@@ -1,6 +1,7 @@
 from bayesmix.latent_class_analysis.profile_plots import plot_class_profiles as plot_class_profiles
 from bayesmix.latent_class_analysis.profile_plots import plot_classification as plot_classification
 from bayesmix.latent_class_analysis.profile_plots import plot_enumeration as plot_enumeration
+from bayesmix.latent_class_analysis.profile_plots import plot_wave_profiles as plot_wave_profiles
 from bayesmix.latent_class_analysis.response_plots import plot_latent_classes as plot_latent_classes
 from bayesmix.mcmc.crosscheck_plots import plot_crosscheck as plot_crosscheck
 from bayesmix.plots.answer import plot_answer as plot_answer

@@ -47,6 +47,13 @@ REDUNDANT = 1e-6
 
 # Reported parameters that are 1 if there is one class.
 WEIGHTS = ("share", "start", "transition")
+# Reported parameters of the allocation, by the name under which they are held.
+WHERE_HELD = {
+    "weights": "share",
+    "startprob": "start",
+    "transmat": "transition",
+    "generator": "transition rate",
+}
 
 
 def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> list[Reported]:
@@ -221,12 +228,13 @@ class FitScores(ABC):
     def certain(self) -> Booleans:
         """Whether each reported parameter (m,) is held, or is the weight of one class alone."""
         alone = self.allocation.size == 0
-        named = [
-            (alone and each.parameter in WEIGHTS, len(each.values)) for each in self.parameters
-        ]
-        certain = np.repeat(*np.array(named).T).astype(bool)
+        sizes = [len(each.values) for each in self.parameters]
+        names = np.repeat([each.parameter for each in self.parameters], sizes)
+        certain: Booleans = np.isin(names, WEIGHTS) & alone
         if self.restriction is None:
             return certain
+        for own in () if self.noisy else self.restriction.of_allocation:
+            certain[names == WHERE_HELD[own.name]] |= own.determined.ravel()
         components: Any = self.components
         for own in self.restriction.of_components:
             if own.name in components.__dataclass_fields__:

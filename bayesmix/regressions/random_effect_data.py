@@ -117,12 +117,13 @@ class RandomEffectData(UnitData):
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         products = cross_products(design, origin, *rows, sizes)
         total = unpacked(products.sum(axis=0, keepdims=True), len(origin))
-        origin = scaled_solution(total[3], total[2])[0]
+        origin = scaled_solution(total[3][0], total[2][0])[0]
         residuals, time = structure_of(estimator, design, columns, sizes)
         products = cross_products(design, origin, *rows, sizes, residuals)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
-        covariance = EffectCovariance(own, ratios, estimator.residual_variance != "free")
+        shared = estimator.residual_variance not in ("free", "free_time")
+        covariance = EffectCovariance(own, ratios, shared)
         family = RandomEffectFamily(
             fixed, effects.matrix, origin, spread, covariance, floor, held, residuals, time
         )
@@ -202,6 +203,9 @@ class RandomEffectData(UnitData):
             self,
             family=replace(self.family, effects=effects, covariance=EffectCovariance(), held=None),
         )
+        residuals = self.family.residuals
+        if residuals is not None and residuals.n_classes > 1:
+            data = data.with_residuals(residuals.equal.of_classes[0])
         problem = replace(data.problem(), stopping=AMONG_CANDIDATES)
         everyone = Given(np.ones((self.n_units, 1)))
         state = run(problem, begun(problem, everyone, 1), Monitor(), PASSES_OF_UNITS)
@@ -281,9 +285,10 @@ class RandomEffectData(UnitData):
         found = list[str]()
         if residuals is None:
             return found
-        if residuals.times is not None:
-            logs = residuals.log_variances
-            low = residuals.times[logs < np.log(BOUNDARY) + logs.max()]
+        times = residuals.times
+        for own in [] if times is None else residuals.of_classes:
+            logs = own.log_variances
+            low = cast("Array", times)[logs < np.log(BOUNDARY) + logs.max()]
             if len(low):
                 found.append(
                     f"the residual variance at {', '.join(f'{t:g}' for t in low)} is estimated as "
@@ -337,10 +342,19 @@ class RandomEffectData(UnitData):
     def at(self, unknowns: Array) -> RandomEffectData:
         """Return the data with other variances and correlations of residuals."""
         residuals = self.family.residuals
-        if residuals is None:
-            return self
-        family = replace(self.family, residuals=residuals.at(unknowns))
+        return self if residuals is None else self.with_residuals(residuals.at(unknowns))
+
+    def with_residuals(self, residuals: ResidualStructure) -> RandomEffectData:
+        """Return the data with another structure of residuals."""
+        family = replace(self.family, residuals=residuals)
         return replace(self, family=family).with_products(self.sizes)
+
+    def reordered(self, order: Integers) -> RandomEffectData:
+        """Return the data of classes in another order."""
+        residuals = self.family.residuals
+        if residuals is None or residuals.n_classes == 1:
+            return self
+        return self.with_residuals(residuals.reordered(order))
 
     def residual_score(self, components: Any, shares: Array) -> Array:
         """Return the gradient of the log likelihood in the unknowns of the residuals.
@@ -352,29 +366,39 @@ class RandomEffectData(UnitData):
             return np.empty(0)
         values, units = self.values, self.units
         time = self.columns[:, residuals.place]
-        visits = residuals.in_order(time, units)
-        order, before = visits.order, np.roll(visits.order, 1)
         z = values[:, DESIGN:] @ self.family.effects
         effects, covariances = self.effects_of_units(components)
-        own, pairs = np.zeros((2, len(values)))
         left = (values[:, 0] - values[:, 1])[:, None] - values[:, DESIGN:] @ (
             components.coefficients.T
         )
-        for k, variance in enumerate(components.dispersion):
-            share = shares[units, k] / variance
-            e = left[:, k] - (z * effects[units, k]).sum(axis=1)
-            Gz = np.einsum("nqr,nr->nq", covariances[units, k], z)
-            own += (share * (e**2 + (Gz * z).sum(axis=1)))[order]
-            pairs += share[order] * (e[order] * e[before] + (Gz[order] * z[before]).sum(axis=1))
-        weights = shares.sum(axis=1)[units][order]
-        return residuals.score(visits, time, weights, own, pairs)
+        structures, K = residuals.of_classes, len(components.dispersion)
+        of_structures = np.array_split(np.arange(K), len(structures))
+        gradient, n = np.zeros(len(residuals.unknowns)), residuals.n_contrasts
+        for first, structure, classes in zip(
+            np.arange(len(structures)) * n, structures, of_structures, strict=True
+        ):
+            visits = structure.in_order(time, units)
+            order, before = visits.order, np.roll(visits.order, 1)
+            own, pairs = np.zeros((2, len(values)))
+            for k in classes:
+                share = shares[units, k] / components.dispersion[k]
+                e = left[:, k] - (z * effects[units, k]).sum(axis=1)
+                Gz = np.einsum("nqr,nr->nq", covariances[units, k], z)
+                own += (share * (e**2 + (Gz * z).sum(axis=1)))[order]
+                pairs += share[order] * (e[order] * e[before] + (Gz[order] * z[before]).sum(axis=1))
+            weights = shares[:, classes].sum(axis=1)[units][order]
+            score = structure.score(visits, time, weights, own, pairs)
+            gradient[first : first + n] += score[:n]
+            gradient[len(structures) * n :] += score[n:]
+        return gradient
 
     def fitted(
         self, n_components: int, n_init: int, max_iter: int, seed: int
     ) -> tuple[RandomEffectData, State]:
         """Return the best run, and the data with its structure of the residuals.
 
-        Starts have equal variances and almost no correlation, and then again those of the best run.
+        Starts have equal variances and almost no correlation, and then again those of the best run,
+        averaged over the classes.
         """
         best = best_run(self, n_components, n_init, max_iter, seed)
         if not len(self.residual_unknowns):
@@ -382,7 +406,13 @@ class RandomEffectData(UnitData):
         data, best = self.refined(best, max_iter)
         if n_components == 1:
             return data, best
-        again = best_run(data, n_components, n_init, max_iter, seed)
+        structure = data.family.residuals
+        assert structure is not None
+        equal = data if structure.n_classes == 1 else data.with_residuals(structure.equal)
+        again = best_run(equal, n_components, n_init, max_iter, seed)
+        if equal is not data:  # runs of one structure and of several are not compared
+            other, again = equal.refined(again, max_iter)
+            return (other, again) if self.rank(again) > self.rank(best) else (data, best)
         if self.rank(again) > self.rank(best):
             data, best = data.refined(again, max_iter)
         return data, best
@@ -483,13 +513,19 @@ class RandomEffectData(UnitData):
         values, size = reported(theta), len(residuals.unknowns)
         slopes = np.hstack([slopes, np.zeros((len(slopes), size))])
         if residuals.times is not None:  # in place of σ²
-            relative = np.exp(residuals.log_variances)
-            names[-1:] = [("variance", "all", f"residual at {t:g}") for t in residuals.times]
-            of_times = np.outer(relative, slopes[-1])
-            own = slice(len(theta), len(theta) + residuals.n_contrasts)
-            of_times[:, own] = values[-1] * relative[:, None] * residuals.contrasts
-            slopes = np.vstack([slopes[:-1], of_times])
-            values = np.append(values[:-1], values[-1] * relative)
+            before, n = len(names) - variances, residuals.n_contrasts
+            parts, rows = [values[:before]], [slopes[:before]]
+            del names[before:]
+            for k, of_class in enumerate(residuals.of_classes):
+                variance, relative = values[before + k], np.exp(of_class.log_variances)
+                of_times = np.outer(relative, slopes[before + k])
+                own = slice(len(theta) + k * n, len(theta) + (k + 1) * n)
+                of_times[:, own] = variance * relative[:, None] * residuals.contrasts
+                which = "all" if shared else k
+                names += [("variance", which, f"residual at {t:g}") for t in residuals.times]
+                parts.append(variance * relative)
+                rows.append(of_times)
+            values, slopes = np.concatenate(parts), np.vstack(rows)
         if residuals.correlation is not None:
             names.append(("correlation", "all", "residual"))
             rho, slope = residuals.correlation.reported(residuals.unknowns[-1])
@@ -503,14 +539,15 @@ def structure_of(
     estimator: Any, design: Standardised, columns: Array, sizes: Integers
 ) -> tuple[ResidualStructure | None, Array | None]:
     """Return the structure of the residuals of an estimator, and time in terms of the design."""
-    by_time, correlation = estimator.residual_variance == "time", estimator.residual_correlation
+    correlation, variance = estimator.residual_correlation, estimator.residual_variance
+    by_class, by_time = variance == "free_time", variance in ("time", "free_time")
     validation.one_of("residual_correlation", correlation, (None, *CORRELATIONS))
     if not by_time and correlation is None:
         return None, None
     if estimator.residual_time is None:
         raise InvalidInputError(
             "residual_time must name the column of X with the time of each row, for "
-            "residual_variance='time' and residual_correlation"
+            "residual_variance='time' or 'free_time' and residual_correlation"
         )
     place = design.place(
         estimator.residual_time, "residual_time must be one of the names or indices"
@@ -518,5 +555,6 @@ def structure_of(
     time, first = np.zeros(len(design.terms)), int(design.intercept)
     time[0], time[first + place] = design.centre[place], design.scale[place]
     units, name = np.repeat(np.arange(len(sizes)), sizes), design.names[place]
-    own = columns[:, place]
-    return ResidualStructure.of(place, name, own, units, by_time, correlation), time
+    own, n_classes = columns[:, place], estimator.n_components if by_class else 1
+    structure = ResidualStructure.of(place, name, own, units, by_time, correlation, n_classes)
+    return structure, time

@@ -47,7 +47,7 @@ MOST_LEVELS = 50
 # Rows of a response by which its kind is guessed.
 MOST_LOOKED_AT = 100_000
 # Residual variances of components; None: shared with random effects, free otherwise.
-VARIANCES = (None, "shared", "free", "time")
+VARIANCES = (None, "shared", "free", "time", "free_time")
 # Responses of a kind that another distribution suits.
 SUITABLE = {"counts": "poisson", "categorical": "binomial"}
 
@@ -243,10 +243,10 @@ def training_data(
             weights=weights, covariates=covariates, gate=gate_design, labels=labels,
         )  # fmt: skip
     common = validation.one_of("residual_variance", estimator.residual_variance, VARIANCES)
-    if common == "time" or estimator.residual_correlation is not None:
+    if common in ("time", "free_time") or estimator.residual_correlation is not None:
         raise UnsupportedError(
-            "residual_variance='time' and residual_correlation need random effects: use random=() "
-            "for none, with a normal response"
+            "residual variances by time and residual_correlation need random effects: use "
+            "random=() for none, with a normal response"
         )
     if common == "shared" and not (response.dispersed and not of_bayes):
         raise UnsupportedError(

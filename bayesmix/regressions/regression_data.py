@@ -138,6 +138,10 @@ class UnitData(FittedRegressions):
     def subset(self, chosen: Any) -> Self:
         """Return the data of EM of some units."""
 
+    def reordered(self, order: Integers) -> Self:
+        """Return the data of components in another order."""
+        return self
+
     def rank(self, state: State) -> tuple[bool, bool, float]:
         """Return the rank of a run: sound fits without spurious components first."""
         supported = float(state.expectation.counts.min()) >= self.fewest

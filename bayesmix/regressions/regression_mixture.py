@@ -125,15 +125,16 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Z_i D_k Z_i' + σ_k² I). ``()``: none, but the residual variance as below.
     random_covariance : {"shared", "proportional", "free"}, default="shared"
         Covariance D_k of random effects in the components; proportional is w_k D.
-    residual_variance : {"shared", "free", "time"}, optional
+    residual_variance : {"shared", "free", "time", "free_time"}, optional
         Whether components share their residual variance, or their dispersion; by default they do
         with ``random`` and do not without. "time": all share one for each time (``varIdent`` of
-        nlme; the default of growth models in Mplus).
+        nlme; the default of growth models in Mplus). "free_time": each component has its own for
+        each time.
     residual_correlation : {None, "ar1", "car1"}, default=None
         Autocorrelation of the residuals of a unit: ρ^m between visits m steps apart ("ar1"), a step
         being the smallest distance in time, or ρ^Δ at a distance Δ in time ("car1", ρ > 0), as
-        ``corAR1`` and ``corCAR1`` of nlme. "time" and correlations need ``random``, where ``()`` is
-        no random effect.
+        ``corAR1`` and ``corCAR1`` of nlme. Variances by time and correlations need ``random``,
+        where ``()`` is no random effect.
     residual_time : column name or index, optional
         Column of X with the time, of the two arguments above.
     limits : (lower, upper), optional
@@ -374,7 +375,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         mixture = state.current_mixture()
         order = by_weight(state.expectation.counts, data.family)
         mixture = mixture.subset(order, state.expectation.counts)
-        self._show(data, mixture, regression_data.result_of(data, mixture, state, seed))
+        ordered = data.reordered(order)
+        self._show(ordered, mixture, regression_data.result_of(ordered, mixture, state, seed))
         if data.variational is not None:
             self.elbo_ = state.objective
         self.converged_ = state.status == "converged"

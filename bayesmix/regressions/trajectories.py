@@ -96,8 +96,9 @@ def trajectories(
     response, limits, inflation, random_covariance
         As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
     residual_variance, residual_correlation
-        As in ``RegressionMixture``: variances "shared", "free" (by class) or by "time", and "ar1"
-        or "car1" within units; the latter need ``random``, of which ``()`` is none.
+        As in ``RegressionMixture``: variances "shared", "free" (by class), by "time" or by both
+        ("free_time"), and "ar1" or "car1" within units; variances by time and correlations need
+        ``random``, of which ``()`` is none.
     offset, trials, sample_weight, weight_type
         As in ``RegressionMixture.fit``, with the names of columns.
     missing : {"error", "drop"}, default="error"

@@ -124,7 +124,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         is ignored; "means" and "covariances", "rates", or "probabilities". Values of fewer than K
         states are those of the first. Needs maximum likelihood. See the page on held parameters.
     equal : mapping of name to labels, optional
-        Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two.
+        Parameters that components share: ``{"means": [0, 0, 1]}`` for one mean of the first two. As
+        in ``Mixture``, also single columns and, by rows (K, D) of labels, columns of a state.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ def test_results_lists_the_classes_that_moved():
     newer = {"DiscriminantDirections", "Forecast", "Answer", "Lagged"}
     newer |= {"Description", "Divergence", "DecisionThreshold", "RestrictionTest"}
     newer |= {"ApaTable", "ClassProfiles", "ClassReport", "Enumeration", "GroupSimilarity"}
-    newer |= {"ModelComparison", "LogDensityDifference"}
+    newer |= {"ModelComparison", "LogDensityDifference", "SwitchingAutoregression"}
     moved = {name for module, name in MOVED if module == "results"}
     assert moved == set(bm.results.__all__) - newer
 

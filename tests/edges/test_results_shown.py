@@ -69,6 +69,9 @@ MADE = {
     "Forecast": lambda gm, vb, search: (
         bm.HiddenMarkovModel(2, random_state=0).fit(X).forecast(X, 30)
     ),
+    "SwitchingAutoregression": lambda gm, vb, search: bm.switching_autoregression(
+        X["waiting"].to_numpy(), n_init=2, random_state=0
+    ),
     "FitResult": lambda gm, vb, search: vb.result_,
 }
 

@@ -341,6 +341,7 @@ NEEDED = {
     "plot_directions": (X,),
     "plot_em_steps": (X,),
     "plot_states": (X,),
+    "plot_wave_profiles": ([["a"], ["b"]],),
 }
 WRONG = {
     "a number": 42,

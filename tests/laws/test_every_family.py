@@ -12,7 +12,7 @@ import pytest
 from scipy.special import logsumexp
 
 import bayesmix as bm
-from bayesmix.core.parameters import NO_COLUMN, POSITIVE, REAL, Reported, declared
+from bayesmix.core.parameters import NO_COLUMN, POSITIVE, REAL, SHARE, Reported, declared
 from bayesmix.posterior.parameter_errors import bounded_intervals, scores_of
 from laws.families import EVERY_FAMILY
 
@@ -118,7 +118,7 @@ FRACTIONS = {"share", "probability", "zero", "one"}
 def test_intervals_hold_no_value_that_the_quantity_cannot_have(name):
     rows = EVERY_FAMILY[name].rows()
     model = fitted(mixture(EVERY_FAMILY[name].family), rows)
-    table = model.parameter_table(rows, level=0.9999)  # wide enough to reach beyond
+    table = model.parameter_table(rows, level=0.9999).dropna()  # wide enough to reach beyond
     limits = table[["lower", "upper"]].groupby(level=0).agg({"lower": "min", "upper": "max"})
     for kind, (lower, upper) in limits.iterrows():
         if kind in NOT_BELOW_0 | FRACTIONS or (kind == "mean" and name in OF_AMOUNTS):
@@ -138,3 +138,11 @@ def test_the_interval_of_a_quantity_follows_its_domain_and_not_its_label():
     np.testing.assert_allclose(table[["lower", "upper"]], [[2 * np.exp(-1.5), 2 * np.exp(1.5)]])
     plain = bounded_intervals(index, entry.values, half, 1.0, [REAL])
     np.testing.assert_allclose(plain[["lower", "upper"]], [[-1.0, 5.0]])
+
+
+def test_an_estimate_without_an_error_has_no_interval():
+    index = pd.MultiIndex.from_tuples([("a", 0, "", "all"), ("b", 0, "", "all")])
+    table = bounded_intervals(
+        index, np.array([0.3, 2.0]), np.array([np.nan, np.nan]), 1.0, [SHARE, POSITIVE]
+    )
+    assert table[["lower", "upper"]].isna().all(axis=None)

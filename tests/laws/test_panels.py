@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy import optimize, special
 from sklearn.base import clone
 
@@ -350,6 +351,67 @@ def test_bands_of_an_alluvial_figure_are_shares_times_transitions():
     series = hmm.fit(X)
     with pytest.raises(InvalidInputError, match="a panel of 2 to 12 waves, got 180"):
         bm.plots.plot_alluvial(series)
+
+
+@pytest.fixture(scope="module")
+def free_by_wave():
+    """Item probabilities, or means, with a column for each item and wave."""
+    rng = np.random.default_rng(31)
+    states = rng.random((150, 2)) < [0.4, 0.6]
+    names = ["a1", "b1", "a2", "b2"]
+    means, answers = np.full((2, 150, 2, 4), np.nan)
+    for wave in (0, 1):
+        own = slice(2 * wave, 2 * wave + 2)
+        means[:, wave, own] = 4.0 * states[:, [wave]] + rng.normal(wave, 1.0, (150, 2))
+        answers[:, wave, own] = rng.random((150, 2)) < np.where(states[:, [wave]], 0.9, 0.2)
+    profiles = []
+    for X, settings in ((means, {"covariance_type": "diag"}), (answers, {"family": "bernoulli"})):
+        frame = pd.DataFrame(X.reshape(300, 4), columns=names)
+        hmm = bm.HiddenMarkovModel(2, missing="use", random_state=0, n_init=2, **settings)
+        hmm.fit(frame, groups=np.repeat(np.arange(150), 2))
+        profiles.append(bm.class_profiles(hmm, frame))
+    return profiles
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_panels_of_waves_show_the_estimates_and_sizes_of_each_wave(free_by_wave, kind):
+    profiles = free_by_wave[kind]
+    columns = {"before": ["a1", "b1"], "after": ["a2", "b2"]}
+    axes = Figure().subplots(1, 2)
+    bm.plots.plot_wave_profiles(profiles, columns, axes, units="raw", items=["a", "b"])
+    for place, (ax, (wave, own)) in enumerate(zip(axes, columns.items(), strict=True)):
+        assert ax.get_title() == wave
+        assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b"]
+        drawn = []
+        for container in ax.containers:
+            bars = [each for each in container if hasattr(each, "get_height")]
+            drawn += [[bar.get_height() for bar in bars]] if bars else []
+            drawn += [container[0].get_ydata()] if not bars and kind == 0 else []
+        table = profiles.profiles["estimate"].loc[("mean", "probability")[kind]]
+        expected = table.unstack("class" if "class" in table.index.names else "state")
+        expected = expected.droplevel("level").loc[own].to_numpy().T
+        np.testing.assert_allclose(drawn, expected)
+        shares = profiles.waves["share"].to_numpy().reshape(2, 2)[place]
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert texts == [f"State {k + 1} ({share:.0%})" for k, share in enumerate(shares)]
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    if kind == 0:
+        known = profiles.correlations.notna().to_numpy()
+        np.testing.assert_array_equal(known, np.kron(np.eye(2), np.ones((2, 2))).astype(bool))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ([["a1"], ["c2"]], "columns has 'c2', which is not in the profiles, only a1, b1, a2, b2"),
+        ([["a1", "b1"], ["a2"]], "got 2 for 'Wave 1', 1 for 'Wave 2'"),
+        ([["a1", "b1"]], "two waves or more"),
+        ([], "got none"),
+    ],
+)
+def test_waves_without_the_same_items_are_named(free_by_wave, columns, words):
+    with pytest.raises(InvalidInputError, match=words):
+        bm.plots.plot_wave_profiles(free_by_wave[1], columns)
 
 
 @pytest.mark.parametrize("kind", ["mixture", "panel"])

@@ -14,8 +14,9 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.residual_structure import OfSteps, OfTime, ResidualStructure
 from bayesmix.regressions.regression_vector import ParameterVector
 
-BY_TIME, AR1, CAR1 = (
+BY_TIME, BY_BOTH, AR1, CAR1 = (
     {"residual_variance": "time"},
+    {"residual_variance": "free_time"},
     {"residual_correlation": "ar1"},
     {"residual_correlation": "car1"},
 )
@@ -118,6 +119,89 @@ def test_one_class_has_the_directly_maximised_likelihood(options):
     start = np.append(start, [0.2] * correlated)
     best = direct_maximum(frame, start, 1, ("intercept",), by_time, correlated)
     assert model.log_likelihood_ == pytest.approx(best, abs=1e-5)
+
+
+def classes_with_own_waves(seed, n_units=120):
+    """Return two classes whose residual deviations rise, or fall, from wave to wave."""
+    rng, T = np.random.default_rng(seed), 4
+    unit, t = np.repeat(np.arange(n_units), T), np.tile(np.arange(T), n_units).astype(float)
+    second = rng.random(n_units) < 0.4
+    deviations = np.where(second[:, None], [1.4, 1.0, 0.7, 0.4], [0.4, 0.6, 0.9, 1.2])
+    noise = rng.normal(size=(n_units, T)) * deviations
+    y = rng.normal(0, 0.5, n_units)[unit] + np.where(second, -1.0, 1.0)[unit] * t + noise.ravel()
+    return pd.DataFrame({"id": unit, "t": t, "y": y})
+
+
+def by_class_log_likelihood(frame, weights, curves, D, log_variances, rho):
+    """Return Σ_i log Σ_k π_k N(y_i; X_i β_k, D + R_ik) of complete waves, variances (K, T)."""
+    wide = frame.pivot(index="id", columns="t", values="y").to_numpy()
+    t = np.arange(wide.shape[1])
+    densities = [
+        multivariate_normal(a + b * t, D + residual_covariance(t, own, rho)).logpdf(wide)
+        for (a, b), own in zip(curves, log_variances, strict=True)
+    ]
+    return logsumexp(np.log(weights)[:, None] + densities, axis=0).sum()
+
+
+@pytest.mark.filterwarnings("ignore:.*boundary")
+@pytest.mark.parametrize("options", [BY_BOTH, BY_BOTH | AR1])
+def test_variances_by_class_and_wave_have_the_directly_maximised_likelihood(options):
+    frame, correlated = classes_with_own_waves(11), "residual_correlation" in options
+    model = fit(frame, 2, n_init=4, **options)
+    table = model.coefficients()["estimate"]
+    names = [f"residual at {t}" for t in range(4)]
+    variances = np.array([[table["variance", k, name] for name in names]
+                          for k in ("class 1", "class 2")])  # fmt: skip
+    rho = table.get(("correlation", "all", "residual"), 0.0)
+    curves = np.column_stack([model.intercept_, model.coef_[:, 0]])
+    D = model.random_covariance_[0, 0, 0]
+    given = model.weights_, curves, D, np.log(variances), rho
+    assert model.log_likelihood_ == pytest.approx(by_class_log_likelihood(frame, *given), abs=1e-7)
+
+    def loss(theta):
+        weights = np.exp(np.append(0.0, theta[0]))
+        at = np.tanh(theta[14]) if correlated else 0.0
+        own = theta[1:5].reshape(2, 2), theta[5] ** 2, theta[6:14].reshape(2, 4)
+        return -by_class_log_likelihood(frame, weights / weights.sum(), *own, at)
+
+    start = np.r_[0.0, 0.0, 1.0, 0.0, -1.0, 0.5, np.zeros(8), [0.1] * correlated]
+    best = -minimize(loss, start, method="BFGS", options={"gtol": 1e-5}).fun
+    assert model.log_likelihood_ == pytest.approx(best, abs=1e-5)
+    assert model.n_parameters_ == len(start)
+    product = fit(frame, 2, n_init=4, **(options | BY_TIME))
+    assert product.log_likelihood_ < model.log_likelihood_ - 20.0
+    # Larger classes come first, with variances of their own.
+    assert variances[0, 0] < variances[0, 3]
+    assert variances[1, 0] > variances[1, 3]
+
+
+def test_errors_draws_and_files_know_the_variances_of_each_class(tmp_path):
+    frame = classes_with_own_waves(12)
+    model = fit(frame, 2, **BY_BOTH)
+    layout = ParameterVector(model._data, model._mixture)
+    away = layout.theta + 0.02 * layout.scale
+    steps = 1e-5 * np.eye(len(away)) * layout.scale
+    numeric = [
+        layout.log_likelihood_and_score(away + step)[0]
+        - layout.log_likelihood_and_score(away - step)[0]
+        for step in steps
+    ]
+    exact = layout.score(away) * layout.scale
+    np.testing.assert_allclose(np.array(numeric) / 2e-5, exact, atol=1e-4 * np.abs(exact).max())
+    assert (model.coefficients()["standard_error"] > 0.0).all()
+    model.save(tmp_path / "model")
+    loaded = bm.load(tmp_path / "model")
+    given = frame[["t"]], frame["y"]
+    ours, theirs = (m.predict_proba(*given, groups=frame["id"]) for m in (model, loaded))
+    np.testing.assert_array_equal(ours, theirs)
+    components, units = model._mixture.components, np.repeat(np.arange(4000), 4)
+    values = np.tile(model._data.values[:4], (4000, 1))
+    for k in range(2):
+        labels = np.full(16_000, k)
+        drawn = components.deviations(values, units, labels, np.random.default_rng(k))
+        expected = components.dispersions(values[:4])[:, k]
+        # A variance of 4000 draws has a relative standard error of .022.
+        np.testing.assert_allclose(drawn.reshape(-1, 4).var(axis=0), expected, rtol=0.1)
 
 
 @pytest.mark.slow

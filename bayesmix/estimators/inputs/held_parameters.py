@@ -251,16 +251,30 @@ class GivenRestriction:
     ) -> list[HeldValues]:
         """Return a parameter whose held values hold in all components of a group.
 
-        ``cells`` of columns that are independent within components may be equal column by column.
+        ``cells`` of columns that are independent within components may be equal column by column,
+        or to other columns of a component.
         """
         value, counted = self.equal.get(name), np.asarray(counted, float)
-        if not isinstance(value, Mapping):
+        by_cell = not simplex and isinstance(value, (list, tuple, np.ndarray)) and of_rows(value)
+        if simplex or not (by_cell or isinstance(value, Mapping)):
             groups = self._groups(f"equal[{name!r}]", value)
-            return [self._alike(name, values, groups, counted, simplex)]
+            alike = self._alike(name, values, groups, counted, simplex)
+            if simplex and alike.grouped:
+                shares = np.where(alike.held, alike.values, np.nan)
+                _check_sum(f"hold[{name!r}] with equal[{name!r}]", shares)
+            return [alike]
         if not cells:
             raise UnsupportedError(
                 f"equal[{name!r}] cannot name columns, which must be independent within components "
-                "(means need covariance_type='diag' or 'spherical'): use True or labels"
+                "(means need covariance_type='diag' or 'spherical', covariances 'diag'): use True "
+                "or a label for each component"
+            )
+        if not isinstance(value, Mapping):
+            return [self._equal_cells(name, values, counted, cells)]
+        if name == "covariances":
+            raise UnsupportedError(
+                "equal['covariances'] cannot name single columns: use labels of shape "
+                "(n_components, n_features), which are the same where variances are equal"
             )
         of_groups = {tuple(range(self.K)): np.ones(len(counted), dtype=bool)}
         free = of_groups[tuple(range(self.K))]
@@ -282,6 +296,59 @@ class GivenRestriction:
             found = self._alike(name, chosen, np.array(labels), counted * mask, simplex)
             out.append(replace(found, columns=mask))
         return out
+
+    def _equal_cells(
+        self, name: str, values: Array, counted: Array, cells: list[tuple[int, int]]
+    ) -> HeldValues:
+        """Return a parameter whose values are equal where labels (K, D) are the same.
+
+        Equal columns of levels are equal level by level.
+        """
+        label, value = f"equal[{name!r}]", self.equal[name]
+        try:
+            labels = np.array(value)
+        except ValueError:  # rows of unlike lengths
+            labels = np.empty(0)
+        D, whole = self.n_features, labels.dtype.kind in "iu" and labels.ndim == 2
+        if not whole or labels.shape[1] != D or len(labels) > self.K:
+            raise InvalidInputError(
+                f"{label} must have a row of {D} labels, one for each column, for each of "
+                f"n_components={self.K} components (or the first ones), and cells with the same "
+                f"label are equal, got {value!r:.80}"
+            )
+        after, left = labels.max(initial=-1) + 1, self.K - len(labels)
+        labels = np.vstack([labels, np.arange(after, after + left * D).reshape(left, D)])
+        labels = np.unique(labels, return_inverse=True)[1].reshape(self.K, D)
+        out = np.empty(values.shape, dtype=np.intp)
+        longest = max(end - start for start, end in cells)
+        for d, (start, end) in enumerate(cells):
+            out[:, start:end] = labels[:, [d]] * longest + np.arange(end - start)
+        levels = getattr(self.model.family, "levels", None)
+        for number in np.unique(labels):
+            equals = np.argwhere(labels == number).tolist()
+            leader, first = equals[0]
+            shared = values[leader, slice(*cells[first])]
+            for k, d in equals:
+                if levels is not None and levels[d] != levels[first]:
+                    raise InvalidInputError(
+                        f"{label} makes columns {self.columns[first]!r} and {self.columns[d]!r} "
+                        f"equal, whose levels {list(levels[first])} and {list(levels[d])} differ: "
+                        "name the same levels in the family, or do not make them equal"
+                    )
+                own = values[k, slice(*cells[d])]
+                if (own != shared)[~np.isnan(own) & ~np.isnan(shared)].any():
+                    raise InvalidInputError(
+                        f"hold[{name!r}] has different values for column "
+                        f"{self.columns[first]!r} of component {leader} and column "
+                        f"{self.columns[d]!r} of component {k}, which {label} makes equal: leave "
+                        "one of them NaN"
+                    )
+                shared[:] = np.where(np.isnan(shared), own, shared)
+        _, leaders, place = np.unique(out, return_index=True, return_inverse=True)
+        values = values.ravel()[leaders[place]].reshape(values.shape)
+        held: Booleans = ~np.isnan(values)
+        filled = np.where(held, values, 0.0)
+        return HeldValues(name, filled, held, np.arange(self.K), counted, cells=out)
 
     def _place(self, name: str, column: object) -> int:
         """Return the number of a column that is given by name or number."""
@@ -403,7 +470,13 @@ class GivenRestriction:
             counted = np.tril(np.ones(whole.shape[1:]))
         else:
             counted = np.ones(whole.shape[1:])
-        return self._grouped("covariances", whole, counted)
+        cells = [(d, d + 1) for d in range(whole.shape[1])] if whole.ndim == 2 else []
+        return self._grouped("covariances", whole, counted, cells=cells)
+
+
+def of_rows(value: Any) -> bool:
+    """Whether labels have rows."""
+    return any(isinstance(row, (list, tuple, np.ndarray)) for row in value) or np.ndim(value) > 1
 
 
 def _check_whole_rows(label: str, rows: Array) -> None:

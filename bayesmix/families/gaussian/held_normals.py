@@ -16,7 +16,7 @@ from bayesmix.core.restrictions import HeldValues, Restriction
 from bayesmix.core.rows import NO_ROWS, Frame
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.family import Gaussian, Gaussians
@@ -58,7 +58,7 @@ def restricted(
         means = moved if own.columns is None else np.where(own.columns, moved, means)
     about = statistics.about(means)
     if of_covariances is not None and of_covariances.grouped:
-        about = _pooled(about, statistics.block_counts, of_covariances)
+        about = _pooled(about, statistics.block_counts, of_covariances, frame)
     column_counts = statistics.column_counts
     sums = Moments(structure, statistics.counts, means, about, column_counts)
     fitted = family.maximum_likelihood(sums, previous, resolution, frame)
@@ -68,14 +68,28 @@ def restricted(
     return replace(fitted, means=means, blocks=np.where(held, blocks, alike))
 
 
-def _pooled(scatter: Array, counts: Array, of_covariances: HeldValues) -> Array:
-    """Return scatters whose averages are those of all components of a group."""
+def _pooled(scatter: Array, counts: Array, of_covariances: HeldValues, frame: Frame) -> Array:
+    """Return scatters whose averages are those of all components of a group, or of equal cells."""
+    if of_covariances.cells is not None:
+        weights = np.broadcast_to(counts.reshape(len(counts), -1), scatter.shape)
+        unit = frame.scale**2
+        averages = scatter * unit / np.maximum(weights, NO_ROWS)
+        return weights * _averages(of_covariances.cells, averages, weights) / unit
     groups = of_covariances.groups
     alike = (groups[:, None] == groups).astype(np.float64)
     shape = counts.shape + (1,) * (scatter.ndim - counts.ndim)
     total = np.maximum(alike @ counts, np.finfo(np.float64).tiny).reshape(shape)
     pooled: Array = counts.reshape(shape) * np.tensordot(alike, scatter, 1) / total
     return pooled
+
+
+def _averages(cells: Integers, values: Array, weights: Array) -> Array:
+    """Return weighted averages of the values (K, D) of equal cells, in data units."""
+    place = np.unique(cells, return_inverse=True)[1].ravel()
+    total = np.bincount(place, weights.ravel())
+    summed = np.bincount(place, (weights * values).ravel())
+    averages: Array = (summed / np.maximum(total, np.finfo(np.float64).tiny))[place]
+    return averages.reshape(values.shape)
 
 
 def _means(
@@ -91,8 +105,14 @@ def _means(
     counts = np.maximum(statistics.counts_of_means, NO_ROWS)
     means: Array = np.where(held, targets, free)
     if not structure.blocks.dense:
-        if of_means.grouped:
-            precise = counts / structure.algebra.spread(given.blocks, K, D)
+        if not of_means.grouped:
+            return means
+        precise = counts / structure.algebra.spread(given.blocks, K, D)
+        if of_means.cells is not None:  # columns have scales of their own
+            values = frame.centre + frame.scale * free
+            equal = _averages(of_means.cells, values, precise / frame.scale**2)
+            means = np.where(held, targets, frame.apply(equal))
+        else:
             alike = (of_means.groups[:, None] == of_means.groups).astype(np.float64)
             means = np.where(held, targets, (alike @ (precise * free)) / (alike @ precise))
         return means

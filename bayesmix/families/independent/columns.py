@@ -37,7 +37,7 @@ from bayesmix.numerics.arrays import (
 from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
-    from bayesmix.core.restrictions import Restriction
+    from bayesmix.core.restrictions import HeldValues, Restriction
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")
@@ -350,11 +350,16 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         for own in restriction:
             estimates = components
             if own.grouped:
-                pooled = statistics.pooled(own.groups)
+                pooled = self._pooled(statistics, own)
                 estimates = self.maximum_likelihood(pooled, previous, resolution, frame)
             values = own.replaced(getattr(estimates, own.name), getattr(components, own.name))
             components = replace(components, **{own.name: values})
         return cast("P", components)
+
+    def _pooled(self, statistics: Sums, own: HeldValues) -> Sums:
+        if own.cells is None:
+            return statistics.pooled(own.groups)
+        return statistics.pooled_in_cells(own.cells, self.reading.most)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

@@ -67,6 +67,19 @@ class Sums(Rearranged):
         alike = (groups[:, None] == groups).astype(np.float64)
         return self._each(lambda sums: alike @ sums)
 
+    def pooled_in_cells(self, cells: Integers, trials: Array | float) -> Sums:
+        """Return for each total the sums of all totals with its label (K, F).
+
+        ``trials`` (F,) are those of a value of each total, 1 where values are no successes.
+        """
+        place = np.unique(cells, return_inverse=True)[1].reshape(cells.shape)
+        counts = trials * np.broadcast_to(self.counts_of_totals, cells.shape)
+        known, totals = (
+            np.asarray(np.bincount(place.ravel(), sums.ravel())[place], dtype=np.float64)
+            for sums in (counts, self.totals)
+        )
+        return replace(self, totals=trials * totals, known_counts=known)
+
     @classmethod
     def joined(cls, parts: Sequence[Sums]) -> Sums:
         known = None
