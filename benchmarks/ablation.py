@@ -177,6 +177,7 @@ PARTS: dict[str, Callable[[], list[Any]]] = {
     ],
     "trials that fall behind": lambda: [patch.object(improver, "BEHIND", 0.002)],
     "starts under a prior": lambda: [unguided()],
+    "fewer starts of bounds": lambda: [patch.object(optimum, "OF_BOUNDS", optimum.FULL)],
 }
 
 
@@ -257,7 +258,7 @@ def losses(table: list[list[Line]]) -> np.ndarray:
     values = np.array(
         [[np.nan if line["value"] is None else line["value"] for line in row] for row in table]
     )
-    best = np.nanmax(np.where(np.isnan(values).all(axis=0), 0.0, values), axis=0)
+    best = np.where(np.isnan(values), -np.inf, values).max(axis=0)
     lost = best - values[:-1]
     return np.where(np.isnan(lost) & np.isfinite(best), np.inf, lost)
 
@@ -266,7 +267,8 @@ def screen(path: Path, seed: int, numbers: range) -> None:
     """Print the main effects of all parts."""
     design = hadamard(16)[:, 1:] < 0  # (16, 15): which parts are off
     names = list(PARTS)
-    runs = [tuple(np.array(names)[row[: len(names)]].tolist()) for row in design]
+    names = names[:15]  # as many as the design has columns
+    runs = [tuple(np.array(names)[row].tolist()) for row in design]
     table = kept(path, runs, seed, numbers)
     lost = losses(table) > LOST
     seconds = np.array([[line["seconds"] for line in row] for row in table[:-1]])
