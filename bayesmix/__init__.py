@@ -28,7 +28,7 @@ _named = lazy.names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name == "io":  # the reference has ``bayesmix.io.save``
         return import_module(f"bayesmix.{name}")
     old = name not in _HOMES and not name.startswith("_")
     for module in ("plots", "results") if old else ():

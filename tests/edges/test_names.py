@@ -190,3 +190,9 @@ def test_a_module_works_under_its_old_name_and_warns_of_the_new_one(old, new):
         assert all(getattr(alias, name) is getattr(home, name) for name in public)
     with pytest.raises(ModuleNotFoundError, match=rf"{new}\.nothing"):
         import_module(f"{old}.nothing")
+
+
+def test_the_module_of_files_is_an_attribute_from_the_start():
+    code = "import bayesmix; print(bayesmix.io.save.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "save"
