@@ -15,8 +15,9 @@ from bayesmix.core import entries, lazy
 from bayesmix.core.deprecated import MovedModules, warn_renamed
 
 entries.declare(HOMES)
-sys.meta_path.append(
-    MovedModules({"bayesmix.checking": "bayesmix.mcmc", "bayesmix.cli": "bayesmix.shell"})
+# First, as an earlier version may have left empty folders of the old names.
+sys.meta_path.insert(
+    0, MovedModules({"bayesmix.checking": "bayesmix.mcmc", "bayesmix.cli": "bayesmix.shell"})
 )
 
 _HOMES = lazy.homes(__file__)
