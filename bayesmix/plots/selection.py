@@ -15,6 +15,7 @@ from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
 from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import labels_beside
+from bayesmix.selection.summary_text import cell
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -92,7 +93,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         _name(ax, table.loc[leading], groups)
     n, height = int(table["n_components"][ringed]), float(table["behind"][ringed])
     kind = _kind(table.loc[ringed], groups)
-    which = "best" if ringed == best else "chosen"
+    which = "chosen" if decides else "best"
     (key[f"{which}: {counted(n, noun_of(search))}{kind}"],) = ax.plot(
         n, height, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
@@ -169,7 +170,11 @@ def _groups(table: Any) -> Iterator[tuple[str, Any]]:
     if not besides_k:
         yield "", table
         return
-    keys = table[besides_k].astype(str).agg(", ".join, axis=1)
+    cells = [
+        [cell(name, value) for name, value in zip(besides_k, row, strict=True)]
+        for row in table[besides_k].itertuples(index=False)
+    ]
+    keys = np.array([", ".join(filter(None, each)) for each in cells])
     for key in dict.fromkeys(keys):
         yield key, table[keys == key]
 
@@ -193,9 +198,11 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
 
 
 def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
+    several = len({_kind(best, groups) for _, best in leading.iterrows()}) > 1
     for place, (_, best) in enumerate(leading.iterrows()):
+        kind = f"{_kind(best, groups).removeprefix(', ')}, " if several else ""
         ax.annotate(
-            f"{place + 1}. {_kind(best, groups).removeprefix(', ')}, {int(best['n_components'])}",
+            f"{place + 1}. {kind}{int(best['n_components'])}",
             (best["n_components"], best["behind"]),
             textcoords="offset points", xytext=(12, 8 - 13 * place), color=style.INK, zorder=5,
         )  # fmt: skip

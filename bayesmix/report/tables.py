@@ -14,7 +14,7 @@ from bayesmix.em.display import effects_in_words
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
-from bayesmix.selection.summary_text import four_digits
+from bayesmix.selection.summary_text import cell, four_digits
 from bayesmix.selection.tasks import DEGENERATE
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def candidates(subject: Subject) -> dict[str, Any]:
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
     scores = [name for name in ("log_likelihood", *RECORDS, "nec") if name in frame]
     beside = [name for name in scores if name != criterion and frame[name].notna().any()]
-    words = subject.parameters
+    words, paired = subject.parameters, criterion == "cv" and "cv_behind" in frame
     records = [(name, record(name)) for name in (criterion, *beside)]
     labels = [SHORT.get(name, of.short or of.label) for name, of in records]
     heads = [
@@ -88,7 +88,7 @@ def candidates(subject: Subject) -> dict[str, Any]:
         *(["found"] if pruned else []),
         *(SHORT.get(name, name) for name in words),
         labels[0],
-        "behind",
+        "from the best",
         *labels[1:],
         "seconds",
     ]
@@ -96,13 +96,13 @@ def candidates(subject: Subject) -> dict[str, Any]:
         [
             str(row["n_components"]),
             *([str(row["found_components"])] if pruned else []),
-            *(str(row[name]) for name in words),
+            *(cell(name, row[name]) for name in words),
             _score(row, criterion),
-            _behind(subject, place),
+            _score(row, "cv_behind" if paired else "behind"),
             *(_score(row, name) for name in beside),
             number(float(row["seconds"])),
         ]
-        for place, row in frame.iterrows()
+        for _, row in frame.iterrows()
     ]
     return {
         "heads": heads,
@@ -126,15 +126,6 @@ def _score(row: Any, name: str, error: str = "") -> str:
     text = number(float(row[name]), 3 if name == "nec" else 2)
     spread = row.get(error or f"{name}_se", math.nan)
     return f"{text} ± {number(float(spread))}" if _finite(spread) else text
-
-
-def _behind(subject: Subject, place: Any) -> str:
-    """Return differences to the chosen candidate, for cross-validation to the best."""
-    row = subject.table.loc[place]
-    if place == subject.search.best_index_:
-        return "chosen"
-    paired = subject.criterion == "cv" and "cv_behind" in row
-    return _score(row, "cv_behind") if paired else _score(row, "behind")
 
 
 def warnings(subject: Subject) -> list[tuple[str, str]]:

@@ -438,7 +438,8 @@ class AnswerText:
         compared = counted(len(self.candidates), "candidate")
         lines = [f"{compared} compared{self.compared_on}, K = {span}."]
         if following := self._next():
-            lines.append(f"Others by {record(self.criterion).label}: {'; '.join(following)}.")
+            label_of = record(self.criterion).label
+            lines.append(f"Compared with the chosen one by {label_of}: {'; '.join(following)}.")
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
             if bic.n_components != self.chosen.n_components and self._likely < CERTAIN:

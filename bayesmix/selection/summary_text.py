@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -292,6 +293,13 @@ def setting(name: str, value: Any) -> str:
     if name == "noise" and value == "uniform":
         return "uniform noise"
     return EFFECTS[value] if name == "covariate_effects" else f"{name}={value}"
+
+
+def cell(name: str, value: Any) -> str:
+    """Return a parameter of a candidate for a table or a legend; "" for one that has none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return setting(name, value).removeprefix(f"{name}=")
 
 
 def label(candidate: Candidate) -> str:
