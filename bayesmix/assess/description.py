@@ -39,7 +39,7 @@ MOST = 0.5
 # Smaller shares would be rounded to 0 percent.
 LEAST_WHOLE = 0.005
 ALL = "all"
-FORMED = "The {} were formed from these columns, so differences between them are no tests."
+FORMED = "The {} were formed from these columns, so that tests of their differences are not valid."
 SPREAD = "Numbers: mean (SD), or median [quartiles] where skewed."
 # Rows of a table that fits a screen.
 MOST_ROWS = 20
@@ -156,7 +156,7 @@ class Description:
         self, variable: Variable, frame: Any, spread: bool, missing: bool
     ) -> list[tuple[str, ...]]:
         """Return the printed rows of a column."""
-        name, unfitted = variable.name, "" if variable.fitted else " (not in the fit)"
+        name, remarks = variable.name, variable.remarks
         block = frame.loc[variable.name]
         rows: list[tuple[str, ...]] = []
         if variable.levels is None:
@@ -172,9 +172,9 @@ class Description:
                 pairs = zip(cells, inner, strict=True)
                 cells = [form.format(cell, ", ".join(texts)) for cell, texts in pairs]
             cells = [MISSING if cell.startswith("nan") else cell for cell in cells]
-            rows.append((f"{name}{unfitted}", *cells))
+            rows.append((f"{name}{remarks}", *cells))
         else:
-            name += unfitted
+            name += remarks
             listed_levels = self._levels_shown(variable)
             rows += [
                 (f"{name}: {level}", *map(percent, block.loc[level])) for level in listed_levels
@@ -187,7 +187,7 @@ class Description:
         if missing and not named and "missing" in block.index:
             shares = block.loc["missing"]
             if shares.max() >= LEAST_MISSING:
-                rows.append((f"{variable.name}{unfitted}: missing", *map(percent, shares)))
+                rows.append((f"{variable.name}{remarks}: missing", *map(percent, shares)))
         return rows
 
     def _levels_shown(self, variable: Variable) -> list[str]:
@@ -370,6 +370,7 @@ def _phrase(variable: Variable, row: Any, middle: str) -> str:
             return ""
         more = value > rest  # a mean may be higher where ranks are lower
         text = f"{middle} {before}{printed} against {before}{of_rest}{after}"
+        text += f", {variable.where}" * bool(variable.where)
         return f'"{variable.name}" {"higher" if more else "lower"} ({text})'
     level = row["level"]
     if len(variable.levels) == 2 and not more:

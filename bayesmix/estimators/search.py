@@ -549,6 +549,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             outlying=outlying,
             cluster_probabilities={} if clusters is None else clusters.probabilities,
             features="" if selected is None else selected.sentence(names(), result.n_components),
+            rounding=checks.spread_over_steps,
             compared_on=findings.on_sample,
             unordered=findings.unordered,
             criterion_asked=asked_for and criterion != criteria.RULE,

@@ -131,4 +131,4 @@ def _label(variable: Any, what: str, of_level: bool) -> str:
         room = MOST_CHARACTERS - len(f", {what}")
         text = f"{name if len(name) <= room else f'{name[: room - 1]}…'}, {what}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
-    return text if variable.fitted else f"{text} (not in the fit)"
+    return f"{text}{variable.remarks}"

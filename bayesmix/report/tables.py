@@ -128,8 +128,11 @@ def _score(row: Any, name: str, error: str = "") -> str:
     return f"{text} ± {number(float(spread))}" if _finite(spread) else text
 
 
-def warnings(subject: Subject) -> list[tuple[str, str]]:
-    """Return the candidates and the text of each warning once; "" for those of the search."""
+def warnings(subject: Subject) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the candidates and the text of each warning once; "" for those of the search.
+
+    Apart from them are the warnings of candidates that were not chosen, but for failed ones.
+    """
     search, frame = subject.search, subject.table
     notes: dict[str, list[str]] = {}
     if getattr(search, "interrupted_", False):
@@ -151,7 +154,13 @@ def warnings(subject: Subject) -> list[tuple[str, str]]:
         for text in (note, "" if note.startswith(DEGENERATE) else warning):
             if text:
                 notes.setdefault(text, []).append(subject.label(place))
-    return [(listed(labels, 3, "; "), text) for text, labels in notes.items()]
+    failed = {str(note) for note in frame["note"]}
+    chosen = subject.label(search.best_index_)
+    told, others = [], []
+    for text, labels in notes.items():
+        first = not labels or text in failed or chosen in labels
+        (told if first else others).append((listed(labels, 3, "; "), text))
+    return told, others
 
 
 def covariates(subject: Subject) -> list[tuple[str, dict[str, Any]]]:

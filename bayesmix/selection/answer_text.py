@@ -149,6 +149,7 @@ class AnswerText:
     outlying: float
     cluster_probabilities: Mapping[int, float]
     features: str = ""
+    rounding: str = ""  # which rounded features the search spread over their steps
     compared_on: str = ""  # on how many observations, if not on all
     unordered: Candidate | None = None  # the best mixture beside chains
     criterion_asked: bool = False
@@ -205,6 +206,7 @@ class AnswerText:
         return [
             f"Model: {model(self.chosen)} ({self._data()}).",
             self._outlying(),
+            self.rounding,
             self.features or order(self.chosen, self.unordered, self.criterion),
             self._numbers(),
             self.choice,

@@ -86,11 +86,7 @@ def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
         return {}
     parts = parts_of(family, names)
     words = {str(name): own.adjective for columns, own in parts for name in columns}
-    on_logs = logged_names(family, names)
-    if on_logs:
-        plain = {name: "normal" for name, said in words.items() if said == LOG_NORMAL}
-        words |= plain | dict.fromkeys(on_logs, LOG_NORMAL)
-    return words
+    return words | dict.fromkeys(logged_names(family, names), LOG_NORMAL)
 
 
 @dataclass(frozen=True)
