@@ -40,7 +40,7 @@ MOST = 0.5
 LEAST_WHOLE = 0.005
 ALL = "all"
 FORMED = "The {} were formed from these columns, so that tests of their differences are not valid."
-SPREAD = "Numbers: mean (SD), or median [quartiles] where skewed."
+MEANS, MEDIANS = "mean (SD)", "median [quartiles]"
 # Rows of a table that fits a screen.
 MOST_ROWS = 20
 # Share of missing values from which a table has a row of them.
@@ -142,11 +142,11 @@ class Description:
             rows += self._rows(variable, frame, spread, missing)
         heads = ("", *(str(name).capitalize() for name in frame.columns))
         title = f"{counted(len(self.certainty), self.noun).capitalize()} by their columns"
-        notes = [SPREAD] if spread else []
+        notes = [_statistics_of(variables, self.table)] if spread else []
         if more := len(self.variables) - len(variables):
             kind = "more column" if self.typical.empty else "less telling column"
             notes.append(f"{counted(more, kind)} not shown.")
-        return ApaTable(title, heads, tuple(rows), " ".join(notes))
+        return ApaTable(title, heads, tuple(rows), " ".join(filter(None, notes)))
 
     def _noted(self, table: ApaTable) -> ApaTable:
         """Return a table with all notes below it."""
@@ -388,6 +388,15 @@ def _phrase(variable: Variable, row: Any, middle: str) -> str:
 def _middle(variable: Variable, table: Any) -> str:
     """Return which statistic stands for the numbers of a column in a table."""
     return "median" if (variable.name, "median") in table.columns else "mean"
+
+
+def _statistics_of(variables: Sequence[Variable], table: Any) -> str:
+    """Return what the numbers of a printed table are; "" for levels alone."""
+    middles = {_middle(variable, table) for variable in variables if variable.levels is None}
+    if middles == {"mean", "median"}:
+        return f"Numbers: {MEANS}, or {MEDIANS} where skewed."
+    named = {"mean": MEANS, "median": MEDIANS}
+    return f"Numbers: {named[middles.pop()]}." if middles else ""
 
 
 def percent(share: float, unit: str = "%") -> str:

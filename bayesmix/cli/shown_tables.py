@@ -142,6 +142,8 @@ def _column_per_structure(search: Any) -> Table:
         cells = [_below(search, places[s]) if s in places else "" for s in structures]
         table.add_row(str(K), *cells)
     table.caption = CHOSEN_CAPTION
+    if len({cell("family", family) for family in results.get("family", ())}) > 1:
+        table.caption += "; each with its best family"
     if results[_column(search)].isna().any():
         table.caption += f"\n{NO_VALUE_CAPTION}"
     return table

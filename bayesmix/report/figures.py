@@ -250,6 +250,9 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
     # Components have the colours of their clusters; noise is last, and has no ellipse.
     labels = subject.labels if len(subject.clusters) > 1 else np.arange(K)
     numbers = [*labels.tolist(), *([] if noise is None else [-1])]
+    members = {k: of.name for of in subject.clusters for k in of.components}
+    several = len(subject.clusters) > 1 and list(members) != list(range(len(subject.clusters)))
+    within = [f", {members[k]}" if several and k in members else "" for k in range(len(weights))]
     index = subject.row_names  # of a frame
     named = index is not None and not callable(index) and len(index) == len(values)
     names = np.asarray(index, dtype=object) if named else np.arange(len(values))
@@ -264,7 +267,9 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
         ],
         "shares": [_shares(row) for row in probabilities],
         "names": [*(str(k + 1) for k in range(K)), *([] if noise is None else ["noise"])],
-        "weights": [f"weight {weight:.2f}" for weight in weights],
+        "weights": [
+            f"weight {weight:.2f}{whose}" for weight, whose in zip(weights, within, strict=True)
+        ],
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),
         "colours": [style.colour(k) for k in numbers],

@@ -258,10 +258,11 @@ class Subject:
             if (name, level) in numbers:
                 means = numbers[name, level].to_numpy()
             elif (name, "median") in numbers:
-                parts = ("median", "lower quartile", "upper quartile")
-                return Difference(
-                    name, level, *(numbers[name, part].to_numpy() for part in parts), True
+                middle, lower, upper = (
+                    numbers[name, part].to_numpy()
+                    for part in ("median", "lower quartile", "upper quartile")
                 )
+                return Difference(name, level, middle, lower, upper, median=True)
             elif (name, "mean") in numbers and not level:
                 means, spread = (numbers[name, part].to_numpy() for part in ("mean", "sd"))
         return Difference(name, level, means, means - spread, means + spread)

@@ -156,7 +156,8 @@ def warnings(subject: Subject) -> tuple[list[tuple[str, str]], list[tuple[str, s
                 notes.setdefault(text, []).append(subject.label(place))
     failed = {str(note) for note in frame["note"]}
     chosen = subject.label(search.best_index_)
-    told, others = [], []
+    told: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     for text, labels in notes.items():
         first = not labels or text in failed or chosen in labels
         (told if first else others).append((listed(labels, 3, "; "), text))
