@@ -265,10 +265,10 @@ def test_gibbs_sampling_agrees_with_nuts(name):
     inference = bm.VariationalBayes(**options)
     vb = bm.Mixture(K, family=family, inference=inference, prune=False, random_state=0, n_jobs=1)
     vb.fit(X)
-    ours = bm.gibbs(vb, X, n_draws=2000, chains=2, n_jobs=1, progress=False)
+    ours = bm.gibbs(vb, X, n_draws=1000, chains=2, n_jobs=1, progress=False)
     with bm.pymc_model(vb, X):
         trace = pm.sample(
-            100, tune=100, chains=2, cores=1, random_seed=1, progressbar=False,
+            80, tune=80, chains=2, cores=1, random_seed=1, progressbar=False,
             compute_convergence_checks=False, compile_kwargs={"mode": "FAST_COMPILE"},
         )  # fmt: skip
     theirs = invariants(np.asarray(trace.posterior["weights"]), trace.posterior)

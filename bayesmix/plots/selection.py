@@ -24,6 +24,7 @@ TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 # Nats behind the best up to which the scale is linear; beyond, it is logarithmic.
 CLOSE = 2.0
 MARKS = (0, 1, 3)
+LINE = 1.3  # height of a line of text, relative to the size of its font
 MARGIN = 0.08  # of the height, so that the ring at the chosen candidate is not cut
 # Above this number of lines the legend is next to the axes.
 MOST_ON_TOP = 2
@@ -122,12 +123,20 @@ def _scale(ax: Axes, least: float, most: float) -> None:
     while marks[-1] < max(most, -least):
         marks.append(10 * marks[-2])
     ahead = [-mark for mark in marks[1:] if mark <= -least]
-    ax.yaxis.set_major_locator(FixedLocator([*ahead, *marks]))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     scale = ax.yaxis.get_transform()
     low, high = scale.transform(np.array([max(most, MARKS[-1]), min(least, 0.0)]))
     margin = MARGIN * (low - high)
+    # Where candidates are far apart, marks near the best one would overlap.
+    points = ax.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
+    step = LINE * points * ax.figure.dpi / 72.0 / ax.get_window_extent().height
+    step *= low - high + 2.0 * margin
+    kept = [0]
+    for mark in marks[1:]:
+        if scale.transform(mark) - scale.transform(kept[-1]) > step:
+            kept.append(mark)
+    ax.yaxis.set_major_locator(FixedLocator([*(mark for mark in ahead if -mark in kept), *kept]))
     ax.set_ylim(*scale.inverted().transform(np.array([low + margin, high - margin])))
     ax.axhline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
 
