@@ -591,7 +591,8 @@ class SearchResults:
         if not answer.sentences:
             with suppress(UndefinedError, UnsupportedError, InvalidInputError):
                 drawn = self.describe()
-                answer = replace(answer, sentences=(*drawn.sentences, columns.FROM_MODEL))
+                text = f"{answer.text}\n{columns.FROM_MODEL}"
+                answer = replace(answer, sentences=drawn.sentences, text=text)
         return summary_html(answer.summary(), *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
