@@ -129,7 +129,7 @@ def _scale(ax: Axes, least: float, most: float) -> None:
     low, high = scale.transform(np.array([max(most, MARKS[-1]), min(least, 0.0)]))
     margin = MARGIN * (low - high)
     # Where candidates are far apart, marks near the best one would overlap.
-    points = ax.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
+    points = float(ax.yaxis.get_major_ticks(1)[0].label1.get_fontsize())
     step = LINE * points * ax.figure.dpi / 72.0 / ax.get_window_extent().height
     step *= low - high + 2.0 * margin
     kept = [0]

@@ -186,7 +186,7 @@ def whole_numbers(ax: Axes, numbers: Sequence[int] = ()) -> None:
 
 def _room_for(ax: Axes, numbers: Sequence[int]) -> list[str]:
     """Return the texts of ticks at sorted numbers; "" for those without room beside the last."""
-    points = ax.xaxis.get_major_ticks(1)[0].label1.get_fontsize()
+    points = float(ax.xaxis.get_major_ticks(1)[0].label1.get_fontsize())
     letter = LETTER * points * ax.figure.dpi / 72.0
     # The limits will have a margin on both sides.
     unit = ax.get_window_extent().width / (1.1 * max(numbers[-1] - numbers[0], 1))
