@@ -220,7 +220,7 @@ def test_a_figure_of_fifty_levels_fits_a_page():
     fit = bm.Mixture(2, family="auto", random_state=0).fit(frame)
     ax = fit.describe(frame).plot()
     assert ax.figure.get_size_inches()[1] <= 11.0
-    assert "x" in [label.get_text() for label in ax.get_yticklabels()]
+    assert "x, mean" in [label.get_text() for label in ax.get_yticklabels()]
     X = np.repeat(9.0 * np.arange(20), 30)[:, None] + draw.normal(size=(600, 1))
     many = bm.GaussianMixture(20, means_init=9.0 * np.arange(20)[:, None]).fit(X).describe(X)
     assert many.plot().figure.get_size_inches()[0] <= 13.0

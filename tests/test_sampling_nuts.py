@@ -216,3 +216,67 @@ def test_a_product_of_numbers_levels_and_counts_is_sampled_too():
     # The weight of the larger class, whichever label it has.
     larger = found.weights.max(axis=2).mean()
     assert abs(larger - vb.weights_.max()) < 0.05
+
+
+def small_models():
+    """Ten small models by name: a family, its data (24, D), K, and a prior of the weights."""
+    draw = np.random.default_rng(103)
+    first = np.arange(24)[:, None] < 15
+    counts = draw.poisson(np.where(first, [2.0, 3.0], [12.0, 1.0]))
+    bits = (draw.random((24, 3)) < np.where(first, 0.2, 0.8)).astype(float)
+    times = draw.exponential(np.where(first, [1.0, 4.0], [9.0, 0.5]))
+    normal = np.where(first, 0.0, 4.0) + draw.normal(size=(24, 1))
+    sticks = bm.StickBreakingPrior(1.0)
+    return {
+        "counts": (bm.Poisson(), counts, 2, None),
+        "one column of counts": (bm.Poisson(), counts[:, :1], 2, None),
+        "counts in one component": (bm.Poisson(), counts, 1, None),
+        "counts by sticks": (bm.Poisson(), counts, 2, sticks),
+        "bits": (bm.Bernoulli(), bits, 2, None),
+        "bits in one component": (bm.Bernoulli(), bits, 1, None),
+        "bits by sticks": (bm.Bernoulli(), bits, 2, sticks),
+        "times": (bm.Exponential(), times, 2, None),
+        "times in one component": (bm.Exponential(), times, 1, None),
+        "numbers": (bm.Gaussian("diag"), normal, 2, None),
+    }
+
+
+def invariants(weights, parameters):
+    """Statistics (chains, draws) that no order of the components changes, by name."""
+    found = {"squares of weights": (weights**2).sum(axis=-1)}
+    for name in {"means", "rates", "probabilities"} & {*parameters}:
+        values = np.asarray(parameters[name])
+        for d in range(values.shape[3]):
+            of_column = values[..., d].reshape(*weights.shape)
+            found[f"{name} {d}"] = (weights * of_column).sum(axis=-1)
+            found[f"squares of {name} {d}"] = (weights * of_column**2).sum(axis=-1)
+    return found
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(small_models()))
+def test_gibbs_sampling_agrees_with_nuts(name):
+    """PyMC's NUTS knows no density of the package; PyTensor without a compiler starts at once."""
+    import pymc as pm
+
+    family, X, K, weights = small_models()[name]
+    options = {} if weights is None else {"weights": weights}
+    inference = bm.VariationalBayes(**options)
+    vb = bm.Mixture(K, family=family, inference=inference, prune=False, random_state=0, n_jobs=1)
+    vb.fit(X)
+    ours = bm.gibbs(vb, X, n_draws=1000, chains=2, n_jobs=1, progress=False)
+    with bm.pymc_model(vb, X):
+        trace = pm.sample(
+            80, tune=80, chains=2, cores=1, random_seed=1, progressbar=False,
+            compute_convergence_checks=False, compile_kwargs={"mode": "FAST_COMPILE"},
+        )  # fmt: skip
+    theirs = invariants(np.asarray(trace.posterior["weights"]), trace.posterior)
+    found = invariants(ours.weights, ours.parameters)
+    assert len({*found} & {*theirs}) > 1
+    for statistic in {*found} & {*theirs}:
+        values, other = found[statistic], theirs[statistic]
+        if K == 1 and statistic == "squares of weights":
+            continue  # constant
+        errors = [each.std() / math.sqrt(float(arviz.ess(each))) for each in (values, other)]
+        assert abs(values.mean() - other.mean()) <= Z * math.hypot(*errors), statistic

@@ -39,8 +39,8 @@ MOST = 0.5
 # Smaller shares would be rounded to 0 percent.
 LEAST_WHOLE = 0.005
 ALL = "all"
-FORMED = "The {} were formed from these columns, so differences between them are no tests."
-SPREAD = "Numbers: mean (SD), or median [quartiles] where skewed."
+FORMED = "The {} were formed from these columns, so that tests of their differences are not valid."
+MEANS, MEDIANS = "mean (SD)", "median [quartiles]"
 # Rows of a table that fits a screen.
 MOST_ROWS = 20
 # Share of missing values from which a table has a row of them.
@@ -142,11 +142,11 @@ class Description:
             rows += self._rows(variable, frame, spread, missing)
         heads = ("", *(str(name).capitalize() for name in frame.columns))
         title = f"{counted(len(self.certainty), self.noun).capitalize()} by their columns"
-        notes = [SPREAD] if spread else []
+        notes = [_statistics_of(variables, self.table)] if spread else []
         if more := len(self.variables) - len(variables):
             kind = "more column" if self.typical.empty else "less telling column"
             notes.append(f"{counted(more, kind)} not shown.")
-        return ApaTable(title, heads, tuple(rows), " ".join(notes))
+        return ApaTable(title, heads, tuple(rows), " ".join(filter(None, notes)))
 
     def _noted(self, table: ApaTable) -> ApaTable:
         """Return a table with all notes below it."""
@@ -156,7 +156,7 @@ class Description:
         self, variable: Variable, frame: Any, spread: bool, missing: bool
     ) -> list[tuple[str, ...]]:
         """Return the printed rows of a column."""
-        name, unfitted = variable.name, "" if variable.fitted else " (not in the fit)"
+        name, remarks = variable.name, variable.remarks
         block = frame.loc[variable.name]
         rows: list[tuple[str, ...]] = []
         if variable.levels is None:
@@ -172,9 +172,9 @@ class Description:
                 pairs = zip(cells, inner, strict=True)
                 cells = [form.format(cell, ", ".join(texts)) for cell, texts in pairs]
             cells = [MISSING if cell.startswith("nan") else cell for cell in cells]
-            rows.append((f"{name}{unfitted}", *cells))
+            rows.append((f"{name}{remarks}", *cells))
         else:
-            name += unfitted
+            name += remarks
             listed_levels = self._levels_shown(variable)
             rows += [
                 (f"{name}: {level}", *map(percent, block.loc[level])) for level in listed_levels
@@ -187,7 +187,7 @@ class Description:
         if missing and not named and "missing" in block.index:
             shares = block.loc["missing"]
             if shares.max() >= LEAST_MISSING:
-                rows.append((f"{variable.name}{unfitted}: missing", *map(percent, shares)))
+                rows.append((f"{variable.name}{remarks}: missing", *map(percent, shares)))
         return rows
 
     def _levels_shown(self, variable: Variable) -> list[str]:
@@ -370,6 +370,7 @@ def _phrase(variable: Variable, row: Any, middle: str) -> str:
             return ""
         more = value > rest  # a mean may be higher where ranks are lower
         text = f"{middle} {before}{printed} against {before}{of_rest}{after}"
+        text += f", {variable.where}" * bool(variable.where)
         return f'"{variable.name}" {"higher" if more else "lower"} ({text})'
     level = row["level"]
     if len(variable.levels) == 2 and not more:
@@ -387,6 +388,15 @@ def _phrase(variable: Variable, row: Any, middle: str) -> str:
 def _middle(variable: Variable, table: Any) -> str:
     """Return which statistic stands for the numbers of a column in a table."""
     return "median" if (variable.name, "median") in table.columns else "mean"
+
+
+def _statistics_of(variables: Sequence[Variable], table: Any) -> str:
+    """Return what the numbers of a printed table are; "" for levels alone."""
+    middles = {_middle(variable, table) for variable in variables if variable.levels is None}
+    if middles == {"mean", "median"}:
+        return f"Numbers: {MEANS}, or {MEDIANS} where skewed."
+    named = {"mean": MEANS, "median": MEDIANS}
+    return f"Numbers: {named[middles.pop()]}." if middles else ""
 
 
 def percent(share: float, unit: str = "%") -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.core.printed_numbers import number
+from bayesmix.families.coding import Mass
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Skewness within groups above which a distribution counts as skewed (Bulmer 1979, page 63).
@@ -32,7 +33,8 @@ class Variable:
     """A column to describe: numbers, or codes of levels, NaN where missing.
 
     ``levels`` is None for numbers; ``unit`` is what stands before and after each number;
-    ``fitted``: whether the model was fitted to it.
+    ``fitted``: whether the model was fitted to it. ``apart`` (n,): cells that a column of their own
+    describes, as zeros of amounts; they are NaN here but not missing, and ``where`` says so.
     """
 
     name: str
@@ -40,10 +42,23 @@ class Variable:
     levels: tuple[str, ...] | None = None
     unit: tuple[str, str] = ("", "")
     fitted: bool = True
+    apart: Booleans | None = None
+    where: str = ""
 
     @property
     def observed(self) -> Booleans:
         return ~np.isnan(self.values)
+
+    @property
+    def missing(self) -> Booleans:
+        """Whether the value of an observation (n,) is missing."""
+        return ~self.observed if self.apart is None else ~self.observed & ~self.apart
+
+    @property
+    def remarks(self) -> str:
+        """What to print beside the name: " (where not 0)", " (not in the fit)"."""
+        where = f" ({self.where})" if self.where else ""
+        return where if self.fitted else f"{where} (not in the fit)"
 
     @cached_property
     def _least_decimals(self) -> int:
@@ -68,6 +83,27 @@ class Variable:
         """Return a number with its unit."""
         before, after = self.unit
         return f"{before}{self.number(value)}{after}"
+
+
+def beside_masses(variables: list[Variable], masses: Sequence[Mass]) -> list[Variable]:
+    """Return columns whose cells at masses are no missing values: other columns have them."""
+    values = {variable.name: variable.values for variable in variables}
+    own = {
+        variable.name: [
+            mass for mass in masses if mass.column == variable.name and mass.name in values
+        ]
+        for variable in variables
+    }
+    return [
+        replace(
+            variable,
+            apart=np.logical_or.reduce([values[mass.name] == 1.0 for mass in own[variable.name]]),
+            where=f"where not {' or '.join(f'{mass.value:g}' for mass in own[variable.name])}",
+        )
+        if own[variable.name]
+        else variable
+        for variable in variables
+    ]
 
 
 @dataclass(frozen=True)
@@ -172,9 +208,10 @@ def statistics(
     else:
         mean, variance = mean_and_variance(x, w)
         row = {(name, "mean"): mean, (name, "sd"): float(np.sqrt(variance))}
-    if not variable.observed.all():
+    if variable.missing.any():
         every = weights[members].sum()
-        row[name, "missing"] = float(1.0 - w.sum() / every) if every else np.nan
+        absent = weights[members & variable.missing].sum()
+        row[name, "missing"] = float(absent / every) if every else np.nan
     return row
 
 

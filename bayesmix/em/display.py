@@ -262,7 +262,7 @@ def cells(
     codes = np.arange(len(levels), dtype=np.float64)
     shares = np.exp(marginal.expected_log_density(codes[:, None]))
     return [
-        f"{levels[level]} {probability(shares[level, k])}"
+        f"{levels[level]} ({probability(shares[level, k])})"
         for k, level in enumerate(shares.argmax(0))
     ]
 

@@ -150,7 +150,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         A row per column of the frame: its kind, the reason, and its family in the chosen candidate.
     results_ : DataFrame
         A row per candidate, the chosen one first, then by the criterion: parameters, the criterion,
-        the difference to the chosen one ("behind"), other criteria, standard errors, seconds,
+        the difference to the best one ("behind"), other criteria, standard errors, seconds,
         warnings, and a note if the candidate failed. Of large data also the criterion on cells or
         on a sample, in nats.
     folds_ : DataFrame
@@ -527,6 +527,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             outlying=outlying,
             cluster_probabilities={} if clusters is None else clusters.probabilities,
             features="" if selected is None else selected.sentence(names(), result.n_components),
+            rounding=checks.spread_over_steps,
             compared_on=findings.on_sample,
             unordered=findings.unordered,
             criterion_asked=asked_for and criterion != criteria.RULE,

@@ -36,6 +36,11 @@ class Function(ABC):
     plural = "Box-Cox transformed values"
     n_learned = 0  # number of parameters that were learned from data
 
+    @property
+    def adjective(self) -> str:
+        """Name of the density of x: "log-normal"."""
+        return self.normal.removeprefix("a ")
+
     def at(self, columns: Integers) -> Function:
         """Return the function of some of the columns."""
         return self
@@ -350,6 +355,11 @@ class Logarithms(YeoJohnson):
 
     def __repr__(self) -> str:
         return f"Logarithms(columns={', '.join(map(str, np.flatnonzero(self.logged)))})"
+
+    @property
+    def adjective(self) -> str:
+        """Log-normal if all columns are; which they are is told beside it."""
+        return super().adjective if self.logged.all() else "normal"
 
     @property
     def logged(self) -> Booleans:

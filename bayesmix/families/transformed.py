@@ -477,7 +477,7 @@ class Transformed(Over):
 
     @property
     def adjective(self) -> str:
-        return self.function.normal.removeprefix("a ")
+        return self.function.adjective
 
     def made(self, components: Any) -> bool:
         same = isinstance(components, TransformedComponents) and components.function

@@ -245,8 +245,8 @@ def read_as(
     """
     frame = named_rows(path, text)
     names = [str(name) for name in frame.columns]
-    check_names(path, names, list(coding.names), weight, "columns of the fit")
-    used = frame[[name for name in names if name in coding.names]]
+    check_names(path, names, list(coding.given), weight, "columns of the fit")
+    used = frame[[name for name in names if name in coding.given]]
     values = recoded(used, coding, unseen).to_numpy()
     # Without missing cells, only categories that are not among the levels are NaN.
     check_values(path, values, coding.names, gaps=gaps or not used.isna().to_numpy().any())

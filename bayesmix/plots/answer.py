@@ -24,6 +24,7 @@ LEAST_SHOWN = 0.005
 WIDTH = 0.72
 # Lines of a description that fit beside the numbers of clusters.
 MOST_LINES = 14
+LABEL_INCHES = 0.25  # of a bar before the layout, below which its probability is upright
 LIGHT = "#b8b8b8"  # numbers that are not the answer
 
 
@@ -82,11 +83,14 @@ def _numbers(ax: Axes, answer: Any) -> None:
     heights = [answer.probabilities.get(k, 0.0) for k in numbers]
     colours = [style.INK if k == answer.number else LIGHT for k in numbers]
     bars = ax.bar(numbers, heights, WIDTH, color=colours)
+    # Of many bars, their labels would overlap side by side.
+    upright = ax.get_window_extent().width < LABEL_INCHES * ax.figure.dpi * len(numbers)
     for bar, height in zip(bars, heights, strict=True):
         if height >= LEAST_SHOWN:
             ax.annotate(
                 probability(height), (bar.get_x() + bar.get_width() / 2.0, height),
                 textcoords="offset points", xytext=(0, 3), ha="center", fontsize="small",
+                rotation=90.0 * upright,
             )  # fmt: skip
     style.whole_numbers(ax, list(numbers))
     style.finished(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import entr
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.coding import shown
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
@@ -280,7 +281,7 @@ def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
             lines.append([Line(name, point.means[:, column], point.deviations[:, column])])
             continue
         each = zip(called, probabilities[column].T, strict=True)
-        own = [Line(name, p, np.sqrt(p * (1.0 - p)), str(one)) for one, p in each]
+        own = [Line(name, p, np.sqrt(p * (1.0 - p)), shown(one)) for one, p in each]
         lines.append(own[1:] if len(own) == 2 else own)
     return lines
 

@@ -431,6 +431,10 @@ def holding(density: Array, cell: float, shares: tuple[float, ...]) -> Array:
 
 
 # Standard deviations: width and style of the line.
+# Where the number of an ellipse may be, best first.
+DIRECTIONS = np.array([[0.0, 1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]])
+TINY = np.finfo(float).tiny
+NUMBER_INCHES = 0.16  # a number and some room
 RIMS: dict[float, tuple[float, Any]] = {1.0: (1.8, "-"), 2.0: (1.1, (0, (4, 2)))}
 
 
@@ -438,6 +442,7 @@ def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
     """Draw ellipses of 1 and 2 standard deviations, with the number of the component or cluster."""
     from matplotlib.patches import Ellipse
 
+    placed: list[tuple[int, Array]] = []
     for k, (mean, covariance) in enumerate(zip(view.means, view.covariances, strict=True)):
         variances, axes = np.linalg.eigh(covariance)
         reach = np.sqrt(np.maximum(variances, 0.0))
@@ -451,11 +456,36 @@ def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
                 path_effects=style.halo(width + 1.4),
             )  # fmt: skip
             ax.add_patch(ellipse)
-        tip = 2.0 * reach[1] * axes[:, 1] * np.sign(axes[1, 1] or 1.0)
         group = int(view.groups.of_components[k])
         if view.n_components > 1 and group >= 0:
-            x, y = mean + tip
+            places = _on_the_rim(mean, covariance)
+            free = _free_place(ax, view, places, [place for _, place in placed])
+            if free is None and group in (other for other, _ in placed):
+                continue  # another component of the cluster has its number
+            x, y = places[0] if free is None else free
+            placed.append((group, np.array([x, y])))
             style.number(ax, group, x, y, zorder=5, va="center", alpha=alpha)
+
+
+def _on_the_rim(mean: Array, covariance: Array) -> Array:
+    """Return places (p, 2) for the number of a component on its larger ellipse, best first.
+
+    They are the farthest points in some directions of the standardised columns, first the top.
+    """
+    towards = DIRECTIONS / np.sqrt(np.maximum(np.diagonal(covariance), TINY))
+    lengths = np.sqrt(np.einsum("pd,de,pe->p", towards, covariance, towards))
+    return mean + 2.0 * (towards @ covariance) / np.maximum(lengths, TINY)[:, None]
+
+
+def _free_place(ax: Axes, view: View, places: Array, taken: list[Array]) -> Array | None:
+    """Return the first of some places (p, 2) where a number overlaps no other one, if any."""
+    panel = ax.get_window_extent()
+    spans = [np.ptp(view.extent(d, None)) for d in (0, 1)]
+    room = NUMBER_INCHES * ax.figure.dpi * np.array(spans) / (panel.width, panel.height)
+    for place in places:
+        if all((np.abs(place - other) > room).any() for other in taken):
+            return place
+    return None
 
 
 def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[str]:

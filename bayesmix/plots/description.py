@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.assess.description import percent
 from bayesmix.core import validation
 from bayesmix.errors import UnsupportedError
-from bayesmix.plots.style import FAINT, INK, Axes, axes_or_new, expect, finished
+from bayesmix.plots.style import FAINT, INK, Axes, axes_or_new, expect, finished, luminance
 
 # Effect at which the colour is full: almost no overlap of two normal distributions.
 FULL = 3.0
@@ -19,8 +19,8 @@ SMALL = 0.2
 ROW, COLUMN, NAMES, MOST_CHARACTERS = 0.3, 1.05, 2.4, 34
 # Inches of all columns up to which they are wide, and the least width of each, in small print.
 WIDEST, NARROW = 8.0, 0.5
-# Relative strength of a colour above which text on it is white.
-DARK = 0.75
+# Luminance of a colour below which text on it is white.
+DARK = 0.2
 
 
 def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -> Axes:
@@ -50,7 +50,7 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
     >>> described = bm.GaussianMixture(2, random_state=0).fit(X).describe(X)
     >>> ax = described.plot(ax=Figure().subplots())
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['eruptions', 'waiting']
+    ['eruptions, mean', 'waiting, mean']
     """
     expect("description", description, "a Description", "typical", "variables")
     most = validation.integer("most", most, 1)
@@ -86,11 +86,13 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
             continue
         variable = variables[rows[row][0]]
         text = variable.written(value) if variable.levels is None else percent(value)
-        ink = "white" if abs(effects[row, column]) > DARK * FULL else INK
+        shade = image.cmap(image.norm(effects[row, column]))
+        ink = "white" if luminance(shade) < DARK else INK
         ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=size,
                 parse_math=False)  # fmt: skip
     skewed = {name for name, statistic in description.table if statistic == "median"}
-    labels = [_label(variables[name], level, name in skewed) for name, level in rows]
+    middles = {name: "median" if name in skewed else "mean" for name in variables}
+    labels = [_label(variables[name], level or middles[name], bool(level)) for name, level in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize="small", parse_math=False)
     shares = description.table[("size", "share")]
     heads = [f"{name}\n{percent(shares[name])}" for name in groups]
@@ -102,7 +104,7 @@ def plot_description(description: Any, ax: Axes | None = None, most: int = 20) -
     ax.grid(which="minor", color="white", linewidth=1.5)
     ax.tick_params(which="minor", length=0)
     bar = ax.figure.colorbar(image, ax=ax, location="bottom", shrink=0.6, aspect=40, pad=0.03)
-    bar.set_label("Below or above the rest, in standard deviations (d, h)", fontsize="small")
+    bar.set_label("Below or above the rest, in standard deviations", fontsize="small")
     bar.ax.tick_params(labelsize="small", length=0)
     bar.outline.set_visible(False)
     left_out = len(typical.index.droplevel(0).unique()) - len(rows)
@@ -121,8 +123,12 @@ def _cell(typical: Any, name: str, key: tuple[str, str], part: str) -> float:
     return float(typical.at[place, part]) if place in typical.index else np.nan
 
 
-def _label(variable: Any, level: str, skewed: bool) -> str:
-    """Return the name of a row, cut where it is too long for a figure."""
-    text = f"{variable.name}: {level}" if level else f"{variable.name}{', median' * skewed}"
+def _label(variable: Any, what: str, of_level: bool) -> str:
+    """Return the name of a row with its level or statistic, cut where it is too long."""
+    name = variable.name
+    text = f"{name}: {what}"
+    if not of_level:
+        room = MOST_CHARACTERS - len(f", {what}")
+        text = f"{name if len(name) <= room else f'{name[: room - 1]}…'}, {what}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
-    return text if variable.fitted else f"{text} (not in the fit)"
+    return f"{text}{variable.remarks}"

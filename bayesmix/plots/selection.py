@@ -15,6 +15,7 @@ from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
 from bayesmix.selection.search_tables import comparing
 from bayesmix.selection.structures import labels_beside
+from bayesmix.selection.summary_text import cell
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -23,6 +24,7 @@ TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 # Nats behind the best up to which the scale is linear; beyond, it is logarithmic.
 CLOSE = 2.0
 MARKS = (0, 1, 3)
+LINE = 1.3  # height of a line of text, relative to the size of its font
 MARGIN = 0.08  # of the height, so that the ring at the chosen candidate is not cut
 # Above this number of lines the legend is next to the axes.
 MOST_ON_TOP = 2
@@ -92,7 +94,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         _name(ax, table.loc[leading], groups)
     n, height = int(table["n_components"][ringed]), float(table["behind"][ringed])
     kind = _kind(table.loc[ringed], groups)
-    which = "best" if ringed == best else "chosen"
+    which = "chosen" if decides else "best"
     (key[f"{which}: {counted(n, noun_of(search))}{kind}"],) = ax.plot(
         n, height, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
@@ -121,12 +123,20 @@ def _scale(ax: Axes, least: float, most: float) -> None:
     while marks[-1] < max(most, -least):
         marks.append(10 * marks[-2])
     ahead = [-mark for mark in marks[1:] if mark <= -least]
-    ax.yaxis.set_major_locator(FixedLocator([*ahead, *marks]))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     scale = ax.yaxis.get_transform()
     low, high = scale.transform(np.array([max(most, MARKS[-1]), min(least, 0.0)]))
     margin = MARGIN * (low - high)
+    # Where candidates are far apart, marks near the best one would overlap.
+    points = float(ax.yaxis.get_major_ticks(1)[0].label1.get_fontsize())
+    step = LINE * points * ax.figure.dpi / 72.0 / ax.get_window_extent().height
+    step *= low - high + 2.0 * margin
+    kept = [0]
+    for mark in marks[1:]:
+        if scale.transform(mark) - scale.transform(kept[-1]) > step:
+            kept.append(mark)
+    ax.yaxis.set_major_locator(FixedLocator([*(mark for mark in ahead if -mark in kept), *kept]))
     ax.set_ylim(*scale.inverted().transform(np.array([low + margin, high - margin])))
     ax.axhline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
 
@@ -169,7 +179,11 @@ def _groups(table: Any) -> Iterator[tuple[str, Any]]:
     if not besides_k:
         yield "", table
         return
-    keys = table[besides_k].astype(str).agg(", ".join, axis=1)
+    cells = [
+        [cell(name, value) for name, value in zip(besides_k, row, strict=True)]
+        for row in table[besides_k].itertuples(index=False)
+    ]
+    keys = np.array([", ".join(filter(None, each)) for each in cells])
     for key in dict.fromkeys(keys):
         yield key, table[keys == key]
 
@@ -193,9 +207,11 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
 
 
 def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
+    several = len({_kind(best, groups) for _, best in leading.iterrows()}) > 1
     for place, (_, best) in enumerate(leading.iterrows()):
+        kind = f"{_kind(best, groups).removeprefix(', ')}, " if several else ""
         ax.annotate(
-            f"{place + 1}. {_kind(best, groups).removeprefix(', ')}, {int(best['n_components'])}",
+            f"{place + 1}. {kind}{int(best['n_components'])}",
             (best["n_components"], best["behind"]),
             textcoords="offset points", xytext=(12, 8 - 13 * place), color=style.INK, zorder=5,
         )  # fmt: skip

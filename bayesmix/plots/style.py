@@ -45,6 +45,8 @@ FAINT = "#767676"
 # Inches for ticks and label of the horizontal axis.
 LABEL = 0.5
 MOST_TICKS = 20
+# Width of a digit relative to the size of its font.
+LETTER = 0.65
 # Letters of a line beside an axis.
 MOST_LETTERS = 30
 
@@ -132,6 +134,15 @@ def evenly(n: int, most: int) -> Integers:
     return np.linspace(0, n - 1, min(n, most)).astype(int)
 
 
+def luminance(shade: Any) -> float:
+    """Return the relative luminance of a colour, from 0 (black) to 1 (white)."""
+    from matplotlib.colors import to_rgb
+
+    channels = np.array(to_rgb(shade))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
 def halo(width: float = 2.5) -> list[Any]:
     """Return a white outline that keeps text readable."""
     from matplotlib.patheffects import withStroke
@@ -168,9 +179,25 @@ def whole_numbers(ax: Axes, numbers: Sequence[int] = ()) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if 0 < len(numbers) <= MOST_TICKS:
-        ax.set_xticks(numbers)
+        ax.set_xticks(numbers, _room_for(ax, numbers))
     else:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _room_for(ax: Axes, numbers: Sequence[int]) -> list[str]:
+    """Return the texts of ticks at sorted numbers; "" for those without room beside the last."""
+    points = float(ax.xaxis.get_major_ticks(1)[0].label1.get_fontsize())
+    letter = LETTER * points * ax.figure.dpi / 72.0
+    # The limits will have a margin on both sides.
+    unit = ax.get_window_extent().width / (1.1 * max(numbers[-1] - numbers[0], 1))
+    texts, end = [], -np.inf
+    for value in numbers:
+        width = letter * len(str(value))
+        start = unit * value - 0.5 * width
+        fits = start > end
+        texts.append(str(value) if fits else "")
+        end = start + width + letter if fits else end
+    return texts
 
 
 def side_by_side(values: Array, near: float, step: float, most: float) -> Array:

@@ -41,6 +41,8 @@ LEAST_WEIGHT = 0.005
 FURTHEST = 1.0
 # Columns of a figure over a plane.
 PLANE = 2
+# Absolute correlation above which the figure of two columns is almost a line.
+ALMOST_A_LINE = 0.95
 
 
 def fitted(model: Any, with_noise: bool = False) -> Any:
@@ -337,8 +339,23 @@ def columns_that_vary(result: FitResult, most: int) -> list[int]:
 def least_overlapping(
     result: FitResult, choices: Iterable[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:
-    """Return combinations of columns, least overlap of components first."""
-    return least_overlap(*_moments(result), result.density.weights.mean(), choices)
+    """Return combinations of columns, least overlap of components first.
+
+    Pairs of columns that are almost a line come last: no component can be seen on it.
+    """
+    (means, covariances), weights = _moments(result), result.density.weights.mean()
+    ranked = least_overlap(means, covariances, weights, choices)
+    away = means - weights @ means
+    total = np.einsum("k,kij->ij", weights, covariances + away[:, :, None] * away[:, None])
+    return sorted(ranked, key=lambda columns: _almost_a_line(total[np.ix_(columns, columns)]))
+
+
+def _almost_a_line(covariance: Array) -> bool:
+    """Whether two columns with this covariance (2, 2) are correlated above ``ALMOST_A_LINE``."""
+    if len(covariance) < 2:
+        return False
+    limit = ALMOST_A_LINE * np.sqrt(covariance[0, 0] * covariance[1, 1])
+    return bool(abs(covariance[0, 1]) > limit)
 
 
 def least_overlap(

@@ -81,7 +81,7 @@ def svg(
 
 
 def clusters_figure(subject: Subject) -> Picture | None:
-    """Return mean ± standard deviation of the clusters in the columns that tell them apart."""
+    """Return middle and spread of the clusters in the columns that tell them apart."""
     lines, clusters = subject.differences, subject.clusters
     if len(clusters) < 2 or not lines:
         return None
@@ -89,20 +89,21 @@ def clusters_figure(subject: Subject) -> Picture | None:
     def draw(figure: Any) -> None:
         panels = np.ravel(figure.subplots(len(lines), 1))
         for ax, line in zip(panels, lines, strict=True):
-            factor = 100.0 if line.of_level else 1.0
-            reach = np.zeros(len(clusters)) if line.of_level else line.deviations
+            factor = 100.0 if line.level else 1.0
             for place, cluster in enumerate(clusters):
-                mean = factor * line.means[place]
+                low, middle, high = (
+                    factor * ends[place] for ends in (line.lower, line.middles, line.upper)
+                )
                 ax.errorbar(
-                    mean, place, xerr=reach[place], color=cluster.colour, lw=2.2, ms=6,
-                    marker=style.marker(place),
+                    middle, place, xerr=[[middle - low], [high - middle]], color=cluster.colour,
+                    lw=2.2, ms=6, marker=style.marker(place),
                 )  # fmt: skip
                 ax.annotate(
-                    cluster.name, (mean + reach[place], place), (5, 0), color=style.INK, size=7,
+                    cluster.name, (high, place), (5, 0), color=style.INK, size=7,
                     textcoords="offset points", va="center_baseline", annotation_clip=False,
                 )  # fmt: skip
             ax.set(ylim=(len(clusters) - 0.4, -0.6), yticks=[])
-            if line.of_level:
+            if line.level:
                 ax.set_xlim(-4, 104)
                 ax.xaxis.set_major_formatter("{x:g} %")
             ax.grid(axis="x", color=style.FILL, lw=0.6)
@@ -110,17 +111,18 @@ def clusters_figure(subject: Subject) -> Picture | None:
             ax.spines[["left", "top", "right"]].set_visible(False)
             ax.spines["bottom"].set_color(style.FILL)
             ax.tick_params(axis="x", labelsize=8, colors=style.FAINT, length=0)
-            name = style.in_two_lines(line.name, line.level)
+            name = style.in_two_lines(line.title, line.level)
             ax.set_ylabel(name, rotation=0, ha="right", va="center", color=style.INK)
 
-    levels = any(line.of_level for line in lines)
-    spread = not all(line.of_level for line in lines)
-    what = " and ".join(
-        ["mean ± standard deviation in the units of the data"] * spread
-        + ["probability of levels"] * levels
-    )
+    spread = not all(line.level for line in lines)
+    kinds_shown = {
+        "mean ± standard deviation": any(not (line.level or line.median) for line in lines),
+        "median and quartiles": any(line.median for line in lines),
+        "shares of levels": any(line.level for line in lines),
+    }
+    what = ", ".join(kind for kind, drawn_here in kinds_shown.items() if drawn_here)
     columns = "Columns" if spread else "Levels"
-    names = [f"{line.name}: {line.level}" if line.of_level else line.name for line in lines]
+    names = [f"{line.name}: {line.level}" if line.level else line.name for line in lines]
     kinds = f"{subject.kind}{'es' if subject.kind == 'class' else 's'}"
     return drawn(
         draw,
@@ -247,6 +249,9 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
     # Components have the colours of their clusters; noise is last, and has no ellipse.
     labels = subject.labels if len(subject.clusters) > 1 else np.arange(K)
     numbers = [*labels.tolist(), *([] if noise is None else [-1])]
+    members = {k: of.name for of in subject.clusters for k in of.components}
+    several = len(subject.clusters) > 1 and list(members) != list(range(len(subject.clusters)))
+    within = [f", {members[k]}" if several and k in members else "" for k in range(len(weights))]
     index = subject.row_names  # of a frame
     named = index is not None and not callable(index) and len(index) == len(values)
     names = np.asarray(index, dtype=object) if named else np.arange(len(values))
@@ -261,7 +266,9 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
         ],
         "shares": [_shares(row) for row in probabilities],
         "names": [*(str(k + 1) for k in range(K)), *([] if noise is None else ["noise"])],
-        "weights": [f"weight {weight:.2f}" for weight in weights],
+        "weights": [
+            f"weight {weight:.2f}{whose}" for weight, whose in zip(weights, within, strict=True)
+        ],
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),
         "colours": [style.colour(k) for k in numbers],

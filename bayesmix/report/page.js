@@ -239,7 +239,7 @@ function lookAtRows(section) {
     mark.setAttribute("viewBox", "-1.1 -1.1 2.2 2.2");
     mark.setAttribute("aria-hidden", "true");
     element("path", {d: outline(data.markers[k], 0, 0, 1), fill: colour}, mark);
-    button.append(mark, `${data.names[k]}: ${data.weights[k]}`);
+    button.append(mark, `${k < data.means.length ? "component " : ""}${data.names[k]}: ${data.weights[k]}`);
     button.addEventListener("click", () => {
       seen[k] = !seen[k];
       button.setAttribute("aria-pressed", String(seen[k]));

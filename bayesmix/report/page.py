@@ -105,6 +105,7 @@ def page(
     if len(search.folds_):
         seconds += float(search.folds_["seconds"].sum())
     priors = result.inference.name != "maximum_likelihood"
+    told, of_others = tables.warnings(subject)
     return rendered(
         subject,
         title,
@@ -114,7 +115,8 @@ def page(
         lede="",
         sentences=subject.sentences,
         details=subject.details,
-        warnings=tables.warnings(subject),
+        warnings=told,
+        of_others=of_others,
         criteria=tables.criteria(subject),
         candidates=tables.candidates(subject),
         numbers=sorted(set(subject.table["n_components"])),
@@ -168,6 +170,7 @@ def write_fit_report(
         lede=capital(display.sentence(subject.result)) + ".",
         sentences=[fits.summary(), *clusters.summary().splitlines()],
         warnings=[("", event.in_words(subject.result.noun)) for event in subject.result.events],
+        of_others=[],
         pictures=figures.density_figure(subject),
         command=reproduce.in_lines(command or ()),
     )

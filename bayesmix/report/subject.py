@@ -21,6 +21,7 @@ from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
 from bayesmix.selection.structures import in_words
+from bayesmix.selection.summary_text import cell, setting
 from bayesmix.sources.memory import is_source
 
 if TYPE_CHECKING:
@@ -44,6 +45,26 @@ class Cluster:
     count: float
     components: tuple[int, ...]
     colour: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A column, or a level: the middle (C,) of each cluster, and the ends (C,) of its bar.
+
+    They are mean ± standard deviation, or median and quartiles, or the share of a level.
+    """
+
+    name: str
+    level: str  # of a category, or ""
+    middles: Array
+    lower: Array
+    upper: Array
+    median: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name with its statistic: "income, median"."""
+        return f"{self.name}, median" if self.median else self.name
 
 
 class Subject:
@@ -193,7 +214,8 @@ class Subject:
         parts = [counted(int(row["found_components"]), self.noun)]
         for name in self.parameters:
             known = name == "covariance_type"
-            parts.append(in_words(row[name]) if known else f"{name}={row[name]}")
+            if cell(name, row[name]):
+                parts.append(in_words(row[name]) if known else setting(name, row[name]))
         return ", ".join(parts)
 
     @property
@@ -209,11 +231,12 @@ class Subject:
         return [Cluster(*each) for each in zip(*columns, strict=True)]
 
     @cached_property
-    def differences(self) -> list[Line]:
-        """Mean and spread of each cluster in the columns that tell them apart, largest first.
+    def differences(self) -> list[Difference]:
+        """Middle and spread of each cluster in the columns that tell them apart, largest first.
 
         Columns are ordered by the share of their variance that is between clusters, and keep their
-        units; a categorical column has a line for each level.
+        units; a categorical column has a line for each level. The numbers are those of the
+        description, or of the fit where there is none.
         """
         lines = lines_of(self.result.family, self.result.unframed.plug_in(), self.columns)
         shares = np.array([cluster.share for cluster in self.clusters])
@@ -222,7 +245,27 @@ class Subject:
         apart = [line.apart(shares) for line in merged]
         order = np.argsort(-np.array(apart), kind="stable")
         most = min(max(int(TALLEST / self.inches_per_column), LEAST_LINES), MOST_LINES)
-        return [merged[d] for d in order if apart[d] >= LEAST_APART][:most]
+        telling = [merged[d] for d in order if apart[d] >= LEAST_APART][:most]
+        return [self._difference(line) for line in telling]
+
+    def _difference(self, line: Line) -> Difference:
+        """Return the numbers of a line as the description has them."""
+        name, level, means = line.name, line.level, line.means
+        spread = 0.0 * means if line.of_level else line.deviations
+        described = None if self.description is None else self.description.table
+        if described is not None and len(described) >= len(self.clusters):
+            numbers = described.iloc[: len(self.clusters)]
+            if (name, level) in numbers:
+                means = numbers[name, level].to_numpy()
+            elif (name, "median") in numbers:
+                middle, lower, upper = (
+                    numbers[name, part].to_numpy()
+                    for part in ("median", "lower quartile", "upper quartile")
+                )
+                return Difference(name, level, middle, lower, upper, median=True)
+            elif (name, "mean") in numbers and not level:
+                means, spread = (numbers[name, part].to_numpy() for part in ("mean", "sd"))
+        return Difference(name, level, means, means - spread, means + spread)
 
     @property
     def inches_per_column(self) -> float:

@@ -14,7 +14,7 @@ from bayesmix.em.display import effects_in_words
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
-from bayesmix.selection.summary_text import four_digits
+from bayesmix.selection.summary_text import cell, four_digits
 from bayesmix.selection.tasks import DEGENERATE
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def candidates(subject: Subject) -> dict[str, Any]:
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
     scores = [name for name in ("log_likelihood", *RECORDS, "nec") if name in frame]
     beside = [name for name in scores if name != criterion and frame[name].notna().any()]
-    words = subject.parameters
+    words, paired = subject.parameters, criterion == "cv" and "cv_behind" in frame
     records = [(name, record(name)) for name in (criterion, *beside)]
     labels = [SHORT.get(name, of.short or of.label) for name, of in records]
     heads = [
@@ -88,7 +88,7 @@ def candidates(subject: Subject) -> dict[str, Any]:
         *(["found"] if pruned else []),
         *(SHORT.get(name, name) for name in words),
         labels[0],
-        "behind",
+        "from the best",
         *labels[1:],
         "seconds",
     ]
@@ -96,13 +96,13 @@ def candidates(subject: Subject) -> dict[str, Any]:
         [
             str(row["n_components"]),
             *([str(row["found_components"])] if pruned else []),
-            *(str(row[name]) for name in words),
+            *(cell(name, row[name]) for name in words),
             _score(row, criterion),
-            _behind(subject, place),
+            _score(row, "cv_behind" if paired else "behind"),
             *(_score(row, name) for name in beside),
             number(float(row["seconds"])),
         ]
-        for place, row in frame.iterrows()
+        for _, row in frame.iterrows()
     ]
     return {
         "heads": heads,
@@ -128,17 +128,11 @@ def _score(row: Any, name: str, error: str = "") -> str:
     return f"{text} ± {number(float(spread))}" if _finite(spread) else text
 
 
-def _behind(subject: Subject, place: Any) -> str:
-    """Return differences to the chosen candidate, for cross-validation to the best."""
-    row = subject.table.loc[place]
-    if place == subject.search.best_index_:
-        return "chosen"
-    paired = subject.criterion == "cv" and "cv_behind" in row
-    return _score(row, "cv_behind") if paired else _score(row, "behind")
+def warnings(subject: Subject) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the candidates and the text of each warning once; "" for those of the search.
 
-
-def warnings(subject: Subject) -> list[tuple[str, str]]:
-    """Return the candidates and the text of each warning once; "" for those of the search."""
+    Apart from them are the warnings of candidates that were not chosen, but for failed ones.
+    """
     search, frame = subject.search, subject.table
     notes: dict[str, list[str]] = {}
     if getattr(search, "interrupted_", False):
@@ -160,7 +154,14 @@ def warnings(subject: Subject) -> list[tuple[str, str]]:
         for text in (note, "" if note.startswith(DEGENERATE) else warning):
             if text:
                 notes.setdefault(text, []).append(subject.label(place))
-    return [(listed(labels, 3, "; "), text) for text, labels in notes.items()]
+    failed = {str(note) for note in frame["note"]}
+    chosen = subject.label(search.best_index_)
+    told: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for text, labels in notes.items():
+        first = not labels or text in failed or chosen in labels
+        (told if first else others).append((listed(labels, 3, "; "), text))
+    return told, others
 
 
 def covariates(subject: Subject) -> list[tuple[str, dict[str, Any]]]:

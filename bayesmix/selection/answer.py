@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.nouns import capitalized, part_names
+from bayesmix.core.nouns import capitalized, part_names, plural
 from bayesmix.core.palette import colour
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import number_of
@@ -19,7 +19,7 @@ MOST_TOLD = 4
 OUTLYING_WORD = "outlying"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer:
     """The clusters that a search found; all texts, tables, figures and files show these.
 
@@ -64,15 +64,20 @@ class Answer:
     sentences: tuple[str, ...] = ()
     choice: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Answer: {self.headline}>"
+
     def summary(self, verbose: bool = False, most: int | None = MOST_TOLD) -> str:
         """Return the headline, the clusters in words, and below them the model and the choice.
 
         Without ``verbose`` at most ``most`` clusters are told, and the number of the others.
         """
         first, _, rest = (self.details if verbose else self.text).partition("\n")
-        told = self.sentences or self._sizes()
+        # A note, or the headline, has the observations outside the clusters.
+        told = self.sentences[: self.number] or self._sizes()
         if most is not None and len(told) > most and not verbose:
-            told = (*told[: most - 1], f"{len(told) - most + 1} more: describe(X).")
+            more = plural(self.noun) if (left := len(told) - most + 1) > 1 else self.noun
+            told = (*told[: most - 1], f"{left} more {more}: describe(X).")
         return "\n".join([first, *told, *filter(None, [rest])])
 
     def _sizes(self) -> tuple[str, ...]:

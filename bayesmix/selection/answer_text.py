@@ -149,6 +149,7 @@ class AnswerText:
     outlying: float
     cluster_probabilities: Mapping[int, float]
     features: str = ""
+    rounding: str = ""  # which rounded features the search spread over their steps
     compared_on: str = ""  # on how many observations, if not on all
     unordered: Candidate | None = None  # the best mixture beside chains
     criterion_asked: bool = False
@@ -205,6 +206,7 @@ class AnswerText:
         return [
             f"Model: {model(self.chosen)} ({self._data()}).",
             self._outlying(),
+            self.rounding,
             self.features or order(self.chosen, self.unordered, self.criterion),
             self._numbers(),
             self.choice,
@@ -438,7 +440,8 @@ class AnswerText:
         compared = counted(len(self.candidates), "candidate")
         lines = [f"{compared} compared{self.compared_on}, K = {span}."]
         if following := self._next():
-            lines.append(f"Others by {record(self.criterion).label}: {'; '.join(following)}.")
+            label_of = record(self.criterion).label
+            lines.append(f"Compared with the chosen one by {label_of}: {'; '.join(following)}.")
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
             if bic.n_components != self.chosen.n_components and self._likely < CERTAIN:

@@ -12,6 +12,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import ON_SAMPLE, record
 from bayesmix.selection.scores import nec
 from bayesmix.selection.structures import alike, from_simple_to_rich
+from bayesmix.selection.summary_text import cell
 
 # Criteria of the fit alone have no standard error.
 WITH_ERRORS = ("cv", "evidence", "loo")
@@ -20,7 +21,7 @@ WITH_ERRORS = ("cv", "evidence", "loo")
 def results(rows: list[Candidate], criterion: str) -> Any:
     """Return a table with one row per candidate and one column per criterion or standard error.
 
-    Parameters and the criterion that chose come first, then the difference from the best. Values
+    Parameters and the criterion that chose come first, then the difference to the best. Values
     are published ones: AIC, BIC and ICL smaller is better, others in nats, greater is better.
     """
     columns: list[dict[str, Any]] = []
@@ -31,6 +32,8 @@ def results(rows: list[Candidate], criterion: str) -> Any:
         key=lambda row: row.comparable("cv"),
         default=None,
     )
+    values = [row.value(criterion) for row in rows]
+    greatest = max(filter(math.isfinite, values), default=math.nan)
     for row, ratio in zip(rows, ratios, strict=True):
         entry = {key.split("__")[-1]: value for key, value in row.parameters.items()}
         entry["found_components"] = row.n_components
@@ -43,7 +46,7 @@ def results(rows: list[Candidate], criterion: str) -> Any:
             if name in row.scores and math.isfinite(row.scores[name].pareto_k):
                 entry[f"{name}_k"] = row.scores[name].pareto_k
             if name == criterion:
-                entry["behind"] = abs(factor) * (rows[0].value(name) - row.value(name))
+                entry["behind"] = abs(factor) * (greatest - row.value(name))
         if best is not None and best.held is not None:
             behind = None if row.held is None else best.held.less(row.held)
             entry["cv_behind"] = math.nan if behind is None else behind.value
@@ -144,7 +147,7 @@ def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[li
     beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]
     rows = [
         [
-            *(str(row[name]) for name in kind),
+            *(cell(name, row[name]) for name in kind),
             *(f"{row[name]:,.2f}" for name in (criterion, "behind", *beside)),
         ]
         for _, row in results.head(most).iterrows()

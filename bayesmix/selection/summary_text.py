@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,12 +64,18 @@ class DataChecks:
         """Return notes on the chosen candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result, noun = chosen.sound, noun_of(chosen.estimator)
-        notes = [*self._changed(), *filter(None, [self.few_features])]
-        notes += self._range(ended, chosen)
+        notes = [*filter(None, [self.few_features]), *self._range(ended, chosen)]
         if not self.of_features:
-            return notes
+            return [*notes, *self._changed()]
+        zeros = {} if result is None else _zeros(result, noun)
+        several = chosen.asked > 1 and (result is None or result.family.measure_apart is None)
+        repeated = [
+            text
+            for text in self.duplicates.values
+            if several and not any(text.startswith(f"{name} (") for name in zeros)
+        ]
         if result is not None:
-            notes += components(result, clusters, self.rounded, noun)
+            notes += components(result, clusters, self.rounded, noun, bool(repeated))
             flat = [event.text for event in result.events if event.kind == "flat"]
             notes += [f"{text[0].upper()}{text[1:].rstrip('.')}." for text in flat]
         if self.duplicates.n_copies:
@@ -76,11 +83,10 @@ class DataChecks:
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
                 "duplicates: remove them, or divide sample weights by the number of copies."
             )
-        masses = result is not None and result.family.measure_apart is not None
-        if self.duplicates.values and chosen.asked > 1 and not masses:
+        if repeated:
             notes.append(
-                f"Repeated values: {listed(self.duplicates.values)}. A {noun} may model nothing "
-                "but these values."
+                f"Repeated values: {listed(repeated)}. A {noun} may model nothing but these "
+                "values: compare with a fit without these features."
             )
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
@@ -96,8 +102,8 @@ class DataChecks:
         )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                "A single log-normal distribution has a better BIC: consider taking logs of "
-                f"{listed(self.logs.columns)}."
+                "A single log-normal distribution has a better BIC than every candidate: consider "
+                f"taking logs of {listed(self.logs.columns)}."
             )
         # Densities on the sphere have no columns to draw.
         if self.directions and result is not None and result.family.drawn_columns:
@@ -105,9 +111,22 @@ class DataChecks:
                 "All observations have length 1, as directions have: compare "
                 "family='von_mises_fisher'."
             )
-        if result is not None and (zeros := _zeros(result, noun)):
-            notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
-        return notes
+        if zeros:
+            notes.append(
+                f"Many zeros: {listed([*zeros.values()])}. Compare with a fit without these "
+                "features."
+            )
+        return [*notes, *self._changed()]
+
+    @property
+    def spread_over_steps(self) -> str:
+        """Which rounded features the search spread, without those whose values heap; or ""."""
+        plain = [
+            f"{feature.name} (steps of {feature.grids.step:.4g})"
+            for feature in self.spread
+            if not feature.heaps
+        ]
+        return f"Rounded values, spread over their steps: {listed(plain)}." if plain else ""
 
     def ended(self, *candidates: Candidate) -> bool:
         """Whether the automatic range of K ended at the chosen candidate, or at the best one.
@@ -118,19 +137,12 @@ class DataChecks:
         return limit > 1 and any(row.asked >= limit for row in candidates)
 
     def _changed(self) -> list[str]:
-        """Return notes on what the search changed in the data."""
+        """Return notes on copies that were left out, and on values that heap."""
         notes = [self.copies] if self.copies else []
-        heaps = [feature.heaps for feature in self.spread]
-        if named := listed([*filter(None, heaps)]):
+        if named := listed([feature.heaps for feature in self.spread if feature.heaps]):
             notes.append(
                 f"Values heap on round numbers: {named}. The search spread them over their steps."
             )
-        if plain := [
-            f"{feature.name} (steps of {feature.grids.step:.4g})"
-            for feature, heap in zip(self.spread, heaps, strict=True)
-            if not heap
-        ]:
-            notes.append(f"Rounded values were spread over their steps: {listed(plain)}.")
         return notes
 
     def _range(self, ended: bool, chosen: Candidate) -> list[str]:
@@ -189,9 +201,16 @@ def suspected_outliers(
 
 
 def components(
-    result: Any, clusters: Integers, rounded: Sequence[RoundedFeature], noun: str
+    result: Any,
+    clusters: Integers,
+    rounded: Sequence[RoundedFeature],
+    noun: str,
+    repeated: bool = False,
 ) -> list[str]:
-    """Return notes on components that are not clusters."""
+    """Return notes on components that are not clusters.
+
+    ``repeated``: another note is on repeated values, onto which a component collapsed.
+    """
     notes = []
     if few := suspected_outliers(result, clusters, rounded):
         n = round(float(result.counts[few].sum()))
@@ -213,7 +232,7 @@ def components(
         k, feature = narrow[0]
         name = part_name(noun, k).capitalize()
         notes.append(f"{name} is narrower than the rounding of {feature.name}.")
-    elif held := _held(result):
+    elif (held := _held(result)) and not repeated:
         name = part_name(noun, min(held)).capitalize()
         notes.append(f"{name} collapsed onto identical observations.")
     return notes
@@ -248,13 +267,13 @@ def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     return columns
 
 
-def _zeros(result: Any, noun: str) -> list[str]:
+def _zeros(result: Any, noun: str) -> dict[str, str]:
     """Describe count columns with many zeros, and the components of zeros alone."""
     names = column_names(result.columns, result.n_features)
-    return [
-        f"{names[d]} ({share:.0%}; {parts_in_words(noun, alone)})"
+    return {
+        names[d]: f"{names[d]} ({share:.0%}; {parts_in_words(noun, alone)})"
         for d, (share, alone) in zeros_alone(result).items()
-    ]
+    }
 
 
 def listed(names: Sequence[str]) -> str:
@@ -292,6 +311,13 @@ def setting(name: str, value: Any) -> str:
     if name == "noise" and value == "uniform":
         return "uniform noise"
     return EFFECTS[value] if name == "covariate_effects" else f"{name}={value}"
+
+
+def cell(name: str, value: Any) -> str:
+    """Return a parameter of a candidate for a table or a legend; "" for one that has none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return setting(name, value).removeprefix(f"{name}=")
 
 
 def label(candidate: Candidate) -> str:

@@ -244,6 +244,7 @@ def unfitted_search(
     The options are checked before any data are read.
     """
     from bayesmix.estimators.inputs.missing_rows import rows_with_missing
+    from bayesmix.estimators.searching.column_masses import with_masses
     from bayesmix.estimators.select import chain, comparable, on_log_scale, procedure
     from bayesmix.selection.criteria import NAMES, POSTERIOR
     from bayesmix.shell.data import missing_for
@@ -266,7 +267,11 @@ def unfitted_search(
 
     def search_for(source: Source) -> tuple[Any, Source]:
         of_columns = family
+        use = missing_for(
+            missing, rows_with_missing(source), "--noise" if candidates.noise else None
+        )
         if plain:
+            source, _ = with_masses(source, None, "auto", use)
             source, of_columns = on_log_scale(source)
         search = procedure(
             source,
@@ -277,9 +282,7 @@ def unfitted_search(
             estimator=None if method == "em" or of_posterior else variational(source),
             ordered=ordered,
             noise=candidates.noise or "auto",
-            missing=missing_for(
-                missing, rows_with_missing(source), "--noise" if candidates.noise else None
-            ),
+            missing=use,
             family=of_columns,
             n_jobs=run.jobs,
             variable_selection=candidates.variable_selection,
@@ -363,13 +366,15 @@ def select(
 
     screen = Screen(run)
     source, beside = read_beside(screen, table, covariates, sequences, candidates.family)
+    given = source
     with screen.noting_warnings(screen.postpone):
         search, source = search_for(source)
         search.set_params(checkpoint=checkpoint)
     if ordered and gated:
         effects = effects_compared(beside["covariates"], None, beside["groups"], source.shape[0])
         search.set_params(param_grid=with_effects(search.param_grid, effects))
-    work = Work.on("select", screen, table, source, out)
+    work = Work.on("select", screen, table, given, out)
+    work.source = source
     page = Path(out or "") / "report.html"
     if report:
         report_place(page)

@@ -14,7 +14,7 @@ from rich.table import Table
 from bayesmix.core.nouns import counted
 from bayesmix.errors import UnsupportedError
 from bayesmix.selection.structures import in_words
-from bayesmix.selection.summary_text import four_digits
+from bayesmix.selection.summary_text import cell, four_digits
 from bayesmix.shell.data import n_rows_text
 from bayesmix.shell.screen import printable, worded
 from bayesmix.sources.memory import ArraySource, all_weights, coding_of
@@ -130,7 +130,8 @@ def _line_per_structure(search: Any) -> Table:
 
 def _column_per_structure(search: Any) -> Table:
     """Return distances to the best: K as lines, covariance structures as columns."""
-    results, best = search.results_, _best(search)
+    results = search.results_
+    best = results["behind"].idxmin()
     structures = list(dict.fromkeys(results["covariance_type"]))
     table = new_table(_above(search, results[_column(search)][best]))
     table.add_column("components", justify="right")
@@ -138,22 +139,26 @@ def _column_per_structure(search: Any) -> Table:
         table.add_column(structure, justify="right", min_width=9)
     for K, of_size in results.groupby("n_components"):
         places = {s: row for row, s in of_size["covariance_type"].iloc[::-1].items()}
-        cells = [_below(search, places[s], best) if s in places else "" for s in structures]
+        cells = [_below(search, places[s]) if s in places else "" for s in structures]
         table.add_row(str(K), *cells)
     table.caption = CHOSEN_CAPTION
+    if len({cell("family", family) for family in results.get("family", ())}) > 1:
+        table.caption += "; each with its best family"
     if results[_column(search)].isna().any():
         table.caption += f"\n{NO_VALUE_CAPTION}"
     return table
 
 
 def _line_per_candidate(search: Any) -> Table:
+    from bayesmix.selection.criteria import record
+
     results, criterion = search.results_, search.criterion_
     table = new_table(f"{_criterion(search)}: candidates, {_direction(search)}")
     errors = results.get(f"{criterion}_se")
     remaining = results["found_components"]
     pruned = bool((remaining != results["n_components"]).any())
     criteria = [name for name in OTHER_CRITERIA if name in results and name != criterion][:3]
-    families = [repr(family) for family in results.get("family", ())]
+    families = [cell("family", family) for family in results.get("family", ())]
     several = len(set(families)) > 1
     if several:
         table.add_column("family")
@@ -164,8 +169,7 @@ def _line_per_candidate(search: Any) -> Table:
     if pruned:
         table.add_column("found", justify="right")
     table.add_column(HEADS.get(criterion, criterion.upper()), justify="right")
-    best = _best(search)
-    table.add_column("below best", justify="right", min_width=9)
+    table.add_column("from best", justify="right", min_width=9)
     for name in criteria:
         table.add_column(name.upper(), justify="right", style="dim")
     for place, row in enumerate(results.index):
@@ -176,12 +180,15 @@ def _line_per_candidate(search: Any) -> Table:
             str(results["n_components"][row]),
             *([str(remaining[row])] if pruned else []),
             _number(results[criterion][row], error),
-            _below(search, row, best),
+            _below(search, row),
             *(_number(results[name][row]) for name in criteria),
         )
     table.caption = CHOSEN_CAPTION
     if errors is not None:
         table.caption += "; in brackets the standard error"
+    smaller = [name.upper() for name in criteria if record(name).factor < 0.0]
+    if smaller and record(criterion).factor > 0.0:
+        table.caption += f"; {', '.join(smaller)}: smaller is better"
     return table
 
 
@@ -191,15 +198,9 @@ def _column(search: Any) -> str:
     return record(search.criterion_).column
 
 
-def _best(search: Any) -> Any:
-    """Return the row of ``results_`` with the best value of the criterion."""
-    return search.results_["behind"].idxmin()
-
-
-def _below(search: Any, row: Any, best: Any) -> str:
-    """Return how far a candidate is below the best one; the chosen one is marked."""
-    behind = search.results_["behind"]
-    text = _number(behind[row] - behind[best])
+def _below(search: Any, row: Any) -> str:
+    """Return how far a candidate is from the best one; the chosen one is marked."""
+    text = _number(search.results_["behind"][row])
     return f"[bold green]{text} *[/]" if row == search.best_index_ else text
 
 

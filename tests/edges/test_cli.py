@@ -191,7 +191,7 @@ def test_a_choice_by_bic_for_want_of_a_posterior_is_named_as_data(run):
 def test_one_structure_is_shown_with_other_criteria(run):
     text = run("select", FAITHFUL, "--components", "1:2", "--covariance", "full").stdout
     header = next(line for line in text.splitlines() if line.startswith("components"))
-    assert header.split() == ["components", "ELBO+PRIOR", "below", "best", "ELBO", "BIC", "ICL"]
+    assert header.split() == ["components", "ELBO+PRIOR", "from", "best", "ELBO", "BIC", "ICL"]
     assert "…" not in text
 
 

@@ -355,7 +355,7 @@ def test_categories_counts_and_numbers_together():
     with pytest.warns(BayesmixWarning, match="ratings: eggs"):
         auto = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
     assert auto.result_.family.coding.levels[1] == ("north", "south", "west")
-    assert "west 0." in auto.summary()
+    assert "west (0." in auto.summary()
 
 
 def test_at_one_component_the_bound_of_a_table_is_the_sum_over_its_parts():
@@ -656,7 +656,7 @@ def test_one_fit_with_categories_in_the_shell(shell):
     fit = ("fit", "birds.csv", "--components", 2, "--categorical", "sex")
     done = shell(*fit, "--columns", "bill", "--method", "map")
     assert "2 components, full covariance: log posterior" in done.stdout
-    assert "f 0." in done.stdout or "m 0." in done.stdout
+    assert "f (0." in done.stdout or "m (0." in done.stdout
     assert (
         "'colour'"
         in shell("fit", "birds.csv", "--components", 2, "--exclude", "colour", code=2).stderr
@@ -681,3 +681,31 @@ def test_select_takes_auto_as_one_family():
     table = pd.DataFrame({"x": 6 * labels + rng.normal(size=120), "level": levels})
     found = bm.select(table, (1, 2), family="auto", random_state=0)
     assert found.best_params_["n_components"] == 2
+
+
+@pytest.mark.slow
+def test_the_shell_reads_masses_as_python_does(run, tmp_path):
+    draw = np.random.default_rng(5)
+    n, group = 200, draw.integers(0, 2, 200)
+    frame = pd.DataFrame(
+        {
+            "rain": np.where(draw.random(n) < 0.3 + 0.3 * group, 0.0, draw.gamma(3.0, 4.0, n)),
+            "degrees": draw.normal(10.0 + 6.0 * group, 1.3),
+            "sky": np.where(draw.random(n) < 0.2 + 0.6 * group, "clear", "grey"),
+        }
+    )
+    for columns in (["rain", "degrees"], [*frame]):
+        table = frame[columns].round(3)
+        table.to_csv(tmp_path / "t.csv", index=False)
+        search = bm.select(table)
+        said = run("select", "t.csv", "--out", "found").stdout
+        assert search.summary().splitlines()[0] in said
+        assert search.answer_.choice in " ".join(said.split())
+        run("predict", "found/model.bayesmix", "t.csv", "--out", "p.csv")
+        predicted = pd.read_csv(tmp_path / "p.csv")["cluster"] - 1
+        assert predicted.tolist() == search.predict_clusters(table).tolist()
+        # Zeros are no missing values of the amounts, and the name says which rain is described.
+        described = search.describe(table)
+        assert ("rain", "missing") not in described.table
+        assert any(row[0].startswith("rain (where not 0)") for row in described.to_apa().rows)
+        assert "(where not 0)" in said

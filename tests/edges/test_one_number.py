@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import bayesmix as bm
 from bayesmix.core.printed_numbers import probability
+from bayesmix.report.subject import subject_of
 from bayesmix.shell.result_files import as_json, description_values, plain, search_values
 
 UNDRAWN = ("bayesmix.report.figures.svg", lambda draw, size, height: b"<svg/>")
@@ -26,6 +27,7 @@ def table(seed):
             "length": draw.normal(10.0 * group, 2.0).round(1),
             "income": np.exp(draw.normal(9.0 + group, 0.5)).round(0),
             "visits": draw.poisson(0.3 + 3.0 * group).astype(float),
+            "discount": np.where(draw.random(n) < 0.4, 0.0, draw.gamma(2.0, 5.0, n).round(2)),
             "home": np.where(draw.random(n) < 0.2 + 0.15 * group, "own", "rent"),
         }
     )
@@ -58,7 +60,7 @@ def assert_one_number(frame, criterion, folder):
     gained = re.search(r"Best by .*\(\+([\d.]+)", answer.choice)
     assert bool(gained) == (best.name != 0)
     if gained:
-        assert float(gained[1]) == pytest.approx(-best["behind"], abs=0.05)
+        assert float(gained[1]) == pytest.approx(results["behind"][0], abs=0.05)
     # Clusters have one size and one sentence everywhere.
     sizes = [group["size"] for group in values["answer"]["groups"]]
     assert (
@@ -79,13 +81,21 @@ def assert_one_number(frame, criterion, folder):
             (variable,) = [each for each in described.variables if each.name == column]
             assert printed == variable.number(row[(column, statistic)])
             place = wide.columns.index(str(name).capitalize())
-            (cells,) = [cells for cells in wide.rows if cells[0] == column]
+            (cells,) = [cells for cells in wide.rows if cells[0] == f"{column}{variable.remarks}"]
             assert cells[place].split(" ")[0] == printed
             assert ("[" in cells[place]) == (statistic == "median")
             for part in narrow:
                 if str(name).capitalize() in part.columns:
-                    (cells,) = [c for c in part.rows if c[0] == f"{column}, {statistic}"]
+                    (cells,) = [
+                        c for c in part.rows if c[0] == f"{column}, {statistic}{variable.remarks}"
+                    ]
                     assert cells[part.columns.index(str(name).capitalize())] == printed
+    # The figure of the report shows the means, medians and shares of the table.
+    subject = subject_of(search, frame)
+    for line in subject.differences:
+        part = line.level or ("median" if line.median else "mean")
+        shown = described.table[line.name, part].to_numpy()[: len(subject.clusters)]
+        np.testing.assert_array_equal(line.middles, shown)
     # Probabilities have one form in text, on bars and in the report.
     axes = search.plot(None, Figure().subplots(1, 2))
     bars = [text.get_text() for text in axes[0].texts]

@@ -601,7 +601,7 @@ def test_selection_draws_a_line_a_structure_and_rings_the_best(ax, search):
     ring = max(ax.lines, key=lambda line: line.get_markersize())
     assert ring.get_xdata() == [best["n_components"]]
     assert ring.get_ydata() == [0.0]
-    assert labelled(ax, f"best: {best['n_components']} components, {best['covariance_type']}")
+    assert labelled(ax, f"chosen: {best['n_components']} components, {best['covariance_type']}")
     assert list(ax.get_xticks()) == [1, 2, 3]
 
 
@@ -631,7 +631,7 @@ def test_candidates_without_a_value_are_crosses_on_the_edge(ax):
 def test_one_component_is_not_plural(ax):
     given = table(found_components=[1, 2, 3], bic=[20.0, 21.0, 22.0])
     bm.plot_selection(given, ax)
-    assert labelled(ax, "best: 1 component")
+    assert labelled(ax, "chosen: 1 component")
 
 
 def test_all_candidates_are_in_the_picture_and_the_close_ones_apart(ax):

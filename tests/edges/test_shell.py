@@ -265,5 +265,5 @@ def test_what_the_answer_says_is_no_note_too(tmp_path):
         tmp_path / "t.csv", index=False
     )
     done = bash("bayesmix select t.csv --components 1:3", tmp_path)
-    assert "Rounded values were spread" in done.stdout
+    assert "Rounded values, spread over their steps: height" in done.stdout
     assert "Rounded values" not in done.stderr

@@ -605,3 +605,19 @@ def test_one_component_has_the_covariance_of_the_data(seed):
     np.testing.assert_allclose(model.covariances_[0], np.cov(rows.T, bias=True), rtol=1e-6)
     normal = scipy.stats.multivariate_normal(rows.mean(axis=0), np.cov(rows.T, bias=True))
     np.testing.assert_allclose(model.score(rows), normal.logpdf(rows).mean(), rtol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+@pytest.mark.parametrize("K", [2, 3])
+def test_copies_of_two_points_are_two_components(K, structure):
+    """A restart elsewhere had all means in the middle, with a smaller likelihood."""
+    points = np.array([[0.0, 0.0], [3.0, 1.0]])
+    X = np.repeat(points, 20, axis=0)
+    gm = bm.GaussianMixture(K, covariance_type=structure, random_state=0, n_jobs=1).fit(X)
+    labels = gm.predict(X)
+    assert len(set(labels[:20])) == len(set(labels[20:])) == 1
+    np.testing.assert_allclose(gm.means_[labels], X, atol=1e-3)
+    middle = bm.GaussianMixture(1, covariance_type=structure, n_jobs=1).fit(X)
+    assert gm.log_likelihood_ > middle.log_likelihood_
+    assert gm.result_.degenerate

@@ -17,7 +17,7 @@ from bayesmix.assess.description import (
     level_names,
     not_described,
 )
-from bayesmix.assess.group_statistics import DescribedGroups, Variable
+from bayesmix.assess.group_statistics import DescribedGroups, Variable, beside_masses
 from bayesmix.assess.local_dependence import (
     dependence_note,
     independent_pairs,
@@ -311,10 +311,11 @@ def _numeric(values: Array, names: Any, coding: Coding | None, result: Any) -> l
         point = result.plug_in.components.unframed(result.mixture.frame)
         for d, probabilities in result.family.level_probabilities(point).items():
             levels[d] = tuple(range(probabilities.shape[1]))
-    return [
+    variables = [
         Variable(str(name), values[:, d], None if of is None else level_names(of))
         for d, (name, of) in enumerate(zip(names, levels, strict=True))
     ]
+    return variables if coding is None else beside_masses(variables, coding.masses)
 
 
 def _further(

@@ -72,10 +72,11 @@ def with_masses(X: Any, sample_weight: Any, asked: Any, missing: str | None) -> 
 def _table(X: Any) -> tuple[Array, Coding] | None:
     """Return numbers in memory (n, D) with their coding, or None for other data."""
     if is_source(X):
-        coding = coding_of(X)
-        if not isinstance(X, ArraySource) or side_of(X) or coding is None:
+        measured = side_of(X).measurement is not None
+        if not isinstance(X, ArraySource) or side_of(X) or measured:
             return None
-        return np.asarray(X.values, dtype=np.float64), coding
+        values = np.asarray(X.values, dtype=np.float64)
+        return values, coding_of(X) or _plain(X.columns, values.shape[1])
     if is_collection(X):
         return None
     frame = isinstance(X, pd.DataFrame)
@@ -89,9 +90,14 @@ def _table(X: Any) -> tuple[Array, Coding] | None:
         return None
     if np.isinf(values).any():
         return None
-    names = map(str, X.columns) if frame else (f"x{d}" for d in range(values.shape[1]))
-    coding = Coding(tuple(names), (None,) * values.shape[1], unnamed=not frame)
-    return values, coding
+    return values, _plain(X.columns if frame else None, values.shape[1])
+
+
+def _plain(columns: Any, n_columns: int) -> Coding:
+    """Return the coding of continuous columns; without names they have numbers."""
+    unnamed = columns is None
+    names = (f"x{d}" for d in range(n_columns)) if unnamed else map(str, columns)
+    return Coding(tuple(names), (None,) * n_columns, unnamed=unnamed)
 
 
 def _asked_for(asked: Mapping[Any, Any], coding: Coding) -> dict[str, tuple[float, ...]]:

@@ -86,11 +86,7 @@ def families_of(candidate: Candidate, names: Iterable[Any]) -> dict[str, str]:
         return {}
     parts = parts_of(family, names)
     words = {str(name): own.adjective for columns, own in parts for name in columns}
-    on_logs = logged_names(family, names)
-    if on_logs:
-        plain = {name: "normal" for name, said in words.items() if said == LOG_NORMAL}
-        words |= plain | dict.fromkeys(on_logs, LOG_NORMAL)
-    return words
+    return words | dict.fromkeys(logged_names(family, names), LOG_NORMAL)
 
 
 @dataclass(frozen=True)
@@ -595,7 +591,8 @@ class SearchResults:
         if not answer.sentences:
             with suppress(UndefinedError, UnsupportedError, InvalidInputError):
                 drawn = self.describe()
-                answer = replace(answer, sentences=(*drawn.sentences, columns.FROM_MODEL))
+                text = f"{answer.text}\n{columns.FROM_MODEL}"
+                answer = replace(answer, sentences=drawn.sentences, text=text)
         return summary_html(answer.summary(), *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:

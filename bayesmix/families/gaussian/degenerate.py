@@ -214,7 +214,12 @@ def repair_of_degenerate(
     collapsed = [k for k in degenerate if k not in moved]
     from bayesmix.families.gaussian.repair import hold, relocate
 
-    if guard.repair and collapsed and not shared and K > 1:
+    at_points = [memberships.by_component[k] for k in degenerate]
+    elsewhere = guard.source.shape[0] - sum(
+        members.n_rows for members in at_points if max(members.distinct_counts, default=0) == 1
+    )
+    # Where all observations are copies of a few, there is no other place to restart.
+    if guard.repair and collapsed and not shared and K > 1 and elsewhere:
         # Other components, which may be as narrow with many values, stay as they are.
         axes_held = [degenerate.get(k, axes[:, :0]) for k, axes in enumerate(directions)]
         start = widened(guard, mixture, resolution, axes_held)
