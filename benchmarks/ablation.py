@@ -152,13 +152,6 @@ def schedules(**fields: int) -> list[Any]:
     ]
 
 
-def unguided(before: Any = OptimumSearch._short_runs) -> Any:
-    def once(self: OptimumSearch, schedule: Any, guided: bool) -> Any:
-        return [] if guided else before(self, schedule, guided)
-
-    return patch.object(OptimumSearch, "_short_runs", once)
-
-
 PARTS: dict[str, Callable[[], list[Any]]] = {
     "graphs": lambda: [numbered(lambda n, numbers: n in responsibilities.GRAPH_STARTS)],
     "core and rim": lambda: [numbered(lambda n, numbers: n == numbers.stop)],
@@ -170,13 +163,12 @@ PARTS: dict[str, Callable[[], list[Any]]] = {
     "divisions": lambda: [patch.object(Improver, "_divisions", lambda *_: [])],
     "settled: 3": lambda: schedules(settled=3),
     "improved: 1": lambda: schedules(improved=1),
-    "agree: half": lambda: schedules(agree=4),
+    "agree: half": lambda: schedules(agree=2),
     "trials side by side": lambda: [patch.object(Improver, "_most_side_by_side", lambda *_: 0)],
     "starts side by side": lambda: [
         patch.object(optimum, "raced", lambda problem, starts, n, monitor, passes: (starts, passes))
     ],
     "trials that fall behind": lambda: [patch.object(improver, "BEHIND", 0.002)],
-    "starts under a prior": lambda: [unguided()],
     "fewer starts of bounds": lambda: [patch.object(optimum, "OF_BOUNDS", optimum.FULL)],
 }
 
@@ -267,8 +259,7 @@ def screen(path: Path, seed: int, numbers: range) -> None:
     """Print the main effects of all parts."""
     design = hadamard(16)[:, 1:] < 0  # (16, 15): which parts are off
     names = list(PARTS)
-    names = names[:15]  # as many as the design has columns
-    runs = [tuple(np.array(names)[row].tolist()) for row in design]
+    runs = [tuple(np.array(names)[row[: len(names)]].tolist()) for row in design]
     table = kept(path, runs, seed, numbers)
     lost = losses(table) > LOST
     seconds = np.array([[line["seconds"] for line in row] for row in table[:-1]])

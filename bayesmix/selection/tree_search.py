@@ -492,19 +492,22 @@ class TreeSearch:
     def _next_on_all(self) -> Key | None:
         """Return the most promising candidate that was not fitted to all observations."""
         best = max(self.on_all, key=lambda key: self._value(self.on_all[key]))
-        least = self.worth(best) - REACH
-        near = [key for key in self._beside(best, 1) if key not in self.on_all]
+        least, most = self.worth(best) - REACH, self._value(self.on_all[best])
+        near = sorted(key for key in self._beside(best, 1) if key not in self.on_all)
         if self.on_rows:  # more observations make a smaller candidate no better
             compared = self.fits.keys() if best in self.fits else set[Key]()
             near = [k for k in near if k > best or k not in compared or self._near(k, best)]
-        if new := [key for key in near if key not in self.fits]:
-            return new[0]
+        for key in near:  # the smaller first, as cells favour more components
+            if key not in self.fits or self.fits[key].sound is not None:
+                return key
+        # Of one structure those beyond a worse one, with more components, lose more.
+        worse = [k for k in self.on_all if k[0] == best[0] and k > best]
+        worse = [key for key in worse if self._value(self.on_all[key]) < most - REACH]
         left = [
             key
             for key, row in self.fits.items()
-            if key not in self.on_all
-            and row.sound is not None
-            and (key in near or self.worth(key) >= least)
+            if key not in self.on_all and row.sound is not None and self.worth(key) >= least
+            if not any(key[0] == other[0] and key > other for other in worse)
         ]
         return max(left, key=self.worth, default=None)
 

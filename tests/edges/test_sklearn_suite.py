@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from bayesmix import BayesianGaussianMixture, GaussianMixture
+from bayesmix.errors import DegenerateComponentWarning
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 PRIORS = ("dirichlet_process", "dirichlet_distribution")
@@ -458,9 +459,12 @@ def test_more_components_than_rows_are_refused_with_both_numbers():
 @pytest.mark.parametrize("reg_covar", [0, 1e-2])
 def test_two_piles_of_equal_rows_give_a_finite_density(reg_covar):
     X = np.vstack([np.ones((5, 5)), np.zeros((5, 5))])
-    model = GaussianMixture(2, covariance_type="diag", reg_covar=reg_covar, random_state=0).fit(X)
+    model = GaussianMixture(2, covariance_type="diag", reg_covar=reg_covar, random_state=0)
+    with pytest.warns(DegenerateComponentWarning, match="the likelihood has no maximum"):
+        model.fit(X)
     assert np.isfinite(model.score_samples(X)).all()
     assert (model.covariances_ > reg_covar).all()
+    np.testing.assert_allclose(np.sort(model.means_, axis=0), [[0.0] * 5, [1.0] * 5], atol=1e-3)
 
 
 def test_verbose_names_the_starts_and_moves_that_improved_a_search(drawn):
