@@ -60,23 +60,12 @@ SLOW = [
 
 
 def expected_to_fail(estimator):
-    """Return the check that a likelihood fit of three full covariances fails, with the reason.
-
-    It fits 9 distinct rows of 30 columns. With three full covariances the likelihood has no
-    maximum there, which a warning says; which of its spikes a component ends on is a matter of
-    rounding, and weights round otherwise than repeated rows.
-    """
-    few = {}
+    """Return the checks of older versions that an estimator fails, with the reason."""
     if OLD and estimator.n_components == 3:
-        few["check_n_features_in_after_fitting"] = (
-            "a stream of three components begins with 15 rows"
-        )
-    likelihood = not isinstance(estimator, BayesianGaussianMixture)
-    family = getattr(estimator, "family", None)
-    structure = family.covariance if family else estimator.covariance_type
-    if not (likelihood and structure == "full" and estimator.n_components == 3):
-        return few
-    return few | {"check_sample_weight_equivalence_on_dense_data": "a likelihood without a maximum"}
+        return {
+            "check_n_features_in_after_fitting": "a stream of three components begins with 15 rows"
+        }
+    return {}
 
 
 @parametrize_with_checks(QUICK, expected_failed_checks=expected_to_fail)

@@ -23,7 +23,13 @@ from bayesmix.families.coding import AS_REQUESTED, Coding, Mass
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.device_arrays import host
 from bayesmix.numerics.masses import masses_of
-from bayesmix.sources.memory import ArraySource, coding_of, is_collection, is_source
+from bayesmix.sources.memory import (
+    ArraySource,
+    coding_of,
+    has_sparse_rows,
+    is_collection,
+    is_source,
+)
 from bayesmix.sources.sample_weights import row_weights
 
 AUTO = "auto"
@@ -72,8 +78,9 @@ def with_masses(X: Any, sample_weight: Any, asked: Any, missing: str | None) -> 
 def _table(X: Any) -> tuple[Array, Coding] | None:
     """Return numbers in memory (n, D) with their coding, or None for other data."""
     if is_source(X):
-        measured = side_of(X).measurement is not None
-        if not isinstance(X, ArraySource) or side_of(X) or measured:
+        if not isinstance(X, ArraySource) or has_sparse_rows(X):
+            return None
+        if side_of(X) or side_of(X).measurement is not None:
             return None
         values = np.asarray(X.values, dtype=np.float64)
         return values, coding_of(X) or _plain(X.columns, values.shape[1])
