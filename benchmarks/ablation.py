@@ -163,7 +163,7 @@ PARTS: dict[str, Callable[[], list[Any]]] = {
     "divisions": lambda: [patch.object(Improver, "_divisions", lambda *_: [])],
     "settled: 3": lambda: schedules(settled=3),
     "improved: 1": lambda: schedules(improved=1),
-    "agree: half": lambda: schedules(agree=2),
+    "agree: half": lambda: schedules(agree=4),
     "trials side by side": lambda: [patch.object(Improver, "_most_side_by_side", lambda *_: 0)],
     "starts side by side": lambda: [
         patch.object(optimum, "raced", lambda problem, starts, n, monitor, passes: (starts, passes))

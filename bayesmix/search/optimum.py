@@ -191,8 +191,8 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(24, 30, 4, 8, 3)
-OF_BOUNDS = Schedule(11, 30, 4, 3)  # which have fewer optima than likelihoods
+FULL = Schedule(24, 30, 6, 8, 3)
+OF_BOUNDS = Schedule(11, 30, 8, 3)  # which have fewer optima than likelihoods
 # In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
