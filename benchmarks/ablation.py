@@ -152,6 +152,13 @@ def schedules(**fields: int) -> list[Any]:
     ]
 
 
+def unguided(before: Any = OptimumSearch._short_runs) -> Any:
+    def once(self: OptimumSearch, schedule: Any, guided: bool) -> Any:
+        return [] if guided else before(self, schedule, guided)
+
+    return patch.object(OptimumSearch, "_short_runs", once)
+
+
 PARTS: dict[str, Callable[[], list[Any]]] = {
     "graphs": lambda: [numbered(lambda n, numbers: n in responsibilities.GRAPH_STARTS)],
     "core and rim": lambda: [numbered(lambda n, numbers: n == numbers.stop)],
@@ -169,6 +176,7 @@ PARTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(optimum, "raced", lambda problem, starts, n, monitor, passes: (starts, passes))
     ],
     "trials that fall behind": lambda: [patch.object(improver, "BEHIND", 0.002)],
+    "starts under a prior": lambda: [unguided()],
     "fewer starts of bounds": lambda: [patch.object(optimum, "OF_BOUNDS", optimum.FULL)],
 }
 
@@ -259,7 +267,8 @@ def screen(path: Path, seed: int, numbers: range) -> None:
     """Print the main effects of all parts."""
     design = hadamard(16)[:, 1:] < 0  # (16, 15): which parts are off
     names = list(PARTS)
-    runs = [tuple(np.array(names)[row[: len(names)]].tolist()) for row in design]
+    names = names[:15]  # as many as the design has columns
+    runs = [tuple(np.array(names)[row].tolist()) for row in design]
     table = kept(path, runs, seed, numbers)
     lost = losses(table) > LOST
     seconds = np.array([[line["seconds"] for line in row] for row in table[:-1]])

@@ -356,36 +356,43 @@ class OptimumSearch:
         return OF_BOUNDS if self.problem.objective.variational else FULL
 
     def _settled_starts(self) -> list[State]:
-        """Return distinct optima of the most promising starts, best first, until enough agree."""
+        """Return distinct optima of the most promising starts, best first, until enough agree.
+
+        If most starts or all optima collapse, more starts are run, first under a prior.
+        """
         schedule = self._schedule
         ends: list[State] = []
         lost: set[float] = set()  # objectives of starts that collapsed: the same state does again
         on_the_way, several = Visited(), self.whole and self.settings.moves
         sound = False
-        runs = self._short_runs(schedule)
-        begun = [run.state for run in runs if run.number >= 0]
-        most = 1 if self._agree(begun) >= schedule.agree else schedule.settled
-        for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
-            if sound and is_valueless(self.problem, short.state):
-                break
-            objective, counts = short.state.objective, short.state.expectation.counts
-            if objective in lost:
-                continue
-            if several and on_the_way.before(objective, counts, ALIKE_ON_THE_WAY):
-                continue
-            state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
-            if state is None or is_valueless(self.problem, state):
-                lost.add(short.state.objective)
-            if state is not None:
-                if not self.whole and self.settings.moves:
-                    state = self.improver.improved(self.sample, state)
-                ends.append(state)
-                self.attempts.note("settle", str(short), state, 0.0, True)
-            sound = any(not is_valueless(self.problem, end) for end in ends)
-            # One more is settled than is improved, as some end at one optimum.
-            enough = len(self._apart(ends)) >= most
-            enough = enough or (several and len(ends) > most)
-            if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
+        for guided in (False, True):
+            runs = self._short_runs(schedule, guided)
+            begun = [run.state for run in runs if run.number >= 0]
+            most = 1 if self._agree(begun) >= schedule.agree else schedule.settled
+            for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
+                if sound and is_valueless(self.problem, short.state):
+                    break
+                objective, counts = short.state.objective, short.state.expectation.counts
+                if objective in lost:
+                    continue
+                if several and on_the_way.before(objective, counts, ALIKE_ON_THE_WAY):
+                    continue
+                state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
+                if state is None or is_valueless(self.problem, state):
+                    lost.add(short.state.objective)
+                if state is not None:
+                    if not self.whole and self.settings.moves:
+                        state = self.improver.improved(self.sample, state)
+                    ends.append(state)
+                    self.attempts.note("settle", str(short), state, 0.0, True)
+                sound = any(not is_valueless(self.problem, end) for end in ends)
+                # One more is settled than is improved, as some end at one optimum.
+                enough = len(self._apart(ends)) >= most
+                enough = enough or (several and len(ends) > most)
+                if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
+                    break
+            collapsed = sum(is_valueless(self.problem, short.state) for short in runs)
+            if self._stopped or (sound and 2 * collapsed < len(runs)):
                 break
         return self._apart(ends)[:most]
 
@@ -394,24 +401,31 @@ class OptimumSearch:
         begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
         return self.monitor.stopped is not None and begun
 
-    def _short_runs(self, schedule: Schedule) -> list[ShortRun]:
+    def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
         """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
-        if self.settings.warm_starts:
+        if self.settings.warm_starts and not guided:
             from bayesmix.starts.candidate_starts import runs_from_warm_starts
 
             runs += runs_from_warm_starts(self, schedule.passes)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
+        if guided and len(numbers) > 1:
+            numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[: 1 if self.settings.rough else QUICK_AND_WARM]
         starts, passes = self._begun(numbers, schedule), schedule.passes
-        if len(numbers) > 1:
+        if len(numbers) > 1 and not guided:
             n_starts = len(numbers) + 1  # with a partition of a tree
             starts, passes = raced(self.sample, starts, n_starts, self.monitor, passes)
         for number, state in starts:
             if self._stopped:
                 break
-            after = self.attempts.run(self.sample, state, passes)
+            after: State | None = state
+            if guided:
+                from bayesmix.starts.named_starts import guided_by_a_prior
+
+                after = guided_by_a_prior(self, state, 2 * passes)
+            after = after and self.attempts.run(self.sample, after, passes)
             if after is not None:
                 runs.append(ShortRun(number, after))
             if self._agree([run.state for run in runs if run.number >= 0]) >= schedule.agree:
@@ -424,18 +438,18 @@ class OptimumSearch:
         """Yield numbers and states of the starts, before their first M-step."""
         summary, seed = self.problem.source.summary, self.settings.seed
         given = summary, self.model, seed, self.index, numbers, schedule in (FULL, OF_BOUNDS)
-        yield from self._at_partitions()
+        yield from self._at_partitions(numbers)
         for number, start in numbered_starts(self.sample.source, *given):
             yield number, begun(self.sample, start, self.model.n_components)
 
-    def _at_partitions(self) -> Iterator[tuple[int, State]]:
+    def _at_partitions(self, numbers: range) -> Iterator[tuple[int, State]]:
         """Yield starts at partitions of trees, numbered beyond all others.
 
         Fits of other candidates are better starts.
         """
         K, family, partitions = self.model.n_components, self.model.family, self.settings.partitions
         source: Any = self.sample.source
-        if partitions is None or K == 1 or self.settings.warm_starts:
+        if partitions is None or K == 1 or numbers.start or self.settings.warm_starts:
             return
         if has_sparse_rows(source) or source.inside is not None:
             return

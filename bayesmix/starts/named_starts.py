@@ -14,17 +14,19 @@ from bayesmix.core import validation
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.model import Assign, Attempt
-from bayesmix.em.run import Problem, begin_at
+from bayesmix.em.run import Problem, State, begin_at
 from bayesmix.em.start import Begun
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.moves import of_statistics
+from bayesmix.search.optimum import OptimumSearch
 from bayesmix.starts.responsibilities import (
     LLOYD_ROUNDS,
     OTHER_STARTS,
     Given,
     NearestCentre,
+    OfMixture,
     begun,
     distinct_rows,
     lloyd,
@@ -133,6 +135,20 @@ def under_a_prior(problem: Problem, source: Source, n_components: int) -> Maximu
     """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
     prior = problem.family.map_prior(source, problem.frame, n_components)
     return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+
+
+def guided_by_a_prior(search: OptimumSearch, state: State, passes: int) -> State | None:
+    """Continue from the end of the same start under a prior; None without a prior."""
+    K, sample = search.model.n_components, search.sample
+    if search.problem.objective.name != "maximum_likelihood":
+        return None
+    try:
+        objective = under_a_prior(sample, sample.source, K)
+    except UnsupportedError:
+        return None
+    guided = replace(sample, objective=objective, accelerate=False)
+    after = search.attempts.run(guided, state, passes)
+    return None if after is None else begun(sample, OfMixture(after.current_mixture()), K)
 
 
 # Samples of each component that k-means sees, and its rounds.

@@ -230,7 +230,7 @@ def numbered_starts(
             by_graph = tuple(number for number in numbers if number % 3 < 2)
         elif graphs and family.rearranged:
             by_graph = GRAPH_STARTS
-    if graphs and family.rearranged and directions is None:
+    if graphs and numbers.start == 0 and family.rearranged and directions is None:
         # First, as starts end when many agree.
         generator = stream(seed, Purpose.START, index, numbers.stop)
         yield numbers.stop, core_and_rim(rows, summary, K, generator)
