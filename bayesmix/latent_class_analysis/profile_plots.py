@@ -150,8 +150,8 @@ def plot_wave_profiles(
     keys = []
     for ax, (rows, _), shares in zip(axes, parts, by_wave, strict=True):
         keys.append(drawn_profiles(ax, profiles, rows, means, shares, *given))
-    low, high = (f(ends) for f, ends in zip((min, max), zip(*(ax.get_ylim() for ax in axes),
-                 strict=True), strict=True))  # fmt: skip
+    limits = [ax.get_ylim() for ax in axes]
+    low, high = min(bottom for bottom, _ in limits), max(top for _, top in limits)
     for ax, key, wave in zip(axes, keys, waves, strict=True):
         ax.set_ylim(low, high)
         label = label_of_values(profiles, means, units) if ax is axes[0] else ""
@@ -185,8 +185,12 @@ def label_of_values(profiles: Any, means: bool, units: str) -> str:
     """Return the label of the values of a figure of profiles."""
     if means:
         return "Mean (z)" if units == "z" else "Mean"
-    rates = profiles.profiles.index.unique("parameter").tolist() == ["rate"]
-    return "Rate" if rates else "Probability"
+    return "Rate" if _are_rates(profiles) else "Probability"
+
+
+def _are_rates(profiles: Any) -> bool:
+    """Whether all columns are counts."""
+    return bool(profiles.profiles.index.unique("parameter").tolist() == ["rate"])
 
 
 def drawn_profiles(
@@ -233,7 +237,7 @@ def drawn_profiles(
         for text in ax.get_xticklabels():
             text.set(ha="right", rotation_mode="anchor")
     if not means:
-        rates = label_of_values(profiles, means, units) == "Rate"
+        rates = _are_rates(profiles)
         ax.set_ylim(0.0, None if rates else 1.0)
         if not rates:
             ax.set_yticks(np.linspace(0.0, 1.0, 6))  # none above, beside the legend

@@ -50,6 +50,11 @@ UNTESTED: dict[str, Domain] = {
 }
 
 
+def domains_of(parts: Iterable[str]) -> list[Domain]:
+    """Return the domains of parameters by the parts of a table that they belong to."""
+    return [UNTESTED.get(part, REAL) for part in parts]
+
+
 class FittedRegressions(ABC):
     """Data of a fit by units; without groups, every sample is a unit."""
 
@@ -443,7 +448,7 @@ def regression_table(
             errors = vector.errors(back, kind == "sandwich")
     rows = [(part, term, part_name(data.noun, k)) for part, k, term in names]
     index = ordered_index(rows, ["parameter", "column", data.noun])
-    domains = [UNTESTED.get(part, REAL) for part, *_ in names]
+    domains = domains_of(part for part, *_ in names)
     return bounded_intervals(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)), domains)
 
 
@@ -459,7 +464,7 @@ def coefficient_table(
     errors = vector.errors(back, robust, sampling)
     rows = [(part, part_name(data.noun, k), term) for part, k, term in names]
     index = ordered_index(rows, ["part", data.noun, "term"])
-    domains = [UNTESTED.get(part, REAL) for part, *_ in names]
+    domains = domains_of(part for part, *_ in names)
     table = bounded_intervals(index, estimates, errors, quantile, domains)
     parts = table.index.get_level_values("part")
     if q is not None:

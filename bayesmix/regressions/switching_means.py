@@ -24,7 +24,6 @@ from bayesmix.allocation.chain import (
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted, ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.parameters import NOT_NEGATIVE, REAL, SHARE, Domain
 from bayesmix.core.printed_numbers import significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.shown import Shown, ShownTable
@@ -33,6 +32,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers, frozen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import bounded_intervals, normal_quantile
 from bayesmix.regressions.lags import lagged
+from bayesmix.regressions.regression_vector import domains_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -495,6 +495,5 @@ def _table(
     errors[own_moves[~free[:first]]] = np.nan  # probabilities of 0
     errors[errors == 0.0] = np.nan
     index = ordered_index(rows, ["part", "state", "term"])
-    of_part: dict[str, Domain] = {"scale": NOT_NEGATIVE, "transition": SHARE}
-    domains = [of_part.get(part, REAL) for part, *_ in rows]
+    domains = domains_of(part for part, *_ in rows)
     return bounded_intervals(index, estimates, errors, normal_quantile(level), domains)

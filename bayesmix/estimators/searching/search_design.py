@@ -130,18 +130,24 @@ class SearchDesign:
         )
 
     @property
+    def _counted(self) -> SubjectOfSamples | None:
+        """The samples whose clusters are counted; None where held-out densities are of others."""
+        seen, _ = self.subject.at_hand
+        return None if self.criteria.folded and seen is not self.subject else seen
+
+    @property
     def _clusters(self) -> Callable[..., ClusterNumbers] | None:
-        """How clusters are counted; None where held-out densities are of other samples."""
-        seen, weights = self.subject.at_hand
-        own = seen is self.subject
-        if seen is None or (self.criteria.folded and not own):
+        """How clusters are counted, if they are."""
+        seen = self._counted
+        if seen is None:
             return None
+        own = seen is self.subject
         distinct, places = self.checks.duplicates.distinct if own else None, seen.places
         numbered = places if distinct is None else distinct
         return partial(
             cluster_numbers,
             self.task if own else replace(self.task, fitter=seen.fitter),
-            weights=weights,
+            weights=self.subject.at_hand[1],
             splits=lambda: self.folds or seen.folds(self.search.cv, 0, numbered),
             rounded=self.checks.rounded,
             counted=self.search.clusters,
@@ -152,8 +158,8 @@ class SearchDesign:
         """What is told of uniform noise; None where it was tried, or clusters are not counted."""
         followed: Sequence[Any] = sweep.followed if isinstance(sweep, TreeSearch) else []
         tried = any(isinstance(proposal, ProposedScatter) for proposal in followed)
-        seen, _ = self.subject.at_hand
-        if tried or seen is None or self._clusters is None or not self.subject.independent:
+        seen = self._counted
+        if tried or seen is None or not self.subject.independent:
             return None
         if self.search._selected is not None:
             return None
