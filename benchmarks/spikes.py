@@ -9,7 +9,8 @@ of 1.3 to 2.6 of a unit scale within groups. ``thin``: 20 sets with a true group
 collinear or narrow rows. ``classes``: 40 sets of answers from 2 to 6 latent classes.
 
 A spike is a component with an eigenvalue below 1e-3 of the data's. Only regular optima, without a
-spike, count as missed. The EM of random starts is written here, in NumPy.
+spike, count as missed. Of those, the mean log density of 20,000 other rows of the same mixture
+says which of the two is the better description. The EM of random starts is written here, in NumPy.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks.compared import Line, read
 
 # Eigenvalue of a covariance, against the data's, below which a component is a spike.
 SPIKE = 1e-3
+N_OTHER_ROWS = 20_000
 RANDOM_STARTS = 100
 # Passes of all random starts, of the best third, and of those that run to convergence.
 FIRST_PASSES, MORE_PASSES, MOST_PASSES, FINALISTS = 50, 200, 3000, 6
@@ -40,11 +42,12 @@ FIRST_PASSES, MORE_PASSES, MOST_PASSES, FINALISTS = 50, 200, 3000, 6
 
 @dataclass(frozen=True)
 class Data:
-    """Rows (n, D), the true groups, and their number."""
+    """Rows (n, D), the true groups, their number, and other rows of the same mixture."""
 
     rows: np.ndarray
     labels: np.ndarray
     n_components: int
+    other_rows: np.ndarray | None = None
 
 
 def overlap(seed: int, number: int) -> Data:
@@ -53,14 +56,18 @@ def overlap(seed: int, number: int) -> Data:
     K, D = int(generator.integers(3, 9)), int(generator.integers(2, 5))
     n = round(float(10 ** generator.uniform(np.log10(200), np.log10(2000))))
     means = generator.normal(0.0, generator.uniform(1.3, 2.6), (K, D))
-    labels = generator.choice(K, n, p=generator.dirichlet(np.full(K, 4.0)))
-    rows = np.empty((n, D))
+    weights = generator.dirichlet(np.full(K, 4.0))
+    labels = generator.choice(K, n, p=weights)
+    others = np.random.default_rng([67, seed, number])
+    other_labels = others.choice(K, N_OTHER_ROWS, p=weights)
+    rows, other_rows = np.empty((n, D)), others.standard_normal((N_OTHER_ROWS, D))
     for k in range(K):
         axes = np.linalg.qr(generator.standard_normal((D, D)))[0]
         root = axes * np.sqrt(np.exp(generator.normal(0.0, 0.7, D)))
-        inside = labels == k
+        inside, outside = labels == k, other_labels == k
         rows[inside] = means[k] + generator.standard_normal((inside.sum(), D)) @ root.T
-    return Data(rows, labels, K)
+        other_rows[outside] = means[k] + other_rows[outside] @ root.T
+    return Data(rows, labels, K, other_rows)
 
 
 def thin(seed: int, number: int) -> Data:
@@ -197,7 +204,7 @@ def best_of_random(kind: Any, data: Data, seed: int, number: int) -> Line:
             ends.append(end)
     best_third = sorted(ends, key=lambda end: -end[1])[: RANDOM_STARTS // 3]
     further = [passes_of(model, shares, MORE_PASSES, 1e-4) for shares, _ in best_third]
-    final: list[float] = []
+    final: list[tuple[float, np.ndarray]] = []
     last = np.inf
     for shares, value in sorted(filter(None, further), key=lambda end: -end[1]):
         if value > last - 0.01:
@@ -205,11 +212,18 @@ def best_of_random(kind: Any, data: Data, seed: int, number: int) -> Line:
         last = value
         end = passes_of(model, shares, MOST_PASSES, 1e-5)
         if end is not None and model.regular:
-            final.append(end[1])
+            final.append((end[1], end[0]))
         if len(final) == FINALISTS:
             break
-    best = max(final, default=-np.inf)
-    return {"best": best + model.volume}
+    if not final:
+        return {"best": -np.inf}
+    best, shares = max(final, key=lambda pair: pair[0])
+    line = {"best": best + model.volume}
+    if data.other_rows is not None:
+        options: dict[str, Any] = {"init_params": shares, "search": None, "max_iter": MOST_PASSES}
+        again = bm.GaussianMixture(K, random_state=0, **options).fit(data.rows)
+        line["other_rows"] = float(again.score(data.other_rows))
+    return line
 
 
 # Fits
@@ -222,7 +236,8 @@ def of_normals(data: Data, **options: Any) -> Line:
     least = smallest_eigenvalue(model.covariances_, data.rows)
     k = int(least.argmin())
     line |= {"eigenvalue": float(least[k]), "members": float(model.result_.counts[k])}
-    return line | {"spike": bool(least[k] < SPIKE)}
+    other_rows = float(model.score(data.other_rows))
+    return line | {"spike": bool(least[k] < SPIKE), "other_rows": other_rows}
 
 
 def of_thin(data: Data, **options: Any) -> Line:
@@ -297,7 +312,13 @@ def summary(part: str, lines: list[Line], random: list[Line]) -> str:
         if other["best"] - line["value"] > within
     }
     spikes = [line["number"] for line in lines if line.get("spike")]
-    return f"{text}, spikes {len(spikes)} {spikes}, optima lost {len(behind)} {behind}"
+    text = f"{text}, spikes {len(spikes)} {spikes}, optima lost {len(behind)} {behind}"
+    if part == "overlap":
+        pairs = zip(lines, random, strict=True)
+        missed = [(a, b) for a, b in pairs if a["number"] in behind]
+        worse = sum(a["other_rows"] < b["other_rows"] for a, b in missed)
+        text += f", of which {worse} describe other rows better than what was found"
+    return text
 
 
 def main() -> None:
