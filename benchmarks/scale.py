@@ -11,6 +11,7 @@ import resource
 import signal
 import tempfile
 import threading
+import time
 import timeit
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -57,7 +59,9 @@ def rows_of(part: int, n_rows: int) -> Array:
 
 
 @contextmanager
-def folder_of(kind: str, n_parts: int, n_rows: int) -> Iterator[str]:
+def folder_of(
+    kind: str, n_parts: int, n_rows: int, rows_of: Callable[[int, int], Array] = rows_of
+) -> Iterator[str]:
     """A folder of so many files, each a part."""
     import pandas as pd
 
@@ -196,9 +200,80 @@ def _three_passes() -> bm.GaussianMixture:
     return bm.GaussianMixture(K, max_iter=3, n_jobs=2, **PLAIN)
 
 
+# 4. A whole search
+
+
+def rows_of_many_groups(part: int, n_rows: int) -> Array:
+    """The rows of one part of a mixture of 40 normals with diagonal covariances."""
+    of_all = np.random.default_rng([29, D])
+    centres, scales = 3.0 * of_all.normal(size=(40, D)), np.exp(0.4 * of_all.normal(size=(40, D)))
+    shares, rng = of_all.dirichlet(np.full(40, 4.0)), np.random.default_rng([29, part])
+    labels = rng.choice(40, n_rows, p=shares)
+    values: Array = centres[labels] + scales[labels] * rng.normal(size=(n_rows, D))
+    return values
+
+
+def searches(quick: bool) -> Table:
+    """``select`` on a folder of Parquet: its passes, seconds and memory, here and by workers."""
+    n_parts = 2 if quick else 80
+    table = [_searched("here", n_parts, bm.read)]
+    few, first = 2 if quick else 8, None
+    for n_workers, killed in ((1, False), (2, False), (2, True)):
+        with cluster(n_workers) as client:
+            if killed:
+                victim = next(iter(client.run(os.getpid).values()))
+                threading.Timer(20.0, os.kill, (victim, signal.SIGKILL)).start()
+            case = f"workers: {n_workers}" + ", one killed" * killed
+            row = _searched(case, few, partial(bm.read, scheduler=client))
+        found = row.pop("found")
+        first = first or found
+        table.append(row | {"same bits": all(map(np.array_equal, found, first))})
+    table[0].pop("found")
+    return table
+
+
+def _searched(case: str, n_parts: int, read: Callable[[str], Any]) -> dict[str, Any]:
+    many = folder_of("parquet", n_parts, ROWS_OF_A_PART, rows_of_many_groups)
+    with many as folder, rows_read() as read_here:
+        before, began = peak_mb(), time.perf_counter()
+        search = bm.select(read(folder), random_state=0)
+        seconds = time.perf_counter() - began
+    mixture = search.best_estimator_
+    return {
+        "case": f"{n_parts * ROWS_OF_A_PART:,} x {D}, select, {case}",
+        "clusters": search.n_clusters_,
+        "passes": sum(read_here) / (n_parts * ROWS_OF_A_PART),  # 0: workers read
+        "seconds": seconds,
+        "MB": peak_mb() - before,
+        "found": (mixture.means_, mixture.covariances_, mixture.objective_trace_),
+    }
+
+
+@contextmanager
+def rows_read() -> Iterator[list[int]]:
+    """The number of rows of each read of Parquet in this process."""
+    from pyarrow.parquet import ParquetFile
+
+    read, n_rows = ParquetFile.read_row_groups, []
+
+    def counted(file: Any, *given: Any, **options: Any) -> Any:
+        table = read(file, *given, **options)
+        n_rows.append(table.num_rows)
+        return table
+
+    with patch.object(ParquetFile, "read_row_groups", counted):
+        yield n_rows
+
+
 def peak_mb() -> float:
     """The most memory that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-PARTS: tuple[Callable[[bool], Table], ...] = (bits, passes, memory_of_workers, memory_here)
+PARTS: tuple[Callable[[bool], Table], ...] = (
+    bits,
+    passes,
+    memory_of_workers,
+    memory_here,
+    searches,
+)
