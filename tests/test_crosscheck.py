@@ -290,7 +290,7 @@ def test_divergences_are_named():
 
     found = checked(Diverging(usual().found))
     assert kinds(found) == ["divergences"]
-    assert "2.5% of the draws diverged" in found.verdict
+    assert "2.5 % of the draws diverged" in found.verdict
     assert found.n_divergent == 30
     assert "30 divergences" in found.summary()
 

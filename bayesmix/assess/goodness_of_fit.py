@@ -25,6 +25,7 @@ from bayesmix.core.components import PointComponents
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.nouns import part_index
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
@@ -189,9 +190,9 @@ class GoodnessOfFit:
             worst = self.components.iloc[int(self.components["p_value"].argmin())]
             if len(self.components) > 1 and worst["p_value"] <= LEVEL:
                 lines.append(
-                    f"{str(worst.name).capitalize()} fits worst: {worst['half']:.0%} of its "
-                    f"observations are inside the 50% contour, {worst['far']:.1%} outside the "
-                    "95% contour."
+                    f"{str(worst.name).capitalize()} fits worst: {percent(worst['half'])} of its "
+                    "observations are inside the 50 % contour, "
+                    f"{percent(worst['far'], 1)} outside the 95 % contour."
                 )
         if self.n_failed:
             cautions.append(
@@ -213,15 +214,18 @@ class GoodnessOfFit:
         spread = np.nanstd(self.replicates[:, [HALF, FAR]], axis=0) + 1e-12
         if abs(away[FAR]) / spread[1] > abs(away[HALF]) / spread[0]:
             kind = "light" if far > 1.0 - self.grid[FAR] else "heavy"
-            return f"Its tails are too {kind}: {far:.1%} of the data are outside the 95% contour"
+            return (
+                f"Its tails are too {kind}: {percent(far, 1)} of the data are outside the 95 % "
+                "contour"
+            )
         if half > self.grid[HALF]:
             return (
                 "Too many observations are near the centres, as when tails are heavier than "
-                f"assumed: {half:.0%} of the data are inside the 50% contour"
+                f"assumed: {percent(half)} of the data are inside the 50 % contour"
             )
         return (
             "Too few observations are near the centres, as when clusters are flat or hollow: "
-            f"{half:.0%} of the data are inside the 50% contour"
+            f"{percent(half)} of the data are inside the 50 % contour"
         )
 
     def plot(self, ax: Any = None) -> Any:

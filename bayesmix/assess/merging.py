@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.core.nouns import counted
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.protocols import FittedMixture
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
@@ -154,7 +155,7 @@ class Merging:
         if step < K - 1:
             lines.append(f"The next would join {_overlapping(self.tree.iloc[step])}.")
         if K > 1 and not self.searched:
-            lines.append(f"Groups that overlap by more than {OVERLAP:.0%} are merged.")
+            lines.append(f"Groups that overlap by more than {percent(OVERLAP)} are merged.")
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
@@ -237,4 +238,4 @@ def in_words(pair: Sequence[Group]) -> str:
 
 
 def _overlapping(step: Any) -> str:
-    return f"{in_words(step['merged'])} (overlap {step['overlap']:.0%})"
+    return f"{in_words(step['merged'])} (overlap {percent(step['overlap'])})"

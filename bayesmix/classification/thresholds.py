@@ -20,7 +20,7 @@ from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.components import OfOneColumn
 from bayesmix.core.nouns import part_name
-from bayesmix.core.printed_numbers import number
+from bayesmix.core.printed_numbers import number, percent
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
@@ -75,10 +75,9 @@ class DecisionThreshold:
         low, high = (part_name("component", k) for k in self.components)
         text = f"Threshold between {low} and {high}: {number(self.value)}"
         if np.isfinite(self.lower):
-            text += f", {self.level:.0%} interval [{number(self.lower)}, {number(self.upper)}]"
-        text += (
-            f". {self.lower_above:.1%} of {low} lie above, {self.upper_below:.1%} of {high} below."
-        )
+            text += f", {percent(self.level)} interval [{number(self.lower)}, {number(self.upper)}]"
+        above, below = percent(self.lower_above, 1), percent(self.upper_below, 1)
+        text += f". {above} of {low} lie above, {below} of {high} below."
         others = [number(value) for value in self.crossings if value != self.value]
         return text + (f" Also at {', '.join(others)}." if others else "")
 

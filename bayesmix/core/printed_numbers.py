@@ -32,6 +32,18 @@ def probability(value: float) -> str:
     return f"{min(value, SUREST):.2f}"
 
 
+def percent(share: float, decimals: int = 0) -> str:
+    """Format a share as a percentage, with a space before the sign as in SI.
+
+    Examples
+    --------
+    >>> from bayesmix.core.printed_numbers import percent
+    >>> percent(0.25), percent(0.025, 1)
+    ('25 %', '2.5 %')
+    """
+    return f"{100.0 * share:.{decimals}f} %"
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Format a number with these significant digits, also if it is small.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmix.core.missing_marks import is_mark, is_missing
+from bayesmix.core.printed_numbers import percent
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -130,7 +131,7 @@ class Mass:
     @property
     def words(self) -> str:
         """The share and the value, as in "21 % zeros"."""
-        return f"{100.0 * self.share:.0f} % {self.place}"
+        return f"{percent(self.share)} {self.place}"
 
 
 # Levels of the coded column of a mass.

@@ -99,7 +99,7 @@ def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
     ax.spines["left"].set_visible(False)
     few = n_parameters > len(table)
     style.finished(
-        ax, {"90% interval of the fit": mine, "of the sampler": theirs},
+        ax, {"90 % interval of the fit": mine, "of the sampler": theirs},
         [f"{len(table)} of {n_parameters} with the largest differences"] if few else [],
         xlim=(-reach, reach), xlabel="posterior standard deviations from the posterior mean",
     )  # fmt: skip

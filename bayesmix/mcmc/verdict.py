@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.nouns import counted
+from bayesmix.core.printed_numbers import percent
 from bayesmix.em.display import shortened
 from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.mcmc.comparison import OCCUPIED, Distance, Mode, Moved
@@ -166,11 +167,12 @@ def _modes(modes: Sequence[Mode], elbo: float, ordered: bool) -> Finding | None:
         said = f"all chains are in a different mode from the fit ({_told(distinct[0][1], elbo)})"
     else:
         named = [
-            f"{mode.share:.0%} reach {_where(mode, n, elbo)}" for n, mode in distinct[:MOST_NAMED]
+            f"{percent(mode.share)} reach {_where(mode, n, elbo)}"
+            for n, mode in distinct[:MOST_NAMED]
         ]
         said = (
             "the posterior has several modes. Share of restarts from posterior draws: "
-            f"{modes[0].share:.0%} reach the fit; {'; '.join(named)}"
+            f"{percent(modes[0].share)} reach the fit; {'; '.join(named)}"
         )
     return Finding("modes", f"{said}{better}")
 
@@ -200,7 +202,7 @@ def _told(mode: Mode, elbo: float) -> str:
     side = "above" if gain > 0.0 else "below"
     weights = ", ".join(f"{weight:.2f}" for weight in mode.weights if weight >= 0.005)
     return (
-        f"weights {weights}; {mode.away:.0%} of observations in other components, ELBO "
+        f"weights {weights}; {percent(mode.away)} of observations in other components, ELBO "
         f"{abs(gain):.1f} {side} the fit's"
     )
 
@@ -257,7 +259,9 @@ def _spread(parameters: pd.DataFrame) -> Finding | None:
     else:
         return None
     name: Any = covered.idxmin()
-    return Finding("spread", f"{text}; its 90 % interval for {name} covers {covered[name]:.0%}")
+    return Finding(
+        "spread", f"{text}; its 90 % interval for {name} covers {percent(covered[name])}"
+    )
 
 
 def _distance(distance: Distance) -> Finding | None:
@@ -276,8 +280,8 @@ def _divergences(divergent: float) -> Finding | None:
         return None
     return Finding(
         "divergences",
-        f"{divergent:.1%} of the draws diverged, so the sampler may miss narrow regions such as "
-        "nearly empty components; compare with sampler='gibbs'",
+        f"{percent(divergent, 1)} of the draws diverged, so the sampler may miss narrow regions "
+        "such as nearly empty components; compare with sampler='gibbs'",
     )
 
 
@@ -343,8 +347,8 @@ def difference_lines(check: Any) -> list[str]:
     return [
         f"Means: at most {away.max():.2f} posterior standard deviations apart ({away.idxmax()}).",
         f"Standard deviations: MCMC {check.overconfidence:.2f} times the fit's (median of "
-        f"{len(away)} parameters); the fit's 90 % intervals cover {covered.min():.0%} to "
-        f"{covered.max():.0%} of the posterior.",
+        f"{len(away)} parameters); the fit's 90 % intervals cover {percent(covered.min())} to "
+        f"{percent(covered.max())} of the posterior.",
     ]
 
 
@@ -410,7 +414,7 @@ def by_kind(check: Any) -> pd.DataFrame:
             "numbers": str(len(part)),
             "difference": f"{part['difference'].abs().max():.2f} sd",
             "sd ratio": f"{part['ratio'].median():.2f}",
-            "covered": f"{part['covered'].min():.0%}",
+            "covered": percent(part["covered"].min()),
             "R-hat": f"{part['rhat'].max():.3f}",
             "ESS": f"{part['ess'].min():,.0f}",
         }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
+from bayesmix.core.printed_numbers import percent
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
@@ -43,7 +44,7 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     key: style.Key = {}
     if fit.n_failed < len(fit.replicates):
         low, high = fit.band()
-        key["95% of data sets of this model"] = ax.fill_between(
+        key["95 % of data sets of this model"] = ax.fill_between(
             fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
         )
     ax.axhline(0.0, color=style.FAINT, lw=0.8, zorder=2)
@@ -99,7 +100,7 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
             lw=0.8, zorder=1,
         )  # fmt: skip
         upper = float(np.quantile(values, 0.95))
-        key["95% quantile"] = ax.vlines(
+        key["95 % quantile"] = ax.vlines(
             upper, 0.0, top, color=style.FAINT, lw=1.2, ls=":", zorder=2
         )
     colour = style.colour(5 if test.called_for else 0)
@@ -292,7 +293,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
         middle = 0.5 * (left + right)
         if shown:
             ax.annotate(
-                f"{overlap:.0%}", (middle, height), textcoords="offset points", xytext=(0, 3),
+                percent(overlap), (middle, height), textcoords="offset points", xytext=(0, 3),
                 ha="center", va="bottom", fontsize="small", color=style.INK,
                 path_effects=style.halo(),
             )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.printed_numbers import probability
+from bayesmix.core.printed_numbers import percent, probability
 from bayesmix.core.procedures import features_read
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import density as drawing
@@ -102,14 +102,14 @@ def plot_uncertainty(
     table = shares.reshape(PLANE_GRID, PLANE_GRID)
     filled = right.contourf(x, y, table, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
     bar = right.figure.colorbar(filled, ax=right, ticks=STEPS, pad=0.02)
-    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
+    bar.ax.set_yticklabels([percent(step) for step in STEPS])
     bar.set_label(f"half the width of the {band.label} / density")
     bar.outline.set_visible(False)
     right.contourf(
         x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
     )
     drawing.draw_ellipses(right, view)
-    drawing.finish(right, view, limits, [f"within the {100 * SHOWN:.0f} % region"])
+    drawing.finish(right, view, limits, [f"within the {percent(SHOWN)} region"])
     # The legend moves the axes of the left panel.
     right.set_ylim(left.get_ylim())
     return np.array([left, right])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.printed_numbers import percent
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
@@ -66,7 +67,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     top = 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest))
     beyond = of_k.mean(axis=0)[shown.stop :].sum()
     return style.finished(
-        ax, key, [f"{beyond:.1%} at K > {shown.stop}"] if beyond >= WORTH_SHOWING else [],
+        ax, key, [f"{percent(beyond, 1)} at K > {shown.stop}"] if beyond >= WORTH_SHOWING else [],
         xlim=(0.2, shown.stop + 0.8), ylim=(0.0, top), xlabel="number of components",
         ylabel="probability",
     )  # fmt: skip

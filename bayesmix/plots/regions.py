@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.procedures import features_read
 from bayesmix.em.prediction import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -261,7 +262,7 @@ def _with_none(y: Any) -> Any:
 
 def _label(directions: Any, place: int) -> str:
     share = directions.eigenvalues[place] / directions.eigenvalues.sum()
-    return f"direction {place + 1} ({100.0 * share:.0f} % of the separation)"
+    return f"direction {place + 1} ({percent(share)} of the separation)"
 
 
 def _scatter(ax: Any, values: Array, known: Any, classes: Any) -> None:

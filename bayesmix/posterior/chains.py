@@ -32,6 +32,7 @@ from bayesmix.core.components import (
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, Mixture
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.priors import Assign, OrderedWeightsPrior, Weights, WeightsPrior
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
@@ -179,7 +180,7 @@ class Gibbs(DrawsInChains, ToArviz):
         return plot_occupied(self, ax=ax)
 
     def __repr__(self) -> str:
-        shares = ", ".join(f"{number}: {share:.0%}" for number, share in self.occupied.items())
+        shares = ", ".join(f"{number}: {percent(share)}" for number, share in self.occupied.items())
         return f"<Gibbs: {self.n_chains} x {self.n_draws} draws, occupied components {shares}>"
 
 
@@ -195,7 +196,7 @@ def shares_by_number(n_occupied: Integers) -> Any:
 def listed(shares: Any) -> str:
     """Describe the largest of the shares (Series)."""
     largest = shares.sort_values(ascending=False, kind="stable")[:4]
-    return ", ".join(f"{number} in {share:.0%}" for number, share in largest.items())
+    return ", ".join(f"{number} in {percent(share)}" for number, share in largest.items())
 
 
 INVARIANT = "score_samples and co_clustering"

@@ -19,6 +19,7 @@ from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.core.components import DrawnComponents, Posterior, Statistics
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.core.sources import Source
 from bayesmix.em.progress_bar import FitProgress
@@ -55,8 +56,8 @@ def prior_of_unknown(given: Any) -> Array:
     if left > MOST_LEFT:
         raise InvalidInputError(
             f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED // 2:,} for "
-            f"unknown K, but {left:.1%} is above: use a function that decreases faster, or a "
-            "mapping such as {k: 1 for k in range(1, 31)}"
+            f"unknown K, but {percent(left, 1)} is above: use a function that decreases faster, or "
+            "a mapping such as {k: 1 for k in range(1, 31)}"
         )
     return table
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.allocation.gated_chain import CovariateChain
 from bayesmix.core.nouns import part_name
+from bayesmix.core.printed_numbers import percent
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.density import MOST_POINTS
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
@@ -63,7 +64,7 @@ def plot_regression(
             column[mine], response[mine], s=14, color=colour(k), alpha=0.6, marker=marker(k),
             linewidths=0,
         )  # fmt: skip
-        label = f"{data.name_of(k)} ({model.weights_[k]:.0%})"
+        label = f"{data.name_of(k)} ({percent(model.weights_[k])})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     # Above the axes: inside them it would cover data.
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
@@ -162,7 +163,7 @@ def plot_trajectories(
         style |= {"marker": ".", "markersize": 2.0, "linestyle": line_style}
         ax.plot(column[rows], response[rows], **style)
     for k, (name, curve) in enumerate(curves.groupby("class", sort=False)):
-        label = f"{name} ({shares[name]:.0%} of units)"
+        label = f"{name} ({percent(shares[name])} of units)"
         ax.fill_between(
             curve["time"], curve["lower"], curve["upper"], color=colour(k), alpha=0.25, linewidth=0
         )

@@ -24,7 +24,7 @@ from bayesmix.allocation.chain import (
 from bayesmix.core import validation
 from bayesmix.core.nouns import counted, ordered_index, part_names
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.printed_numbers import significant
+from bayesmix.core.printed_numbers import percent, significant
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.shown import Shown, ShownTable
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
@@ -279,7 +279,7 @@ class SwitchingAutoregression:
         K, p = len(self.means), len(self.lag_coefficients)
         parts = zip(self.means, self.stationary_distribution, self.expected_durations, strict=True)
         states = [
-            f"State {k}: mean {significant(mean)}, {share:.0%} in the long run, "
+            f"State {k}: mean {significant(mean)}, {percent(share)} in the long run, "
             f"{significant(length)} samples in a row."
             for k, (mean, share, length) in enumerate(parts, start=1)
         ]

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.allocation.gate import shares_of
 from bayesmix.core import validation
 from bayesmix.core.nouns import part_index, part_names
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.random import Purpose, drawn_labels, root_seed, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN
@@ -348,7 +349,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
     fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"
     described = "; ".join(
-        f"{k}: n = {row.units:.0f} ({row.share:.1%}), mean posterior {row.mean_probability:.2f}"
+        f"{k}: n = {row.units:.0f} ({percent(row.share, 1)}), mean posterior "
+        f"{row.mean_probability:.2f}"
         for k, row in classes.iterrows()
     )
     coefficients = model.coefficients().loc["coefficient"]

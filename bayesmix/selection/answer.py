@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.core.nouns import capitalized, part_names, plural
 from bayesmix.core.palette import colour
+from bayesmix.core.printed_numbers import percent
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import number_of
 
@@ -83,7 +84,7 @@ class Answer:
     def _sizes(self) -> tuple[str, ...]:
         """Return the size of each cluster, where it is not known what distinguishes it."""
         return tuple(
-            f"{capitalized(word)} ({100.0 * share:.0f} %, n = {size:,.0f})."
+            f"{capitalized(word)} ({percent(share)}, n = {size:,.0f})."
             for word, share, size in zip(self.words, self.shares, self.sizes, strict=True)
         )
 

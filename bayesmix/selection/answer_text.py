@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import combinations, pairwise
 
 from bayesmix.core.nouns import counted, plural
-from bayesmix.core.printed_numbers import number, probability
+from bayesmix.core.printed_numbers import number, percent, probability
 from bayesmix.core.procedures import noun_of
 from bayesmix.em.display import sample_in_words
 from bayesmix.numerics.arrays import Array, Integers
@@ -285,7 +285,7 @@ class AnswerText:
         if "noise" not in self.chosen.parameters:  # asked for
             return ""
         share = 1.0 - float(result.counts.sum()) / result.total_weight
-        return f" and {max(1.0, 100.0 * share):.0f} % scattered observations"
+        return f" and {percent(max(0.01, share))} scattered observations"
 
     @cached_property
     def least(self) -> int:

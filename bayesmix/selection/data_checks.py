@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core.printed_numbers import percent
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import (
     FEW_VALUES,
@@ -236,7 +237,9 @@ def _repeated(column: Array) -> str:
     common = np.flatnonzero(falls & (times[order[:-1]] >= REPEATED_VALUE * len(column)))
     if not len(common) or len(values) - common[-1] - 1 < FEW_VALUES:
         return ""
-    shares = (f"{values[i]:g} in {times[i] / len(column):.0%}" for i in order[: common[-1] + 1])
+    shares = (
+        f"{values[i]:g} in {percent(times[i] / len(column))}" for i in order[: common[-1] + 1]
+    )
     return " and ".join(shares)
 
 

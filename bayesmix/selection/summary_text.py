@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.nouns import counted, part_name, parts_in_words, plural
+from bayesmix.core.printed_numbers import percent
 from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.numerics.rounding import FEW_VALUES
@@ -271,7 +272,7 @@ def _zeros(result: Any, noun: str) -> dict[str, str]:
     """Describe count columns with many zeros, and the components of zeros alone."""
     names = column_names(result.columns, result.n_features)
     return {
-        names[d]: f"{names[d]} ({share:.0%}; {parts_in_words(noun, alone)})"
+        names[d]: f"{names[d]} ({percent(share)}; {parts_in_words(noun, alone)})"
         for d, (share, alone) in zeros_alone(result).items()
     }
 

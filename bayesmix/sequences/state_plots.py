@@ -10,8 +10,8 @@ import pandas as pd
 
 from bayesmix.allocation.states_of_rows import flows_before_data, means_by_wave
 from bayesmix.core.nouns import part_name
+from bayesmix.core.printed_numbers import percent, significant
 from bayesmix.core.printed_numbers import probability as printed
-from bayesmix.core.printed_numbers import significant
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finished, halo, marker
 
@@ -203,7 +203,7 @@ def plot_alluvial(model: Any, ax: Any = None) -> Any:
         ):
             if share >= LEAST_WRITTEN:
                 ax.text(
-                    wave, bottom + 0.5 * share, f"{share:.0%}", ha="center", va="center",
+                    wave, bottom + 0.5 * share, percent(share), ha="center", va="center",
                     fontsize="small", path_effects=halo(),
                 )  # fmt: skip
     ax.set_xticks(range(1, len(shares) + 1))
@@ -256,7 +256,7 @@ def plot_transitions(model: Any, ax: Any = None) -> Any:
         ax.text(*places[k], str(k + 1), ha="center", va="center", zorder=3, path_effects=halo())
         beside, above = np.rint(places[k]).astype(int)
         ax.annotate(
-            f"{100.0 * shares[k]:.0f} % in the long run,\n{significant(duration)} in a row",
+            f"{percent(shares[k])} in the long run,\n{significant(duration)} in a row",
             places[k],
             xytext=26.0 * places[k], textcoords="offset points", fontsize="small",
             ha=("center", "left", "right")[beside], va=("center", "bottom", "top")[above],

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.core.nouns import counted
+from bayesmix.core.printed_numbers import percent
 from bayesmix.errors import UnsupportedError
 from bayesmix.selection.structures import in_words
 from bayesmix.selection.summary_text import cell, four_digits
@@ -235,7 +236,7 @@ def cluster_tables(search: Any, width: int) -> list[Table]:
     answer, best = search.answer_, search.best_estimator_
     lead = {
         answer.noun: list(answer.words),
-        "share": [f"{100 * share:.0f} %" for share in answer.shares],
+        "share": [percent(share) for share in answer.shares],
         "n": [f"{size:,.6g}" for size in answer.sizes],
     }
     noise = best.result_.mixture.noise is not None
@@ -247,7 +248,7 @@ def cluster_tables(search: Any, width: int) -> list[Table]:
     if answer.outlying:
         outside = [
             "none",
-            f"{100 - 100 * answer.shares.sum():.0f} %",
+            percent(1.0 - answer.shares.sum()),
             f"{answer.outlying:,.6g}",
             "",
         ]

@@ -93,7 +93,7 @@ def test_the_tree_has_a_branch_for_every_component_in_the_colour_of_its_cluster(
     numbers = [text.get_text() for text in texts(ax) if "%" not in text.get_text()]
     assert sorted(numbers) == list("123456")
     overlaps = [text.get_text() for text in texts(ax) if "%" in text.get_text()]
-    assert overlaps == [f"{overlap:.0%}" for overlap in merging.tree["overlap"]]
+    assert overlaps == [f"{100 * overlap:.0f} %" for overlap in merging.tree["overlap"]]
 
 
 def test_the_cut_crosses_as_many_branches_as_there_are_clusters(merging, ax):
@@ -121,7 +121,10 @@ def test_the_shares_are_drawn_in_their_band(fit, ax):
     assert low < band.y0 < 0 < band.y1 < high
     legend = ax.get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["95% of data sets of this model", f"272 observations (p = {fit.p_value:.2g})"]
+    assert labels == [
+        "95 % of data sets of this model",
+        f"272 observations (p = {fit.p_value:.2g})",
+    ]
     ax.figure.draw_without_rendering()
     drawn = ax.transData.transform([(0.5, max(band.y1, ax.lines[-1].get_ydata().max()))])[0, 1]
     assert legend.get_window_extent().y0 > drawn

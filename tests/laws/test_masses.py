@@ -70,6 +70,35 @@ def test_rounded_values_and_round_numbers_are_no_masses(step):
     assert masses_of(np.round(x / step) * step) == ()
     coarse = np.where(rng.random(600) < 0.6, np.round(x / 5.0) * 5.0, np.round(x))
     assert masses_of(coarse) == ()
+    # Revolutions per minute of 93 cars (Lock 1993): 10 have 5200, and 14 have 6000.
+    revolutions = [
+        3800,
+        4000,
+        4100,
+        4200,
+        4400,
+        4500,
+        4600,
+        4800,
+        5000,
+        5100,
+        5200,
+        5300,
+        5400,
+        5500,
+        5550,
+        5600,
+        5700,
+        5750,
+        5800,
+        5900,
+        6000,
+        6200,
+        6300,
+        6500,
+    ]
+    times = [1, 2, 1, 3, 1, 1, 4, 13, 10, 1, 10, 1, 4, 8, 1, 6, 2, 1, 4, 1, 14, 1, 1, 2]
+    assert masses_of(np.repeat(np.array(revolutions, float), times)) == ()
     assert masses_of(rng.poisson(1.0, 600).astype(float)) == ()
     assert masses_of(rng.integers(0, 2, 600).astype(float)) == ()
 

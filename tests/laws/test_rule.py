@@ -315,7 +315,7 @@ def test_what_is_repeated_is_told_from_what_is_rounded():
     found = duplicates(ArraySource(np.column_stack([amounts, rng.normal(size=400)])))
     assert found.n_copies == 0
     assert len(found.values) == 1
-    assert found.values[0].startswith("column 0 (0 in 39%")
+    assert found.values[0].startswith("column 0 (0 in 39 %")
 
 
 def test_many_zeros_among_amounts_are_said():

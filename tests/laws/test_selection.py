@@ -637,7 +637,7 @@ def test_components_of_zeros_alone_are_named():
     rng = np.random.default_rng(4)
     visits = np.where(rng.random(150) < 0.6, 0, 1 + rng.poisson(5.0, 150))
     table = pd.DataFrame({"visits": visits, "calls": rng.poisson(3.0, 150)})
-    with pytest.warns(SelectionWarning, match=r"Many zeros: visits \(57%; component 1\)"):
+    with pytest.warns(SelectionWarning, match=r"Many zeros: visits \(57 %; component 1\)"):
         search = bm.select(table, (1, 2), criterion="bic", family=bm.Poisson())
     assert any("Many zeros: visits" in line for line in search.summary().splitlines())
     alone = bm.MixtureSearch(bm.Mixture(family=bm.Poisson()), (1, 2)).fit(table[["calls"]])

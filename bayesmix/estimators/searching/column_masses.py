@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.printed_numbers import percent
 from bayesmix.data.coded_frames import with_coding
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
@@ -140,7 +141,7 @@ def _masses(
             share = float(np.mean(seen == value)) if len(seen) else 0.0
             if not 0.0 < share < 1.0:
                 raise InvalidInputError(
-                    f"masses must be values of a part of the observations, but {share:.0%} of "
+                    f"masses must be values of a part of the observations, but {percent(share)} of "
                     f"column {name!r} is {value:g}"
                 )
             place = "zeros" if value == 0.0 else f"at {value:g}"

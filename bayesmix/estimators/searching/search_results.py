@@ -726,8 +726,8 @@ class SearchResults:
             self._add(f"Log scale: {brief(logged)}.")
         if self._coding is not None and self._coding.masses:
             self._add(
-                f"Masses: {self._coding.told_masses}; every candidate has a share of each value "
-                "beside the density of the rest."
+                f"Values that many share: {self._coding.told_masses}. Each has a probability of "
+                "its own in every component."
             )
         plain, powers = (
             [row.comparable(self.criterion_) for row in self._rows if learns(row) == learned]
