@@ -393,7 +393,7 @@ def test_panels_of_waves_show_the_estimates_and_sizes_of_each_wave(free_by_wave,
         np.testing.assert_allclose(drawn, expected)
         shares = profiles.waves["share"].to_numpy().reshape(2, 2)[place]
         texts = [text.get_text() for text in ax.get_legend().get_texts()]
-        assert texts == [f"State {k + 1} ({100 * share:.0f} %)" for k, share in enumerate(shares)]
+        assert texts == [f"State {k + 1} ({share:.0%})" for k, share in enumerate(shares)]
     assert axes[0].get_ylim() == axes[1].get_ylim()
     if kind == 0:
         known = profiles.correlations.notna().to_numpy()
