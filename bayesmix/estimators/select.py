@@ -214,7 +214,7 @@ def select(
         and not variable_selection
         and "estimator" not in options
     )
-    n_used = 0 if missing is not None else rows_with_missing(X)
+    n_used = 0 if missing is not None else rows_with_missing(X, in_part=not ordered)
     if default and family is None:
         X, sample_weight = with_masses(X, sample_weight, masses, missing)
         divided = coding_of(X) if is_source(X) else None

@@ -17,6 +17,8 @@ TIED_SHARE = 0.5
 OFF_THE_GRID = 1e-3  # of a step, for floating-point rounding
 # Off a grid of other units (inches in tenths of a centimetre), of a step.
 OFF_CONVERTED = 0.05
+# Share of the observations that may lie off a grid.
+MOST_OFF = 0.05
 # Differences of distinct values below this, relative to their range, are floating-point rounding.
 SAME_VALUE = 1e-9
 # Steps of coarser grids, in steps of a finer one: round numbers of decimals, minutes and dozens.
@@ -102,6 +104,8 @@ def grids_of(column: Array, weights: Array | None = None) -> Grids | None:
         return None
     numbers, step = _cells(values)
     if step == 0.0:
+        numbers, step = _cells_of_most(values, times)
+    if step == 0.0:
         return None
     return Grids(values, times, places, step * _multiples(numbers, times))
 
@@ -125,6 +129,22 @@ def _cells(values: Array) -> tuple[Integers, float]:
         if np.ptp(away) > 2.0 * off:
             step = 0.0
     return numbers.astype(np.int64), step
+
+
+def _cells_of_most(values: Array, times: Array) -> tuple[Integers, float]:
+    """The same on the grid of the values held more than once, if it holds most observations.
+
+    Means of eight answers, of which some persons gave six, are an example.
+    """
+    common = values[times > times.min()]
+    step = _cells(common)[1] if len(common) > 2 else 0.0
+    if step == 0.0:
+        return np.zeros(len(values), np.int64), 0.0
+    numbers = (values - common[0]) / step
+    on = np.abs(numbers - np.rint(numbers)) < OFF_THE_GRID
+    if times[~on].sum() > MOST_OFF * times.sum():
+        step = 0.0
+    return np.rint(numbers - numbers[0]).astype(np.int64), step
 
 
 def _multiples(numbers: Integers, times: Array) -> Array:

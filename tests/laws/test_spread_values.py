@@ -50,6 +50,23 @@ def test_inches_in_tenths_of_centimetres_have_the_step_of_an_inch():
     np.testing.assert_allclose(steps_of((2.54 * inches).round(1)), 2.54, rtol=2e-3)
 
 
+def test_a_few_values_off_a_grid_leave_it_a_grid():
+    rng = np.random.default_rng(6)
+    x = np.round(rng.normal(50.0, 6.0, 400))
+    np.testing.assert_allclose(steps_of(np.append(x, [48.37, 51.7118])), 1.0)
+    assert grids_of(np.append(x, rng.normal(50.0, 6.0, 40))) is None
+
+
+def test_scores_that_are_means_of_answers_are_spread():
+    """One scale is the mean of eight answers, of which some pupils gave six or seven."""
+    scales = pd.read_csv("tests/data/pisa_scales.csv")
+    steps = np.unique(steps_of(scales["efficacy"].dropna().to_numpy()).round(6))
+    np.testing.assert_allclose(steps, [1 / 56, 1 / 8], atol=1e-6)
+    search = selected(scales)
+    assert search.n_clusters_ == 1
+    assert "17 observations with missing values" in search.summary()
+
+
 def test_one_frequent_value_makes_no_grid():
     rng = np.random.default_rng(3)
     x = np.where(rng.random(500) < 0.4, 0.0, rng.normal(0.0, 3.0, 500)).round(1)

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
-def rows_with_missing(X: Any) -> int:
-    """Return the number of rows in memory with missing values; 0 where that is unknown."""
+def rows_with_missing(X: Any, in_part: bool = False) -> int:
+    """Return the number of rows in memory with missing values; 0 where that is unknown.
+
+    ``in_part``: without those that have no value at all.
+    """
     if is_source(X) or is_collection(X):
         if not isinstance(X, ArraySource) or has_sparse_rows(X):  # which have no missing values
             return 0
@@ -41,7 +44,11 @@ def rows_with_missing(X: Any) -> int:
         return 0
     # A row that is repeated without a copy of its values is read once.
     repeats = len(values) if values.strides[0] == 0 else 1
-    return repeats * int(np.isnan(values[: len(values) // repeats]).any(axis=1).sum())
+    missing = np.isnan(values[: len(values) // repeats])
+    counted = missing.any(axis=1)
+    if in_part:
+        counted &= ~missing.all(axis=1)
+    return repeats * int(counted.sum())
 
 
 def with_values(source: ArraySource) -> ArraySource:
