@@ -62,6 +62,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "ratings": ("Right numbers of classes: ratings, categories or normal", classes.ratings),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
     "bands_after_selection": ("The same after a choice", bands.bands_after_selection),
+    "bands_of_kinds": ("The same of skewed groups and others", bands.bands_of_kinds),
     "class_level": ("Level of the bootstrap test of the number of classes", classes.level),
     "class_coverage": ("Do robust intervals of classes hold pseudo-true values?", classes.coverage),
     "class_times": ("Seconds of enumerate_classes, beside mclust", classes.times),
