@@ -1,9 +1,10 @@
 """Step three after latent classes: coverage of 95 % intervals, and level of the tests at 5 %.
 
-``python -m benchmarks.step_three --seed 7 --sets 400 --entropy .6 .8`` draws three classes from six
-yes/no items, 1,000 observations each. The classes depend on ``z`` and not on ``none``; the mean of
-``y`` differs between classes, that of ``same`` does not. ``--draws 0`` has the standard errors for
-given classes, without refits.
+``python -m benchmarks.step_three classes --seed 7 --sets 400`` draws three classes from six yes/no
+items, 1,000 observations each, with relative entropy .6 and .8. The classes depend on ``z`` and not
+on ``none``; the mean of ``y`` differs between classes, that of ``same`` does not. ``--draws 0`` has
+the standard errors for given classes, without refits. ``waves``: 300 persons of two latent classes
+in three waves whose items do not change, and a covariate that has no effect.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def items(typical: float) -> Any:
     return table
 
 
-def counted(seed: int, number: int, entropy: float, n_draws: int) -> dict[str, list[float]]:
+def counted(seed: int, entropy: float, n_draws: int, number: int) -> dict[str, list[float]]:
     """Intervals that hold the truth (1 or 0) and tests that reject, of one data set."""
     rng = np.random.default_rng([105, seed, number])
     answers, predictors, outcomes = drawn(rng, TYPICAL[entropy])
@@ -72,6 +73,33 @@ def counted(seed: int, number: int, entropy: float, n_draws: int) -> dict[str, l
             ]
             p = means["same"].attrs["tests"]["all"]["p"]
             found[f"{method}: equal means rejected"] = [float(p < 0.05)]
+    return found
+
+
+def of_waves(seed: int, number: int) -> dict[str, list[float]]:
+    """Tests that reject, of one panel: items of each wave, and effects of a covariate."""
+    rng = np.random.default_rng([106, seed, number])
+    n, n_waves = 300, 3
+    states = np.empty((n, n_waves), bool)
+    states[:, 0] = rng.random(n) < 0.5
+    for wave in range(1, n_waves):
+        states[:, wave] = states[:, wave - 1] ^ (rng.random(n) < 0.15)
+    yes = rng.random((n, n_waves, 5)) < np.where(states[..., None], 0.85, 0.2)
+    answers, person = yes.astype(float).reshape(-1, 5), np.repeat(np.arange(n), n_waves)
+    model = bm.HiddenMarkovModel(
+        2, family="bernoulli", inference=bm.MaximumLikelihood(), random_state=0
+    )
+    waves = bm.wave_similarity(model, answers, groups=person)["p"]
+    age = pd.DataFrame({"age": np.repeat(rng.normal(size=n), n_waves)})
+    plain = model.fit(answers, groups=person).log_likelihood_
+    found = {
+        "one item differs: rejected": [float(p < 0.05) for p in waves.filter(like="free: ")],
+        "items differ: rejected": [float(waves["free"] < 0.05)],
+    }
+    for effects, df in (("first", 1), ("all", 3)):
+        model.set_params(covariate_effects=effects).fit(answers, groups=person, covariates=age)
+        p = stats.chi2.sf(2.0 * (model.log_likelihood_ - plain), df)
+        found[f"covariate, {effects}: rejected"] = [float(p < 0.05)]
     return found
 
 
@@ -104,24 +132,37 @@ def within(limits: Any, value: float) -> float:
 def main() -> None:
     """Print shares over the data sets, with 95 % intervals."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step_three", description=__doc__)
+    parser.add_argument("part", choices=("classes", "waves"))
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--entropy", type=float, nargs="*", default=list(TYPICAL))
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
+    if chosen.part == "waves":
+        show("panels", [of_waves(chosen.seed, number) for number in range(chosen.sets)])
+        return
     for entropy in chosen.entropy:
-        all_sets: dict[str, list[float]] = defaultdict(list)
-        with threadpool_limits(1):
-            for number in range(chosen.sets):
-                for name, values in counted(chosen.seed, number, entropy, chosen.draws).items():
-                    all_sets[name] += values
-        print(f"entropy {np.mean(all_sets.pop('entropy')):.2f}, {chosen.sets} sets", flush=True)
-        for name, values in all_sets.items():
-            share, n = float(np.mean(values)), len(values)
-            low, high = stats.binomtest(int(sum(values)), n).proportion_ci(method="wilson")
-            print(f"  {name}: {share:.3f} ({low:.3f} to {high:.3f}, {n})", flush=True)
+        given = chosen.seed, entropy, chosen.draws
+        show("classes", [counted(*given, number) for number in range(chosen.sets)])
+
+
+def show(name: str, found: list[dict[str, list[float]]]) -> None:
+    """Print the share of ones over data sets."""
+    of_all: dict[str, list[float]] = defaultdict(list)
+    for one in found:
+        for key, values in one.items():
+            of_all[key] += values
+    reached = of_all.pop("entropy", None)
+    print(
+        f"{name}, {len(found)} sets", "" if reached is None else f"entropy {np.mean(reached):.2f}"
+    )
+    for key, values in of_all.items():
+        share, n = float(np.mean(values)), len(values)
+        low, high = stats.binomtest(int(sum(values)), n).proportion_ci(method="wilson")
+        print(f"  {key}: {share:.3f} ({low:.3f} to {high:.3f}, {n})", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):
+        main()
