@@ -241,6 +241,8 @@ class SwitchingAutoregression:
         Probabilities of the states given the whole sequence, and given the past and present.
     n_reached, n_init : int
         Number of starts that reached the best optimum, of all.
+    responses : Series (n,)
+        The responses that have lags.
     """
 
     means: Array
@@ -256,6 +258,7 @@ class SwitchingAutoregression:
     filtered_probabilities: pd.DataFrame
     n_reached: int
     n_init: int
+    responses: pd.Series[float]
 
     @property
     def aic(self) -> float:
@@ -295,6 +298,20 @@ class SwitchingAutoregression:
     def summary(self) -> str:
         """Return the fit, its states and the number of starts that reached it."""
         return self.shown.text()
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the responses by their most probable states, with the probabilities as a strip.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from bayesmix.sequences.state_plots import drawn_states, times_of
+
+        time, unit = times_of(self.responses)
+        shares, name = self.state_probabilities.to_numpy(), str(self.responses.name)
+        values = self.responses.to_numpy()
+        return drawn_states(values, shares, time, [0], xlabel=unit, ylabel=name, ax=ax)
 
     def __repr__(self) -> str:
         return f"<SwitchingAutoregression: {self.shown.title}>"
@@ -404,6 +421,8 @@ def switching_autoregression(
         _, filtered, predicted = data.filtered(at)
         smoothed = data.smoothed(at, filtered, predicted)
         table = _table(data, theta, centre, scale, level)
+    import pandas as pd
+
     names, index = part_names("state", K), getattr(kept, "index", None)
     return SwitchingAutoregression(
         means=frozen(centre + scale * at.means),
@@ -419,6 +438,7 @@ def switching_autoregression(
         filtered_probabilities=_of_states(data, filtered, names, index),
         n_reached=sum(end[0] > value - SAME for end in ends),
         n_init=len(ends),
+        responses=pd.Series(responses, index, name=getattr(kept, "name", None) or "response"),
     )
 
 

@@ -65,9 +65,6 @@ def plot_states(
     -------
     matplotlib Axes
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import MaxNLocator
-
     model = getattr(model, "best_estimator_", model)
     expect("model", model, "a fitted HiddenMarkovModel, or regressions with lengths", "transmat_")
     if model.noun == "regression":
@@ -85,15 +82,29 @@ def plot_states(
         name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
         probabilities = model.predict_proba(X, lengths, groups, covariates, times, exact_times)
         starts = model._seen(X, lengths, groups).side.starts
+    time, unit = times_of(timed)
+    if times is not None:
+        time, unit = np.asarray(times), str(getattr(times, "name", None) or "time")
+    return drawn_states(values, probabilities, time, starts, xlabel=unit, ylabel=name, ax=ax)
+
+
+def drawn_states(
+    values: Any, probabilities: Any, time: Any, starts: Any, *, xlabel: str, ylabel: str, ax: Any
+) -> Any:
+    """Draw values (n,) over time, and the probabilities (n, K) of the states as a strip.
+
+    ``starts`` are the first samples of the sequences.
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
+
     levels: Any = ()
     try:
         values = values.astype(np.float64)
     except ValueError:  # text
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
-    states, (time, unit) = probabilities.argmax(axis=1), _times(timed)
-    if times is not None:
-        time, unit = np.asarray(times), str(getattr(times, "name", None) or "time")
+    states = probabilities.argmax(axis=1)
     ax = axes_or_new(ax, 7.2, 3.8)
     for start, end in pairwise([*starts, len(values)]):
         ax.plot(time[start:end], values[start:end], color=FAINT, linewidth=0.8, zorder=1)
@@ -101,7 +112,7 @@ def plot_states(
             border = time[start - 1] + (time[start] - time[start - 1]) / 2
             ax.axvline(border, color=FAINT, linewidth=0.8, linestyle=":")
     key = {}
-    for k in range(model.n_components_):
+    for k in range(probabilities.shape[1]):
         own = states == k
         key[part_name("state", k)] = ax.scatter(
             time[own], values[own], s=14, color=colour(k), marker=marker(k), linewidths=0, zorder=2
@@ -128,10 +139,10 @@ def plot_states(
         locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    return finished(ax, key, xlabel=unit, ylabel=name)
+    return finished(ax, key, xlabel=xlabel, ylabel=ylabel)
 
 
-def _times(X: Any) -> tuple[Any, str]:
+def times_of(X: Any) -> tuple[Any, str]:
     """Return the increasing numbers or dates of the index of a frame, or counts, and their name."""
     index: Any = getattr(X, "index", None)
     rising = getattr(index, "is_monotonic_increasing", False) and index.is_unique

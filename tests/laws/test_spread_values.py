@@ -133,7 +133,7 @@ def test_a_heap_of_zeros_is_a_mass_or_stays_a_group():
     amounts = np.where(rng.random(400) < 0.4, 0.0, rng.normal(20.0, 4.0, 400)).round(1)[:, None]
     with_mass = selected(amounts)
     assert with_mass.n_clusters_ == 1
-    assert "Masses: x0 (42 % zeros)" in with_mass.summary()
+    assert "Values that many share: x0 (42 % zeros)" in with_mass.summary()
     search = selected(amounts, masses=None)
     assert search.n_clusters_ == 2
     clusters = search.predict_clusters(amounts)

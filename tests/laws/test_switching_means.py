@@ -176,3 +176,18 @@ def test_too_many_tuples_and_collapsed_states_are_refused():
     tied = np.r_[np.zeros(30), 5.0 + 0.3 * y[:10]]
     with pytest.raises(DegenerateFitError, match="use residual_variance='shared'"):
         bm.switching_autoregression(tied, 2, 1, "free", random_state=0, n_init=3)
+
+
+def test_the_figure_shows_the_responses_that_have_lags_and_their_states():
+    rng = np.random.default_rng(8)
+    y = pd.Series(np.repeat([0.0, 4.0, 0.0], 30) + rng.normal(0, 0.5, 90), name="growth")
+    model = bm.switching_autoregression(y, n_lags=2, n_init=2, random_state=0)
+    axes = model.plot()
+    line = axes.lines[0]
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(2, 90))
+    np.testing.assert_array_equal(line.get_ydata(), y[2:])
+    shown = np.concatenate([part.get_offsets()[:, 0] for part in axes.collections[:2]])
+    assert sorted(shown) == list(range(2, 90))
+    most = model.state_probabilities.to_numpy().argmax(axis=1)
+    assert len(axes.collections[0].get_offsets()) == (most == 0).sum()
+    assert axes.get_ylabel() == "growth"
