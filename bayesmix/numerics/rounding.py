@@ -132,9 +132,10 @@ def _cells(values: Array) -> tuple[Integers, float]:
 
 
 def _cells_of_most(values: Array, times: Array) -> tuple[Integers, float]:
-    """The same on the grid of the values held more than once, if it holds most observations.
+    """Return numbers and step on the grid of values that are held more than once; 0 for none.
 
-    Means of eight answers, of which some persons gave six, are an example.
+    Up to ``MOST_OFF`` of the observations may lie off it, as means of eight answers do of which
+    some persons gave six.
     """
     common = values[times > times.min()]
     step = _cells(common)[1] if len(common) > 2 else 0.0

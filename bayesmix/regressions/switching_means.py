@@ -243,6 +243,8 @@ class SwitchingAutoregression:
         Number of starts that reached the best optimum, of all.
     responses : Series (n,)
         The responses that have lags.
+    starts : array (m,)
+        Places of the first of them of each sequence.
     """
 
     means: Array
@@ -259,6 +261,7 @@ class SwitchingAutoregression:
     n_reached: int
     n_init: int
     responses: pd.Series[float]
+    starts: Integers
 
     @property
     def aic(self) -> float:
@@ -311,7 +314,7 @@ class SwitchingAutoregression:
         time, unit = times_of(self.responses)
         shares, name = self.state_probabilities.to_numpy(), str(self.responses.name)
         values = self.responses.to_numpy()
-        return drawn_states(values, shares, time, [0], xlabel=unit, ylabel=name, ax=ax)
+        return drawn_states(values, shares, time, self.starts, xlabel=unit, ylabel=name, ax=ax)
 
     def __repr__(self) -> str:
         return f"<SwitchingAutoregression: {self.shown.title}>"
@@ -439,6 +442,7 @@ def switching_autoregression(
         n_reached=sum(end[0] > value - SAME for end in ends),
         n_init=len(ends),
         responses=pd.Series(responses, index, name=getattr(kept, "name", None) or "response"),
+        starts=np.flatnonzero(begins),
     )
 
 
