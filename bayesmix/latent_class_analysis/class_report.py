@@ -20,7 +20,7 @@ from bayesmix.assess import LEVEL
 from bayesmix.assess.apa import ApaTable, bounded, displayed, equals, p_equals, plain, write_as
 from bayesmix.errors import InvalidInputError
 from bayesmix.latent_class_analysis.class_fits import STARTS
-from bayesmix.latent_class_analysis.enumeration import REJECTS_TOO_OFTEN, Enumeration, best_number
+from bayesmix.latent_class_analysis.enumeration import Enumeration, best_number
 from bayesmix.latent_class_analysis.profile_plots import profiles_size, shown_fits
 from bayesmix.latent_class_analysis.profile_tables import (
     LARGE_RESIDUAL,
@@ -170,7 +170,7 @@ def class_report(
     Raises
     ------
     ValueError
-        If the profiles have another number of classes.
+        If the profiles have another number of classes, or an argument is something else.
 
     Examples
     --------
@@ -181,6 +181,12 @@ def class_report(
     >>> report.to_markdown().splitlines()[0]
     '## Methods'
     """
+    for name, value, kind, call in (
+        ("enumeration", enumeration, Enumeration, "enumerate_classes(X)"),
+        ("profiles", profiles, ClassProfiles, "class_profiles(enumeration.fit(), X)"),
+    ):
+        if not isinstance(value, kind):
+            raise InvalidInputError(f"{name} must be that of {call}, got {type(value).__name__}")
     model, n_classes = enumeration.key(model, n_classes)
     table = enumeration.table[enumeration.table["model"] == model].set_index("n_classes")
     if n_classes not in table.index or profiles.n_classes != n_classes:
@@ -231,7 +237,6 @@ def class_report(
         noun=profiles.noun,
         large=LARGE_RESIDUAL,
         vlmr=everything["vlmr_p"].notna().any(),
-        rejects_too_often=REJECTS_TOO_OFTEN,
         starts=STARTS,
         level=LEVEL,
         shares=phrase([f"{share:.1%}" for share in profiles.sizes["share"]]),
