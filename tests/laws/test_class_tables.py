@@ -299,7 +299,7 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "Without covariates" in whole.to_markdown()
     with pytest.raises(ValueError, match="profiles must be those"):
         bm.class_report(found, bm.class_profiles(found.fit(1, 1), rows), 1, 2)
-    with pytest.raises(ValueError, match=r"profiles must be that of class_profiles\(.*, got DataFr"):
+    with pytest.raises(ValueError, match=r"profiles must be that of class_profiles\("):
         bm.class_report(found, rows)
     with pytest.raises(ValueError, match="enumeration must be that of enumerate_classes"):
         bm.class_report(profiles, profiles)
