@@ -259,8 +259,9 @@ class Coding:
                 if found == kind and reason not in CERTAIN:
                     reasons.setdefault(reason, []).append(name)
                     if not reason.startswith(NO_NUMBERS):
-                        words = [kind for part, kind in OTHER_KINDS.items() if part in reason]
-                        others.setdefault(kind, {})[name] = [*words, "continuous"][0]
+                        words = [other for part, other in OTHER_KINDS.items() if part in reason]
+                        last = "exclude" if kind == "continuous" else "continuous"
+                        others.setdefault(kind, {})[name] = [*words, last][0]
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []

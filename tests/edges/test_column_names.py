@@ -168,3 +168,10 @@ def test_what_is_overruled_is_what_was_left_out():
     assert said.endswith("; to overrule, set columns={'order_id': 'continuous'}")
     said = coded(frame.drop(columns="order_id"))[1].guesses()
     assert said.endswith("; to overrule, set columns={'visits': 'continuous'}")
+
+
+def test_what_is_read_as_continuous_is_not_overruled_by_continuous():
+    times = [f"{i % 5}:{i % 60:02d}:{i % 59:02d}" for i in range(120)]
+    frame = pd.DataFrame({"run": times, "x": np.random.default_rng(8).normal(size=120)})
+    said = coded(frame, {})[1].guesses()
+    assert said.endswith("; to overrule, set columns={'run': 'exclude'}")
