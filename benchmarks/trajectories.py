@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import chi2
 
 import bayesmix as bm
 
@@ -22,7 +23,7 @@ ARGUMENTS: dict[str, Any] = {"y": "y", "time": "time", "unit": "unit"}
 BOTH = ("intercept", "time")
 # Generated sets of which K is chosen, sets of which intervals are counted, and sets with skewed
 # effects of each size.
-N_SETS, N_COVERAGE, N_SKEWED = 60, 400, 20
+N_SETS, N_COVERAGE, N_SKEWED, N_LEVEL = 60, 400, 20, 100
 N_STARTS = 10  # of the reference
 CURVES = np.array([[0.0, 0.0], [2.0, 0.6], [4.0, -0.6]])
 
@@ -181,6 +182,27 @@ def coverage(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     return [{"robust": r, "sets": len(f) // 2, "coverage": np.mean(f)} for r, f in hits.items()]
 
 
+def level(seed: int, quick: bool = False) -> list[dict[str, Any]]:
+    """Return how often likelihood ratio tests at 5 % find structure in independent residuals."""
+    tested = {"ar1": {"residual_correlation": "ar1"}, "time": {"residual_variance": "time"}}
+    found: dict[str, list[bool]] = {name: [] for name in tested}
+    for number in range(4 if quick else N_LEVEL):
+        frame = courses(seed + number, 150, CURVES[:2])
+
+        def fit(options: dict[str, Any], frame: pd.DataFrame = frame, number: int = number) -> Any:
+            given = ARGUMENTS | {"n_components": 2, "random": BOTH} | options
+            searched = quiet(lambda: bm.trajectories(frame, **given, random_state=number, n_jobs=1))
+            return searched.best_estimator_
+
+        plain = fit({})
+        for name, options in tested.items():
+            model = fit(options)
+            gain = 2.0 * (model.log_likelihood_ - plain.log_likelihood_)
+            more = model.result_.n_parameters - plain.result_.n_parameters
+            found[name].append(bool(chi2.sf(gain, more) < 0.05))
+    return [{"test": name, "sets": len(p), "rejected": np.mean(p)} for name, p in found.items()]
+
+
 def skewed(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often one class of skewed effects stays one class, and is warned about."""
     rows = []
@@ -232,5 +254,5 @@ def scale(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 
 def run(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return the rows of all studies."""
-    studies = (maxima, chosen, coverage, skewed, scale)
+    studies = (maxima, chosen, coverage, level, skewed, scale)
     return [{"study": study.__name__} | row for study in studies for row in study(seed, quick)]
