@@ -337,11 +337,14 @@ class Enumeration:
             raise UnsupportedError("no fit of the enumeration converged: use fewer classes")
         best, overall = (sound if len(sound) else table).iloc[0], table.iloc[0]
         model, K = best["model"], int(best["n_classes"])
-        reasons = [
-            f"Rule: smallest BIC of the {counted(len(table), 'different model')} that converged, "
-            f"without {plural(self.noun)} below {SMALL_CLASS:.0%} of the sample",
-            f"BIC: {best[bic]:.1f}, the smallest",
-        ]
+        n_models = len(table)
+        rule = (
+            f"smallest BIC of the {n_models} different models that converged, without "
+            f"{plural(self.noun)} below {SMALL_CLASS:.0%} of the sample"
+            if n_models > 1
+            else "the one model that converged"
+        )
+        reasons = [f"Rule: {rule}", f"BIC: {best[bic]:.1f}" + ", the smallest" * (n_models > 1)]
         if self.rounded:
             given = table.sort_values("bic", kind="stable").iloc[0]
             reasons[0] += f". {self.rounded}, so BIC is that of values spread over their steps"

@@ -502,3 +502,5 @@ def test_a_report_of_one_number_of_classes_names_it_once():
     text = str(bm.class_report(found, bm.class_profiles(found.fit(), X)))
     assert "Mixture models with 2 profiles were fitted" in text
     assert "2 to 2" not in text
+    bic = found.table["bic"].iloc[0]
+    assert f"Rule: the one model that converged.\nBIC: {bic:.1f}.\n" in str(found.suggested)
