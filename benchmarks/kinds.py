@@ -1,4 +1,4 @@
-"""Kinds of data that people have: columns with masses, scattered observations, and clean ones.
+"""Kinds of data that people have: masses, scattered observations, curved groups, and clean ones.
 
 ``python -m benchmarks.kinds masses --seed 1000 --n 40 --out masses.jsonl`` measures the version
 that is imported, a JSON line a problem; ``rates`` prints what lines of files say. The same seed
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import beta
+from sklearn.datasets import make_circles, make_moons
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
@@ -105,6 +106,23 @@ def scattered(rng: np.random.Generator) -> Made:
     return X, np.where(noise, -1, labels), K
 
 
+def moons(rng: np.random.Generator) -> Made:
+    """Two half moons."""
+    n, noise, seed = int(rng.integers(300, 1200)), rng.uniform(0.04, 0.12), int(rng.integers(10**6))
+    return *make_moons(n, noise=noise, random_state=seed), 2
+
+
+def rings(rng: np.random.Generator) -> Made:
+    """Two rings around each other, or a ring around a normal group."""
+    n, seed = int(rng.integers(300, 1200)), int(rng.integers(10**6))
+    noise, factor = rng.uniform(0.03, 0.09), rng.uniform(0.3, 0.55)
+    X, labels = make_circles(n, noise=noise, factor=factor, random_state=seed)
+    if rng.random() < 0.5:
+        inside = labels == 1
+        X[inside] = rng.normal(0.0, rng.uniform(0.1, 0.2), (int(inside.sum()), 2))
+    return X, labels, 2
+
+
 def clean(shape: str) -> Callable[[np.random.Generator], Made]:
     """Return a maker of groups of one shape, without scattered observations."""
 
@@ -131,6 +149,7 @@ CLEAN = tuple(map(clean, ("normal", "t4", "gamma", "uniform", "rounded")))
 PARTS: dict[str, tuple[Callable[[np.random.Generator], Made], ...]] = {
     "masses": (amounts, marks, doses, waiting),
     "scattered": (scattered,),
+    "curved": (moons, rings),
     "clean": CLEAN,
 }
 
@@ -196,11 +215,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n", type=int, default=40)
     parser.add_argument("--out", type=Path, default=Path("kinds.jsonl"))
+    parser.add_argument("--clusters", help='how clusters are counted: "gaps" for curved groups')
     chosen = parser.parse_args()
     if chosen.part == "rates":
         rates(chosen.paths)
     else:
-        run(chosen.part, chosen.seed, chosen.n, chosen.out)
+        options = {} if chosen.clusters is None else {"clusters": chosen.clusters}
+        run(chosen.part, chosen.seed, chosen.n, chosen.out, **options)
 
 
 if __name__ == "__main__":

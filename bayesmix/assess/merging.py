@@ -14,16 +14,19 @@ from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.core.nouns import counted
 from bayesmix.core.printed_numbers import percent
 from bayesmix.core.protocols import FittedMixture
+from bayesmix.core.validation import one_of
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.answer import Answer
 from bayesmix.selection.clusters import (
+    GAPS,
+    MERGED,
     OUTLYING,
-    OVERLAP,
     Group,
     Hierarchy,
+    by_gaps,
     labels_of,
     most_probable_clusters,
     number_of,
@@ -31,6 +34,11 @@ from bayesmix.selection.clusters import (
 )
 from bayesmix.selection.data_checks import rounded_features
 from bayesmix.selection.summary_text import phrase
+
+RULES = {
+    "overlap": "Groups that overlap by more than {} are merged.",
+    "saddle": "Groups are merged if the density falls to no less than {} of the lower peak.",
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -82,7 +90,9 @@ class Merging:
         """Table of merges, with a row for K - 1, ..., 1 remaining groups.
 
         ``merged`` is the pair of groups, and ``overlap`` the fraction of the lighter group's mass
-        that it shares with the other: 0 if separated, 0.5 if equal groups are inseparable.
+        that it shares with the other: 0 if separated, 0.5 if equal groups are inseparable. With
+        ``clusters="gaps"``, ``saddle`` is the least density between them, as a fraction of the
+        lower peak.
         """
         steps = enumerate(self.hierarchy.joins, 1)
         return pd.DataFrame(
@@ -90,7 +100,7 @@ class Merging:
                 (self.n_components - step, (join.first, join.second), join.overlap)
                 for step, join in steps
             ],
-            columns=["n_clusters", "merged", "overlap"],
+            columns=["n_clusters", "merged", self.hierarchy.measure],
         )
 
     def groups(self, n_clusters: int | None = None) -> tuple[Group, ...]:
@@ -151,12 +161,16 @@ class Merging:
             lines.append(f"Outlying, too small to be a cluster: {_listed(outlying)}.")
         step = K - self.n_groups
         if step > 0:
-            lines.append(f"The last merge joined {_overlapping(self.tree.iloc[step - 1])}.")
+            lines.append(f"The last merge joined {self._join(step - 1)}.")
         if step < K - 1:
-            lines.append(f"The next would join {_overlapping(self.tree.iloc[step])}.")
+            lines.append(f"The next would join {self._join(step)}.")
         if K > 1 and not self.searched:
-            lines.append(f"Groups that overlap by more than {percent(OVERLAP)} are merged.")
+            lines.append(RULES[self.hierarchy.measure].format(percent(self.hierarchy.least)))
         return "\n".join(lines)
+
+    def _join(self, step: int) -> str:
+        join, measure = self.hierarchy.joins[step], self.hierarchy.measure
+        return f"{in_words((join.first, join.second))} ({measure} {percent(join.overlap)})"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the tree of merges with the suggested cut; see ``plot_merging``."""
@@ -172,7 +186,9 @@ class Merging:
         )
 
 
-def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Merging:
+def merge_components(
+    model: Any, X: Any = None, sample_weight: Any = None, *, clusters: str | None = None
+) -> Merging:
     """Merge the overlapping components of a fitted mixture into clusters.
 
     Those of a search are its answer, ``search.answer_``; the tree then shows the merges.
@@ -195,6 +211,10 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
         needed for a search.
     sample_weight : array (n,), optional
         Sample weights of ``X``; samples of weight 0 are left out.
+    clusters : {"merged", "gaps"}, optional
+        "gaps": components are one cluster unless the density falls below a fifth of the lower peak
+        on the ridgeline between them (Ray & Lindsay 2005), for curved groups. None: the answer of
+        a search, "merged" for other models.
 
     Returns
     -------
@@ -203,7 +223,8 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     Raises
     ------
     ValueError
-        For a model that is not fitted, and data that do not fit it.
+        For a model that is not fitted, and data that do not fit it; with "gaps" also for columns
+        of categories, counts or masses.
 
     Examples
     --------
@@ -216,16 +237,19 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     >>> merging.labels()
     array([0, 1, 0, 1])
     """
+    one_of("clusters", clusters, (None, MERGED, GAPS))
     estimator, rows = fitted_mixture(model, X)
     refuse_order(estimator.result_, "merge_components")
     rounded: Sequence[Any] = getattr(model, "_rounded", ())
     if X is not None:
         rounded = rounded_features(seen_rows(estimator, rows, sample_weight))
-    hierarchy = getattr(model, "_hierarchy", None) or Hierarchy.of(estimator.result_)
-    if (answer := getattr(model, "answer_", None)) is not None:
+    result = estimator.result_
+    if clusters is None and (answer := getattr(model, "answer_", None)) is not None:
+        hierarchy = model._hierarchy or Hierarchy.of(result)
         return Merging(model, answer.labels, hierarchy, searched=True)
+    hierarchy = by_gaps(result) if clusters == GAPS else Hierarchy.of(result)
     groups = hierarchy.groups(hierarchy.n_suggested)
-    return Merging(model, labels_of(groups, too_small(estimator.result_, rounded)), hierarchy)
+    return Merging(model, labels_of(groups, too_small(result, rounded)), hierarchy)
 
 
 def _listed(group: Group) -> str:
@@ -235,7 +259,3 @@ def _listed(group: Group) -> str:
 def in_words(pair: Sequence[Group]) -> str:
     """Return a merge in words, components from 1: "1 and 3 with 2"."""
     return " with ".join(map(_listed, pair))
-
-
-def _overlapping(step: Any) -> str:
-    return f"{in_words(step['merged'])} (overlap {percent(step['overlap'])})"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import Field
+from functools import singledispatch
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -261,6 +262,12 @@ class PointComponents(FittedComponents, Predictive, Protocol):
     @property
     def deviations(self) -> Array:
         """Standard deviation of each column (K, D)."""
+
+
+@singledispatch
+def elliptical(components: Any) -> tuple[Any, Array]:
+    """Return densities in coordinates in which they are about elliptical, and scales (K, D, D)."""
+    return components, components.covariances
 
 
 class OfOneColumn(PointComponents, Protocol):

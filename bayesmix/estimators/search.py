@@ -46,9 +46,11 @@ from bayesmix.selection.answer_text import AnswerText
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.clusters import (
     COMPONENTS,
+    GAPS,
     MERGED,
     ClusterNumbers,
     clusters_of_components,
+    n_between_gaps,
 )
 from bayesmix.selection.data_checks import are_directions, duplicates, log_scale, rounded_features
 from bayesmix.selection.full_searches import completed
@@ -125,10 +127,12 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     irrelevant : {"independent", "regression"}, default="independent"
         Model of the features that are not selected: independent of the selected ones, or a linear
         regression on them (Gaussian features only).
-    clusters : {"merged", "components"}, optional
+    clusters : {"merged", "components", "gaps"}, optional
         Whether components that held-out observations cannot tell apart are one cluster. By default
         they are if all columns are continuous; classes of categories and counts, also beside
-        measurements, states and regressions are counted as they are.
+        measurements, states and regressions are counted as they are. "gaps": components are one
+        cluster unless the density falls below a fifth of the lower peak between them, for curved
+        groups such as rings (continuous columns only); overlapping groups are then one cluster.
     column_powers : bool, default=False
         Whether to fit candidates with Yeo-Johnson powers of the columns too, at a cost of
         log(n) / 2 for each power (criterion "auto" of variational Gaussian mixtures, without
@@ -298,6 +302,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         if self.variable_selection or self.column_powers:
             refuse_measured(subject.source, "a search over variables or powers")
         falls = asked_for.is_rule or self.n_components is None
+        if self.clusters == GAPS:
+            search_checks.refuse_gaps(self._coding, subject.independent)
         subject = self._of_selected_features(subject, falls, seed)
         design = self._designed(subject, asked_for, variational, falls, seed, kept_fits)
         self._trees = {}  # not those of an earlier fit
@@ -331,7 +337,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             X, sample_weight, self._coding = typed_for(self, X, sample_weight)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
-        validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
+        validation.one_of("clusters", self.clusters, (None, MERGED, GAPS, COMPONENTS))
         validation.flag("column_powers", self.column_powers)
         validation.flag("try_noise", self.try_noise)
         return X, sample_weight
@@ -516,6 +522,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         selected, names = self._selected, self._feature_names
         asked_for = self._criterion_asked and criterion == findings.criterion
         sizes, outlying = findings.sizes(rows[0], labels)
+        merged = noun_of(rows[0].estimator) == "component" and self.clusters in (None, MERGED)
+        between = n_between_gaps(result, labels) if merged else None
         self._told = AnswerText(
             candidates=rows,
             criterion=criterion,
@@ -531,6 +539,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             compared_on=findings.on_sample,
             unordered=findings.unordered,
             criterion_asked=asked_for and criterion != criteria.RULE,
+            n_between_gaps=between,
+            by_gaps=self.clusters == GAPS,
             ended=ended,
         )
         if not self.refit:  # fits are not kept

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesmix.core.components import Densities, DensitiesAndStatistics, Named
+from bayesmix.core.components import Densities, DensitiesAndStatistics, Named, elliptical
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Support
 from bayesmix.core.mixture import Mixture, Repair
@@ -212,6 +212,12 @@ class TransformedComponents(Over):
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         return self.function.inverse(self.normals.draw(counts, generator))
+
+
+@elliptical.register
+def _(components: TransformedComponents) -> tuple[Any, Array]:
+    """Return the densities of g(x)."""
+    return elliptical(components.normals)
 
 
 @dataclass(frozen=True)

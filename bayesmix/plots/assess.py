@@ -237,6 +237,7 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     """Draw the tree of merges, from all components at the top to one cluster at the bottom.
 
     The number at a merge is the overlap: the share of the lighter group that both have in common.
+    For clusters between gaps it is the least density between both, as a share of the lower peak.
     The dashed line is the cut; branches that cross it are the clusters.
 
     Parameters

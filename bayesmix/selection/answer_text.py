@@ -153,6 +153,8 @@ class AnswerText:
     compared_on: str = ""  # on how many observations, if not on all
     unordered: Candidate | None = None  # the best mixture beside chains
     criterion_asked: bool = False
+    n_between_gaps: int | None = None  # number of groups of clusters that gaps separate
+    by_gaps: bool = False  # whether gaps separate the clusters
     ended: bool = False  # whether the automatic range of K ended at the chosen or best candidate
     reason: str = ""  # why a candidate that is not the best was chosen, if not by the criterion
 
@@ -209,6 +211,7 @@ class AnswerText:
             self.rounding,
             self.features or order(self.chosen, self.unordered, self.criterion),
             self._numbers(),
+            self._gaps(),
             self.choice,
             self._other_criteria(),
         ]
@@ -351,7 +354,8 @@ class AnswerText:
         members = self.labels[self.labels != OUTLYING]
         merged = len(members) > len(set(members.tolist()))
         labels = "Labels: predict_clusters for clusters, predict for components."
-        text = "" if self._overlapping else "Overlapping components form one cluster. "
+        these = "Components without gaps" if self.by_gaps else "Overlapping components"
+        text = "" if self._overlapping else f"{these} form one cluster. "
         return f"{text}{labels}" if merged else ""
 
     def _outlying(self) -> str:
@@ -370,6 +374,15 @@ class AnswerText:
         if len(shown) < 2:
             return text
         return f"{text} {_listed_numbers(f'Number of {plural(self.noun)}', shown)}".strip()
+
+    def _gaps(self) -> str:
+        """Return how many groups of clusters gaps of the density separate, if not all of them."""
+        n = self.n_between_gaps
+        if n is None or n >= number_of(self.labels):
+            return ""
+        if n == 1:
+            return "No gap in the density separates the clusters."
+        return f'Gaps in the density separate {n} groups of clusters: clusters="gaps".'
 
     def _components(self) -> str:
         """Return P(K | data) of the most probable numbers of components."""

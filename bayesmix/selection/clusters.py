@@ -16,9 +16,9 @@ log densities and a penalty, and candidates are compared on weighted observation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, cycle, islice
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
@@ -34,6 +34,7 @@ from bayesmix.numerics.device_arrays import host, like
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
 from bayesmix.selection.data_checks import NARROW, RoundedFeature, is_density
+from bayesmix.selection.saddles import Saddle, saddles
 from bayesmix.selection.scores import Fold
 from bayesmix.selection.tasks import Assignments, Fitter, Task
 
@@ -48,6 +49,10 @@ OUTLYING = -1
 # densities less than 3.2 standard deviations apart. Chosen and evaluated on different data
 # (benchmarks/clusters.py); decision 16 has the alternatives.
 OVERLAP = 0.08
+# Groups have a gap between them if the density falls below this share of the lower peak on the way:
+# equal normal densities more than 4.7 standard deviations apart. Between 0.1 and 0.3 the groups of
+# half moons and rings are the same (decision 16).
+SADDLE = 0.2
 # Number of draws per component; the standard error of a share of 0.08 is then 0.006.
 N_DRAWS = 2000
 # Minimum weight of a component, so that empty ones have an overlap.
@@ -57,14 +62,26 @@ TINY = np.finfo(np.float64).tiny
 HANDFUL, SMALL_SHARE = 5, 0.1
 # Components with this share of the observations are never too small.
 LARGE_SHARE = 0.05
+NO_GAPS = (
+    'clusters="gaps" needs a density of continuous columns without masses, known labels or states: '
+    "use clusters=None"
+)
+# Draws of saddles, whose cost grows as K³: all up to 46 components, in some 20 seconds beyond.
+FEWEST_DRAWN, MOST_DRAWN = 10, 20_000_000
+# Random stream of the draws of saddles; components have smaller numbers.
+OF_GAPS = 1_000_000
 # Rounding error of sums of responsibilities.
 ROUNDING = 1e-6
-MERGED, COMPONENTS = "merged", "components"
+MERGED, COMPONENTS, GAPS = "merged", "components", "gaps"
 
 
 @dataclass(frozen=True)
 class Join:
-    """Merge of two groups of components, with the share of the lighter group's mass in common."""
+    """Merge of two groups of components.
+
+    ``overlap``: the share of the lighter group's mass in common, or the height of the saddle
+    between them as a share of the lower peak.
+    """
 
     first: Group
     second: Group
@@ -78,16 +95,34 @@ class Join:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Merges from K components to one cluster, largest overlap first."""
+    """Merges from K components to one cluster, largest overlap or highest saddle first."""
 
     weights: Array
     joins: tuple[Join, ...]
+    measure: str = "overlap"
+
+    @property
+    def least(self) -> float:
+        """The overlap, or height of a saddle, down to which groups are merged."""
+        return SADDLE if self.measure == "saddle" else OVERLAP
 
     @classmethod
     def of(cls, result: FitResult) -> Hierarchy:
         """Return the hierarchy of a fitted mixture, by draws from its density."""
         mixture = replace(result.plug_in, noise=None)
         return cls.by_overlap(mixture.weights.mean(), shared_mass(mixture))
+
+    @classmethod
+    def by_saddles(cls, weights: Array, found: Sequence[Saddle]) -> Hierarchy:
+        """Return the hierarchy of components (K,) that are joined at these saddles."""
+        groups: list[Group] = [(k,) for k in range(len(weights))]
+        joins: list[Join] = []
+        for i, j, height in found:
+            first, second = sorted((groups[i], groups[j]))
+            joins.append(Join(first, second, height))
+            for k in joins[-1].group:
+                groups[k] = joins[-1].group
+        return cls(np.maximum(weights, TINY), tuple(joins), "saddle")
 
     @classmethod
     def by_overlap(cls, weights: Array, shared: Array, above: float = -1.0) -> Hierarchy:
@@ -116,8 +151,8 @@ class Hierarchy:
 
     @property
     def n_suggested(self) -> int:
-        """Number of groups once no two overlap by more than OVERLAP."""
-        low = (step for step, join in enumerate(self.joins) if join.overlap <= OVERLAP)
+        """Number of groups once no two overlap by more, or have a higher saddle, than ``least``."""
+        low = (step for step, join in enumerate(self.joins) if join.overlap <= self.least)
         return len(self.weights) - next(low, len(self.joins))
 
     def groups(self, n_groups: int) -> tuple[Group, ...]:
@@ -126,6 +161,50 @@ class Hierarchy:
         for join in self.joins[: len(self.weights) - n_groups]:
             groups = (groups - {join.first, join.second}) | {join.group}
         return tuple(sorted(groups, key=lambda group: (-self.weights[list(group)].sum(), group)))
+
+
+def by_gaps(result: FitResult) -> Hierarchy:
+    """Return the hierarchy of a fit by the saddles of its density; noise is left out.
+
+    Raises ``UnsupportedError`` for columns of categories, counts or masses, which have no saddles,
+    and for states and known labels.
+    """
+    coding = result.family.coding
+    if counted_as(result) == COMPONENTS or (coding is not None and coding.names_of_masses):
+        raise UnsupportedError(NO_GAPS)
+    weights = np.maximum(result.plug_in.weights.mean(), TINY)
+    return Hierarchy.by_saddles(weights, saddles(np.log(weights), result.plug_in.components))
+
+
+def n_between_gaps(result: FitResult, clusters: Integers) -> int | None:
+    """Return the number of groups that gaps separate, without outlying components (K,).
+
+    None if clusters are not those of a density.
+    """
+    coding = result.family.coding
+    if counted_as(result) == COMPONENTS or (coding is not None and coding.names_of_masses):
+        return None
+    hierarchy = by_gaps(result)
+    return number_of(labels_of(hierarchy.groups(hierarchy.n_suggested), clusters == OUTLYING))
+
+
+def drawn_gaps(result: FitResult, n_draws: int) -> Iterator[Hierarchy]:
+    """Yield hierarchies by saddles of posterior draws, or of the fit if it has no posterior.
+
+    With many components there are fewer draws, which are repeated.
+    """
+    if not result.variational:
+        yield from [by_gaps(result)] * n_draws
+        return
+    q, generator = result.posterior, stream(0, Purpose.DRAW, OF_GAPS)
+    n_drawn = min(n_draws, max(FEWEST_DRAWN, MOST_DRAWN // result.n_components**3))
+    drawn = q.components.draws(n_drawn, generator)
+    logs = q.weights.draws(n_drawn, generator).log_weights
+    found = [
+        Hierarchy.by_saddles(np.exp(log_weights), saddles(log_weights, drawn.at(place)))
+        for place, log_weights in enumerate(logs)
+    ]
+    yield from islice(cycle(found), n_draws)
 
 
 def counted_as(result: FitResult) -> str:
@@ -153,8 +232,8 @@ def clusters_of_components(
     """Return the cluster of every component (K,): 0, 1, ... from the heaviest, -1 for outlying.
 
     A group is outlying if all its components are ``too_small``, unless all groups are. ``rounded``:
-    rounded features of the data, if known. ``counted``: "merged" or "components", by default as
-    ``counted_as``.
+    rounded features of the data, if known. ``counted``: "merged", "gaps" or "components", by
+    default as ``counted_as``.
     """
     return clustering_of(result, rounded, counted).clusters
 
@@ -306,10 +385,11 @@ WITHIN = 10.0
 def clustering_of(
     result: FitResult, rounded: Sequence[RoundedFeature], counted: str | None
 ) -> Clustering:
-    """Return the clusters of a fit by draws from its density; see ``clusters_of_components``."""
+    """Return the clusters of a fit by its density; see ``clusters_of_components``."""
     if (counted or counted_as(result)) == COMPONENTS:
         return Clustering(np.arange(result.n_components))
-    hierarchy, small = Hierarchy.of(result), too_small(result, rounded)
+    hierarchy = by_gaps(result) if counted == GAPS else Hierarchy.of(result)
+    small = too_small(result, rounded)
     groups = hierarchy.groups(hierarchy.n_suggested)
     return Clustering(labels_of(groups, small), hierarchy, small)
 
@@ -381,7 +461,7 @@ def cluster_numbers(
     """Return the clusters of candidates that may win, and the probability of each number.
 
     ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
-    "merged", "components" or None, as in ``MixtureSearch``. ``places`` (n,) order the
+    "merged", "gaps", "components" or None, as in ``MixtureSearch``. ``places`` (n,) order the
     observations by their values, so that the draws of their weights do not depend on the order of
     the data; None: they are drawn in that order.
     """
@@ -396,7 +476,7 @@ def cluster_numbers(
     likely = [place for place, share in enumerate(shares) if share >= SELDOM or place == 0]
     try:
         merged = any(noun_of(candidates[i].estimator) == "component" for i in contending)
-        folds = splits() if merged and counted != COMPONENTS else ()
+        folds = splits() if merged and counted in (None, MERGED) else ()
     except InvalidInputError:  # too few observations for folds
         folds = ()
     clusterings, totals = dict[int, Clustering](), dict[int, float]()
@@ -495,6 +575,9 @@ def _merged(
     def labels(hierarchy: Hierarchy) -> Integers:
         return labels_of(hierarchy.groups(hierarchy.n_suggested), small)
 
+    if counted == GAPS:
+        drawn_numbers = [number_of(labels(own)) for own in drawn_gaps(result, len(draws))]
+        return clustering_of(result, rounded, GAPS), drawn_numbers
     fitter, folds, places = _asked(task.fitter, folds, drawn)
     assignments = fitter.assignments(candidate.estimator, folds) if K > 1 and folds else None  # type: ignore[arg-type]
     if assignments is None:

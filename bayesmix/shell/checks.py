@@ -202,6 +202,7 @@ def merge(
     clusters: Annotated[
         int | None, options.option("N", "Number of clusters. Default: chosen by overlap", min=1)
     ] = None,
+    gaps: options.Gaps = False,
     out: options.Out = None,
     shown: options.Print,
 ) -> None:
@@ -219,7 +220,8 @@ def merge(
     screen, saved = Screen(shown), saved_model("merge", model, rows.data)
     _, source, present = model_and_rows(screen, "merge", model, saved, rows)
     work = Work.on("merge", screen, rows, source, out)
-    merging = work.noting(lambda: merge_components(saved, source))
+    rule = "gaps" if gaps else None
+    merging = work.noting(lambda: merge_components(saved, source, clusters=rule))
     groups = merging.groups(clusters)
     screen.answer(merging.summary())
     if clusters is not None:

@@ -287,6 +287,7 @@ def unfitted_search(
             n_jobs=run.jobs,
             variable_selection=candidates.variable_selection,
             irrelevant=candidates.irrelevant.value,
+            clusters="gaps" if candidates.gaps else None,
         )
         return search, source
 

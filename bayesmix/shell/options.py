@@ -61,6 +61,9 @@ MissingValues = Annotated[
     ),
 ]
 Noise = Annotated[bool, flag("noise", "Add a uniform noise component for outliers")]
+Gaps = Annotated[
+    bool, flag("gaps", "Count groups between which the density has a gap, such as curved ones")
+]
 Covariates = Annotated[
     str | None,
     option("A,B", "Covariates of the mixing weights, or of first states and transitions"),
@@ -215,6 +218,7 @@ class Candidates:
             "or regression on the selected ones",
         ),
     ] = Dependence.INDEPENDENT
+    gaps: Gaps = False
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bn_jobs\b", "--jobs"),
     (r"\bclass_predictors\b", "--gate"),
     (r"\bn_clusters\b", "--clusters"),
+    (r'(?:\bset )?\bclusters="gaps"', "--gaps"),
+    (r"(?:\bset )?\bclusters=None", "no --gaps"),
     (r"\bsample_weight\b", "--weight"),
     (r"\bset weight_type=", "give weight_type="),
     (r"\bweight_type='(\w+)'", r"--weight-type \1"),

@@ -90,14 +90,16 @@ def family_with_evidence(
 ) -> Any:
     """Return the family of all candidates, if their evidence compares with other families'.
 
-    None where they are not variational fits of complete columns under priors from the data, with
-    named structures.
+    None where they are not variational fits of complete columns that vary, under priors from the
+    data, with named structures.
     """
     source: Any = subject.source
     estimator: Any = subject.estimator
     if criterion != RULE or not isinstance(source, ArraySource) or prefix_of(estimator):
         return None
     if search.variable_selection or source.side or source.summary.n_missing:
+        return None
+    if source.summary.constant.any():  # normals alone leave these out
         return None
     if not subject.independent:
         return None

@@ -13,10 +13,12 @@ from bayesmix.em.model import side_of
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.searching.feature_selection import few_features
+from bayesmix.families.coding import Coding
 from bayesmix.families.names import refuse_unlike
 from bayesmix.selection import tree_search
 from bayesmix.selection.answer_text import difference
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
+from bayesmix.selection.clusters import NO_GAPS
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import Score, make_splits, rows_of
@@ -289,6 +291,15 @@ def share_workers(search: Any, estimator: Any, source: Source, side_by_side: int
     if getattr(mixture, "n_jobs", 0) is None:
         alone = processes(source, search.n_jobs) == 1 or side_by_side == 1
         mixture.set_params(n_jobs=search.n_jobs if alone else 1)
+
+
+def refuse_gaps(coding: Coding | None, independent: bool) -> None:
+    """Refuse states, regressions, and columns of which there is no density, before the fits."""
+    discrete = coding is not None and (
+        bool(coding.counts) or any(levels is not None for levels in coding.levels)
+    )
+    if discrete or not independent:
+        raise UnsupportedError(NO_GAPS)
 
 
 def refuse_all(search: Any, wanted: set[str], what: str, remedy: str) -> None:

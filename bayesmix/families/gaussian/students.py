@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.core.components import elliptical
 from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Algebra
@@ -170,6 +171,12 @@ class StudentDensities(ByMeans):
             rows = labels == k
             normal[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
         return self.means[labels] + normal
+
+
+@elliptical.register
+def _(components: StudentDensities) -> tuple[StudentDensities, Array]:
+    """Return scale matrices, which the densities have for few degrees of freedom too."""
+    return components, components.algebra.dense(components.blocks, *components.means.shape)
 
 
 @dataclass(frozen=True)
