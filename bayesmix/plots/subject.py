@@ -268,16 +268,16 @@ def _moments(result: FitResult) -> tuple[Array, Array]:
 
 
 def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) -> Integers:
-    n_features = result.n_features
     if columns is None:
-        if n_features <= most:
-            return np.arange(n_features)
+        free = varying_columns(result)
+        if len(free) <= most:
+            return np.array(free)
         if most == 1:
             raise UnsupportedError(
                 f"a mixture of {result.family.adjective} components is drawn over one column: "
                 f"choose it, as in columns={names[0]!r}"
             )
-        return np.array(least_overlapping(result, combinations(range(n_features), 2))[0])
+        return np.array(least_overlapping(result, combinations(free, 2))[0])
     listed = [columns] if isinstance(columns, str | Integral) else list(columns)
     chosen = [column_number(names, column) for column in listed]
     if not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
@@ -326,10 +326,15 @@ def column_number(names: Sequence[str], column: Any) -> int:
     )
 
 
+def varying_columns(result: FitResult) -> list[int]:
+    """Return the columns that vary in the data of the fit; all if none does."""
+    basis, every = result.mixture.frame.basis, range(result.n_features)
+    return [d for d in every if basis is None or basis[d].any()] or [*every]
+
+
 def columns_that_vary(result: FitResult, most: int) -> list[int]:
     """Return at most ``most`` varying columns, in which components overlap least."""
-    basis = result.mixture.frame.basis
-    free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
+    free = varying_columns(result)
     if len(free) <= most:
         return free
     ranked = least_overlapping(result, [(d,) for d in free])

@@ -8,7 +8,7 @@ from mpmath import mp
 
 import bayesmix as bm
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.errors import DegenerateFitError, FlatDirectionWarning
+from bayesmix.errors import DegenerateFitError, FlatDirectionWarning, SelectionWarning
 from bayesmix.families.gaussian.covariance.models import DENSE
 from bayesmix.numerics.triangular import inverse_root
 from bayesmix.selection.tasks import Effort, Task
@@ -76,3 +76,19 @@ def test_a_candidate_that_cannot_be_fitted_again_keeps_its_first_fit():
             raise DegenerateFitError("the covariance of component 0 is singular")
 
     assert Task(Degenerate()).refit(row, row.result.mixture, Effort.STARTS) is row
+
+
+CONSTANT = np.full((80, 1), 3.0)
+
+
+@pytest.mark.parametrize(
+    "columns", [[CONSTANT, CLOUDS[:, :1]], [CONSTANT, CONSTANT, CLOUDS[:, :1]], [CONSTANT, CLOUDS]]
+)
+def test_figures_of_a_search_show_columns_that_vary(columns):
+    X = np.hstack(columns)
+    with pytest.warns(SelectionWarning, match="constant"):
+        search = bm.select(X)
+    assert "clusters" in search._repr_html_()
+    places = [str(ax.get_xlabel()) for ax in search.plot(X).ravel()]
+    assert f"x{X.shape[1] - 1 if len(columns[-1].T) == 1 else 1}" in places
+    assert bm.plot_density(search, X) is not None
