@@ -296,7 +296,12 @@ def on_log_scale(X: Any) -> tuple[Any, Any]:
 
 
 def logarithms_of(values: Array) -> Transformed | None:
-    """Return the family of continuous columns (n, D) of which some are amounts, or None."""
+    """Return the family of continuous columns (n, D) of which some are amounts, or None.
+
+    A constant column, which normals leave out, has no logarithm beside others.
+    """
+    if (values == values[:1]).all(axis=0).any():
+        return None
     logs = log_scale_of(values, ONE_AMOUNT if values.shape[1] == 1 else BESIDE_POWERS)
     return None if logs is None else Transformed(Gaussian(), logs)
 
