@@ -513,10 +513,14 @@ def check_table(X: Any, y: Any = None) -> None:
 
     wrong, text = np.asarray(pd.isna(y)), "have no missing values, got one"
     if not wrong.any():
+        given = "dates" if np.asarray(y).dtype.kind in "mM" else "text"
         try:
-            wrong, text = np.isinf(np.asarray(y, np.float64)), "be finite, got an infinite value"
+            numbers = np.asarray(y, np.float64)
         except (TypeError, ValueError):
-            raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
+            numbers = None
+        if numbers is None or np.asarray(y).dtype.kind in "mMSU":
+            raise InvalidInputError(f"y must be numbers, got {given}: code it as numbers")
+        wrong, text = np.isinf(numbers), "be finite, got an infinite value"
     if wrong.any():
         row = row_label(y, int(np.argmax(wrong)))
         raise InvalidInputError(f"y must {text} in row {row}: drop such rows")

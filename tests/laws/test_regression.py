@@ -349,6 +349,8 @@ def test_a_saved_fit_is_the_same(tmp_path, kind):
         ({"X": pd.DataFrame({"type": ["a", "b", None, "a"]})}, "row 2, column 'type'"),
         ({"y": [0, 1, np.nan, 2]}, "y must have no missing values, got one in row 2"),
         ({"y": list("abab")}, "y must be numbers, got text"),
+        ({"y": np.array(["1.5", "2", "0", "1"])}, "y must be numbers, got text"),
+        ({"y": pd.date_range("2026-12-01", periods=4)}, "y must be numbers, got dates"),
         ({"y": pd.Series([0, 1, -np.inf, 2], index=list("abcd"))}, "y must be finite, .* in row c"),
         ({"groups": ["a", None, "b", "b"]}, "groups must have no missing values"),
         ({"groups": [np.nan, 1, 1, 2]}, "groups must have no missing values"),
