@@ -7,7 +7,7 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -49,6 +49,8 @@ LEAST_MOVE = 1e-12
 MOST_ITERATIONS = 20
 # Change of transitions whose square, by which the objective differs, is a rounding error.
 SQUARE_ROUNDED = 1e-9
+# Steps of a constrained M-step, halvings of each, and relative gain at which it ends.
+MOST_STEPS, MOST_HALVED, GAIN_ROUNDED = 200, 40, 1e-15
 
 
 def stationary_distribution(transition: Array) -> Array:
@@ -69,6 +71,27 @@ def log_stationary_slopes(transition: Array, steady: Array, counts: Array) -> Ar
     """
     passed = np.linalg.solve(np.eye(len(steady)) - transition + steady, counts / steady)
     return np.outer(steady, passed)
+
+
+def ascended(
+    start: Array, value: Callable[[Array], float], further: Callable[[Array], Array]
+) -> Array:
+    """Return a point with at least the value of ``start``, on the way to proposed ones.
+
+    A step is halved until it gains, which all steps on the way do in a convex set of points.
+    """
+    at, best = start, value(start)
+    for _ in range(MOST_STEPS):
+        proposed = further(at)
+        sizes = 0.5 ** np.arange(MOST_HALVED)
+        tried = ((at + size * (proposed - at)) for size in sizes)
+        gaining = next(((new, v) for new in tried if (v := value(new)) > best), None)
+        if gaining is None:
+            return at
+        at, before, best = gaining[0], best, gaining[1]
+        if best - before <= GAIN_ROUNDED * abs(best):
+            return at
+    return at
 
 
 @dataclass(frozen=True)
@@ -366,6 +389,32 @@ class DirichletChainPrior:
         more = self.row_concentration - 1.0
         initial = statistics.initial + (0.0 if self.stationary else more)
         return _most_probable(initial, statistics.transitions + more, self.stationary)
+
+    def stationary_mode(self, statistics: ChainSums, restriction: Restriction) -> MarkovChain:
+        """Return the likeliest chain with a stationary first state and restricted transitions."""
+        initial, counted, held = (
+            statistics.initial,
+            statistics.transitions,
+            restriction.of("transmat"),
+        )
+        if held is None:
+            return self.mode(statistics)
+
+        def of_counts(counts: Array) -> Array:
+            rows = [PointWeights.shares(row).probabilities for row in np.maximum(counts, 0.0)]
+            return held.shared_out(np.array(rows))
+
+        def value(moves: Array) -> float:
+            steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
+            logs_of_moves = np.log(np.maximum(moves, LEAST_MOVE))
+            return float((initial * np.log(steady)).sum() + (counted * logs_of_moves).sum())
+
+        def further(moves: Array) -> Array:
+            steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
+            return of_counts(counted + moves * log_stationary_slopes(moves, steady, initial))
+
+        moves = ascended(of_counts(counted), value, further)
+        return MarkovChain(stationary_distribution(moves), moves)
 
     def kl(self, chain: DirichletChain) -> float:
         return sum(self.of_row.kl(row) for row in chain.dirichlets)

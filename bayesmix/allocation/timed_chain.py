@@ -16,6 +16,8 @@ import numpy as np
 from bayesmix.allocation.chain import (
     LEAST_MOVE,
     ChainSums,
+    ascended,
+    log_stationary_slopes,
     stationary_distribution,
 )
 from bayesmix.allocation.forward_backward import Chained, forward_backward
@@ -150,6 +152,36 @@ def begun_rates(transitions: Array) -> Array:
     return np.asarray((transitions + BEFORE / len(transitions)) / visits)
 
 
+def rates_of(sums: TimedSums, jumps: Array) -> Array:
+    """Return numbers of jumps (K, K) per expected time in each state."""
+    least = np.maximum(jumps / FASTEST, LEAST)
+    return np.asarray(jumps / np.maximum(sums.times[:, None], least))
+
+
+def _jumping(rates: Array) -> tuple[Array, float]:
+    """Return transitions at the times of a Poisson process, and its rate, the fastest of leaving.
+
+    A chain with these rates (K, K) jumps at some of these times, with the same stationary
+    distribution ("uniformisation").
+    """
+    fastest = max(float(-generators(rates).diagonal().min()), LEAST)
+    moves = generators(np.maximum(rates / fastest, LEAST_MOVE))  # every state is reached
+    return np.eye(len(rates)) + moves, fastest
+
+
+def stationary_of_rates(rates: Array) -> Array:
+    """Return the distribution (K,) that rates (K, K) preserve."""
+    return stationary_distribution(_jumping(rates)[0])
+
+
+def stationary_slopes(rates: Array, counts: Array) -> Array:
+    """Return the derivatives (K, K) of Σ n_k log π_k in the rates of jumps, which preserve π."""
+    moves, fastest = _jumping(rates)
+    steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
+    slopes = log_stationary_slopes(moves, steady, counts)
+    return np.asarray(off_diagonal(slopes - slopes.diagonal()[:, None]) / fastest)
+
+
 def elapsed_of(side: SideInformation) -> Any:
     """Return the times between samples, or raise an error if there are none."""
     if side.elapsed is None:
@@ -200,6 +232,11 @@ class TimedChain:
     def of(cls, initial: Array, jumps: Array) -> TimedChain:
         """Return the chain with rates (K, K) of jumps, whose diagonal is not used."""
         return cls(initial, generators(jumps))
+
+    @classmethod
+    def stationary(cls, jumps: Array) -> TimedChain:
+        """Return the chain with these rates that begins with their stationary distribution."""
+        return cls.of(stationary_of_rates(jumps), jumps)
 
     @property
     def n_components(self) -> int:
@@ -272,22 +309,51 @@ class TimedChain:
 
 @dataclass(frozen=True)
 class TimedChainPrior:
-    """Maximum likelihood of a chain in continuous time."""
+    """Maximum likelihood of a chain in continuous time.
 
+    ``stationary``: the first state has the stationary distribution of the rates.
+    """
+
+    stationary: bool = False
     name = "timed_chain"
 
     def mode(self, statistics: TimedSums | ChainSums) -> TimedChain:
         """Return jumps per time in each state; from transitions those per sample."""
+        if self.stationary:
+            return self.stationary_mode(statistics, None)
         initial = PointWeights.shares(statistics.initial).probabilities
         if isinstance(statistics, ChainSums):
             return TimedChain.of(initial, begun_rates(statistics.transitions))
-        least = np.maximum(statistics.jumps / FASTEST, LEAST)
-        return TimedChain.of(
-            initial, statistics.jumps / np.maximum(statistics.times[:, None], least)
+        return TimedChain.of(initial, rates_of(statistics, statistics.jumps))
+
+    def stationary_mode(
+        self, statistics: TimedSums | ChainSums, restriction: Restriction | None
+    ) -> TimedChain:
+        """Return the likeliest chain with a stationary first state; ``restriction`` is of rates."""
+        held = None if restriction is None else restriction.of("generator")
+
+        def imposed(rates: Array) -> Array:
+            return off_diagonal(rates if held is None else held.imposed(rates))
+
+        if isinstance(statistics, ChainSums):
+            return TimedChain.stationary(imposed(begun_rates(statistics.transitions)))
+        counts, times = off_diagonal(statistics.jumps), statistics.times[:, None]
+
+        def value(rates: Array) -> float:
+            steady = np.maximum(stationary_of_rates(rates), LEAST_MOVE)
+            first = (statistics.initial * np.log(steady)).sum()
+            return float(first + (counts * np.log(np.maximum(rates, LEAST)) - rates * times).sum())
+
+        def further(rates: Array) -> Array:
+            more = rates * stationary_slopes(rates, statistics.initial)
+            return imposed(rates_of(statistics, np.maximum(counts + more, 0.0)))
+
+        return TimedChain.stationary(
+            ascended(imposed(rates_of(statistics, counts)), value, further)
         )
 
     def log_density(self, chain: TimedChain) -> float:
         return 0.0
 
     def n_parameters(self, n_components: int) -> int:
-        return (n_components - 1) * (1 + n_components)
+        return (n_components - 1) * (n_components + (not self.stationary))

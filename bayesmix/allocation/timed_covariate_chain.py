@@ -345,12 +345,13 @@ class TimedCovariateChainPrior:
 def timed(inference: Any, unit: float) -> Any:
     """Return the inference with a chain in continuous time as its weights."""
     prior = inference.weights
-    if inference.name != "maximum_likelihood" or getattr(prior, "stationary", False):
+    if inference.name != "maximum_likelihood":
         raise UnsupportedError(
-            "times need initial='free' and maximum likelihood: leave out times or the others"
+            "times need maximum likelihood, as rates of transitions have no prior: leave out times "
+            "or inference"
         )
     if isinstance(prior, DirichletChainPrior):
-        return replace(inference, weights=TimedChainPrior())
+        return replace(inference, weights=TimedChainPrior(prior.stationary))
     if isinstance(prior, GatedChainPrior):
         return replace(inference, weights=TimedCovariateChainPrior(prior.gate, 1, unit))
     assert isinstance(prior, CovariateChainPrior)

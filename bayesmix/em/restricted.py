@@ -49,9 +49,13 @@ class Restricted:
         resolution: Array | None,
     ) -> Mixture:
         """Return the M-step of the likelihood under the restriction."""
-        weights: Any = self.weights_prior.mode(expectation.of_allocation)
-        if of_allocation := self.restriction.of_allocation:
-            weights = weights.restricted(of_allocation)
+        prior: Any = self.weights_prior
+        sums, restriction = expectation.of_allocation, self.restriction.of_allocation
+        if restriction and getattr(prior, "stationary", False):  # first states follow from moves
+            weights = prior.stationary_mode(sums, restriction)
+        else:
+            weights = prior.mode(sums)
+            weights = weights.restricted(restriction) if restriction else weights
         before = previous and previous.components
         given = expectation.statistics, before, resolution, frame
         of_components = self.restriction.of_components

@@ -24,7 +24,7 @@ from bayesmix.allocation.chain import (
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import CovariateChain, GatedChain
 from bayesmix.allocation.point import PointWeights
-from bayesmix.allocation.timed_chain import TimedChain, TimedSums, elapsed_of
+from bayesmix.allocation.timed_chain import TimedChain, TimedSums, elapsed_of, stationary_slopes
 from bayesmix.allocation.timed_covariate_chain import TimedCovariateChain
 from bayesmix.core.parameters import NO_COLUMN, NOT_NEGATIVE, SHARE, Domain, Reported
 from bayesmix.core.rows import SideInformation
@@ -91,19 +91,26 @@ class FreeAllocation:
                 lambda at, sums: list(zip(at.gates, sums.gates, strict=True)),
             )
         if isinstance(weights, TimedChain):
+            of_rates = cls._of_rates(weights.rates)
+            if stationary:
+                return cls(
+                    of_rates.size,
+                    lambda steps: TimedChain.stationary(of_rates.moved(steps)),
+                    lambda at, sums: of_rates.score(at.rates, _with_first_states_of(at, sums)),
+                )
             return _joined(
-                [cls.of_rows(weights.initial[None]), cls._of_rates(weights.rates)],
+                [cls.of_rows(weights.initial[None]), of_rates],
                 lambda one, rates: TimedChain.of(one[0], rates),
                 lambda at, sums: [(at.initial[None], sums.initial[None]), (at.rates, sums)],
             )
         if isinstance(weights, TimedCovariateChain):
-            of_rates = cls(
+            varying = cls(
                 int(weights.allowed.sum()) * weights.log_rates.shape[2],
                 weights.moved,
                 lambda at, sums: np.asarray(sums.gradient.ravel()),
             )
             return _joined(
-                [cls.of(weights.gate), of_rates],
+                [cls.of(weights.gate), varying],
                 lambda gate, chain: replace(chain, gate=gate),
                 lambda at, sums: [(at.gate, sums.first), (at, sums.rates)],
             )
@@ -187,6 +194,12 @@ def _with_first_states(chain: MarkovChain, sums: ChainSums) -> Array:
     moves, steady = chain.transition, np.maximum(chain.initial, LEAST_MOVE)
     slopes = log_stationary_slopes(moves, steady, sums.initial)
     return np.asarray(sums.transitions + moves * slopes)
+
+
+def _with_first_states_of(chain: TimedChain, sums: TimedSums) -> TimedSums:
+    """Return the numbers of jumps that would have the score of those and of first states."""
+    slopes = stationary_slopes(chain.rates, sums.initial)
+    return replace(sums, jumps=sums.jumps + chain.rates * slopes)
 
 
 def chain_parameters(weights: Weights, side: SideInformation, mass: Array) -> list[Reported]:

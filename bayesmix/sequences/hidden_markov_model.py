@@ -89,7 +89,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         As in ``Mixture``.
     initial : {"free", "stationary"}, default="free"
         Distribution of the first state of a sequence: estimated, or the stationary distribution of
-        the transition matrix (not with ``VariationalBayes``).
+        the transition matrix or the rates (not with ``VariationalBayes``).
     transition_prior : float, optional
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.

@@ -173,7 +173,8 @@ class GivenRestriction:
         inference: Any = self.model.inference
         gated = self.side.covariates is not None
         if self.side.elapsed is not None:
-            return ("generator",) if gated else ("startprob", "generator")
+            follows = getattr(inference.weights, "stationary", False)
+            return ("generator",) if gated or follows else ("startprob", "generator")
         if isinstance(inference.weights, DirichletChainPrior):
             return ("transmat",) if inference.weights.stationary else ("startprob", "transmat")
         return ("weights",) if inference.weights is None and not gated else ()
@@ -390,7 +391,18 @@ class GivenRestriction:
         for place, row in enumerate(np.atleast_2d(values)):
             own = label if values.ndim == 1 else f"{label}[{place}]"
             _check_sum(own, row)
+        if name == "transmat":
+            self._refuse_absorbing((values.diagonal() == 1.0).any(), "transmat")
         return self._grouped(name, values, np.ones(values.shape[1:]), simplex=True)
+
+    def _refuse_absorbing(self, absorbing: bool, name: str) -> None:
+        """Refuse states that are never left, in which stationary chains would all begin."""
+        inference: Any = self.model.inference
+        if absorbing and self.K > 1 and getattr(inference.weights, "stationary", False):
+            raise UnsupportedError(
+                f"initial='stationary' needs states that are left, but hold[{name!r}] has one that "
+                "is never left: use initial='free'"
+            )
 
     def _generator(self) -> list[HeldValues]:
         """Return rates per mean time between samples, without the diagonal.
@@ -410,6 +422,7 @@ class GivenRestriction:
                 f"{values[tuple(wrong[0])]:g}"
             )
         absorbing = (values == 0.0).sum(axis=1) == self.K - 1
+        self._refuse_absorbing(absorbing.any(), "generator")
         if elapsed.exact is not None and not absorbing.any():
             raise InvalidInputError(
                 "exact_times needs absorbing states, but hold['generator'] has no row of zeros"
