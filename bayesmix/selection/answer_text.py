@@ -381,8 +381,8 @@ class AnswerText:
         if n is None or n >= number_of(self.labels):
             return ""
         if n == 1:
-            return "No gap in the density separates the clusters."
-        return f'Gaps in the density separate {n} groups of clusters: clusters="gaps".'
+            return "The clusters overlap: no gap in the density separates them."
+        return f'Some clusters overlap: gaps in the density separate {n} groups (clusters="gaps").'
 
     def _components(self) -> str:
         """Return P(K | data) of the most probable numbers of components."""
