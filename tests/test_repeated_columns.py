@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.data.coded_frames import looked_at
 from bayesmix.data.repeated_columns import repeated_columns
 
 
@@ -95,3 +96,59 @@ def test_continuous_columns_are_named_without_a_warning_as_a_full_covariance_all
     frame = frame[["radius", "perimeter"]]
     fit = bm.GaussianMixture(1, covariance_type="diag").fit(frame)
     assert any("radius and perimeter (1.00)" in note for note in fit.describe(frame).notes)
+
+
+def passengers(n=400):
+    """Two classes of levels and an age, with copies: a port by name and by letter, a deck of it."""
+    draw = np.random.default_rng(120199)
+    group = draw.random(n) < 0.4
+    port = np.where(draw.random(n) < np.where(group, 0.8, 0.2), "Cherbourg", "Queenstown")
+    port = np.where(draw.random(n) < 0.2, "Southampton", port)
+    return pd.DataFrame(
+        {
+            "port": port,
+            "meal": np.where(draw.random(n) < np.where(group, 0.9, 0.2), "hot", "cold"),
+            "cabin": np.where(draw.random(n) < np.where(group, 0.85, 0.1), "own", "shared"),
+            "age": draw.normal(np.where(group, 50.0, 25.0), 6.0).round(1),
+            "letter": [name[0] for name in port],
+            "irish": port == "Queenstown",
+        }
+    )
+
+
+def test_a_column_that_follows_exactly_from_another_counts_once():
+    frame = passengers()
+    with pytest.warns(
+        bm.errors.BayesmixWarning,
+        match=r"letter, irish \(follows exactly from port\); .*\{'letter': 'categorical'",
+    ):
+        search = bm.select(frame)
+    rest = frame.drop(columns=["letter", "irish"])
+    alone = bm.select(rest)
+    assert search.summary() == alone.summary()
+    assert (search.predict_clusters(frame) == alone.predict_clusters(rest)).all()
+    assert (search.predict_clusters(rest) == alone.predict_clusters(rest)).all()
+    reasons = search.columns_.loc[["letter", "irish"], "reason"]
+    assert (reasons == "follows exactly from port").all()
+    assert (search.columns_.loc[["letter", "irish"], "kind"] == "exclude").all()
+
+
+def test_a_declared_copy_and_one_that_codes_of_rows_determine_stay():
+    frame = passengers().assign(ticket=[f"t{i // 2}" for i in range(400)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        coding = looked_at(frame, {"irish": "categorical"})[1]
+    assert dict(coding.left_out) == {"letter": "follows exactly from port"}
+    assert "meal" in coding.names
+
+
+def test_a_copy_that_is_seen_where_the_other_is_missing_stays():
+    frame = passengers()
+    frame.loc[::7, "port"] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        coding = looked_at(frame)[1]
+    assert dict(coding.left_out) == {
+        "irish": "follows exactly from letter",
+        "port": "follows exactly from letter",
+    }

@@ -50,8 +50,9 @@ def looked_at(
     declared = declared_kinds(list(map(str, X.columns)), columns, named)
     frame, coding = coded(X, declared)
     if not said:  # columns of a regression may follow from each other, as powers do
-        from bayesmix.data.repeated_columns import with_repetitions
+        from bayesmix.data.repeated_columns import with_repetitions, without_copies
 
+        frame, coding = without_copies(frame, coding, declared)
         coding = with_repetitions(frame, coding)
     for text in coding.notes(said):
         warn(text, BayesmixWarning)

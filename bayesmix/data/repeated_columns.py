@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from bayesmix.families.coding import ALLOWED_FOR, Coding
+from bayesmix.families.coding import ALLOWED_FOR, COPY_OF, Coding
 from bayesmix.numerics.arrays import Array, Integers
 
 # Share of the variance or entropy that makes a column a repetition, and the share within parts.
@@ -42,6 +42,73 @@ def with_repetitions(numbers: pd.DataFrame, coding: Coding) -> Coding:
         for name, kind, reason, doubt in coding.decisions
     )
     return replace(coding, decisions=decisions)
+
+
+def without_copies(
+    numbers: pd.DataFrame, coding: Coding, declared: Collection[str]
+) -> tuple[pd.DataFrame, Coding]:
+    """Return a table of codes and its coding without columns that follow exactly from another.
+
+    Where each level of one column of levels has one level of another column, the latter has the
+    probability 1 given the former in every component: it would count the same observation twice.
+    ``declared`` columns stay.
+    """
+    levels = [
+        name for name, pairs in zip(coding.names, coding.levels, strict=True) if pairs is not None
+    ]
+    copies = exact_copies(numbers[levels].to_numpy(np.float64), levels, declared)
+    if not copies:
+        return numbers, coding
+    kept = [place for place, name in enumerate(coding.names) if name not in copies]
+    why = {n: f"{COPY_OF}{copies[n]}" for n in coding.names if n in copies}
+    decisions = tuple(
+        (name, "exclude", why[name], "") if name in why else (name, kind, reason, doubt)
+        for name, kind, reason, doubt in coding.decisions
+    )
+    smaller = coding.some(np.array(kept))
+    left_out = (*coding.left_out, *why.items())
+    return numbers.drop(columns=[*why]), replace(smaller, left_out=left_out, decisions=decisions)
+
+
+def exact_copies(codes: Array, names: list[str], declared: Collection[str] = ()) -> dict[str, str]:
+    """Return columns of codes (n, D) that are a function of another one, with the name of that one.
+
+    Of two columns that follow from each other the later one is named. A column of nearly as many
+    levels as rows, from which all others would follow, must predict out of fold.
+    """
+    n, D = codes.shape
+    if not 1 < D <= MOST_COLUMNS:
+        return {}
+    rows = np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(int)
+    parts = [
+        codes[rows, d, None] == np.unique(codes[:, d][~np.isnan(codes[:, d])]) for d in range(D)
+    ]
+    ends = np.cumsum([0, *(part.shape[1] for part in parts)])
+    indicators = np.hstack(parts).astype(np.float64)
+    together = indicators.T @ indicators > 0.0  # levels that some row has both of
+    copies: dict[str, str] = {}
+    for d in reversed(range(D)):
+        if names[d] in declared or parts[d].shape[1] < 2:
+            continue
+        of_levels = np.add.reduceat(together[:, ends[d] : ends[d + 1]].sum(axis=1) > 1, ends[:-1])
+        for other in np.flatnonzero(of_levels == 0).tolist():
+            if other == d or names[other] in copies:
+                continue
+            y, x = codes[:, d], codes[:, other]
+            if _is_function(y, x) and _follows(y[rows], x[rows], True, True) >= LEAST:
+                copies[names[d]] = names[other]
+                break
+    return copies
+
+
+def _is_function(y: Array, x: Array) -> bool:
+    """Whether all rows with a value of x have one of y, or both none, and x determines y."""
+    seen = ~np.isnan(x)
+    if (~np.isnan(y) & ~seen).any():
+        return False
+    both = seen & ~np.isnan(y)
+    pairs = np.unique(np.column_stack([x[both], y[both]]), axis=0)
+    return len(pairs) == len(np.unique(pairs[:, 0]))
 
 
 def repeated_columns(

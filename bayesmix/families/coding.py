@@ -41,7 +41,9 @@ NUMBERS_EXCEPT = "numbers except"
 # Reason of options that respondents tick.
 TICKED = "ticked, or blank for no"
 # Kinds that columns of text can have instead, by parts of their reasons; others are continuous.
-OTHER_KINDS = {"texts": "categorical", "labels": "categorical", TICKED: "exclude"}
+COPY_OF = "follows exactly from "
+OTHER_KINDS = {"texts": "categorical", "labels": "categorical", COPY_OF: "categorical"}
+OTHER_KINDS |= {TICKED: "exclude"}
 # Reasons that are no guesses.
 CERTAIN = ("", AS_REQUESTED, ZERO_ONE)
 # Kinds of columns, in the order of sentences about them.
