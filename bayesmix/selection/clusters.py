@@ -50,7 +50,7 @@ OUTLYING = -1
 # (benchmarks/clusters.py); decision 16 has the alternatives.
 OVERLAP = 0.08
 # Groups have a gap between them if the density falls below this share of the lower peak on the way:
-# equal normal densities more than 4.7 standard deviations apart. Between 0.1 and 0.3 the groups of
+# equal normal densities more than 4.3 standard deviations apart. Between 0.1 and 0.3 the groups of
 # half moons and rings are the same (decision 16).
 SADDLE = 0.2
 # Number of draws per component; the standard error of a share of 0.08 is then 0.006.
@@ -163,14 +163,19 @@ class Hierarchy:
         return tuple(sorted(groups, key=lambda group: (-self.weights[list(group)].sum(), group)))
 
 
+def _has_density(result: FitResult) -> bool:
+    """Whether components are those of a density of all columns, and no labels or states."""
+    coding = result.family.coding
+    return counted_as(result) == MERGED and (coding is None or not coding.names_of_masses)
+
+
 def by_gaps(result: FitResult) -> Hierarchy:
     """Return the hierarchy of a fit by the saddles of its density; noise is left out.
 
     Raises ``UnsupportedError`` for columns of categories, counts or masses, which have no saddles,
     and for states and known labels.
     """
-    coding = result.family.coding
-    if counted_as(result) == COMPONENTS or (coding is not None and coding.names_of_masses):
+    if not _has_density(result):
         raise UnsupportedError(NO_GAPS)
     weights = np.maximum(result.plug_in.weights.mean(), TINY)
     return Hierarchy.by_saddles(weights, saddles(np.log(weights), result.plug_in.components))
@@ -181,8 +186,7 @@ def n_between_gaps(result: FitResult, clusters: Integers) -> int | None:
 
     None if clusters are not those of a density.
     """
-    coding = result.family.coding
-    if counted_as(result) == COMPONENTS or (coding is not None and coding.names_of_masses):
+    if not _has_density(result):
         return None
     hierarchy = by_gaps(result)
     return number_of(labels_of(hierarchy.groups(hierarchy.n_suggested), clusters == OUTLYING))

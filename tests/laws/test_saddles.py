@@ -59,6 +59,12 @@ def test_saddles_are_those_at_which_a_flooded_landscape_is_joined(seed):
     assert heights(model)[0] == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.parametrize(("apart", "clusters"), [(4.2, 1), (4.4, 2)])
+def test_equal_normal_densities_have_a_gap_from_4_3_deviations_on(apart, clusters):
+    model = bm.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [apart]], [1.0, 1.0])
+    assert between(model).n_clusters == clusters
+
+
 def test_saddles_do_not_depend_on_units_and_directions():
     rng = np.random.default_rng(3)
     turn = rng.normal(size=(3, 3))
