@@ -53,9 +53,7 @@ def without_copies(
     probability 1 given the former in every component: it would count the same observation twice.
     ``declared`` columns stay.
     """
-    levels = [
-        name for name, pairs in zip(coding.names, coding.levels, strict=True) if pairs is not None
-    ]
+    levels = [name for name in coding.names if name not in coding.numbers]
     copies = exact_copies(numbers[levels].to_numpy(np.float64), levels, declared)
     if not copies:
         return numbers, coding
@@ -102,7 +100,7 @@ def exact_copies(codes: Array, names: list[str], declared: Collection[str] = ())
 
 
 def _is_function(y: Array, x: Array) -> bool:
-    """Whether all rows with a value of x have one of y, or both none, and x determines y."""
+    """Whether every value of x goes with one of y, which is missing wherever x is."""
     seen = ~np.isnan(x)
     if (~np.isnan(y) & ~seen).any():
         return False
