@@ -37,7 +37,8 @@ from bayesmix.selection.scores import Score
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
     """Return the fitted estimator (best of a search, last step of a pipeline) and its data.
 
-    The data of a pipeline are transformed by the steps before the last.
+    A search reads frames as it did in the fit. The data of a pipeline are transformed by the steps
+    before the last.
     """
     best = getattr(model, "best_estimator_", model)
     estimator = last_step(best)
@@ -53,6 +54,8 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
         )
     refuse_noise(estimator.result_, "this analysis")
     refuse_regressions(estimator)
+    if X is not None and (read := getattr(model, "_as_fitted", None)) is not None:
+        X = read(X)
     steps = steps_before(best)
     return estimator, X if steps is None or X is None else steps.transform(X)
 

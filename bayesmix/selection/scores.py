@@ -170,6 +170,10 @@ def make_splits(
             return tuple(Fold(*cast("Any", rules)) for rules in parts.folds(seed, cv, one_in(X)))
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
         if distinct is not None:
+            if cv > (n_values := int(distinct.max()) + 1):
+                raise InvalidInputError(
+                    f"cv must be at most the number of different samples ({n_values}), got {cv}"
+                )
             pairs = splitter.split(np.zeros((int(distinct.max()) + 1, 1)))
             return tuple(
                 Fold(*(np.flatnonzero(np.isin(distinct, part)) for part in pair)) for pair in pairs

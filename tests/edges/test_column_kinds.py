@@ -813,3 +813,32 @@ def test_an_absent_oxide_is_no_misspelt_one():
         bm.select(glass, exclude=["CaO"])
     with pytest.raises(InvalidInputError, match="did you mean 'Na2O'"):
         bm.select(glass, exclude=["Na20"])
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        lambda search, X: bm.goodness_of_fit(search, X, random_state=0),
+        bm.leave_one_out,
+        bm.log_evidence,
+        bm.merge_components,
+    ],
+)
+def test_analyses_of_a_search_read_numbers_in_text_as_the_search_did(analysis):
+    rng = np.random.default_rng(1201)
+    values = rng.normal(size=(80, 2)).round(2)
+    values[:40, 1] += 8.0
+    text = pd.DataFrame({"a": [f"{value:.2f}" for value in values[:, 0]], "b": values[:, 1]})
+    of_text, of_numbers = (
+        analysis(bm.select(X), X) for X in (text, pd.DataFrame(values, columns=["a", "b"]))
+    )
+    assert repr(of_text) == repr(of_numbers)
+
+
+def test_two_samples_with_a_weight_have_no_folds_and_one_cluster():
+    frame = pd.DataFrame({"x": [1.0, 2.5, 2.6], "y": [2.0, 1.0, 0.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert bm.select(frame, sample_weight=[0, 1, 1]).n_clusters_ == 1
+        with pytest.raises(InvalidInputError, match="cv must be"):
+            bm.select(frame, sample_weight=[0, 1, 1], criterion="cv")
